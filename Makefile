@@ -1,0 +1,50 @@
+# Two commands matter: `make demo` and `make test`. Everything else serves them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+ALLO := target/release/allo
+
+.PHONY: help demo serve build test test-rust test-e2e check bench prove fuzz-build bootstrap bootstrap-test clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+bootstrap: ## install what a build and the demo need (Rust toolchain, espeak-ng)
+	@scripts/bootstrap
+
+bootstrap-test: ## install what the tests need besides (sipp, baresip, linphone, Kamailio, Python packages)
+	@scripts/bootstrap --test
+
+build: bootstrap ## build the binary
+	@scripts/cargo build --locked --release -p server
+
+demo: build ## a phone call answered by a realtime voice, with no account and no key
+	@$(ALLO) demo $(DEMO_ARGS)
+
+serve: build ## run the server with ./allo.toml
+	@$(ALLO) serve --config allo.toml
+
+check: bootstrap ## format, lints, walls and sizes
+	@scripts/check
+
+test: bootstrap-test ## install the test peers and run every test
+	@scripts/test
+
+test-rust: bootstrap ## only the Rust tests
+	@scripts/cargo test --locked --workspace
+
+test-e2e: bootstrap-test ## only the tests with real peers (ARGS="-k barge")
+	@scripts/cargo build --locked -p server
+	@ALLO_BIN=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/allo e2e/.venv/bin/python -m pytest -n 3 e2e $(ARGS)
+
+bench: bootstrap-test build ## print the figures of docs/performance.md for 1, 50 and 200 calls beside a bare-loop floor
+	@scripts/bench $(ARGS)
+
+fuzz-build: bootstrap ## build the fuzz targets and replay their corpus
+	@scripts/fuzz replay
+
+prove: bootstrap-test build ## by hand: soak, load, fuzzing, full matrices
+	@scripts/prove $(ARGS)
+
+clean: ## remove build products
+	@rm -rf target e2e/.venv e2e/out fuzz/target

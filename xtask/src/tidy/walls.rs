@@ -1,0 +1,178 @@
+//! Who may depend on whom, as data, compared with `cargo metadata`.
+
+use super::Finding;
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::path::Path;
+use std::process::Command;
+
+struct Room {
+    name: &'static str,
+    /// Pure rooms may not reach a clock, a socket, a runtime or a database.
+    pure: bool,
+    /// The rooms of ours that this one may name, in `[dependencies]`.
+    may_use: &'static [&'static str],
+}
+
+const ROOMS: &[Room] = &[
+    Room {
+        name: "sip",
+        pure: true,
+        may_use: &[],
+    },
+    Room {
+        name: "media",
+        pure: true,
+        may_use: &[],
+    },
+    Room {
+        name: "wire",
+        pure: true,
+        may_use: &[],
+    },
+    Room {
+        name: "call",
+        pure: true,
+        may_use: &[],
+    },
+    Room {
+        name: "catalog",
+        pure: true,
+        may_use: &[],
+    },
+    Room {
+        name: "store",
+        pure: false,
+        may_use: &["call", "catalog"],
+    },
+    Room {
+        name: "engine",
+        pure: false,
+        may_use: &["sip", "media", "wire", "call", "store", "catalog"],
+    },
+    Room {
+        name: "standin",
+        pure: false,
+        may_use: &["sip", "media"],
+    },
+    Room {
+        name: "testkit",
+        pure: false,
+        may_use: &["sip", "media", "wire"],
+    },
+    Room {
+        name: "server",
+        pure: false,
+        may_use: &[
+            "sip", "media", "wire", "call", "catalog", "store", "engine", "standin",
+        ],
+    },
+    Room {
+        name: "xtask",
+        pure: false,
+        may_use: &[],
+    },
+];
+
+/// Crates that bring a runtime, a socket or SQL; never under a pure room.
+const FORBIDDEN_UNDER_PURE: &[&str] = &[
+    "tokio",
+    "sqlx",
+    "reqwest",
+    "hyper",
+    "axum",
+    "mio",
+    "socket2",
+    "tokio-websockets",
+    "rustls",
+    "chrono",
+];
+
+/// (crate, the only rooms that may name it directly)
+const WRAPPED: &[(&str, &[&str])] = &[
+    ("sqlx", &["store"]),
+    ("tokio-websockets", &["engine", "standin", "testkit"]),
+    ("rustls", &["engine", "server", "standin"]),
+    ("anyhow", &["server", "xtask"]),
+];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    kind: Option<String>,
+}
+
+pub(crate) fn check(root: &Path) -> Result<Vec<Finding>> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
+        .current_dir(root)
+        .output()
+        .context("cargo metadata")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "cargo metadata failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+    let mut findings = Vec::new();
+    for package in &metadata.packages {
+        check_package(package, &mut findings);
+    }
+    Ok(findings)
+}
+
+fn check_package(package: &Package, findings: &mut Vec<Finding>) {
+    let mut breach = |text: String| {
+        findings.push(Finding {
+            path: format!("crates/{}/Cargo.toml", package.name),
+            line: 0,
+            rule: "walls",
+            text,
+        });
+    };
+    let Some(room) = ROOMS.iter().find(|room| room.name == package.name) else {
+        breach(format!(
+            "room `{}` is not in the table of xtask/src/tidy/walls.rs",
+            package.name
+        ));
+        return;
+    };
+    for dependency in package
+        .dependencies
+        .iter()
+        .filter(|d| d.kind.as_deref() != Some("dev"))
+    {
+        let name = dependency.name.as_str();
+        if ROOMS.iter().any(|other| other.name == name) && !room.may_use.contains(&name) {
+            breach(format!("`{}` may not depend on `{name}`", room.name));
+        }
+        if room.pure && FORBIDDEN_UNDER_PURE.contains(&name) {
+            breach(format!(
+                "the pure room `{}` may not depend on `{name}`",
+                room.name
+            ));
+        }
+        if let Some((_, rooms)) = WRAPPED.iter().find(|(wrapped, _)| *wrapped == name)
+            && !rooms.contains(&room.name)
+        {
+            breach(format!("only {rooms:?} may name `{name}`"));
+        }
+    }
+}
