@@ -1,0 +1,412 @@
+//! Offer and answer (RFC 3264) for one audio stream.
+//!
+//! One audio line is taken, the others are answered with port 0. Where both RTP and SRTP are offered on lines of their
+//! own, policy chooses. `a=crypto` on an RTP/AVP line is taken as an offer of SRTP, as several phones mean it.
+
+mod terms;
+
+pub use terms::{
+    CodecChoice, CodecOffer, CryptoLine, CryptoPair, LocalMedia, Negotiated, OfferRejected, SUITES,
+    SrtpPolicy,
+};
+
+use super::{Connection, Direction, Media, Origin, RtpMap, SessionDescription};
+use std::net::{IpAddr, SocketAddr};
+pub(super) use terms::key_bytes;
+
+/// The payload type of events in our offers, when no codec takes it.
+const TELEPHONE_EVENT: u8 = 101;
+/// RFC 3551's payload type of comfort noise at 8 kHz.
+const COMFORT_NOISE: u8 = 13;
+/// The first payload type for codecs without a static one.
+const DYNAMIC: u8 = 96;
+/// Packet times that we use, in milliseconds.
+const PTIME_MS: std::ops::RangeInclusive<u32> = 10..=60;
+
+/// Answers an offer.
+///
+/// # Errors
+/// Why there is no answer.
+pub fn answer(offer: &[u8], local: &LocalMedia) -> Result<(Negotiated, Vec<u8>), OfferRejected> {
+    let offer = SessionDescription::parse(offer).map_err(|_| OfferRejected::BadSdp)?;
+    let (chosen, mut negotiated, crypto_tag) = choose(&offer, local)?;
+    let offered = &offer.media[chosen];
+    negotiated.rtcp_mux = offered.rtcp_mux;
+    if negotiated.rtcp_mux {
+        negotiated.remote_rtcp = negotiated.remote;
+    }
+    let media = offer
+        .media
+        .iter()
+        .enumerate()
+        .map(|(index, media)| {
+            if index == chosen {
+                answer_line(media, local, &negotiated, crypto_tag)
+            } else {
+                refused_line(media)
+            }
+        })
+        .collect();
+    let description = SessionDescription {
+        timing: offer.timing.clone(),
+        media,
+        ..description(local)
+    };
+    Ok((negotiated, description.to_string().into_bytes()))
+}
+
+/// Our offer: an INVITE of ours, a re-INVITE, or the 200 to an INVITE without one.
+pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
+    let mut codecs = Vec::new();
+    let mut dynamic = (DYNAMIC..127).filter(|number| *number != TELEPHONE_EVENT);
+    for codec in &local.codecs {
+        let Some(payload_type) = codec.static_payload.or_else(|| dynamic.next()) else {
+            break;
+        };
+        codecs.push(map(payload_type, codec.name, codec.clock_rate, None));
+    }
+    if local.comfort_noise {
+        codecs.push(map(COMFORT_NOISE, "CN", 8_000, None));
+    }
+    if local.telephone_event {
+        codecs.push(map(TELEPHONE_EVENT, "telephone-event", 8_000, Some("0-15")));
+    }
+    let protocol = match local.srtp {
+        SrtpPolicy::Required => "RTP/SAVP",
+        SrtpPolicy::Off | SrtpPolicy::Preferred => "RTP/AVP",
+    };
+    let mut media = our_line(local, protocol, codecs);
+    media.ptime_ms = Some(local.ptime_ms);
+    media.direction = Some(direction);
+    if local.srtp != SrtpPolicy::Off {
+        media.crypto.clone_from(&local.crypto);
+    }
+    let description = SessionDescription {
+        media: vec![media],
+        ..description(local)
+    };
+    description.to_string().into_bytes()
+}
+
+/// Takes the peer's answer to an offer of ours. Mux is never offered, so it is never agreed here.
+///
+/// # Errors
+/// Why the answer is unusable.
+pub fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotiated, OfferRejected> {
+    let answer = SessionDescription::parse(answer).map_err(|_| OfferRejected::BadSdp)?;
+    let first = answer.media.first().ok_or(OfferRejected::NoAudio)?;
+    if !is_audio(first) {
+        return Err(OfferRejected::NoAudio);
+    }
+    let (mut negotiated, tag) = negotiate(&answer, first, local)?;
+    if let (Some(pair), Some(tag)) = (&mut negotiated.crypto, tag) {
+        // The tag says which of our lines was taken.
+        let taken = local.crypto.iter().find(|line| line.tag == tag);
+        let key = taken.filter(|line| line.suite == pair.suite);
+        pair.local_key = key.ok_or(OfferRejected::SrtpRefused)?.key.clone();
+    }
+    Ok(negotiated)
+}
+
+/// An agreement and the tag of the crypto line it uses.
+type Agreement = (Negotiated, Option<u32>);
+
+/// The audio line to take, by policy, then by its place.
+fn choose(
+    offer: &SessionDescription,
+    local: &LocalMedia,
+) -> Result<(usize, Negotiated, Option<u32>), OfferRejected> {
+    let mut found: Option<(usize, Agreement)> = None;
+    let mut reason = OfferRejected::NoAudio;
+    for (index, media) in offer.media.iter().enumerate() {
+        if !is_audio(media) {
+            continue;
+        }
+        match negotiate(offer, media, local) {
+            Ok(agreement) => {
+                let is_better = found
+                    .as_ref()
+                    .is_none_or(|(_, best)| best.1.is_none() && agreement.1.is_some());
+                if is_better {
+                    found = Some((index, agreement));
+                }
+            }
+            Err(refused) if reason == OfferRejected::NoAudio => reason = refused,
+            Err(_) => {}
+        }
+    }
+    match found {
+        Some((index, (negotiated, tag))) => Ok((index, negotiated, tag)),
+        None => Err(reason),
+    }
+}
+
+fn is_audio(media: &Media) -> bool {
+    media.kind == "audio" && media.port != 0
+}
+
+fn is_secure(media: &Media) -> Option<bool> {
+    let protocol = media.protocol.to_ascii_uppercase();
+    match protocol.as_str() {
+        "RTP/AVP" | "RTP/AVPF" => Some(false),
+        "RTP/SAVP" | "RTP/SAVPF" => Some(true),
+        _ => None,
+    }
+}
+
+/// What one audio line of the peer agrees to with us.
+fn negotiate(
+    description: &SessionDescription,
+    media: &Media,
+    local: &LocalMedia,
+) -> Result<Agreement, OfferRejected> {
+    let crypto = negotiate_crypto(media, local)?;
+    let codec = media.codecs.iter().find(|map| is_ours(map, local));
+    let Some(codec) = codec else {
+        let offered = media.codecs.iter();
+        return Err(OfferRejected::NoCommonCodec {
+            offered: offered
+                .map(|map| format!("{}/{}", map.name, map.clock_rate))
+                .collect(),
+        });
+    };
+    let extra = |name: &str, wanted: bool| {
+        let mut maps = media.codecs.iter();
+        maps.find(|map| {
+            wanted
+                && map.name.eq_ignore_ascii_case(name)
+                && map.clock_rate == codec.clock_rate
+                && map.channels == 1
+        })
+        .map(|map| map.payload_type)
+    };
+    let (remote, remote_rtcp) = addresses(description, media, local)?;
+    let said = media
+        .direction
+        .or(description.direction)
+        .unwrap_or(Direction::SendRecv);
+    let negotiated = Negotiated {
+        codec: CodecChoice {
+            name: codec.name.to_ascii_uppercase(),
+            clock_rate: codec.clock_rate,
+            payload_type: codec.payload_type,
+        },
+        telephone_event: extra("telephone-event", local.telephone_event),
+        comfort_noise: extra("CN", local.comfort_noise),
+        ptime_ms: packet_time(media, local),
+        remote,
+        remote_rtcp,
+        rtcp_mux: false,
+        direction: our_direction(said, remote.is_some()),
+        crypto: crypto.as_ref().map(|(_, pair)| pair.clone()),
+    };
+    Ok((negotiated, crypto.map(|(tag, _)| tag)))
+}
+
+fn is_ours(map: &RtpMap, local: &LocalMedia) -> bool {
+    map.channels == 1
+        && local.codecs.iter().any(|codec| {
+            codec.name.eq_ignore_ascii_case(&map.name) && codec.clock_rate == map.clock_rate
+        })
+}
+
+/// The peer's first line with a suite of ours. `Ok(None)` is plain RTP.
+fn negotiate_crypto(
+    media: &Media,
+    local: &LocalMedia,
+) -> Result<Option<(u32, CryptoPair)>, OfferRejected> {
+    let Some(must_be_secure) = is_secure(media) else {
+        return Err(OfferRejected::NoAudio);
+    };
+    let pair = |theirs: &CryptoLine| {
+        let ours = local
+            .crypto
+            .iter()
+            .find(|ours| ours.suite == theirs.suite)?;
+        let pair = CryptoPair {
+            suite: theirs.suite.clone(),
+            local_key: ours.key.clone(),
+            remote_key: theirs.key.clone(),
+        };
+        Some((theirs.tag, pair))
+    };
+    let agreed = match local.srtp {
+        SrtpPolicy::Off => None,
+        SrtpPolicy::Preferred | SrtpPolicy::Required => media.crypto.iter().find_map(pair),
+    };
+    match (agreed, must_be_secure, local.srtp) {
+        (Some(agreed), _, _) => Ok(Some(agreed)),
+        (None, true, _) => Err(OfferRejected::SrtpRefused),
+        (None, false, SrtpPolicy::Required) => Err(OfferRejected::SrtpRequired),
+        (None, false, SrtpPolicy::Off | SrtpPolicy::Preferred) => Ok(None),
+    }
+}
+
+/// Where the peer receives media and reports; an unspecified address is the hold of RFC 2543.
+fn addresses(
+    description: &SessionDescription,
+    media: &Media,
+    local: &LocalMedia,
+) -> Result<(Option<SocketAddr>, Option<SocketAddr>), OfferRejected> {
+    let connection = media
+        .connection
+        .as_ref()
+        .or(description.connection.as_ref());
+    let Some(Connection::Address(address)) = connection else {
+        return Err(OfferRejected::UnusableAddress);
+    };
+    let address = address.to_canonical();
+    if address.is_unspecified() {
+        return Ok((None, None));
+    }
+    if !is_usable(address, local.address) {
+        return Err(OfferRejected::UnusableAddress);
+    }
+    let rtcp = match media.rtcp {
+        Some((port, other)) => {
+            let other = other.map(|other| other.to_canonical());
+            let other = other.filter(|other| is_usable(*other, local.address));
+            Some(SocketAddr::new(other.unwrap_or(address), port))
+        }
+        None => {
+            let above = media.port.checked_add(1);
+            above.map(|port| SocketAddr::new(address, port))
+        }
+    };
+    Ok((Some(SocketAddr::new(address, media.port)), rtcp))
+}
+
+/// Whether media may be sent there: no group, no broadcast, and this machine itself only when we are on loopback too.
+///
+/// The other IP version is no reason to refuse: a softphone with both writes its IPv6 address even when it calls over IPv4,
+/// and its media comes from where its signalling does (symmetric RTP). Until it has come, ours has nowhere to go.
+fn is_usable(peer: IpAddr, local: IpAddr) -> bool {
+    let local = local.to_canonical();
+    let is_reserved = match peer {
+        IpAddr::V4(peer) => peer.octets()[0] == 0 || peer.octets()[0] >= 224,
+        IpAddr::V6(peer) => peer.is_multicast(),
+    };
+    !is_reserved && !peer.is_unspecified() && (!peer.is_loopback() || local.is_loopback())
+}
+
+/// What we do when the peer says what it does. Towards a peer that is reachable nowhere nothing is sent.
+fn our_direction(said: Direction, is_reachable: bool) -> Direction {
+    let ours = said.reversed();
+    match (ours, is_reachable) {
+        (Direction::SendRecv, false) => Direction::RecvOnly,
+        (Direction::SendOnly, false) => Direction::Inactive,
+        (
+            Direction::SendRecv | Direction::SendOnly | Direction::RecvOnly | Direction::Inactive,
+            _,
+        ) => ours,
+    }
+}
+
+/// The peer's wish where it is a whole number of tens that we do, else ours; never above its maximum.
+fn packet_time(media: &Media, local: &LocalMedia) -> u32 {
+    let wanted = media
+        .ptime_ms
+        .filter(|ms| PTIME_MS.contains(ms) && ms % 10 == 0)
+        .unwrap_or(local.ptime_ms);
+    match media.maxptime_ms {
+        Some(limit) if limit < wanted => (limit / 10 * 10).max(*PTIME_MS.start()),
+        Some(_) | None => wanted,
+    }
+}
+
+fn description(local: &LocalMedia) -> SessionDescription {
+    SessionDescription {
+        origin: Origin {
+            username: "-".to_owned(),
+            session_id: local.session_id,
+            session_version: local.session_version,
+            address: local.address.to_string(),
+        },
+        connection: Some(Connection::Address(local.address)),
+        direction: None,
+        timing: "0 0".to_owned(),
+        media: Vec::new(),
+    }
+}
+
+fn our_line(local: &LocalMedia, protocol: &str, codecs: Vec<RtpMap>) -> Media {
+    let formats = codecs.iter().map(|map| map.payload_type.to_string());
+    Media {
+        kind: "audio".to_owned(),
+        port: local.port,
+        protocol: protocol.to_owned(),
+        formats: formats.collect(),
+        connection: None,
+        direction: None,
+        codecs,
+        ptime_ms: None,
+        maxptime_ms: None,
+        rtcp: local
+            .rtcp_port
+            .filter(|port| local.port.checked_add(1) != Some(*port))
+            .map(|port| (port, None)),
+        rtcp_mux: false,
+        crypto: Vec::new(),
+    }
+}
+
+/// Our side of the chosen line: the offer's payload types, the one codec, the key of the chosen tag.
+fn answer_line(
+    offered: &Media,
+    local: &LocalMedia,
+    negotiated: &Negotiated,
+    crypto_tag: Option<u32>,
+) -> Media {
+    let codec = &negotiated.codec;
+    let rate = codec.clock_rate;
+    let mut codecs = vec![map(codec.payload_type, &codec.name, rate, None)];
+    if let Some(payload_type) = negotiated.comfort_noise {
+        codecs.push(map(payload_type, "CN", rate, None));
+    }
+    if let Some(payload_type) = negotiated.telephone_event {
+        codecs.push(map(payload_type, "telephone-event", rate, Some("0-15")));
+    }
+    let mut media = our_line(local, &offered.protocol, codecs);
+    media.ptime_ms = Some(negotiated.ptime_ms);
+    media.direction = Some(negotiated.direction);
+    if negotiated.rtcp_mux {
+        media.rtcp_mux = true;
+        media.rtcp = None;
+    }
+    if let (Some(tag), Some(pair)) = (crypto_tag, &negotiated.crypto) {
+        media.crypto.push(CryptoLine {
+            tag,
+            suite: pair.suite.clone(),
+            key: pair.local_key.clone(),
+        });
+    }
+    media
+}
+
+/// RFC 3264 section 6: port 0, at least one format.
+fn refused_line(offered: &Media) -> Media {
+    Media {
+        kind: offered.kind.clone(),
+        port: 0,
+        protocol: offered.protocol.clone(),
+        formats: offered.formats.iter().take(1).cloned().collect(),
+        connection: None,
+        direction: None,
+        codecs: Vec::new(),
+        ptime_ms: None,
+        maxptime_ms: None,
+        rtcp: None,
+        rtcp_mux: false,
+        crypto: Vec::new(),
+    }
+}
+
+fn map(payload_type: u8, name: &str, clock_rate: u32, parameters: Option<&str>) -> RtpMap {
+    RtpMap {
+        payload_type,
+        name: name.to_owned(),
+        clock_rate,
+        channels: 1,
+        parameters: parameters.map(str::to_owned),
+    }
+}

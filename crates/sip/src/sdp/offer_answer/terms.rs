@@ -1,0 +1,154 @@
+//! The words of offer and answer: what we can do, what was agreed, why not.
+
+use crate::sdp::Direction;
+use std::net::{IpAddr, SocketAddr};
+
+/// The SRTP suites that we know (RFC 4568 section 6.2, RFC 6188), with the bytes of master key and salt together.
+pub const SUITES: &[(&str, usize)] = &[
+    ("AES_CM_128_HMAC_SHA1_80", 30),
+    ("AES_CM_128_HMAC_SHA1_32", 30),
+    ("AES_256_CM_HMAC_SHA1_80", 46),
+    ("AES_256_CM_HMAC_SHA1_32", 46),
+];
+
+/// Bytes of key and salt of a suite that we know.
+pub(in crate::sdp) fn key_bytes(suite: &str) -> Option<usize> {
+    let known = SUITES.iter().find(|(known, _)| *known == suite);
+    known.map(|(_, bytes)| *bytes)
+}
+
+/// Which SRTP we take (RFC 4568).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SrtpPolicy {
+    /// RTP/AVP only.
+    Off,
+    /// SRTP when the peer does it, else RTP.
+    Preferred,
+    /// SRTP or no call.
+    Required,
+}
+
+/// A codec of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodecOffer {
+    /// The encoding name: `PCMU`.
+    pub name: &'static str,
+    pub clock_rate: u32,
+    /// The payload type of RFC 3551, if it has one.
+    pub static_payload: Option<u8>,
+}
+
+/// One `a=crypto` line: a suite and its master key followed by its master salt.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CryptoLine {
+    pub tag: u32,
+    pub suite: String,
+    /// Master key, then master salt.
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for CryptoLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CryptoLine")
+            .field("tag", &self.tag)
+            .field("suite", &self.suite)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What we can do on one audio stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalMedia {
+    /// The address to advertise.
+    pub address: IpAddr,
+    pub port: u16,
+    /// `None`: the port above the RTP port.
+    pub rtcp_port: Option<u16>,
+    /// In our order of preference; an answer follows the offerer's.
+    pub codecs: Vec<CodecOffer>,
+    pub telephone_event: bool,
+    pub comfort_noise: bool,
+    pub srtp: SrtpPolicy,
+    /// Our keys, one line for each suite we take.
+    pub crypto: Vec<CryptoLine>,
+    /// 10..=60.
+    pub ptime_ms: u32,
+    pub session_id: u64,
+    pub session_version: u64,
+}
+
+/// The codec that was agreed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodecChoice {
+    pub name: String,
+    pub clock_rate: u32,
+    pub payload_type: u8,
+}
+
+/// Both keys of an agreed suite.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CryptoPair {
+    pub suite: String,
+    /// What we encrypt with: master key, then salt.
+    pub local_key: Vec<u8>,
+    /// What the peer encrypts with.
+    pub remote_key: Vec<u8>,
+}
+
+impl std::fmt::Debug for CryptoPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CryptoPair")
+            .field("suite", &self.suite)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What both sides agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    pub codec: CodecChoice,
+    /// The payload type of RFC 4733 events.
+    pub telephone_event: Option<u8>,
+    /// The payload type of RFC 3389 comfort noise.
+    pub comfort_noise: Option<u8>,
+    /// Milliseconds of audio in a packet that the peer wants, 10..=60.
+    pub ptime_ms: u32,
+    /// Where the peer receives; `None` while it holds with 0.0.0.0.
+    pub remote: Option<SocketAddr>,
+    pub remote_rtcp: Option<SocketAddr>,
+    pub rtcp_mux: bool,
+    /// As we act.
+    pub direction: Direction,
+    pub crypto: Option<CryptoPair>,
+}
+
+/// Why a description cannot be answered or accepted. All but `BadSdp` (400) call for 488.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OfferRejected {
+    /// What the peer has instead: `name/rate`.
+    NoCommonCodec { offered: Vec<String> },
+    /// No audio stream, or only refused ones.
+    NoAudio,
+    /// Not a session description.
+    BadSdp,
+    /// We require SRTP and the peer has none (or no suite in common).
+    SrtpRequired,
+    /// The peer requires SRTP and we have none.
+    SrtpRefused,
+    /// Multicast, loopback of another host, port 0…
+    UnusableAddress,
+}
+
+impl OfferRejected {
+    /// The status that answers the offer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::BadSdp => 400,
+            Self::NoCommonCodec { .. }
+            | Self::NoAudio
+            | Self::SrtpRequired
+            | Self::SrtpRefused
+            | Self::UnusableAddress => 488,
+        }
+    }
+}

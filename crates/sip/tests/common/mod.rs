@@ -1,0 +1,14 @@
+//! Two user agents on a simulated network at virtual time: seeded loss, duplication, delay and reordering.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub(crate) mod net;
+pub(crate) mod registrar;
+
+pub(crate) use net::{Net, Side};
+
+/// An SDP body that names its origin, so that a test can tell bodies apart.
+pub(crate) fn sdp(label: &str) -> Vec<u8> {
+    format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns={label}\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n")
+        .into_bytes()
+}

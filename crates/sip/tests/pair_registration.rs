@@ -1,0 +1,499 @@
+//! Registrations against a scripted registrar, at virtual time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::print_stderr,
+    reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
+)]
+
+mod common;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::registrar::{Registrar, account, states};
+use common::{Net, Side, sdp};
+use sip::digest::Algorithm;
+use sip::message::{Message, Method, Response, name};
+use sip::{AccountId, EndCause, Event, OutgoingInvite, RegistrationFailure, RegistrationState};
+
+const ID: AccountId = AccountId(1);
+const ADDRESS: &str = "198.51.100.1:5060";
+
+fn registered(net: &mut Net) {
+    net.until_within(
+        Side::A,
+        "Registered",
+        Duration::from_secs(3600),
+        |event| match event {
+            Event::Registration {
+                state: RegistrationState::Registered { .. },
+                ..
+            } => Some(()),
+            _ => None,
+        },
+    );
+}
+
+fn start(seed: u64) -> (Net, Rc<RefCell<Registrar>>) {
+    let mut net = Net::new(seed);
+    let registrar = Registrar::install(&mut net, ADDRESS, "secret");
+    (net, registrar)
+}
+
+fn set(net: &mut Net, config: sip::AccountConfig) {
+    net.act(Side::A, |agent, now| agent.set_account(now, ID, config));
+}
+
+fn fault(status: u16, header: &str, value: &str) -> Response {
+    let mut response = Response::new(status);
+    response.headers.push(header, value);
+    response
+}
+
+#[test]
+fn an_account_registers_with_every_algorithm_and_refreshes_with_the_same_nonce() {
+    for algorithm in [Algorithm::MD5, Algorithm::SHA_256, Algorithm::SHA_512_256] {
+        let (mut net, registrar) = start(1);
+        registrar.borrow_mut().algorithms = vec![algorithm];
+        set(&mut net, account());
+        registered(&mut net);
+        assert_eq!(registrar.borrow().registers(), 2);
+        net.run_for(Duration::from_secs(280));
+        let registrar = registrar.borrow();
+        assert_eq!(
+            registrar.registers(),
+            3,
+            "one request for the refresh: the nonce is reused"
+        );
+        let last = registrar
+            .requests
+            .last()
+            .unwrap()
+            .headers
+            .get(name::AUTHORIZATION)
+            .unwrap()
+            .to_owned();
+        assert!(last.contains("nc=00000002"), "{last}");
+    }
+}
+
+#[test]
+fn thirty_simulated_days_of_refreshes_leak_nothing() {
+    let (mut net, registrar) = start(2);
+    set(&mut net, account());
+    registered(&mut net);
+    let mut sizes = Vec::new();
+    for _ in 0..30 {
+        net.run_for(Duration::from_secs(86_400));
+        net.wire.clear();
+        net.outside.clear();
+        registrar.borrow_mut().requests.clear();
+        sizes.push(net.agent(Side::A).table_sizes());
+    }
+    assert!(
+        sizes
+            .iter()
+            .all(|size| size.client_transactions <= 1 && size.deadlines <= 3),
+        "{sizes:?}"
+    );
+    let failed = states(&net, Side::A)
+        .into_iter()
+        .filter(|state| matches!(state, RegistrationState::Failed { .. }));
+    assert_eq!(failed.count(), 0);
+}
+
+#[test]
+fn pattern_15_a_wrong_password_stops_after_two_attempts() {
+    let (mut net, registrar) = start(3);
+    let mut config = account();
+    config.password = "wrong".to_owned();
+    set(&mut net, config);
+    net.run_for(Duration::from_secs(86_400));
+    assert_eq!(registrar.borrow().registers(), 2);
+    let wrong = RegistrationState::Failed {
+        cause: RegistrationFailure::WrongCredentials,
+        retry_at: None,
+    };
+    assert_eq!(net.agent(Side::A).registration(ID), Some(wrong));
+    set(&mut net, account());
+    registered(&mut net);
+}
+
+#[test]
+fn a_403_stops() {
+    let (mut net, registrar) = start(4);
+    registrar.borrow_mut().faults.push_back(Response::new(403));
+    set(&mut net, account());
+    net.run_for(Duration::from_secs(86_400));
+    assert_eq!(registrar.borrow().registers(), 1);
+    let refused = RegistrationState::Failed {
+        cause: RegistrationFailure::Refused(403),
+        retry_at: None,
+    };
+    assert_eq!(net.agent(Side::A).registration(ID), Some(refused));
+}
+
+#[test]
+fn a_423_raises_the_interval() {
+    let (mut net, registrar) = start(5);
+    registrar
+        .borrow_mut()
+        .faults
+        .push_back(fault(423, name::MIN_EXPIRES, "1200"));
+    set(&mut net, account());
+    registered(&mut net);
+    let registrar = registrar.borrow();
+    assert_eq!(
+        registrar.requests.last().unwrap().headers.expires(),
+        Some(1200)
+    );
+}
+
+#[test]
+fn a_503_with_retry_after_is_honoured() {
+    let (mut net, registrar) = start(6);
+    registrar
+        .borrow_mut()
+        .faults
+        .push_back(fault(503, name::RETRY_AFTER, "100"));
+    set(&mut net, account());
+    net.run_for(Duration::from_secs(99));
+    assert_eq!(registrar.borrow().registers(), 1);
+    registered(&mut net);
+    assert!(net.now - net.start < Duration::from_secs(115));
+}
+
+#[test]
+fn a_silent_registrar_is_tried_again_with_backoff_and_comes_back() {
+    let (mut net, registrar) = start(7);
+    set(&mut net, account());
+    registered(&mut net);
+    registrar.borrow_mut().silent = true;
+    net.run_for(Duration::from_secs(3600));
+    assert!(matches!(
+        net.agent(Side::A).registration(ID),
+        Some(RegistrationState::Failed {
+            retry_at: Some(_),
+            ..
+        })
+    ));
+    let tries: std::collections::BTreeSet<String> = registrar
+        .borrow()
+        .requests
+        .iter()
+        .filter_map(|request| request.headers.get(name::CSEQ).map(str::to_owned))
+        .collect();
+    assert!(
+        (5..20).contains(&tries.len()),
+        "{} tries in an hour",
+        tries.len()
+    );
+    let now = net.now;
+    registrar.borrow_mut().restart(now);
+    net.skip();
+    registered(&mut net);
+    assert!(net.now - now <= Duration::from_secs(640));
+}
+
+#[test]
+fn the_registrar_restarts_and_its_nonces_are_forgotten() {
+    let (mut net, registrar) = start(8);
+    set(&mut net, account());
+    registered(&mut net);
+    let now = net.now;
+    registrar.borrow_mut().restart(now);
+    net.run_for(Duration::from_secs(600));
+    let failures = states(&net, Side::A)
+        .into_iter()
+        .filter(|state| matches!(state, RegistrationState::Failed { .. }));
+    assert_eq!(failures.count(), 0, "a new nonce is no failure");
+}
+
+#[test]
+fn only_our_own_binding_is_removed() {
+    let (mut net, registrar) = start(9);
+    set(&mut net, account());
+    registered(&mut net);
+    net.act(Side::A, |agent, now| agent.remove_account(now, ID));
+    net.run_for(Duration::from_secs(60));
+    assert_eq!(net.agent(Side::A).registration(ID), None);
+    let registrar = registrar.borrow();
+    let (first, last) = (
+        registrar.requests.first().unwrap(),
+        registrar.requests.last().unwrap(),
+    );
+    assert_eq!(last.headers.expires(), Some(0));
+    let user = |request: &sip::message::Request| request.headers.contacts()[0].uri.user.clone();
+    assert_eq!(user(first), user(last));
+    assert!(
+        !registrar
+            .requests
+            .iter()
+            .any(|request| request.headers.is_contact_star())
+    );
+}
+
+#[test]
+fn draining_unregisters_and_stays_so() {
+    let (mut net, registrar) = start(10);
+    set(&mut net, account());
+    registered(&mut net);
+    net.act(Side::A, |agent, now| agent.unregister_all(now));
+    net.run_for(Duration::from_secs(4000));
+    assert_eq!(
+        net.agent(Side::A).registration(ID),
+        Some(RegistrationState::Unregistered)
+    );
+    assert_eq!(
+        registrar
+            .borrow()
+            .requests
+            .last()
+            .unwrap()
+            .headers
+            .expires(),
+        Some(0)
+    );
+    assert_eq!(registrar.borrow().registers(), 3);
+}
+
+#[test]
+fn the_address_that_the_registrar_saw_becomes_the_contact() {
+    let (mut net, registrar) = start(11);
+    registrar.borrow_mut().seen_as = Some("203.0.113.7:31000".parse().unwrap());
+    set(&mut net, account());
+    registered(&mut net);
+    net.run_for(Duration::from_secs(2));
+    let contact = registrar
+        .borrow()
+        .requests
+        .last()
+        .unwrap()
+        .headers
+        .contacts()[0]
+        .clone();
+    assert_eq!(
+        (contact.uri.host.as_str(), contact.uri.port),
+        ("203.0.113.7", Some(31_000))
+    );
+    assert_eq!(registrar.borrow().registers(), 3);
+}
+
+#[test]
+fn calls_to_our_contact_are_the_accounts() {
+    let (mut net, registrar) = start(12);
+    set(&mut net, account());
+    registered(&mut net);
+    let contact = registrar
+        .borrow()
+        .requests
+        .last()
+        .unwrap()
+        .headers
+        .contacts()[0]
+        .uri
+        .to_string();
+    let wish = OutgoingInvite {
+        to: contact,
+        offer: Some(sdp("offer")),
+        ..OutgoingInvite::default()
+    };
+    net.act(Side::B, |agent, now| agent.invite(now, wish))
+        .unwrap();
+    assert_eq!(net.incoming(Side::A).account, Some(ID));
+    net.call(Side::B, Side::A, sip::Protocol::Udp, Some(sdp("offer")));
+    assert_eq!(
+        net.incoming(Side::A).account,
+        None,
+        "our address alone identifies nobody"
+    );
+}
+
+#[test]
+fn a_trunk_that_names_the_number_is_known_by_the_flow_of_its_registration() {
+    let (mut net, _registrar) = start(16);
+    set(&mut net, account());
+    registered(&mut net);
+    let invite = "INVITE sip:+33140000000@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.1;branch=z9hG4bKt\r\n\
+        From: <sip:caller@198.51.100.1>;tag=1\r\nTo: <sip:+33140000000@198.51.100.1>\r\nCall-ID: t\r\n\
+        CSeq: 1 INVITE\r\nContact: <sip:198.51.100.1>\r\nContent-Length: 0\r\n\r\n";
+    net.inject(Side::A, ADDRESS.parse().unwrap(), invite.as_bytes());
+    assert_eq!(net.incoming(Side::A).account, Some(ID));
+    // The same address, another port: not the trunk's flow.
+    let other = invite
+        .replace("z9hG4bKt", "z9hG4bKu")
+        .replace("Call-ID: t", "Call-ID: u");
+    net.inject(
+        Side::A,
+        "198.51.100.1:7777".parse().unwrap(),
+        other.as_bytes(),
+    );
+    assert_eq!(net.incoming(Side::A).account, None);
+}
+
+#[test]
+fn hundreds_of_accounts_start_at_most_fifty_a_second() {
+    let (mut net, registrar) = start(13);
+    for id in 0..300 {
+        net.act(Side::A, |agent, now| {
+            agent.set_account(now, AccountId(id), account())
+        });
+    }
+    net.run_for(Duration::from_secs(1));
+    let first = registrar.borrow().registers();
+    assert!(
+        (40..=110).contains(&first),
+        "{first} requests (two each) in the first second"
+    );
+    net.run_for(Duration::from_secs(9));
+    let all = net.agent(Side::A).table_sizes();
+    assert_eq!(
+        states(&net, Side::A)
+            .iter()
+            .filter(|state| matches!(state, RegistrationState::Registered { .. }))
+            .count(),
+        300,
+        "{all:?}"
+    );
+}
+
+#[test]
+fn pattern_31_credentials_stay_at_the_trunk() {
+    let (mut net, _registrar) = start(14);
+    set(&mut net, account());
+    registered(&mut net);
+    // A callee elsewhere challenges our INVITE with the trunk's realm.
+    let script = |_: std::time::Instant, message: &Message| match message {
+        Message::Request(request) if request.method == Method::Invite => {
+            let mut response = Response::to(request, 401);
+            response.headers.push(
+                name::WWW_AUTHENTICATE,
+                "Digest realm=\"example.test\", nonce=\"n\", qop=\"auth\"",
+            );
+            vec![response.to_bytes()]
+        }
+        Message::Request(_) | Message::Response(_) => Vec::new(),
+    };
+    net.scripts
+        .insert("198.51.100.66:5060".parse().unwrap(), Box::new(script));
+    let wish = OutgoingInvite {
+        account: Some(ID),
+        to: "sip:thief@198.51.100.66".to_owned(),
+        offer: Some(sdp("offer")),
+        ..OutgoingInvite::default()
+    };
+    let call = net
+        .act(Side::A, |agent, now| agent.invite(now, wish))
+        .unwrap();
+    assert_eq!(
+        net.ended(Side::A, call),
+        EndCause::Refused {
+            status: 401,
+            reason: "Unauthorized".to_owned()
+        }
+    );
+    let stolen = net
+        .outside
+        .iter()
+        .filter(|(_, to, _)| to.ip().to_string() == "198.51.100.66");
+    for (_, _, data) in stolen {
+        assert!(!String::from_utf8_lossy(data).contains("Authorization"));
+    }
+}
+
+#[test]
+fn an_invite_answers_the_trunks_407() {
+    let (mut net, _registrar) = start(15);
+    let challenge = |_: std::time::Instant, message: &Message| match message {
+        Message::Request(request) if request.method == Method::Invite => {
+            let authorized = request.headers.has(name::PROXY_AUTHORIZATION);
+            let mut response = Response::to(request, if authorized { 486 } else { 407 });
+            response.headers.push(
+                name::PROXY_AUTHENTICATE,
+                "Digest realm=\"trunk\", nonce=\"n\", algorithm=SHA-256, qop=\"auth\"",
+            );
+            vec![response.to_bytes()]
+        }
+        Message::Request(_) | Message::Response(_) => Vec::new(),
+    };
+    net.scripts
+        .insert(ADDRESS.parse().unwrap(), Box::new(challenge));
+    let mut config = account();
+    config.register = false;
+    set(&mut net, config);
+    let wish = OutgoingInvite {
+        account: Some(ID),
+        to: "sip:+33140000000@198.51.100.1".to_owned(),
+        offer: Some(sdp("offer")),
+        ..OutgoingInvite::default()
+    };
+    let call = net
+        .act(Side::A, |agent, now| agent.invite(now, wish))
+        .unwrap();
+    assert_eq!(
+        net.ended(Side::A, call),
+        EndCause::Refused {
+            status: 486,
+            reason: "Busy Here".to_owned()
+        }
+    );
+    assert_eq!(net.count(Side::A, "INVITE"), 2);
+    net.assert_empty();
+}
+
+#[test]
+fn the_flow_is_kept_alive_by_crlf_options_or_stun() {
+    let interval = Duration::from_secs(25);
+    for (keep_alive, start) in [
+        (sip::KeepAlive::Crlf { interval }, &b"\r\n\r\n"[..]),
+        (
+            sip::KeepAlive::Options { interval },
+            b"OPTIONS sip:198.51.100.1",
+        ),
+        (
+            sip::KeepAlive::Stun { interval },
+            b"\x00\x01\x00\x00\x21\x12\xa4\x42",
+        ),
+    ] {
+        let (mut net, registrar) = self::start(17);
+        let mut config = account();
+        config.keep_alive = keep_alive;
+        set(&mut net, config);
+        registered(&mut net);
+        net.outside.clear();
+        net.run_for(Duration::from_secs(250));
+        let sent = net
+            .outside
+            .iter()
+            .filter(|(_, _, data)| data.starts_with(start))
+            .count();
+        assert!((10..=13).contains(&sent), "{keep_alive:?}: {sent}");
+        assert!(registrar.borrow().registers() <= 3);
+    }
+}
+
+#[test]
+fn the_stream_of_a_registration_is_lost_and_it_registers_again() {
+    let mut net = Net::new(18);
+    let mut config = account();
+    config.registrar = Some("sip:192.0.2.2;transport=tcp".to_owned());
+    set(&mut net, config);
+    net.run_for(Duration::from_secs(1));
+    // Side B is no registrar: 405, so this account waits. The stream is closed under it and nothing breaks.
+    assert!(matches!(
+        net.agent(Side::A).registration(ID),
+        Some(RegistrationState::Failed {
+            cause: RegistrationFailure::Refused(405),
+            retry_at: Some(_)
+        })
+    ));
+    net.break_streams();
+    net.run_for(Duration::from_secs(40));
+    // The first retry comes within 3 s, the second 15 to 30 s later.
+    assert_eq!(net.count(Side::A, "REGISTER"), 3);
+}
