@@ -1,0 +1,37 @@
+//! Media of one leg, sans-IO: RTP, RTCP, SRTP, ordering, concealment, playout and pacing of G.711 telephone audio.
+//!
+//! The crate owns no socket, no clock and no thread. A shell feeds datagrams and time into a [`Stream`] and carries out what it
+//! asks for. Methods come in four kinds, and the rule is *one mutation, then drain every `poll_…` to `None`*:
+//! inputs (`handle_…`), commands (`start`, `playout().push(…)`, `send_dtmf`…), outputs (`poll_…`), readings (`statistics`…).
+//!
+//! Towards the engine a frame is available the moment it is in order; towards the caller one frame leaves every 20 ms by absolute
+//! deadlines. What a peer sends never panics and is never an error: it is an event or a counted drop.
+#![forbid(unsafe_code)]
+
+mod comfort_noise;
+pub mod conceal;
+pub mod dtmf;
+pub mod frame;
+pub mod g711;
+pub mod jitter;
+mod latch;
+pub mod level;
+pub mod playout;
+pub mod quality;
+mod receiver;
+mod reception;
+mod recording;
+pub mod rtcp;
+pub mod rtp;
+pub mod srtp;
+pub mod statistics;
+pub mod stream;
+pub mod tone;
+
+pub use frame::{CallerFrame, Codec, Direction, RecordingFrame};
+pub use playout::{Background, ItemKey, Played, Playout, PlayoutEvent, PlayoutFull};
+pub use srtp::{SrtpConfig, SrtpSuite};
+pub use statistics::Statistics;
+pub use stream::{
+    DtmfError, LatchPolicy, Stream, StreamConfig, StreamEvent, TRANSMIT_BYTES_MAX, Transmit,
+};

@@ -1,0 +1,52 @@
+//! Figures of one stream.
+
+/// A reading of the figures of a stream. Counters run from the creation of the stream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Statistics {
+    /// RTP packets handed to the wire.
+    pub packets_sent: u64,
+    /// Payload bytes handed to the wire.
+    pub bytes_sent: u64,
+    /// RTP packets accepted from the peer.
+    pub packets_received: u64,
+    /// Payload bytes accepted from the peer.
+    pub bytes_received: u64,
+    /// Packets that the peer sent and that never arrived in time.
+    pub packets_lost: u64,
+    /// Packets that came after their place was concealed.
+    pub packets_late: u64,
+    /// Packets seen twice.
+    pub packets_duplicate: u64,
+    /// Packets that came after a later one, in time to be used.
+    pub packets_reordered: u64,
+    /// Audio made up for losses, ms.
+    pub concealed_ms: u64,
+    /// Silence handed to the engine in pauses of the peer's sending, ms.
+    pub silence_ms: u64,
+    /// Interarrival jitter (RFC 3550 6.4.1), ms.
+    pub jitter_ms: f64,
+    /// Largest jitter seen, ms.
+    pub jitter_ms_max: f64,
+    /// Round trip by RTCP, ms.
+    pub round_trip_ms: Option<f64>,
+    /// Loss that the peer reports of our packets, 0 to 1.
+    pub remote_loss: Option<f64>,
+    /// Jitter that the peer reports of our packets, ms.
+    pub remote_jitter_ms: Option<f64>,
+    /// Listening quality of what the caller says, by the E-model, 1 to 4.5; `None` before audio.
+    pub mos: Option<f64>,
+    /// Packets of strangers or of an unusable form, dropped.
+    pub refused_packets: u64,
+    /// SRTP or SRTCP packets whose authentication failed.
+    pub srtp_failures: u64,
+    /// SRTP packets seen before (replay).
+    pub srtp_replays: u64,
+    /// Changes of the peer's synchronisation source.
+    pub ssrc_changes: u32,
+    /// Times that playout of an unfinished item ran dry.
+    pub underruns: u32,
+    /// Pacing ticks skipped because the shell was too late to catch up.
+    pub ticks_skipped: u64,
+    /// Caller frames dropped because nobody took them.
+    pub frames_dropped: u64,
+}

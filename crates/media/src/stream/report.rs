@@ -1,0 +1,185 @@
+//! RTCP of a stream: when reports are due, what they say, what the peer's reports teach.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::reception::Reception;
+use crate::rtcp::{self, Compound, SenderInfo};
+use crate::srtp::SrtpContext;
+
+/// Mean time between reports, ms (RFC 3550 6.2: 5 s, the first after half of it).
+pub const REPORT_INTERVAL_MS: u64 = 5_000;
+
+#[derive(Debug)]
+pub(super) struct Reports {
+    epoch: Instant,
+    /// What our NTP time starts from: only differences mean something to a peer.
+    ntp_base: u64,
+    random: u64,
+    pub(super) next_at: Option<Instant>,
+    pub(super) due: bool,
+    pub(super) bye_due: bool,
+    sent_packets: u64,
+    pub(super) source: Option<SocketAddr>,
+    pub(super) round_trip_ms: Option<f64>,
+    pub(super) remote_loss: Option<f64>,
+    pub(super) remote_jitter_ms: Option<f64>,
+}
+
+/// What a report says of our sending.
+pub(super) struct Sending {
+    pub(super) ssrc: u32,
+    pub(super) timestamp: u32,
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+}
+
+impl Reports {
+    pub(super) fn new(epoch: Instant, random: u64) -> Self {
+        Self {
+            epoch,
+            ntp_base: random & 0xFFFF_FFFF_0000_0000,
+            random,
+            next_at: None,
+            due: false,
+            bye_due: false,
+            sent_packets: 0,
+            source: None,
+            round_trip_ms: None,
+            remote_loss: None,
+            remote_jitter_ms: None,
+        }
+    }
+
+    pub(super) fn start(&mut self, now: Instant) {
+        if self.next_at.is_none() {
+            let after = self.interval() / 2;
+            self.next_at = Some(now + after);
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.next_at.is_some_and(|at| at <= now) {
+            self.due = true;
+            let after = self.interval();
+            self.next_at = Some(now + after);
+        }
+    }
+
+    /// RFC 3550 6.3.1: between half and one and a half of the interval.
+    fn interval(&mut self) -> Duration {
+        self.random = super::splitmix(self.random);
+        Duration::from_millis(REPORT_INTERVAL_MS / 2 + self.random % REPORT_INTERVAL_MS)
+    }
+
+    fn ntp(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.epoch);
+        let fraction = (u64::from(elapsed.subsec_nanos()) << 32) / 1_000_000_000;
+        self.ntp_base
+            .wrapping_add(elapsed.as_secs() << 32)
+            .wrapping_add(fraction)
+    }
+
+    /// Writes the report that is due; its length.
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        sending: &Sending,
+        reception: Option<&mut Reception>,
+        cname: &str,
+        buffer: &mut [u8],
+    ) -> Option<usize> {
+        let bye = std::mem::take(&mut self.bye_due);
+        self.due = false;
+        let sent = sending.packets > self.sent_packets;
+        self.sent_packets = sending.packets;
+        let sender = sent.then(|| SenderInfo {
+            ntp: self.ntp(now),
+            rtp_timestamp: sending.timestamp,
+            packets: low_32(sending.packets),
+            bytes: low_32(sending.bytes),
+        });
+        let block = reception.map(|reception| reception.report(now));
+        rtcp::write(
+            &Compound {
+                ssrc: sending.ssrc,
+                sender,
+                block,
+                cname,
+                bye,
+            },
+            buffer,
+        )
+    }
+
+    /// A datagram of the peer, proved already; whether it said goodbye, or `None` when it held nothing readable.
+    pub(super) fn handle(
+        &mut self,
+        now: Instant,
+        our_ssrc: u32,
+        data: &[u8],
+        mut reception: Option<&mut Reception>,
+    ) -> Option<bool> {
+        let mut bye = None;
+        for packet in rtcp::packets(data) {
+            match packet {
+                Ok(rtcp::Packet::Report {
+                    ssrc,
+                    sender,
+                    blocks,
+                }) => {
+                    bye = bye.or(Some(false));
+                    let heard = reception
+                        .as_deref_mut()
+                        .filter(|reception| reception.ssrc() == ssrc);
+                    if let (Some(sender), Some(reception)) = (sender, heard) {
+                        reception.sender_report(now, sender.ntp);
+                    }
+                    for block in blocks.filter(|block| block.ssrc == our_ssrc) {
+                        self.learn(now, block);
+                    }
+                }
+                Ok(rtcp::Packet::Goodbye { ssrc }) => {
+                    let known = reception.as_ref().map(|reception| reception.ssrc());
+                    bye = Some(bye.unwrap_or(false) || (ssrc.is_some() && ssrc == known));
+                }
+                Ok(rtcp::Packet::Other(_)) => bye = bye.or(Some(false)),
+                Err(_) => break,
+            }
+        }
+        bye
+    }
+
+    fn learn(&mut self, now: Instant, block: rtcp::ReportBlock) {
+        self.remote_loss = Some(f64::from(block.fraction_lost) / 256.0);
+        self.remote_jitter_ms = Some(f64::from(block.jitter) / 8.0);
+        if block.last_sr == 0 {
+            return;
+        }
+        let round_trip = low_32(self.ntp(now) >> 16)
+            .wrapping_sub(block.last_sr)
+            .wrapping_sub(block.delay_since_sr);
+        // A peer whose clock lies makes this negative or absurd.
+        if round_trip < 65_536 * 30 {
+            self.round_trip_ms = Some(f64::from(round_trip) * 1_000.0 / 65_536.0);
+        }
+    }
+}
+
+/// Encrypts a report when the stream is protected; `None` when it cannot be.
+pub(super) fn protect(
+    srtp: &mut Option<Option<SrtpContext>>,
+    buffer: &mut [u8],
+    len: usize,
+) -> Option<usize> {
+    match srtp {
+        None => Some(len),
+        Some(None) => None,
+        Some(Some(srtp)) => srtp.protect_rtcp(buffer, len),
+    }
+}
+
+fn low_32(value: u64) -> u32 {
+    let [.., a, b, c, d] = value.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}

@@ -1,0 +1,195 @@
+//! Tones: a sine generator, a Goertzel detector, and the quiet sounds of a live line, made once per process.
+
+use std::f32::consts::TAU;
+use std::sync::OnceLock;
+
+use crate::comfort_noise::ComfortNoise;
+use crate::frame::Codec;
+use crate::g711;
+
+/// Sample rate of telephone audio, Hz.
+pub const SAMPLE_RATE: f32 = 8_000.0;
+/// Level of the noise of a live line, -dBov: below what a voice detector takes for speech.
+pub const COMFORT_NOISE_LEVEL: u8 = 66;
+/// Length of the loop of noise, samples (1 s).
+const COMFORT_NOISE_SAMPLES: usize = 8_000;
+/// Length of the loop of the thinking sound, samples (2.4 s).
+const THINKING_SAMPLES: usize = 19_200;
+
+/// A sine of constant frequency and amplitude.
+#[derive(Debug, Clone)]
+pub struct Sine {
+    phase: f32,
+    step: f32,
+    amplitude: f32,
+}
+
+impl Sine {
+    /// A sine of `frequency` Hz whose peak is `amplitude` (0 to 32,767).
+    #[must_use]
+    pub fn new(frequency: f32, amplitude: f32) -> Self {
+        Self {
+            phase: 0.0,
+            step: TAU * frequency / SAMPLE_RATE,
+            amplitude,
+        }
+    }
+
+    /// The next samples.
+    pub fn fill(&mut self, samples: &mut [i16]) {
+        for sample in samples {
+            *sample = to_sample(self.phase.sin() * self.amplitude);
+            self.phase = (self.phase + self.step) % TAU;
+        }
+    }
+
+    /// The next samples in G.711.
+    pub fn fill_coded(&mut self, codec: Codec, audio: &mut [u8]) {
+        for byte in audio {
+            let mut sample = [0];
+            self.fill(&mut sample);
+            *byte = g711::encode(codec, sample[0]);
+        }
+    }
+}
+
+/// Peak amplitude of `frequency` Hz in `samples` (Goertzel).
+#[must_use]
+pub fn goertzel(samples: &[i16], frequency: f32) -> f32 {
+    if samples.is_empty() {
+        return 0.0;
+    }
+    let step = f64::from(TAU * frequency / SAMPLE_RATE);
+    let coefficient = 2.0 * step.cos();
+    let (mut last, mut before) = (0.0_f64, 0.0_f64);
+    for sample in samples {
+        let next = f64::from(*sample) + coefficient * last - before;
+        (before, last) = (last, next);
+    }
+    let power = last * last + before * before - coefficient * last * before;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "an amplitude needs four digits"
+    )]
+    let amplitude = (power.max(0.0).sqrt() * 2.0 / samples.len() as f64) as f32;
+    amplitude
+}
+
+/// Share of the energy of `samples` that is at `frequency` Hz, 0 to 1: 1 for that pure tone.
+#[must_use]
+pub fn purity(samples: &[i16], frequency: f32) -> f32 {
+    let energy: f32 = samples
+        .iter()
+        .map(|sample| f32::from(*sample).powi(2))
+        .sum();
+    #[expect(clippy::cast_precision_loss, reason = "a share needs three digits")]
+    let tone = goertzel(samples, frequency).powi(2) / 2.0 * samples.len() as f32;
+    if energy > 0.0 {
+        (tone / energy).min(1.0)
+    } else {
+        0.0
+    }
+}
+
+/// A second of barely audible noise, to be looped.
+#[must_use]
+pub fn comfort_noise(codec: Codec) -> &'static [u8] {
+    static LOOPS: [OnceLock<Box<[u8]>>; 2] = [OnceLock::new(), OnceLock::new()];
+    LOOPS[index(codec)].get_or_init(|| {
+        let mut samples = vec![0; COMFORT_NOISE_SAMPLES];
+        ComfortNoise::new(0x5EED, COMFORT_NOISE_LEVEL).fill(&mut samples);
+        samples
+            .into_iter()
+            .map(|sample| g711::encode(codec, sample))
+            .collect()
+    })
+}
+
+/// The thinking sound, to be looped: two soft, slow notes over the noise of the line, near -40 dBov.
+#[must_use]
+pub fn thinking(codec: Codec) -> &'static [u8] {
+    static LOOPS: [OnceLock<Box<[u8]>>; 2] = [OnceLock::new(), OnceLock::new()];
+    LOOPS[index(codec)].get_or_init(|| {
+        thinking_samples()
+            .into_iter()
+            .map(|sample| g711::encode(codec, sample))
+            .collect()
+    })
+}
+
+fn thinking_samples() -> Vec<i16> {
+    let mut samples = vec![0; THINKING_SAMPLES];
+    ComfortNoise::new(0x5EED, COMFORT_NOISE_LEVEL).fill(&mut samples);
+    // A fourth, G4 and C5, one after the other, each with its octave: a soft mallet.
+    for (start, frequency) in [(0, 392.0), (4_800, 523.25)] {
+        let len = 9_600;
+        let mut note = vec![0; len];
+        let mut octave = vec![0; len];
+        Sine::new(frequency, 700.0).fill(&mut note);
+        Sine::new(frequency * 2.0, 150.0).fill(&mut octave);
+        for (index, (low, high)) in note.iter().zip(&octave).enumerate() {
+            #[expect(clippy::cast_precision_loss, reason = "below 9,600")]
+            let at = index as f32;
+            #[expect(clippy::cast_precision_loss, reason = "below 9,600")]
+            let left = 1.0 - at / len as f32;
+            let envelope = (at / 160.0).min(1.0) * (-at / 2_400.0).exp() * left;
+            let sample = &mut samples[start + index];
+            *sample =
+                sample.saturating_add(to_sample((f32::from(*low) + f32::from(*high)) * envelope));
+        }
+    }
+    samples
+}
+
+fn index(codec: Codec) -> usize {
+    match codec {
+        Codec::Pcmu => 0,
+        Codec::Pcma => 1,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "clamped to the range of i16"
+)]
+fn to_sample(value: f32) -> i16 {
+    value
+        .round()
+        .clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level;
+
+    #[test]
+    fn a_sine_is_found_at_its_frequency_only() {
+        let mut samples = [0; 800];
+        Sine::new(440.0, 8_000.0).fill(&mut samples);
+        assert!((goertzel(&samples, 440.0) - 8_000.0).abs() < 80.0);
+        assert!(goertzel(&samples, 1_000.0) < 100.0);
+        assert!(purity(&samples, 440.0) > 0.99);
+        assert!(purity(&[0; 160], 440.0) < 0.01);
+    }
+
+    #[test]
+    fn the_sounds_are_quiet_and_loop_without_a_click() {
+        for codec in [Codec::Pcmu, Codec::Pcma] {
+            for (sound, quietest, loudest) in
+                [(comfort_noise(codec), 75, 55), (thinking(codec), 60, 35)]
+            {
+                let samples: Vec<i16> = sound
+                    .iter()
+                    .map(|byte| g711::decode(codec, *byte))
+                    .collect();
+                let level = level::dbov(&samples);
+                assert!((loudest..=quietest).contains(&level), "{level}");
+                let step = (i32::from(samples[0]) - i32::from(samples[samples.len() - 1])).abs();
+                assert!(step < 60, "{step}");
+                assert!(samples.iter().all(|sample| sample.abs() < 1_500));
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The path of a packet allocates nothing once a stream runs.
+#![allow(
+    unsafe_code,
+    reason = "a counting allocator must implement the unsafe trait GlobalAlloc; it only forwards to the system's"
+)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use common::{address, config, epoch, ms, rtp, tone};
+use media::srtp::SrtpContext;
+use media::{Codec, ItemKey, SrtpConfig, SrtpSuite, Stream, TRANSMIT_BYTES_MAX};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is forwarded unchanged to the system allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
+/// Ten seconds of packets in, packets out, frames, recording, loss, disorder and reports after a warm-up.
+fn run(secure: bool) -> u64 {
+    let peer = address(9, 6_000);
+    let suite = SrtpSuite::AesCm128HmacSha1_80;
+    let key: Vec<u8> = (0..30).collect();
+    let mut configured = config(Codec::Pcmu, Some(peer));
+    configured.srtp = secure.then(|| SrtpConfig {
+        suite,
+        local_key: key.clone(),
+        remote_key: key.clone(),
+    });
+    let mut context = SrtpContext::new(suite, &key).expect("the key has the length of the suite");
+    let now = epoch();
+    let mut stream = Stream::new(now, configured, 1);
+    stream.set_recording(true);
+    stream.start(now);
+    let item = ItemKey::from("item");
+    stream
+        .playout()
+        .push(&item, &tone(Codec::Pcmu, 440.0, 30_000))
+        .expect("half a minute fits");
+    let payload = tone(Codec::Pcmu, 300.0, 20);
+    let packet = |sequence: u16| rtp(sequence, u32::from(sequence) * 160, 7, &payload);
+    let mut buffer = [0; TRANSMIT_BYTES_MAX];
+    let (mut counted, mut frames) = (0, 0);
+    for index in 0..600_u16 {
+        // Every 50th is lost, every 20th swapped with its neighbour.
+        let sequence = match index % 20 {
+            7 => index + 1,
+            8 => index - 1,
+            _ => index,
+        };
+        let mut data = packet(sequence);
+        if secure {
+            data.resize(182, 0);
+            context
+                .protect_rtp(&mut data, 172)
+                .expect("the buffer has room for the tag");
+        }
+        let at = now + ms(u64::from(index) * 20);
+        let before = allocations();
+        stream.handle_timeout(at);
+        if index % 50 != 13 {
+            stream.handle_rtp(at, peer, &mut data);
+        }
+        while stream.poll_transmit(&mut buffer).is_some() {}
+        while stream.poll_frame().is_some() {
+            frames += 1;
+        }
+        while stream.poll_recording().is_some() {}
+        while stream.poll_event().is_some() {}
+        let _ = stream.poll_timeout();
+        if index >= 100 {
+            counted += allocations() - before;
+        }
+    }
+    assert!(frames > 590, "{frames}");
+    counted
+}
+
+#[test]
+fn no_allocation_on_the_path_of_a_packet() {
+    assert_eq!(run(false), 0);
+}
+
+#[test]
+fn no_allocation_on_the_path_of_a_protected_packet() {
+    assert_eq!(run(true), 0);
+}
