@@ -1,0 +1,7 @@
+//! The vendor WebSocket dialects that allo speaks, as typed messages and small state machines.
+//!
+//! Pure: text, bytes and time in; events and text out. No socket, clock, thread or environment.
+//! [`realtime`] is the OpenAI Realtime protocol and the servers that speak the same.
+#![forbid(unsafe_code)]
+
+pub mod realtime;
