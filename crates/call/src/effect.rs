@@ -1,0 +1,261 @@
+//! Everything that a session can ask of the shell.
+
+use crate::end::EndReason;
+use crate::id::{ItemId, ToolCallId};
+use crate::input::EngineFailure;
+use crate::transcript::TranscriptEntry;
+
+/// Why the model is asked to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The first words of the call.
+    Greeting,
+    /// The caller is silent.
+    Reprompt,
+    /// The maximum duration is near.
+    Warning,
+    /// The last words of the call.
+    Goodbye,
+    /// Tool outputs are there.
+    ToolResult,
+    /// A tool is slow.
+    ToolFiller,
+    /// Go on after a false interruption.
+    Resume,
+    /// Go on after a reconnection.
+    Reconnected,
+    /// The caller's words got no reply from the engine by itself.
+    Reply,
+    /// Answer to keypad tones.
+    Dtmf,
+    /// A person told the model something.
+    Instruct,
+}
+
+/// Sounds that the product holds itself, so that they need no engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalSound {
+    /// "We are sorry, …": before the end of a call without an engine.
+    Apology,
+    /// "One moment, please."
+    OneMoment,
+}
+
+impl LocalSound {
+    /// The playout item under which the shell plays this sound.
+    pub fn item(self) -> ItemId {
+        match self {
+            Self::Apology => ItemId::from("local:apology"),
+            Self::OneMoment => ItemId::from("local:one_moment"),
+        }
+    }
+}
+
+/// Author of a message added to the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// In the caller's name (keypad tones).
+    User,
+    /// From the house.
+    System,
+}
+
+/// Decisions of the session, for the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// The phase changed.
+    PhaseChanged {
+        /// Label of the phase left.
+        from: &'static str,
+        /// Label of the phase entered.
+        to: &'static str,
+    },
+    /// The caller spoke over the agent.
+    BargeIn {
+        /// The item that was cut.
+        item: ItemId,
+        /// What the caller had heard of it.
+        played_ms: u32,
+    },
+    /// The interruption was a noise.
+    FalseInterruption,
+    /// The goodbye is protected from now on.
+    GoodbyeStarted {
+        /// Why the call ends.
+        reason: EndReason,
+    },
+    /// The goodbye was played to its end, or its bound passed.
+    GoodbyeFinished {
+        /// Played to its end.
+        complete: bool,
+    },
+    /// The caller was asked whether they are there.
+    Reprompted {
+        /// How many times so far.
+        count: u8,
+    },
+    /// The caller was warned of the end.
+    MaxDurationWarned,
+    /// The engine was lost or did not come.
+    EngineLost {
+        /// Why.
+        failure: EngineFailure,
+        /// Attempts made in this outage.
+        attempt: u8,
+    },
+    /// The engine is there (again).
+    EngineReady {
+        /// It came back after a loss.
+        again: bool,
+    },
+    /// The engine owed speech and stayed silent for too long: it is taken as lost.
+    EngineStalled,
+    /// The engine session is being replaced before it expires.
+    Rotating,
+    /// A tool call was refused by the ledger.
+    ToolRefused {
+        /// The tool call.
+        id: ToolCallId,
+        /// Name that the model gave.
+        name: String,
+        /// Label of the refusal.
+        why: &'static str,
+    },
+    /// A tool began.
+    ToolStarted {
+        /// The tool call.
+        id: ToolCallId,
+        /// Its name.
+        name: String,
+    },
+    /// A tool ended.
+    ToolFinished {
+        /// The tool call.
+        id: ToolCallId,
+        /// Label of the outcome: ok, refused, failed, timed_out.
+        outcome: &'static str,
+        /// How long it ran.
+        took_ms: u64,
+    },
+    /// The caller would have heard nothing: a deliberate sound covers it.
+    DeadAirCovered {
+        /// How long the silence had lasted.
+        silent_ms: u64,
+    },
+    /// The caller's side put us on hold, or took us back.
+    Hold {
+        /// On hold.
+        held: bool,
+    },
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell the caller's side that it rings (180).
+    Ring,
+    /// Answer the call (200).
+    Answer,
+    /// Refuse the call with the reason's SIP status.
+    RejectCall {
+        /// Why.
+        reason: EndReason,
+    },
+    /// Open and configure an engine session.
+    ConnectEngine {
+        /// Attempt in this outage, from 1.
+        attempt: u8,
+        /// Replay the transcript so far into it.
+        replay: bool,
+    },
+    /// Close the engine session.
+    CloseEngine,
+    /// Open a new engine session with the conversation replayed and close the old one; answered by `EngineReady` or `EngineLost`.
+    RotateEngine,
+    /// Ask the model to speak.
+    CreateResponse {
+        /// Why.
+        purpose: Purpose,
+        /// Instructions of this response alone.
+        instructions: Option<String>,
+        /// The model may call tools in it.
+        tools_allowed: bool,
+    },
+    /// Stop the active response.
+    CancelResponse,
+    /// Tell the engine what the caller heard of an item.
+    TruncateItem {
+        /// The item.
+        item: ItemId,
+        /// Milliseconds played.
+        played_ms: u32,
+    },
+    /// Empty the playout queue at once; answered by `PlayoutCleared`.
+    ClearPlayout,
+    /// No more audio comes for this item: what is queued of it is all there will be.
+    FinishItem {
+        /// The item.
+        item: ItemId,
+    },
+    /// Begin to play what is queued.
+    ReleasePlayout,
+    /// Whether the engine hears the caller.
+    MuteCaller {
+        /// It does not.
+        muted: bool,
+    },
+    /// Run an external tool; answered by `ToolFinished`.
+    RunTool {
+        /// The tool call; also its idempotency key.
+        id: ToolCallId,
+        /// Name of the tool.
+        name: String,
+        /// JSON text of the arguments (an object).
+        arguments: String,
+        /// Time allowed, in milliseconds.
+        deadline_ms: u32,
+    },
+    /// Give a tool's output to the engine.
+    SubmitToolOutput {
+        /// The tool call.
+        id: ToolCallId,
+        /// Text for the model.
+        output: String,
+    },
+    /// Send keypad tones to the caller's side.
+    SendDtmf {
+        /// 1 to 32 of 0-9, *, #, A-D.
+        digits: String,
+    },
+    /// Play a sound of ours, under `LocalSound::item`.
+    PlayLocal {
+        /// Which.
+        sound: LocalSound,
+    },
+    /// A quiet deliberate sound while the queue is empty.
+    Background {
+        /// On.
+        on: bool,
+    },
+    /// End the leg; answered by `LegEnded`.
+    HangUp {
+        /// Why.
+        reason: EndReason,
+    },
+    /// Add a message to the conversation.
+    AddMessage {
+        /// Author.
+        role: Role,
+        /// Text.
+        text: String,
+    },
+    /// A line of the transcript became known, or is replaced (same item and role).
+    Record(TranscriptEntry),
+    /// A decision, for the journal.
+    Journal(SessionEvent),
+    /// The session is over. Last, exactly once.
+    Ended {
+        /// Why.
+        reason: EndReason,
+    },
+}

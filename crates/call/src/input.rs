@@ -1,0 +1,254 @@
+//! Everything that can happen to a session.
+
+use crate::id::{ItemId, ResponseId, ToolCallId};
+
+/// How the leg ended, as its own side tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegEnd {
+    /// The caller hung up (BYE), or our own hang-up is complete.
+    RemoteHangUp,
+    /// The caller gave up before the answer (CANCEL).
+    Cancelled,
+    /// The other side vanished: no media.
+    Lost,
+    /// The session timer ran out (RFC 4028).
+    SessionExpired,
+    /// The answer was never acknowledged.
+    AckMissing,
+    /// The connection that carries the signalling is gone.
+    TransportLost,
+    /// Anything else.
+    Failed,
+}
+
+/// Why the engine is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineFailure {
+    /// The credentials are refused (401, 403): trying again cannot help.
+    Refused,
+    /// Too many requests or no quota (429).
+    RateLimited,
+    /// The service answers with a 5xx.
+    Unavailable,
+    /// No connection: DNS, TCP or TLS.
+    Unreachable,
+    /// Nothing came within the time allowed.
+    Timeout,
+    /// The connection was closed, with the WebSocket code when there was one.
+    Closed {
+        /// WebSocket close code (RFC 6455 section 7.4).
+        code: Option<u16>,
+    },
+    /// The service rejected the session's settings: trying again cannot help.
+    Rejected,
+    /// The session reached its age limit.
+    Expired,
+}
+
+impl EngineFailure {
+    /// Whether a new attempt can succeed.
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Self::Refused | Self::Rejected => false,
+            Self::RateLimited
+            | Self::Unavailable
+            | Self::Unreachable
+            | Self::Timeout
+            | Self::Closed { .. }
+            | Self::Expired => true,
+        }
+    }
+}
+
+/// How a response of the engine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponseStatus {
+    /// It said what it had to say.
+    Completed,
+    /// Cancelled, by us or by the engine's own voice detection.
+    Cancelled,
+    /// Cut by a limit or a filter.
+    Incomplete,
+    /// The engine failed to produce it.
+    Failed {
+        /// The engine's own error code.
+        code: String,
+    },
+}
+
+/// How a tool run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolOutcome {
+    /// The tool answered.
+    Ok {
+        /// Text for the model.
+        output: String,
+    },
+    /// The tool said no (a 4xx): the model is told why.
+    Refused {
+        /// Reason for the model.
+        reason: String,
+    },
+    /// The tool failed.
+    Failed {
+        /// Reason for the model.
+        reason: String,
+    },
+    /// The tool did not answer in time.
+    TimedOut,
+}
+
+/// Who asked for the end of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requester {
+    /// A person or a program, through the API.
+    Operator,
+    /// The process is going down.
+    Shutdown,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The answer is acknowledged: media may flow.
+    LegAnswered,
+    /// The leg is over.
+    LegEnded {
+        /// How.
+        cause: LegEnd,
+    },
+    /// The caller pressed a key.
+    Dtmf {
+        /// 0-9, *, #, A-D.
+        digit: char,
+    },
+    /// No packet has come from the caller for a while.
+    MediaLost {
+        /// For how long, in milliseconds.
+        ms: u64,
+    },
+    /// Packets come again.
+    MediaResumed,
+    /// The caller's side put us on hold, or took us back.
+    HoldChanged {
+        /// On hold.
+        held: bool,
+    },
+
+    /// The engine's session is configured.
+    EngineReady {
+        /// How long the session may live, when the engine says it.
+        expires_in_ms: Option<u64>,
+    },
+    /// The engine is gone, or never came.
+    EngineLost {
+        /// Why.
+        failure: EngineFailure,
+    },
+    /// The engine hears the caller.
+    UserSpeechStarted {
+        /// The item that the speech will become.
+        item: ItemId,
+    },
+    /// The engine hears the caller's silence.
+    UserSpeechStopped {
+        /// The item of the speech.
+        item: ItemId,
+    },
+    /// What the caller said.
+    UserTranscript {
+        /// The item of the speech.
+        item: ItemId,
+        /// The words; empty when there were none.
+        text: String,
+    },
+    /// A response begins.
+    ResponseStarted {
+        /// Its id.
+        response: ResponseId,
+    },
+    /// The first audio of an item reached the playout queue.
+    AgentAudioStarted {
+        /// The item.
+        item: ItemId,
+        /// The response that it belongs to.
+        response: ResponseId,
+    },
+    /// All audio of an item reached the playout queue.
+    AgentAudioDone {
+        /// The item.
+        item: ItemId,
+    },
+    /// What the agent said, in full.
+    AgentTranscript {
+        /// The item.
+        item: ItemId,
+        /// The words.
+        text: String,
+    },
+    /// The model calls a tool.
+    ToolCalled {
+        /// The engine's id of the call.
+        id: ToolCallId,
+        /// Name of the tool.
+        name: String,
+        /// JSON text of the arguments, as the model wrote it.
+        arguments: String,
+    },
+    /// A response is over.
+    ResponseDone {
+        /// Its id.
+        response: ResponseId,
+        /// How.
+        status: ResponseStatus,
+    },
+
+    /// An item's first sound went to the caller, or it goes on after it was starved.
+    PlayoutStarted {
+        /// The item.
+        item: ItemId,
+    },
+    /// The queue ran dry in the middle of an item.
+    PlayoutStarved {
+        /// The item.
+        item: ItemId,
+    },
+    /// An item was played to its end.
+    PlayoutFinished {
+        /// The item.
+        item: ItemId,
+        /// Its length, in milliseconds.
+        played_ms: u32,
+    },
+    /// The answer to [`crate::Effect::ClearPlayout`]: one per item that was queued, or one without an item when none was.
+    PlayoutCleared {
+        /// The item, when there was one.
+        item: Option<ItemId>,
+        /// What the caller heard of it, in milliseconds.
+        played_ms: u32,
+        /// It had been played to its end.
+        finished: bool,
+    },
+    /// The playout queue is empty.
+    PlayoutDrained,
+
+    /// A tool run is over.
+    ToolFinished {
+        /// The tool call.
+        id: ToolCallId,
+        /// How.
+        outcome: ToolOutcome,
+    },
+    /// Someone ends the call.
+    HangUpRequested {
+        /// Who.
+        by: Requester,
+    },
+    /// A person tells the model something.
+    Instruct {
+        /// The text, for the model.
+        text: String,
+    },
+    /// The instant of `poll_timeout` has passed.
+    Timeout,
+}

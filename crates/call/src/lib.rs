@@ -1,0 +1,43 @@
+//! The conversation of one telephone call, as a pure state machine.
+//!
+//! [`Session`] is told what happened ([`Input`]) and says what must be done ([`Effect`]). It opens no socket, reads no clock and
+//! never sees audio: playout positions reach it as milliseconds. Time is an argument of every method, so a whole call is a test
+//! that runs in microseconds.
+//!
+//! The contract has three kinds of methods:
+//! - *input*: [`Session::handle`], one mutation; it never fails on what a caller, an engine or a tool sends;
+//! - *output*: [`Session::poll_effect`], drained to `None` after each input;
+//! - *time*: [`Session::poll_timeout`]; once that instant has passed the shell hands in [`Input::Timeout`].
+//!
+//! The promise to every shell: exactly one [`Effect::Ended`], and nothing after it.
+#![forbid(unsafe_code)]
+
+mod answer;
+pub mod effect;
+pub mod end;
+mod engine_link;
+mod goodbye;
+pub mod id;
+pub mod input;
+mod keypad;
+pub mod limits;
+mod liveness;
+pub mod phase;
+pub mod profile;
+pub mod redacted;
+pub mod session;
+mod tool;
+pub mod transcript;
+mod turn;
+
+pub use effect::{Effect, LocalSound, Purpose, Role, SessionEvent};
+pub use end::{EndReason, EndedBy, Severity};
+pub use id::{AgentId, CallId, ItemId, LegId, ResponseId, TenantId, ToolCallId};
+pub use input::{EngineFailure, Input, LegEnd, Requester, ResponseStatus, ToolOutcome};
+pub use phase::Phase;
+pub use profile::{
+    EngineBounds, GoodbyeBounds, Greeting, Language, Phrases, Profile, ToolKind, ToolSpec,
+};
+pub use redacted::Redacted;
+pub use session::{Session, SessionStart};
+pub use transcript::{Speaker, TranscriptEntry};

@@ -1,0 +1,227 @@
+//! What one call is told about itself: an immutable snapshot taken when the call begins. Later edits apply to the next call.
+
+/// The language of what the product itself says (the model follows its own instructions).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Language {
+    /// French.
+    #[default]
+    Fr,
+    /// English.
+    En,
+}
+
+/// How the call begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// The model speaks first, following these instructions.
+    Model {
+        /// Instructions of the greeting response.
+        instructions: String,
+    },
+    /// The caller speaks first.
+    None,
+}
+
+/// Who carries a tool out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToolKind {
+    /// Built in: say goodbye and hang up.
+    EndCall,
+    /// Built in: send keypad tones to the caller's side.
+    SendDtmf,
+    /// Run by the shell ([`crate::Effect::RunTool`]).
+    External,
+}
+
+/// One tool that the model may call.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent flags, as the tool contract has them"
+)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolSpec {
+    /// Name, as the model knows it.
+    pub name: String,
+    /// Who carries it out.
+    pub kind: ToolKind,
+    /// A tool that is known but switched off is refused with a sentence to the model.
+    pub enabled: bool,
+    /// What the tool does, for the model.
+    pub description: String,
+    /// JSON Schema of its arguments, for the model.
+    pub parameters_json: String,
+    /// How long an external tool may run, in milliseconds.
+    pub deadline_ms: u32,
+    /// The model is not asked to speak after this tool (its output is submitted all the same).
+    pub skip_response: bool,
+    /// The caller is not heard by the engine while this tool runs.
+    pub mute_caller: bool,
+    /// The call is ended, after a protected goodbye, once this tool has succeeded.
+    pub hang_up_after: bool,
+}
+
+impl ToolSpec {
+    /// An enabled external tool with the default deadline and no flags.
+    pub fn external(name: &str, description: &str, parameters_json: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: ToolKind::External,
+            enabled: true,
+            description: description.to_owned(),
+            parameters_json: parameters_json.to_owned(),
+            deadline_ms: crate::limits::TOOL_DEADLINE_MS_DEFAULT,
+            skip_response: false,
+            mute_caller: false,
+            hang_up_after: false,
+        }
+    }
+
+    /// The built-in `end_call`.
+    pub fn end_call() -> Self {
+        Self {
+            kind: ToolKind::EndCall,
+            ..Self::external(
+                "end_call",
+                "Ends the phone call. Say goodbye first, in the same turn, then call this.",
+                r#"{"type":"object","properties":{"reason":{"type":"string","description":"Why the call ends, in a few words."}}}"#,
+            )
+        }
+    }
+
+    /// The built-in `send_dtmf`.
+    pub fn send_dtmf() -> Self {
+        Self {
+            kind: ToolKind::SendDtmf,
+            ..Self::external(
+                "send_dtmf",
+                "Sends keypad tones to the other side of the call.",
+                r#"{"type":"object","properties":{"digits":{"type":"string","description":"1 to 32 of 0-9, *, #, A-D."}},"required":["digits"]}"#,
+            )
+        }
+    }
+}
+
+/// Instructions to the model for what the session itself decides to have said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phrases {
+    /// The caller has been silent: ask whether they are still there.
+    pub reprompt: String,
+    /// The maximum duration is near.
+    pub warning: String,
+    /// Goodbye after too much silence.
+    pub goodbye_idle: String,
+    /// Goodbye at the maximum duration.
+    pub goodbye_max_duration: String,
+    /// Goodbye when `end_call` came with nothing said.
+    pub goodbye_end_call: String,
+    /// Goodbye when a person or the process ends the call.
+    pub goodbye_requested: String,
+    /// A false interruption: go on where you stopped.
+    pub resume: String,
+    /// A tool is slow: say that you are looking.
+    pub tool_filler: String,
+    /// The connection was lost and restored: go on.
+    pub reconnected: String,
+}
+
+impl Default for Phrases {
+    fn default() -> Self {
+        Self {
+            reprompt: "The caller has been silent for a while. Ask in one short sentence whether they are still there.".to_owned(),
+            warning: "Tell the caller in one short sentence that the call will end in a moment.".to_owned(),
+            goodbye_idle: "The caller does not answer. Say one short goodbye.".to_owned(),
+            goodbye_max_duration: "The time for this call is over. Say one short goodbye.".to_owned(),
+            goodbye_end_call: "Say one short goodbye.".to_owned(),
+            goodbye_requested: "The call has to end now. Apologise and say one short goodbye.".to_owned(),
+            resume: "You were interrupted by a noise, not by words. Go on from where you stopped, without repeating yourself.".to_owned(),
+            tool_filler: "Say in a few words that you are looking and that it will take a moment. Say nothing else.".to_owned(),
+            reconnected: "There was a short interruption on the line. Apologise in a few words and go on with the conversation.".to_owned(),
+        }
+    }
+}
+
+/// The life of the engine's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineBounds {
+    /// How long a lost connection may take to come back before the call ends with an apology.
+    pub reconnect_ms_max: u32,
+    /// Connection attempts in one outage, the first included.
+    pub attempts_max: u8,
+    /// A session is rotated this long before it expires.
+    pub rotate_before_expiry_ms: u32,
+}
+
+/// The end of the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoodbyeBounds {
+    /// How long the goodbye may take to be spoken and played.
+    pub drain_ms_max: u32,
+    /// Silence between the last sound of the goodbye and the hang-up.
+    pub hang_up_delay_ms: u32,
+}
+
+/// Settings of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// How the call begins.
+    pub greeting: Greeting,
+    /// Ring exactly this long before the answer (the engine connects meanwhile).
+    pub ring_ms_fixed: Option<u32>,
+    /// Without a fixed ring time: answer at the latest after this long, ready or not.
+    pub answer_bound_ms: u32,
+    /// Longest conversation; 0 switches the bound off.
+    pub max_duration_ms: u32,
+    /// The caller is warned this long before the end; 0 switches the warning off.
+    pub max_duration_warning_ms: u32,
+    /// Silence of both sides before the caller is asked whether they are there; 0 switches it off.
+    pub idle_reprompt_ms: u32,
+    /// After this many unanswered questions the call ends.
+    pub idle_reprompts_max: u8,
+    /// The engine owes speech and nothing plays: a deliberate sound starts after this long.
+    pub dead_air_ms: u32,
+    /// No packet from the caller for this long ends the call (not while held).
+    pub no_media_ms: u32,
+    /// A tool that runs longer than this has the model say that it is looking.
+    pub tool_filler_ms: u32,
+    /// The life of the engine's connection.
+    pub engine: EngineBounds,
+    /// The end of the conversation.
+    pub goodbye: GoodbyeBounds,
+    /// Tools that the model may call.
+    pub tools: Vec<ToolSpec>,
+    /// Language of the sounds of ours.
+    pub language: Language,
+    /// Instructions for what the session itself decides to have said.
+    pub phrases: Phrases,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            greeting: Greeting::Model {
+                instructions: "Greet the caller in one short sentence.".to_owned(),
+            },
+            ring_ms_fixed: None,
+            answer_bound_ms: 2_500,
+            max_duration_ms: 600_000,
+            max_duration_warning_ms: 30_000,
+            idle_reprompt_ms: 10_000,
+            idle_reprompts_max: 2,
+            dead_air_ms: 1_500,
+            no_media_ms: 20_000,
+            tool_filler_ms: 3_000,
+            engine: EngineBounds {
+                reconnect_ms_max: 6_000,
+                attempts_max: 3,
+                rotate_before_expiry_ms: 120_000,
+            },
+            goodbye: GoodbyeBounds {
+                drain_ms_max: 20_000,
+                hang_up_delay_ms: 500,
+            },
+            tools: vec![ToolSpec::end_call(), ToolSpec::send_dtmf()],
+            language: Language::Fr,
+            phrases: Phrases::default(),
+        }
+    }
+}

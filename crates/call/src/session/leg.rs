@@ -1,0 +1,113 @@
+//! What the leg reports: answered, ended, keypad, hold.
+
+use super::Session;
+use crate::effect::{Effect, Purpose, Role, SessionEvent};
+use crate::end::EndReason;
+use crate::input::LegEnd;
+use crate::phase::Phase;
+use crate::profile::Greeting;
+use crate::transcript::{Speaker, TranscriptEntry};
+
+impl Session {
+    /// Answers a ringing call when there is something to hear, when its time has come, or when nothing will come any more.
+    pub(super) fn settle_answer(&mut self) {
+        if self.phase != Phase::Ringing {
+            return;
+        }
+        let speaks_first = matches!(self.profile.greeting, Greeting::Model { .. });
+        let ready = !self.turn.queue().is_empty()
+            || self.link.is_down()
+            || (!speaks_first && self.link.is_ready());
+        if self.answer.is_due(self.now, ready) {
+            self.enter(Phase::Answering);
+            self.effect(Effect::Answer);
+        }
+    }
+
+    pub(super) fn leg_answered(&mut self) {
+        match self.phase {
+            Phase::Answering | Phase::Dialing => {
+                self.enter(Phase::Talking);
+                self.liveness.answered(self.now);
+                self.effect(Effect::ReleasePlayout);
+                if self.link.is_down() {
+                    self.apologise(self.link.end_reason());
+                }
+            }
+            Phase::Ringing
+            | Phase::Talking
+            | Phase::Goodbye
+            | Phase::Apologising
+            | Phase::HangingUp
+            | Phase::Ended => {}
+        }
+    }
+
+    pub(super) fn leg_ended(&mut self, cause: LegEnd) {
+        let reason = match self.closing {
+            Some(closing) => closing.reason,
+            None => match cause {
+                LegEnd::RemoteHangUp => EndReason::CallerHungUp,
+                LegEnd::Cancelled => EndReason::CallerCancelled,
+                LegEnd::Lost => EndReason::MediaLost,
+                LegEnd::SessionExpired => EndReason::SessionExpired,
+                LegEnd::AckMissing => EndReason::AckMissing,
+                LegEnd::TransportLost => EndReason::TransportLost,
+                LegEnd::Failed => EndReason::LegFailed,
+            },
+        };
+        self.finish(reason);
+    }
+
+    pub(super) fn hold_changed(&mut self, held: bool) {
+        if self.liveness.set_held(self.now, held) {
+            self.journal(SessionEvent::Hold { held });
+        }
+    }
+
+    pub(super) fn keypad_pressed(&mut self, digit: char) {
+        if self.phase == Phase::Talking {
+            self.keypad.press(self.now, digit);
+            self.liveness.caller_answered();
+        }
+    }
+
+    /// Tells the model what was dialled; it stops speaking for that, as for words.
+    pub(super) fn settle_keypad(&mut self) {
+        let Some(digits) = self.keypad.take(self.now) else {
+            return;
+        };
+        if self.phase != Phase::Talking {
+            return;
+        }
+        let interruption = self.turn.interrupt();
+        self.stop_speech(interruption);
+        let text = format!("[DTMF] {digits}");
+        let entry = TranscriptEntry {
+            role: Speaker::Caller,
+            text: text.clone(),
+            at_ms: self.now,
+            item: None,
+            interrupted_at_ms: None,
+        };
+        self.record(Some(entry));
+        self.note(Role::User, text);
+        self.turn.want(Purpose::Dtmf);
+    }
+
+    /// Whether the engine hears the caller: not on hold (it would take the hold music for speech), not during a goodbye, not
+    /// while a tool asks for silence.
+    pub(super) fn settle_mute(&mut self) {
+        let muted = self.goodbye.is_some() || self.liveness.is_held() || self.ledger.mutes_caller();
+        // Without an engine there is nobody to keep from hearing.
+        if muted == self.outbox.muted || matches!(self.phase, Phase::Apologising | Phase::HangingUp)
+        {
+            return;
+        }
+        self.outbox.muted = muted;
+        if muted {
+            self.turn.caller_silenced();
+        }
+        self.effect(Effect::MuteCaller { muted });
+    }
+}

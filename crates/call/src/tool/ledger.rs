@@ -1,0 +1,373 @@
+//! The ledger of tool calls: each call of the model is admitted once or refused with a reason, has a deadline, is answered exactly
+//! once, and a turn with N tools makes the model speak once.
+
+use std::collections::BTreeMap;
+
+use super::{arguments, builtin};
+use crate::id::ToolCallId;
+use crate::input::ToolOutcome;
+use crate::limits::{TOOL_CALLS_MAX, TOOL_GRACE_MS, TOOL_OUTPUT_BYTES_MAX, cut_text};
+use crate::profile::{ToolKind, ToolSpec};
+
+/// What the ledger says of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// An external tool runs.
+    Run { arguments: String, deadline_ms: u32 },
+    /// The call ends after a goodbye.
+    EndCall { output: &'static str },
+    /// Tones go to the caller's side.
+    SendDtmf {
+        digits: String,
+        output: &'static str,
+    },
+    /// Refused; the model is told why.
+    Refused { why: Refusal, output: String },
+    /// Admitted before: nothing happens.
+    Duplicate,
+}
+
+/// Why a call is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Unknown,
+    Disabled,
+    BadArguments,
+    TooMany,
+    Interrupted,
+    CallEnding,
+    NotAnswered,
+}
+
+impl Refusal {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Disabled => "disabled",
+            Self::BadArguments => "bad_arguments",
+            Self::TooMany => "too_many",
+            Self::Interrupted => "interrupted",
+            Self::CallEnding => "call_ending",
+            Self::NotAnswered => "not_answered",
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Unknown => "there is no such tool",
+            Self::Disabled => "this tool is not available",
+            Self::BadArguments => "the arguments are not valid",
+            Self::TooMany => "too many tool calls in this conversation; answer with what is known",
+            Self::Interrupted => "the caller interrupted; nothing was done",
+            Self::CallEnding => "the call is already ending",
+            Self::NotAnswered => "the call is not answered yet",
+        }
+    }
+}
+
+/// A tool run that is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) name: String,
+    pub(crate) label: &'static str,
+    pub(crate) output: String,
+    pub(crate) took_ms: u64,
+    /// The engine session that asked is gone: the output must travel as a message.
+    pub(crate) stale: bool,
+    /// The call ends after this tool.
+    pub(crate) hang_up: bool,
+}
+
+#[derive(Debug)]
+struct Run {
+    name: String,
+    group: u32,
+    epoch: u32,
+    started_at: u64,
+    deadline_at: u64,
+    spec: Flags,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flags {
+    speaks: bool,
+    mutes: bool,
+    hangs_up: bool,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Running(Run),
+    Done,
+}
+
+/// The tool calls of one response.
+#[derive(Debug, Default)]
+struct Group {
+    response_over: bool,
+    speaks: bool,
+    interrupted: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    entries: BTreeMap<ToolCallId, Entry>,
+    groups: BTreeMap<u32, Group>,
+    group: u32,
+    epoch: u32,
+    refused_over_limit: bool,
+    filler_asked_for: Option<u32>,
+}
+
+impl Ledger {
+    /// A response begins: its calls belong together.
+    pub(crate) fn response_started(&mut self) {
+        self.close_group();
+        self.group = self.group.wrapping_add(1);
+    }
+
+    /// The response is over: its calls are all known.
+    pub(crate) fn response_done(&mut self) {
+        self.close_group();
+    }
+
+    fn close_group(&mut self) {
+        if let Some(group) = self.groups.get_mut(&self.group) {
+            group.response_over = true;
+        }
+    }
+
+    /// The engine session was replaced: what it asked for cannot be answered in its own words any more.
+    pub(crate) fn engine_replaced(&mut self) {
+        self.close_group();
+        self.epoch = self.epoch.wrapping_add(1);
+        self.group = self.group.wrapping_add(1);
+    }
+
+    /// The caller spoke over the agent: what still runs is submitted, not spoken.
+    pub(crate) fn interrupted(&mut self, interrupted: bool) {
+        for group in self.groups.values_mut() {
+            group.interrupted = interrupted;
+        }
+    }
+
+    /// Whether the model may be offered tools in a response that we ask for.
+    pub(crate) fn may_call_more(&self) -> bool {
+        !self.refused_over_limit
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.runs().next().is_some()
+    }
+
+    /// A running tool keeps the caller from being heard.
+    pub(crate) fn mutes_caller(&self) -> bool {
+        self.runs().any(|run| run.spec.mutes)
+    }
+
+    fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.entries.values().filter_map(|entry| match entry {
+            Entry::Running(run) => Some(run),
+            Entry::Done => None,
+        })
+    }
+
+    /// Judges a call. `bar` refuses it whatever it is; `response_active`: its response is still under way.
+    pub(crate) fn admit(
+        &mut self,
+        now: u64,
+        id: &ToolCallId,
+        (name, text): (&str, &str),
+        tools: &[ToolSpec],
+        bar: Option<Refusal>,
+        response_active: bool,
+    ) -> Verdict {
+        if self.entries.contains_key(id) {
+            return Verdict::Duplicate;
+        }
+        let verdict = self.judge((name, text), tools, bar);
+        let spec = tools.iter().find(|tool| tool.name == name);
+        let ends_call = matches!(verdict, Verdict::EndCall { .. });
+        if self.entries.len() < TOOL_CALLS_MAX || ends_call {
+            let entry = match (&verdict, spec) {
+                (Verdict::Run { deadline_ms, .. }, Some(spec)) => Entry::Running(Run {
+                    name: name.to_owned(),
+                    group: self.group,
+                    epoch: self.epoch,
+                    started_at: now,
+                    deadline_at: now + u64::from(*deadline_ms) + TOOL_GRACE_MS,
+                    spec: Flags {
+                        speaks: !spec.skip_response,
+                        mutes: spec.mute_caller,
+                        hangs_up: spec.hang_up_after,
+                    },
+                }),
+                _ => Entry::Done,
+            };
+            self.entries.insert(id.clone(), entry);
+        }
+        // The goodbye speaks for itself, and the caller's own turn speaks after an interruption.
+        let silent = ends_call
+            || matches!(
+                verdict,
+                Verdict::Refused {
+                    why: Refusal::Interrupted | Refusal::CallEnding | Refusal::NotAnswered,
+                    ..
+                }
+            );
+        let group = self.groups.entry(self.group).or_default();
+        group.response_over |= !response_active;
+        group.speaks |= !silent
+            && !matches!(verdict, Verdict::Run { .. })
+            && spec.is_none_or(|spec| !spec.skip_response);
+        verdict
+    }
+
+    fn judge(
+        &mut self,
+        (name, text): (&str, &str),
+        tools: &[ToolSpec],
+        bar: Option<Refusal>,
+    ) -> Verdict {
+        if let Some(why) = bar {
+            return refused(why);
+        }
+        let Some(spec) = tools.iter().find(|tool| tool.name == name) else {
+            return refused(Refusal::Unknown);
+        };
+        if !spec.enabled {
+            return refused(Refusal::Disabled);
+        }
+        if self.entries.len() >= TOOL_CALLS_MAX && spec.kind != ToolKind::EndCall {
+            self.refused_over_limit = true;
+            return refused(Refusal::TooMany);
+        }
+        let checked = match arguments::check(text, &spec.parameters_json) {
+            Ok(checked) => checked,
+            // Whatever the model wrote beside it, it wants to end the call.
+            Err(_) if spec.kind == ToolKind::EndCall => {
+                return Verdict::EndCall {
+                    output: builtin::END_CALL_OUTPUT,
+                };
+            }
+            Err(sentence) => {
+                return Verdict::Refused {
+                    why: Refusal::BadArguments,
+                    output: arguments::refusal_output(&sentence),
+                };
+            }
+        };
+        match spec.kind {
+            ToolKind::EndCall => Verdict::EndCall {
+                output: builtin::END_CALL_OUTPUT,
+            },
+            ToolKind::SendDtmf => match builtin::dtmf_digits(&checked) {
+                Ok(digits) => Verdict::SendDtmf {
+                    digits,
+                    output: builtin::SEND_DTMF_OUTPUT,
+                },
+                Err(sentence) => Verdict::Refused {
+                    why: Refusal::BadArguments,
+                    output: arguments::refusal_output(sentence),
+                },
+            },
+            ToolKind::External => {
+                let arguments = if text.trim().is_empty() {
+                    "{}".to_owned()
+                } else {
+                    text.to_owned()
+                };
+                Verdict::Run {
+                    arguments,
+                    deadline_ms: spec.deadline_ms,
+                }
+            }
+        }
+    }
+
+    /// A tool run is over. `None` when it is not running (late, or never admitted).
+    pub(crate) fn finish(
+        &mut self,
+        now: u64,
+        id: &ToolCallId,
+        outcome: ToolOutcome,
+    ) -> Option<Finished> {
+        let entry = self.entries.get_mut(id)?;
+        let Entry::Running(run) = std::mem::replace(entry, Entry::Done) else {
+            return None;
+        };
+        let succeeded = matches!(outcome, ToolOutcome::Ok { .. });
+        let (label, output) = match outcome {
+            ToolOutcome::Ok { output } => ("ok", output),
+            ToolOutcome::Refused { reason } => ("refused", arguments::refusal_output(&reason)),
+            ToolOutcome::Failed { reason } => ("failed", arguments::refusal_output(&reason)),
+            ToolOutcome::TimedOut => (
+                "timed_out",
+                arguments::refusal_output("the tool did not answer in time"),
+            ),
+        };
+        let hang_up = run.spec.hangs_up && succeeded;
+        let group = self.groups.entry(run.group).or_default();
+        group.speaks |= (run.spec.speaks || !succeeded) && !hang_up;
+        Some(Finished {
+            name: run.name,
+            label,
+            output: cut_text(output, TOOL_OUTPUT_BYTES_MAX),
+            took_ms: now.saturating_sub(run.started_at),
+            stale: run.epoch != self.epoch,
+            hang_up,
+        })
+    }
+
+    /// Runs whose deadline has passed without a word from the shell.
+    pub(crate) fn overdue(&self, now: u64) -> Vec<ToolCallId> {
+        let is_overdue =
+            |entry: &Entry| matches!(entry, Entry::Running(run) if now >= run.deadline_at);
+        self.entries
+            .iter()
+            .filter(|(_, entry)| is_overdue(entry))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Whether a group of calls is complete, so that the model must speak.
+    pub(crate) fn take_speech(&mut self) -> bool {
+        let running: Vec<u32> = self.runs().map(|run| run.group).collect();
+        let mut speaks = false;
+        self.groups.retain(|number, group| {
+            let complete = group.response_over && !running.contains(number);
+            speaks |= complete && group.speaks && !group.interrupted;
+            !complete
+        });
+        speaks
+    }
+
+    /// When the model should say that it is looking.
+    pub(crate) fn filler_at(&self, filler_ms: u32) -> Option<u64> {
+        let oldest = self
+            .runs()
+            .min_by_key(|run| run.started_at)
+            .filter(|_| filler_ms > 0)?;
+        let asked = self.filler_asked_for == Some(oldest.group);
+        (!asked).then(|| oldest.started_at + u64::from(filler_ms))
+    }
+
+    /// The filler is asked for; once for each group.
+    pub(crate) fn filler_asked(&mut self) {
+        self.filler_asked_for = self
+            .runs()
+            .min_by_key(|run| run.started_at)
+            .map(|run| run.group);
+    }
+
+    pub(crate) fn timeout(&self) -> Option<u64> {
+        self.runs().map(|run| run.deadline_at).min()
+    }
+}
+
+fn refused(why: Refusal) -> Verdict {
+    Verdict::Refused {
+        why,
+        output: arguments::refusal_output(why.sentence()),
+    }
+}

@@ -1,0 +1,316 @@
+//! The language of call scripts: one line, one input or one expectation.
+
+use call::{
+    EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, Profile, Requester, ResponseId,
+    ResponseStatus, ToolCallId, ToolOutcome, ToolSpec,
+};
+
+/// One line of a script.
+#[derive(Debug)]
+pub(crate) enum Line {
+    /// `profile key=value …`
+    Profile(String),
+    /// `start inbound|outbound`
+    Start { inbound: bool },
+    /// `t=120ms` or `+120ms`, with or without an input.
+    At { at: At, input: Option<Input> },
+    /// `expect …`
+    Expect(String),
+    /// `expect nothing`
+    ExpectNothing,
+    /// `include name`
+    Include(String),
+}
+
+/// A point in time: since the start, or since the line before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At {
+    Since(u64),
+    After(u64),
+}
+
+/// Parses one line; `None` for an empty line or a comment.
+pub(crate) fn line(text: &str) -> Result<Option<Line>, String> {
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('#') {
+        return Ok(None);
+    }
+    let (word, rest) = split(text);
+    Ok(Some(match word {
+        "profile" => Line::Profile(rest.to_owned()),
+        "start" => Line::Start {
+            inbound: rest == "inbound",
+        },
+        "include" => Line::Include(rest.to_owned()),
+        "expect" if rest == "nothing" => Line::ExpectNothing,
+        "expect" => Line::Expect(rest.to_owned()),
+        _ => {
+            let at = if let Some(since) = word.strip_prefix("t=") {
+                At::Since(ms(since)?)
+            } else if let Some(after) = word.strip_prefix('+') {
+                At::After(ms(after)?)
+            } else {
+                return Err(format!("unknown line: {text}"));
+            };
+            let input = if rest.is_empty() {
+                None
+            } else {
+                Some(input(rest)?)
+            };
+            Line::At { at, input }
+        }
+    }))
+}
+
+fn split(text: &str) -> (&str, &str) {
+    match text.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest.trim()),
+        None => (text, ""),
+    }
+}
+
+fn ms(text: &str) -> Result<u64, String> {
+    let number = text.strip_suffix("ms").unwrap_or(text);
+    let (number, factor) = match number.strip_suffix('s') {
+        Some(seconds) => (seconds, 1_000),
+        None => (number, 1),
+    };
+    number
+        .parse::<u64>()
+        .map(|value| value * factor)
+        .map_err(|_| format!("not a time: {text}"))
+}
+
+fn input(text: &str) -> Result<Input, String> {
+    let (source, rest) = split(text);
+    let (verb, rest) = split(rest);
+    let (first, second) = split(rest);
+    match source {
+        "leg" => leg(verb, rest),
+        "engine" => engine(verb, first, second),
+        "playout" => playout(verb, first, second),
+        "tool" => Ok(Input::ToolFinished {
+            id: ToolCallId::from(first),
+            outcome: outcome(second)?,
+        }),
+        "operator" => Ok(Input::HangUpRequested {
+            by: Requester::Operator,
+        }),
+        "shutdown" => Ok(Input::HangUpRequested {
+            by: Requester::Shutdown,
+        }),
+        "instruct" => Ok(Input::Instruct {
+            text: split(text).1.to_owned(),
+        }),
+        _ => Err(format!("unknown input: {text}")),
+    }
+}
+
+fn leg(verb: &str, rest: &str) -> Result<Input, String> {
+    Ok(match verb {
+        "answered" => Input::LegAnswered,
+        "ended" => Input::LegEnded {
+            cause: match rest {
+                "remote_hang_up" => LegEnd::RemoteHangUp,
+                "cancelled" => LegEnd::Cancelled,
+                "lost" => LegEnd::Lost,
+                "session_expired" => LegEnd::SessionExpired,
+                "ack_missing" => LegEnd::AckMissing,
+                "transport_lost" => LegEnd::TransportLost,
+                "failed" => LegEnd::Failed,
+                _ => return Err(format!("unknown leg end: {rest}")),
+            },
+        },
+        "dtmf" => Input::Dtmf {
+            digit: rest.chars().next().ok_or("no digit")?,
+        },
+        "hold" => Input::HoldChanged { held: rest == "on" },
+        "media_lost" => Input::MediaLost { ms: ms(rest)? },
+        "media_resumed" => Input::MediaResumed,
+        _ => return Err(format!("unknown leg input: {verb}")),
+    })
+}
+
+fn engine(verb: &str, first: &str, second: &str) -> Result<Input, String> {
+    let item = || ItemId::from(first);
+    let response = || ResponseId::from(first);
+    Ok(match verb {
+        "ready" => Input::EngineReady {
+            expires_in_ms: first.strip_prefix("expires=").map(ms).transpose()?,
+        },
+        "lost" => Input::EngineLost {
+            failure: failure(first)?,
+        },
+        "speech_started" => Input::UserSpeechStarted { item: item() },
+        "speech_stopped" => Input::UserSpeechStopped { item: item() },
+        "user_transcript" => Input::UserTranscript {
+            item: item(),
+            text: second.to_owned(),
+        },
+        "response_started" => Input::ResponseStarted {
+            response: response(),
+        },
+        "audio_started" => Input::AgentAudioStarted {
+            item: item(),
+            response: ResponseId::from(second),
+        },
+        "audio_done" => Input::AgentAudioDone { item: item() },
+        "agent_transcript" => Input::AgentTranscript {
+            item: item(),
+            text: second.to_owned(),
+        },
+        "tool_called" => {
+            let (name, arguments) = split(second);
+            Input::ToolCalled {
+                id: ToolCallId::from(first),
+                name: name.to_owned(),
+                arguments: arguments.to_owned(),
+            }
+        }
+        "response_done" => Input::ResponseDone {
+            response: response(),
+            status: match second {
+                "" | "completed" => ResponseStatus::Completed,
+                "cancelled" => ResponseStatus::Cancelled,
+                "incomplete" => ResponseStatus::Incomplete,
+                code => ResponseStatus::Failed {
+                    code: code.to_owned(),
+                },
+            },
+        },
+        _ => return Err(format!("unknown engine input: {verb}")),
+    })
+}
+
+fn failure(text: &str) -> Result<EngineFailure, String> {
+    Ok(match text {
+        "refused" => EngineFailure::Refused,
+        "rate_limited" => EngineFailure::RateLimited,
+        "unavailable" => EngineFailure::Unavailable,
+        "unreachable" => EngineFailure::Unreachable,
+        "timeout" => EngineFailure::Timeout,
+        "closed" => EngineFailure::Closed { code: Some(1006) },
+        "rejected" => EngineFailure::Rejected,
+        "expired" => EngineFailure::Expired,
+        _ => return Err(format!("unknown failure: {text}")),
+    })
+}
+
+fn playout(verb: &str, first: &str, second: &str) -> Result<Input, String> {
+    let number = |text: &str| {
+        text.parse::<u32>()
+            .map_err(|_| format!("not a number: {text}"))
+    };
+    Ok(match verb {
+        "started" => Input::PlayoutStarted {
+            item: ItemId::from(first),
+        },
+        "starved" => Input::PlayoutStarved {
+            item: ItemId::from(first),
+        },
+        "finished" => Input::PlayoutFinished {
+            item: ItemId::from(first),
+            played_ms: number(second)?,
+        },
+        "cleared" if first == "none" => Input::PlayoutCleared {
+            item: None,
+            played_ms: 0,
+            finished: false,
+        },
+        "cleared" => {
+            let (played, rest) = split(second);
+            Input::PlayoutCleared {
+                item: Some(ItemId::from(first)),
+                played_ms: number(played)?,
+                finished: rest == "finished",
+            }
+        }
+        "drained" => Input::PlayoutDrained,
+        _ => return Err(format!("unknown playout input: {verb}")),
+    })
+}
+
+fn outcome(text: &str) -> Result<ToolOutcome, String> {
+    let (label, rest) = split(text);
+    Ok(match label {
+        "ok" => ToolOutcome::Ok {
+            output: rest.to_owned(),
+        },
+        "refused" => ToolOutcome::Refused {
+            reason: rest.to_owned(),
+        },
+        "failed" => ToolOutcome::Failed {
+            reason: rest.to_owned(),
+        },
+        "timed_out" => ToolOutcome::TimedOut,
+        _ => return Err(format!("unknown outcome: {text}")),
+    })
+}
+
+/// Changes a profile as `key=value …` says. A tool is `tool=name[:flag…]`.
+pub(crate) fn configure(profile: &mut Profile, text: &str) -> Result<(), String> {
+    for pair in text.split_whitespace() {
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| format!("not key=value: {pair}"))?;
+        let number = || {
+            value
+                .parse::<u32>()
+                .map_err(|_| format!("not a number: {pair}"))
+        };
+        let small = || {
+            value
+                .parse::<u8>()
+                .map_err(|_| format!("not a number: {pair}"))
+        };
+        match key {
+            "greeting" if value == "none" => profile.greeting = Greeting::None,
+            "ring_fixed" => profile.ring_ms_fixed = Some(number()?),
+            "answer_bound" => profile.answer_bound_ms = number()?,
+            "max_duration" => profile.max_duration_ms = number()?,
+            "warning" => profile.max_duration_warning_ms = number()?,
+            "idle_reprompt" => profile.idle_reprompt_ms = number()?,
+            "idle_reprompts_max" => profile.idle_reprompts_max = small()?,
+            "dead_air" => profile.dead_air_ms = number()?,
+            "no_media" => profile.no_media_ms = number()?,
+            "tool_filler" => profile.tool_filler_ms = number()?,
+            "reconnect" => profile.engine.reconnect_ms_max = number()?,
+            "attempts" => profile.engine.attempts_max = small()?,
+            "rotate_before" => profile.engine.rotate_before_expiry_ms = number()?,
+            "drain" => profile.goodbye.drain_ms_max = number()?,
+            "hang_up_delay" => profile.goodbye.hang_up_delay_ms = number()?,
+            "tool" => profile.tools.push(tool(value)?),
+            _ => return Err(format!("unknown setting: {pair}")),
+        }
+    }
+    Ok(())
+}
+
+fn tool(text: &str) -> Result<ToolSpec, String> {
+    let mut parts = text.split(':');
+    let name = parts.next().unwrap_or_default();
+    let schema = r#"{"type":"object","properties":{"size":{"type":"integer"}}}"#;
+    let mut spec = ToolSpec::external(name, "a tool", schema);
+    for flag in parts {
+        match flag {
+            "disabled" => spec.enabled = false,
+            "skip_response" => spec.skip_response = true,
+            "mute" => spec.mute_caller = true,
+            "hang_up" => spec.hang_up_after = true,
+            _ => {
+                let deadline = flag
+                    .strip_prefix("deadline")
+                    .ok_or_else(|| format!("unknown flag: {flag}"))?;
+                spec.deadline_ms = deadline
+                    .parse()
+                    .map_err(|_| format!("not a number: {flag}"))?;
+            }
+        }
+    }
+    Ok(spec)
+}
+
+/// The code of an end reason, checked: a script must not expect one that does not exist.
+pub(crate) fn known_code(code: &str) -> bool {
+    EndReason::from_code(code).is_some()
+}

@@ -1,0 +1,126 @@
+//! Effects as a script writes them.
+
+use call::{Effect, LocalSound, Purpose, Role, SessionEvent, Speaker};
+
+/// Effects that a script need not expect: they tell, they do not act.
+pub(crate) fn is_aside(effect: &Effect) -> bool {
+    matches!(effect, Effect::Record(_) | Effect::Journal(_))
+}
+
+/// One effect as one line.
+pub(crate) fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::Ring => "ring".to_owned(),
+        Effect::Answer => "answer".to_owned(),
+        Effect::RejectCall { reason } => format!("reject_call {}", reason.code()),
+        Effect::ConnectEngine { attempt, replay } => {
+            format!("connect_engine attempt={attempt} replay={}", yes(*replay))
+        }
+        Effect::CloseEngine => "close_engine".to_owned(),
+        Effect::RotateEngine => "rotate_engine".to_owned(),
+        Effect::CreateResponse {
+            purpose: why,
+            tools_allowed,
+            ..
+        } => {
+            format!(
+                "create_response {} tools={}",
+                purpose(*why),
+                yes(*tools_allowed)
+            )
+        }
+        Effect::CancelResponse => "cancel_response".to_owned(),
+        Effect::TruncateItem { item, played_ms } => format!("truncate_item {item} {played_ms}"),
+        Effect::ClearPlayout => "clear_playout".to_owned(),
+        Effect::FinishItem { item } => format!("finish_item {item}"),
+        Effect::ReleasePlayout => "release_playout".to_owned(),
+        Effect::MuteCaller { muted } => format!("mute {}", on(*muted)),
+        Effect::RunTool {
+            id,
+            name,
+            arguments,
+            deadline_ms,
+        } => {
+            format!("run_tool {id} {name} deadline={deadline_ms} {arguments}")
+        }
+        Effect::SubmitToolOutput { id, output } => format!("submit_tool_output {id} {output}"),
+        Effect::SendDtmf { digits } => format!("send_dtmf {digits}"),
+        Effect::PlayLocal { sound } => match sound {
+            LocalSound::Apology => "play_local apology".to_owned(),
+            LocalSound::OneMoment => "play_local one_moment".to_owned(),
+        },
+        Effect::Background { on: playing } => format!("background {}", on(*playing)),
+        Effect::HangUp { reason } => format!("hang_up {}", reason.code()),
+        Effect::AddMessage { role, text } => match role {
+            Role::User => format!("add_message user {text}"),
+            Role::System => format!("add_message system {text}"),
+        },
+        Effect::Record(entry) => {
+            let role = match entry.role {
+                Speaker::Caller => "caller",
+                Speaker::Agent => "agent",
+                Speaker::System => "system",
+            };
+            let cut = entry
+                .interrupted_at_ms
+                .map(|ms| format!(" cut={ms}"))
+                .unwrap_or_default();
+            format!("record {role} at={}{cut} {}", entry.at_ms, entry.text)
+        }
+        Effect::Journal(event) => format!("journal {}", journal(event)),
+        Effect::Ended { reason } => format!("ended {}", reason.code()),
+    }
+}
+
+fn journal(event: &SessionEvent) -> String {
+    match event {
+        SessionEvent::PhaseChanged { from, to } => format!("phase {from} {to}"),
+        SessionEvent::BargeIn { item, played_ms } => format!("barge_in {item} {played_ms}"),
+        SessionEvent::FalseInterruption => "false_interruption".to_owned(),
+        SessionEvent::GoodbyeStarted { reason } => format!("goodbye_started {}", reason.code()),
+        SessionEvent::GoodbyeFinished { complete } => {
+            format!("goodbye_finished complete={}", yes(*complete))
+        }
+        SessionEvent::Reprompted { count } => format!("reprompted {count}"),
+        SessionEvent::MaxDurationWarned => "max_duration_warned".to_owned(),
+        SessionEvent::EngineLost { failure, attempt } => {
+            format!("engine_lost attempt={attempt} {failure:?}")
+        }
+        SessionEvent::EngineReady { again } => format!("engine_ready again={}", yes(*again)),
+        SessionEvent::EngineStalled => "engine_stalled".to_owned(),
+        SessionEvent::Rotating => "rotating".to_owned(),
+        SessionEvent::ToolRefused { id, name, why } => format!("tool_refused {id} {name} {why}"),
+        SessionEvent::ToolStarted { id, name } => format!("tool_started {id} {name}"),
+        SessionEvent::ToolFinished {
+            id,
+            outcome,
+            took_ms,
+        } => format!("tool_finished {id} {outcome} took={took_ms}"),
+        SessionEvent::DeadAirCovered { silent_ms } => format!("dead_air_covered {silent_ms}"),
+        SessionEvent::Hold { held } => format!("hold {}", on(*held)),
+    }
+}
+
+fn purpose(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Greeting => "greeting",
+        Purpose::Reprompt => "reprompt",
+        Purpose::Warning => "warning",
+        Purpose::Goodbye => "goodbye",
+        Purpose::ToolResult => "tool_result",
+        Purpose::ToolFiller => "tool_filler",
+        Purpose::Resume => "resume",
+        Purpose::Reconnected => "reconnected",
+        Purpose::Reply => "reply",
+        Purpose::Dtmf => "dtmf",
+        Purpose::Instruct => "instruct",
+    }
+}
+
+fn yes(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+fn on(value: bool) -> &'static str {
+    if value { "on" } else { "off" }
+}

@@ -1,0 +1,475 @@
+//! Random calls, from seeds: whatever comes in, in whatever order, the promises of a session hold.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a watcher from outside looks at a few effects"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use call::{
+    Effect, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Requester, ResponseId,
+    ResponseStatus, Session, SessionEvent, SessionStart, ToolCallId, ToolOutcome, ToolSpec,
+};
+
+/// Calls tried in one run of the test; `ALLO_SEEDS` asks for another number (see `scripts/prove`).
+const SEEDS: u64 = 3_000;
+/// Inputs of one call.
+const INPUTS: u32 = 150;
+/// Effects that one input may set off.
+const EFFECTS_MAX: usize = 64;
+/// Timers that a silent world may need to end a call.
+const TIMERS_MAX: u32 = 20_000;
+
+/// A small generator of our own (SplitMix64), so that a seed is a call for ever.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// Follows a session from outside and holds it to its promises.
+struct Watch {
+    seed: u64,
+    session: Session,
+    base: Instant,
+    now_ms: u64,
+    engine_ready: bool,
+    running: BTreeMap<ToolCallId, String>,
+    called: BTreeSet<ToolCallId>,
+    answered: BTreeSet<ToolCallId>,
+    submitted: Vec<ToolCallId>,
+    ended: u32,
+    seen: BTreeSet<String>,
+    answers: u32,
+    hang_ups: u32,
+    background: bool,
+}
+
+impl Watch {
+    fn new(seed: u64, base: Instant, profile: Profile, inbound: bool) -> Self {
+        let session = Session::new(base, profile, SessionStart { inbound });
+        let mut watch = Self {
+            seed,
+            session,
+            base,
+            now_ms: 0,
+            engine_ready: false,
+            running: BTreeMap::new(),
+            called: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            submitted: Vec::new(),
+            ended: 0,
+            seen: BTreeSet::new(),
+            answers: 0,
+            hang_ups: 0,
+            background: false,
+        };
+        watch.drain();
+        watch
+    }
+
+    fn hand_in(&mut self, input: Input) {
+        let called = if let Input::ToolCalled { id, .. } = &input {
+            Some(id.clone())
+        } else {
+            None
+        };
+        let takes_tools = match self.session.phase() {
+            Phase::Ringing
+            | Phase::Dialing
+            | Phase::Answering
+            | Phase::Talking
+            | Phase::Goodbye => self.engine_ready,
+            Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
+        };
+        self.session
+            .handle(self.base + Duration::from_millis(self.now_ms), input);
+        self.drain();
+        if let Some(id) = called.filter(|_| takes_tools) {
+            let met = self.answered.contains(&id)
+                || self.running.contains_key(&id)
+                || self.called.contains(&id);
+            assert!(
+                met || self.ended > 0,
+                "seed {}: tool call {id} is not answered",
+                self.seed
+            );
+            self.called.insert(id);
+        }
+    }
+
+    fn drain(&mut self) {
+        let mut count = 0;
+        while let Some(effect) = self.session.poll_effect() {
+            count += 1;
+            assert!(count <= EFFECTS_MAX, "seed {}: too many effects", self.seed);
+            assert_eq!(
+                self.ended, 0,
+                "seed {}: after the end: {effect:?}",
+                self.seed
+            );
+            self.take(effect);
+        }
+        if let Some(timeout) = self.session.poll_timeout() {
+            let due_ms = (timeout - self.base).as_millis();
+            assert!(
+                due_ms > u128::from(self.now_ms),
+                "seed {}: a timer in the past",
+                self.seed
+            );
+        }
+    }
+
+    fn take(&mut self, effect: Effect) {
+        let seed = self.seed;
+        let shown = format!("{effect:?}");
+        let name = shown.split([' ', '(']).next().unwrap_or_default();
+        self.seen.insert(name.to_owned());
+        match effect {
+            Effect::Ended { reason } => {
+                self.ended += 1;
+                self.seen.insert(reason.code().to_owned());
+            }
+            Effect::Answer => {
+                self.answers += 1;
+                assert_eq!(self.answers, 1, "seed {seed}: answered twice");
+            }
+            Effect::HangUp { .. } | Effect::RejectCall { .. } => {
+                self.hang_ups += 1;
+                assert_eq!(self.hang_ups, 1, "seed {seed}: hung up twice");
+            }
+            Effect::RunTool { id, name, .. } => {
+                assert!(
+                    self.running.insert(id.clone(), name).is_none(),
+                    "seed {seed}: {id} runs twice"
+                );
+                assert!(
+                    !self.answered.contains(&id),
+                    "seed {seed}: {id} runs after its answer"
+                );
+            }
+            Effect::SubmitToolOutput { id, .. } => {
+                self.running.remove(&id);
+                // Calls over the limit are refused without being remembered.
+                let twice = self.submitted.contains(&id) && self.answered.len() <= 20;
+                assert!(!twice, "seed {seed}: {id} answered twice");
+                self.submitted.push(id.clone());
+                self.answered.insert(id);
+            }
+            Effect::Background { on } => {
+                assert_ne!(
+                    self.background, on,
+                    "seed {seed}: the background is switched to what it is"
+                );
+                self.background = on;
+            }
+            Effect::CreateResponse { .. } => {
+                assert!(
+                    self.engine_ready,
+                    "seed {seed}: a response without an engine"
+                );
+                assert_eq!(
+                    self.hang_ups, 0,
+                    "seed {seed}: a response after the hang-up"
+                );
+            }
+            Effect::ConnectEngine { .. } | Effect::CloseEngine | Effect::RotateEngine => {
+                self.engine_ready = false
+            }
+            Effect::Journal(SessionEvent::EngineReady { .. }) => self.engine_ready = true,
+            Effect::Journal(SessionEvent::EngineLost { .. }) => self.engine_ready = false,
+            // The outcome of a tool that an older engine session asked for travels as a message.
+            Effect::Journal(SessionEvent::ToolFinished { id, .. }) => {
+                self.running.remove(&id);
+                self.answered.insert(id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets time pass and nothing else happen.
+    fn wait(&mut self, ms: u64) {
+        let until = self.now_ms + ms;
+        for _ in 0..TIMERS_MAX {
+            let Some(timeout) = self.session.poll_timeout() else {
+                break;
+            };
+            let due_ms = u64::try_from((timeout - self.base).as_millis()).expect("a call is short");
+            if due_ms > until {
+                break;
+            }
+            self.now_ms = due_ms;
+            self.hand_in(Input::Timeout);
+        }
+        self.now_ms = self.now_ms.max(until);
+    }
+}
+
+fn profile(dice: &mut Dice) -> Profile {
+    let mut profile = Profile {
+        max_duration_ms: 60_000,
+        ..Profile::default()
+    };
+    let mut lookup = ToolSpec::external("lookup", "", "{}");
+    lookup.skip_response = dice.below(4) == 0;
+    lookup.mute_caller = dice.below(4) == 0;
+    lookup.hang_up_after = dice.below(6) == 0;
+    profile.tools.push(lookup);
+    if dice.below(4) == 0 {
+        profile.greeting = Greeting::None;
+    }
+    if dice.below(4) == 0 {
+        profile.ring_ms_fixed = Some(3_000);
+    }
+    if dice.below(8) == 0 {
+        profile.goodbye.hang_up_delay_ms = 0;
+        profile.dead_air_ms = 0;
+        profile.answer_bound_ms = 0;
+    }
+    profile
+}
+
+fn input(dice: &mut Dice) -> Input {
+    match dice.below(6) {
+        0 => leg_input(dice),
+        1 => playout_input(dice),
+        _ => engine_input(dice),
+    }
+}
+
+fn leg_input(dice: &mut Dice) -> Input {
+    let yes = dice.below(2) == 0;
+    match dice.below(40) {
+        0 => Input::HangUpRequested {
+            by: if yes {
+                Requester::Operator
+            } else {
+                Requester::Shutdown
+            },
+        },
+        1 => Input::LegEnded {
+            cause: if yes {
+                LegEnd::RemoteHangUp
+            } else {
+                LegEnd::Cancelled
+            },
+        },
+        2..=6 => Input::Dtmf {
+            digit: if yes { '5' } else { '#' },
+        },
+        7..=8 => Input::MediaLost {
+            ms: dice.below(15_000),
+        },
+        9..=11 => Input::MediaResumed,
+        12..=16 => Input::HoldChanged { held: yes },
+        17..=19 => {
+            let length = usize::try_from(dice.below(20_000)).expect("small");
+            Input::Instruct {
+                text: "x".repeat(length),
+            }
+        }
+        20..=29 => Input::LegAnswered,
+        _ => Input::Timeout,
+    }
+}
+
+fn playout_input(dice: &mut Dice) -> Input {
+    let item = ItemId::from(format!("i{}", dice.below(12)));
+    let played_ms = u32::try_from(dice.below(5_000)).expect("small");
+    let yes = dice.below(2) == 0;
+    match dice.below(7) {
+        0 => Input::PlayoutStarted { item },
+        6 => Input::PlayoutStarved { item },
+        1 | 2 => Input::PlayoutFinished { item, played_ms },
+        3 => Input::PlayoutCleared {
+            item: yes.then_some(item),
+            played_ms,
+            finished: dice.below(2) == 0,
+        },
+        _ => Input::PlayoutDrained,
+    }
+}
+
+fn engine_input(dice: &mut Dice) -> Input {
+    let item = ItemId::from(format!("i{}", dice.below(12)));
+    let response = ResponseId::from(format!("r{}", dice.below(8)));
+    let id = ToolCallId::from(format!("c{}", dice.below(30)));
+    let yes = dice.below(2) == 0;
+    match dice.below(40) {
+        0 => Input::EngineLost {
+            failure: failure(dice),
+        },
+        1..=5 => Input::EngineReady {
+            expires_in_ms: yes.then(|| dice.below(300_000)),
+        },
+        6..=9 => Input::UserSpeechStarted { item },
+        10..=13 => Input::UserSpeechStopped { item },
+        14..=15 => Input::UserTranscript {
+            item,
+            text: if yes { String::new() } else { "oui".to_owned() },
+        },
+        16..=20 => Input::ResponseStarted { response },
+        21..=25 => Input::AgentAudioStarted { item, response },
+        26..=28 => Input::AgentAudioDone { item },
+        29 => Input::AgentTranscript {
+            item,
+            text: "bonjour".to_owned(),
+        },
+        30..=32 => Input::ToolCalled {
+            id,
+            name: tool(dice).to_owned(),
+            arguments: arguments(dice).to_owned(),
+        },
+        33..=36 => Input::ResponseDone {
+            response,
+            status: status(dice),
+        },
+        _ => Input::ToolFinished {
+            id,
+            outcome: outcome(dice),
+        },
+    }
+}
+
+fn tool(dice: &mut Dice) -> &'static str {
+    [
+        "lookup",
+        "lookup",
+        "lookup",
+        "send_dtmf",
+        "nonsense",
+        "end_call",
+    ][usize::try_from(dice.below(6)).expect("small")]
+}
+
+fn arguments(dice: &mut Dice) -> &'static str {
+    ["{}", r#"{"digits":"1"}"#, "{", ""][usize::try_from(dice.below(4)).expect("small")]
+}
+
+fn failure(dice: &mut Dice) -> EngineFailure {
+    match dice.below(8) {
+        0 => EngineFailure::Refused,
+        1 => EngineFailure::Expired,
+        2 => EngineFailure::Timeout,
+        _ => EngineFailure::Closed { code: None },
+    }
+}
+
+fn status(dice: &mut Dice) -> ResponseStatus {
+    match dice.below(6) {
+        0 => ResponseStatus::Cancelled,
+        1 => ResponseStatus::Failed {
+            code: "server_error".to_owned(),
+        },
+        2 => ResponseStatus::Incomplete,
+        _ => ResponseStatus::Completed,
+    }
+}
+
+fn outcome(dice: &mut Dice) -> ToolOutcome {
+    match dice.below(4) {
+        0 => ToolOutcome::TimedOut,
+        1 => ToolOutcome::Failed {
+            reason: "\"no\"".to_owned(),
+        },
+        _ => ToolOutcome::Ok {
+            output: "{}".to_owned(),
+        },
+    }
+}
+
+/// One call: random inputs, then silence, in which the call must end by itself.
+fn one_call(seed: u64, base: Instant) -> BTreeSet<String> {
+    let mut dice = Dice(seed);
+    let profile = profile(&mut dice);
+    let mut watch = Watch::new(seed, base, profile, dice.below(5) != 0);
+    if dice.below(4) != 0 {
+        // Most calls get as far as a conversation.
+        watch.hand_in(Input::EngineReady {
+            expires_in_ms: None,
+        });
+        watch.wait(3_000);
+        watch.hand_in(Input::LegAnswered);
+    }
+    for _ in 0..INPUTS {
+        let ms = if dice.below(8) == 0 {
+            dice.below(8_000)
+        } else {
+            dice.below(300)
+        };
+        watch.wait(ms);
+        let input = input(&mut dice);
+        watch.hand_in(input);
+    }
+    watch.hand_in(Input::HoldChanged { held: false });
+    watch.wait(10_000);
+    watch.hand_in(Input::LegAnswered);
+    watch.wait(600_000);
+    if watch.session.phase() == Phase::Dialing {
+        watch.hand_in(Input::LegEnded {
+            cause: LegEnd::Failed,
+        });
+    }
+    assert_eq!(
+        watch.ended, 1,
+        "seed {seed}: the call does not end: {:?}",
+        watch.session
+    );
+    assert!(
+        !watch.background,
+        "seed {seed}: the background sound survives the call"
+    );
+    assert_eq!(watch.session.poll_timeout(), None);
+    watch.hand_in(Input::LegEnded {
+        cause: LegEnd::RemoteHangUp,
+    });
+    assert_eq!(watch.ended, 1, "seed {seed}: ended twice");
+    watch.seen
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant has no other origin; the call's time is simulated"
+)]
+fn random_calls_keep_the_promises() {
+    let base = Instant::now();
+    let mut seen = BTreeSet::new();
+    let wished = std::env::var("ALLO_SEEDS").ok();
+    for seed in 0..wished.map_or(SEEDS, |text| text.parse().expect("a number")) {
+        seen.append(&mut one_call(seed, base));
+    }
+    // A test of random calls is worth what they reach.
+    for must in [
+        "agent_hung_up",
+        "caller_cancelled",
+        "caller_hung_up",
+        "draining",
+        "engine_lost",
+        "engine_refused",
+        "engine_unavailable",
+        "max_duration",
+        "media_lost",
+        "operator_hung_up",
+        "RotateEngine",
+        "TruncateItem",
+        "PlayLocal",
+        "RunTool",
+        "SendDtmf",
+        "RejectCall",
+        "AddMessage",
+    ] {
+        assert!(seen.contains(must), "no call reached {must}: {seen:?}");
+    }
+}

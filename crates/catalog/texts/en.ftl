@@ -1,0 +1,625 @@
+# English texts. The code of each sentence is in the registry (src/registry/); `none` is an absent parameter.
+
+
+## End
+
+end_caller_hung_up = The caller hung up.
+end_caller_hung_up_speaking = The caller hung up while the agent was speaking.
+end_caller_hung_up_unheard = The caller hung up before hearing the agent.
+    .remedy = Look at the time from answer to first audio.
+end_agent_hung_up = The agent hung up.
+end_agent_hung_up_complete = The agent hung up after its goodbye, spoken to the end.
+end_agent_hung_up_cut = The agent hung up; its goodbye was not heard to the end.
+end_caller_cancelled = The caller gave up before the answer.
+end_idle_timeout = The agent hung up: the caller had stopped speaking.
+end_max_duration = The agent hung up: the call had reached its maximum duration.
+    .remedy = Raise the agent's maximum duration if conversations need it.
+end_engine_unavailable = The voice engine could not be reached when the call began.
+    .remedy = Check the engine's address and this server's network.
+end_engine_lost = The voice engine was lost during the call and did not come back.
+    .remedy = Look at the cause below; if it repeats, plan a fallback engine.
+end_engine_refused = The voice engine refused the key or the agent's settings.
+    .remedy = Replace the key or correct the setting that is named.
+end_media_lost = The caller's audio stopped coming: the call was released.
+end_one_way_audio = The caller could hear us, we could not hear the caller: { $sent } packets sent, 0 received.
+    .remedy = Open the audio UDP ports (10000-20000) towards this server, or set the public address.
+end_one_way_audio_private = The caller could hear us, we could not hear the caller: { $sent } packets sent, 0 received; the caller's audio address is private ({ $address }).
+    .remedy = Open the audio UDP ports (10000-20000) towards this server, or set the public address.
+end_one_way_audio_ours_private = We could not hear the caller: { $sent } packets sent, 0 received; the audio address we announced is private ({ $address }).
+    .remedy = Set the public address (rtp.public_address).
+end_session_expired = The other side vanished without hanging up: the session was not refreshed.
+end_operator_hung_up = An operator ended the call.
+end_draining = The process stopped during the call: the service was shutting down.
+    .remedy = Allow the shutdown more time (server.drain_s) if calls are cut by it.
+end_overload = Call refused or cut: the service was at its limit.
+    .remedy = Raise the limits or add a server.
+end_rejected = Call refused by a rule.
+end_rejected_blocked = Call refused: the caller is on the refusal list.
+end_rejected_offer = Call refused: the operator's audio offer cannot be used.
+    .remedy = Look at the SDP offer in the messages below.
+end_rejected_srtp_required = Call refused: this line requires encrypted audio (SRTP) and the operator does not offer it.
+    .remedy = Enable SRTP at the operator or make it optional on the line.
+end_no_common_codec = Call refused: no common codec.
+    .remedy = Enable G.711 (PCMA or PCMU) at the operator.
+end_no_common_codec_one = Call refused: no common codec, the operator offers { $offered } alone.
+    .remedy = Enable G.711 (PCMA or PCMU) at the operator.
+end_no_common_codec_many = Call refused: no common codec, the operator offers { $offered }.
+    .remedy = Enable G.711 (PCMA or PCMU) at the operator.
+end_unauthorized = Call refused: the source did not prove its identity.
+    .remedy = Add its address to the line (line.allow) or give it credentials.
+end_unknown_number = Call refused: { $to ->
+    [none] the number called
+   *[other] { $to }
+ } is not connected to any agent.
+    .remedy = Connect the number to an agent.
+end_transport_lost = The connection that carried the signalling was lost.
+end_ack_missing = Our answer was never acknowledged: the call was released.
+    .remedy = A firewall or router probably loses the messages; try TCP or set the public address.
+end_missing_answer = The other side gave no answer to our audio offer.
+end_leg_failed = The telephone leg failed.
+end_process_lost = The process died during the call{ $after ->
+    [none] {""}
+   *[other] {" "}(last sign of life after { $after })
+ }; the call's record was completed at the next start.
+    .remedy = Look at the system log of that time: out of memory, forced stop or fault.
+end_internal = A fault of this program ended the call.
+    .remedy = Report it with the call's JSON explanation.
+end_running = The call is in progress.
+end_unknown = The call ended for a reason that this version does not know.
+
+## Configuration
+
+config_ok = The configuration is good.
+config_unknown_key = { $path } line { $line }: there is no setting "{ $key }".{ $nearest ->
+    [none] {""}
+   *[other] {" "}Did you mean "{ $nearest }"?
+ }
+    .remedy = Correct or remove the line.
+config_unknown_variable = The variable { $variable } names no setting.{ $nearest ->
+    [none] {""}
+   *[other] {" "}Did you mean { $nearest }?
+ }
+    .remedy = Correct or remove the variable.
+config_bad_value = { $key } ({ $origin }): "{ $value }" cannot be used. Expected: { $expected }.
+    .remedy = Correct the value.
+config_missing_key = The setting { $key }{ $variable ->
+    [none] {""}
+   *[other] {" "}(variable { $variable })
+ } is missing.
+    .remedy = Give it a value.
+config_missing_pair = { $key } and { $other } belong together: one of them is missing.
+    .remedy = Give both, or neither.
+config_missing_engine_key = There is no key for the voice engine: { $variable } is empty.
+    .remedy = Give a key, or try without one with "allo demo".
+config_file_unreadable = The file { $path } cannot be read: { $cause }.
+    .remedy = Check the path and the permissions.
+config_file_syntax = { $path } line { $line }: the syntax is wrong ({ $cause }).
+    .remedy = Correct the line; texts go between quotation marks.
+config_public_without_tls = { $key } ({ $origin }): { $address } is visible from the network without TLS and a token. The service does not start like this.
+    .remedy = Give a certificate and a token, or listen on 127.0.0.1.
+config_no_listener = No SIP address is set: nobody could call.
+    .remedy = Set sip.udp, sip.tcp or sip.tls.
+config_no_line = No line is set: every call will be refused.
+    .remedy = Give SIP_USERNAME and SIP_PASSWORD, or line.allow.
+config_no_effect = The variable { $variable } has no effect: { $why }.
+port_in_use = Cannot listen on { $protocol } { $address }: { $cause }.
+    .remedy = Stop the other program that holds this port, or choose another.
+start_failed = The service could not start: { $cause }.
+espeak_missing = The synthesiser espeak-ng is not installed: the stand-in engine cannot speak.
+    .remedy = Install it: apt install espeak-ng
+scenario_unusable = The scenario { $path } cannot be used: { $cause }.
+
+## Registration
+
+registration_registered = { $line ->
+    [none] The line
+   *[other] The line "{ $line }"
+ } is registered{ $registrar ->
+    [none] {""}
+   *[other] {" "}with { $registrar }
+ }.
+registration_registering = { $line ->
+    [none] The line
+   *[other] The line "{ $line }"
+ } is registering.
+registration_unregistered = { $line ->
+    [none] The line
+   *[other] The line "{ $line }"
+ } is not registered.
+registration_wrong_credentials = { $registrar ->
+    [none] The operator
+   *[other] { $registrar }
+ } refuses { $line ->
+    [none] the line
+   *[other] the line "{ $line }"
+ }: wrong user name or password. No further attempt is made, so that your account is not locked.
+    .remedy = Correct the user name or the password.
+registration_refused = { $registrar ->
+    [none] The operator
+   *[other] { $registrar }
+ } refuses { $line ->
+    [none] the line
+   *[other] the line "{ $line }"
+ }{ $status ->
+    [none] {""}
+   *[other] {" "}(answer { $status })
+ }.
+    .remedy = Ask the operator whether the account is active.
+registration_timeout = No answer from { $registrar ->
+    [none] the operator
+   *[other] { $registrar }
+ }{ $protocol ->
+    [none] {""}
+   *[other] {" "}over { $protocol }
+ }{ $after ->
+    [none] {""}
+   *[other] {" "}after { $after }
+ } for { $line ->
+    [none] the line
+   *[other] the line "{ $line }"
+ }. A firewall probably blocks it.
+    .remedy = Try TCP, or open the SIP port.
+registration_unreachable = { $registrar ->
+    [none] The operator
+   *[other] { $registrar }
+ } cannot be reached for { $line ->
+    [none] the line
+   *[other] the line "{ $line }"
+ }: the connection is refused or its encryption fails.
+    .remedy = Check the address, the port and the protocol.
+registration_dns = { $host ->
+    [none] The operator's name
+   *[other] { $host }
+ } does not exist in the DNS: { $line ->
+    [none] the line
+   *[other] the line "{ $line }"
+ } cannot register.
+    .remedy = Check the spelling of the name.
+
+## Engine
+
+engine_refused = The voice engine refuses the key{ $key ->
+    [none] {""}
+   *[other] {" "}ending in { $key }
+ }{ $status ->
+    [none] {""}
+   *[other] {" "}(answer { $status })
+ }. It is revoked or belongs to another project.
+    .remedy = Replace the key.
+engine_rate_limited = The voice engine refuses calls: no credit left or too many requests (429){ $since ->
+    [none] {""}
+   *[other] {" "}since { $since }
+ }.
+    .remedy = Top up the account or ask for a higher limit.
+engine_unavailable = The voice engine is failing on its side{ $status ->
+    [none] {""}
+   *[other] {" "}(answer { $status })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+    .remedy = Look at the service's status page.
+engine_unreachable = The voice engine cannot be reached{ $host ->
+    [none] {""}
+   *[other] {" "}at { $host }
+ }: name, network or encryption{ $detail ->
+    [none] {""}
+   *[other] {" "}({ $detail })
+ }.
+    .remedy = Check the engine's address and this server's network.
+engine_timeout = The voice engine did not answer in time{ $after ->
+    [none] {""}
+   *[other] {" "}({ $after })
+ }.
+engine_closed = The voice engine closed the connection{ $close_code ->
+    [none] {""}
+   *[other] {" "}(code { $close_code })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+engine_rejected = The voice engine rejects the agent's settings{ $param ->
+    [none] {""}
+   *[other] {" "}({ $param })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+    .remedy = Correct the setting that is named (model, voice, tools).
+engine_expired = The voice engine's session reached its maximum age.
+engine_fault = The voice engine reports a fault{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+
+## Service
+
+store_unusable = The database { $path } cannot be used: { $cause }.
+store_unsupported = Databases of the kind "{ $scheme }" are not supported by this version.
+    .remedy = Give the path of an SQLite file.
+store_directory = The directory { $path } cannot be used: { $cause }.
+    .remedy = Check the path and the permissions.
+store_unreadable = The database { $path } cannot be opened: { $cause }.
+    .remedy = Check the path and the permissions.
+store_corrupt = { $path } is not a sound database: the file is damaged or of another kind.
+    .remedy = Restore a backup, or move the file away to begin with an empty one.
+store_locked = The database { $path } is locked by another process.
+    .remedy = Stop the other process.
+store_disk_full = No space is left on the disk of { $path }.
+    .remedy = Free some space; nothing that was written is lost.
+store_too_new = The database { $path } was written by a later version (schema { $found }).
+    .remedy = Use the latest version of the program.
+store_migration = The schema of { $path } could not be brought up to date: { $cause }.
+    .remedy = Restore a backup and report this fault.
+store_missing = There is no database { $path }.
+    .remedy = Run "allo serve" once, or give the right configuration.
+store_write_disk_full = No space is left on the disk of the database; what was written stays.
+    .remedy = Free some space.
+store_write_locked = The database stayed locked for too long.
+store_write_corrupt = The database is damaged.
+    .remedy = Restore a backup.
+store_write_failed = The database refused the write: { $cause }.
+store_read_failed = The database could not be read: { $cause }.
+store_unknown_call = This call does not exist in the database.
+store_duplicate_call = A call with this id exists already.
+store_unknown_tenant = This tenant does not exist.
+store_batch_too_large = Too many entries in one write.
+journal_too_long = An event ({ $type }) was too long for the journal.
+call_not_found = There is no call { $id }.
+    .remedy = "allo calls" lists the calls.
+api_bad_request = The request cannot be understood: { $cause }.
+api_unauthorized = The administration token is missing or wrong.
+    .remedy = Send "Authorization: Bearer …" with the service's token.
+api_not_found = There is nothing at this address.
+api_method_not_allowed = This address does not know this method.
+api_store_failed = The database does not answer.
+api_no_recording = The call { $id } has no recording.
+api_call_ended = The call{ $id ->
+    [none] {""}
+   *[other] {" "}{ $id }
+ } is over already.
+api_call_elsewhere = The call{ $id ->
+    [none] {""}
+   *[other] {" "}{ $id }
+ } is not held by this process.
+api_internal = A fault of this program prevented the answer.
+recording_incomplete = The recording is incomplete: { $state ->
+    [disk_full] no space left on the disk
+    [gaps] it has gaps
+    [failed] it could not be written
+   *[other] { $state }
+ }. The call went on.
+    .remedy = Check the room and the speed of the disk.
+no_rtp_port = No audio port is free ({ $cause }).
+    .remedy = Widen the range rtp.ports.
+srtp_failures = Encrypted audio packets that could not be read: { $count }.
+offer_failed = The other side refused our audio change (answer { $status }).
+sip_command_refused = A SIP command came too late ({ $command }).
+sip_refused = The other side refused our call: { $status }{ $reason ->
+    [none] {""}
+   *[other] {" "}{ $reason }
+ }.
+delayed_offer = The call came without an audio description: ours leaves with the answer.
+dtmf_not_sent = The keypad tones could not be sent: { $cause }.
+call_refused_because = call refused: { $cause ->
+    [source_not_allowed] this address is not allowed
+    [other_identity] the caller names another user than the password proved
+    [unknown_number] the number called is not connected to any agent
+    [draining] the service is shutting down
+    [too_many_invites] too many calls a second
+    [too_many_calls] too many calls at the same time
+    [line_busy] the line has all its calls
+   *[other] { $cause }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}({ $source })
+ }
+
+## Log
+
+log_started = allo{ $version ->
+    [none] {""}
+   *[other] {" "}{ $version }
+ } started.
+log_listening = Listening on { $protocol } { $address }.
+log_accounts_loaded = { $count ->
+    [0] No active SIP account
+    [one] Found { $count } active SIP account
+   *[other] Found { $count } active SIP accounts
+ }.
+log_registration_succeeded = SIP registration succeeded with { $registrar }{ $line ->
+    [none] {""}
+   *[other] {" "}(line { $line })
+ }.
+log_registration = Registration of the line { $line }: { $state }.
+log_agent_selected = Agent selected: { $agent }{ $line ->
+    [none] {""}
+   *[other] {" "}(line { $line })
+ }.
+log_voice_bridge_started = Realtime voice bridge started{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }.
+log_call_answered = Call answered{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $after ->
+    [none] {""}
+   *[other] {" "}after { $after }
+ }.
+log_call_ended = Call ended{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $duration ->
+    [none] {""}
+   *[other] {" "}after { $duration }
+ }{ $reason ->
+    [none] {""}
+   *[other] {" "}· { $reason }
+ }.
+log_call_overloaded = A call did not keep up with its events: it is ended.
+log_calls_recovered = { $count ->
+    [one] { $count } call of a dead process was completed
+   *[other] { $count } calls of a dead process were completed
+ }.
+log_drain_started = Shutdown requested: calls in progress have { $seconds } s to finish, no new call is taken.
+log_drain_finished = Shutdown complete.
+log_record_late = The journal of the call { $call } is waiting for the database.
+log_journal_recovered = The database answers again: the waiting journals are written.
+log_recording_failed = A recording failed{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_source_banned = { $source } gave a wrong password too often: its calls are ignored for { $minutes } minutes.
+log_accept_failed = An incoming connection could not be accepted{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_connection_aborted = A connection was aborted.
+log_tls_refused = The encrypted connection{ $destination ->
+    [none] {""}
+   *[other] {" "}to { $destination }
+ } was refused{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_datagram_not_sent = A packet could not leave{ $destination ->
+    [none] {""}
+   *[other] {" "}for { $destination }
+ }{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_sip_command_refused = A SIP command came too late{ $command ->
+    [none] {""}
+   *[other] {" "}({ $command })
+ }.
+log_no_name_servers = No name server is set: only numeric addresses will be reached.
+log_call_started = Incoming SIP call{ $to ->
+    [none] {""}
+   *[other] {" "}for { $to }
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}from { $from }
+ }{ $line ->
+    [none] {""}
+   *[other] {" "}on the line { $line }
+ } ({ $call }).
+log_call_refused = Call refused{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}from { $from }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}at { $source }
+ }{ $reason ->
+    [none] {""}
+   *[other] {" "}· { $reason }
+ }{ $cause ->
+    [none] {""}
+   *[other] {" "}· { $cause }
+ }.
+log_journal_late = The journal is not written as fast as it should be: the database is slow or its disk full.
+    .remedy = Check the room and the speed of the disk.
+log_drain_incomplete = The time of the shutdown is over: calls cut { $calls }.
+log_unregister_incomplete = Not every line could be unregistered before the shutdown.
+log_engine_event_ignored = Unknown event of the voice engine ignored{ $event_type ->
+    [none] {""}
+   *[other] {" "}({ $event_type })
+ }.
+
+## Label
+
+calls_none = No call.
+calls_running = in progress
+label_who = Ended by
+label_why = Why
+label_remedy = What to do
+label_call = Call
+label_from = From
+label_to = To
+label_line = Line
+label_agent_name = Agent
+label_started = Started
+label_duration = Duration
+label_recording = Recording
+label_timings = Timings
+label_turns = Turns
+label_sdp = Audio decisions (SDP)
+label_rtp = Audio (RTP)
+label_tools = Tools
+label_playout = What the caller heard
+label_timeline = Timeline
+label_ladder = SIP ladder
+label_peer = peer
+who_caller = the caller
+who_agent = the agent
+who_operator = an operator
+who_network = the network
+who_engine = the voice engine
+who_system = this service
+who_nobody = nobody: the call is in progress
+timing_invite_to_ring = call to ringing: { $value }
+timing_invite_to_answer = call to answer: { $value }
+timing_answer_to_first_audio = answer to the agent's first audio: { $value }
+timing_answer_to_first_packet = answer to the caller's first audio: { $value }
+timing_turns = { $count ->
+    [one] { $count } answer of the agent
+   *[other] { $count } answers of the agent
+ }, median { $median }, slowest { $worst }
+turn = answered in { $latency }{ $text ->
+    [none] {""}
+   *[other] {" "}after "{ $text }"
+ }
+turn_unanswered = unanswered{ $text ->
+    [none] {""}
+   *[other] {" "}after "{ $text }"
+ }
+sdp_accepted = { $codec } chosen{ $offered ->
+    [none] {""}
+   *[other] {" "}from { $offered }
+ }{ $direction ->
+    [none] {""}
+   *[other] {" "}· { $direction }
+ }
+sdp_refused = offer refused: { $refusal ->
+    [no_common_codec] no common codec
+    [no_audio] no audio stream
+    [bad_sdp] unreadable description
+    [srtp_required] the line requires encrypted audio
+    [srtp_refused] the offered encryption is refused
+    [unusable_address] unusable audio address
+   *[other] { $refusal }
+ }{ $offered ->
+    [none] {""}
+   *[other] {" "}(offered: { $offered })
+ }
+sdp_details = us { $local }, the other side { $remote }, { $srtp ->
+    [none] plain audio
+   *[other] encrypted audio ({ $srtp })
+ }, { $tones ->
+    [yes] RFC 4733 keys
+   *[other] no RFC 4733 keys
+ }
+rtp_counts = packets sent: { $sent }, received: { $received }, lost: { $lost }, late: { $late }
+rtp_quality = jitter { $jitter } ms{ $round_trip ->
+    [none] {""}
+   *[other] {" "}· round trip { $round_trip } ms
+ }{ $remote_loss ->
+    [none] {""}
+   *[other] {" "}· lost at the other side { $remote_loss }
+ }{ $mos ->
+    [none] {""}
+   *[other] {" "}· quality { $mos } of 4.5
+ }
+rtp_refused = { $count } packets of another source or unreadable were refused
+rtp_one_way = audio went one way only: nothing came from the caller
+rtp_none = no audio went either way
+rtp_private_remote = the other side gave a private address ({ $address })
+rtp_private_local = we announced a private address ({ $address })
+playout_whole = { $item }: heard to the end ({ $played })
+playout_cut = { $item }: cut after { $played }
+playout_open = { $item }: end unknown
+tool_ok = { $name }: succeeded{ $took ->
+    [none] {""}
+   *[other] {" "}in { $took }
+ }
+tool_failed = { $name }: { $outcome }{ $took ->
+    [none] {""}
+   *[other] {" "}after { $took }
+ }
+tool_open = { $name }: no answer before the end of the call
+fact_silent_caller = nothing was heard of the caller
+fact_slow_answer = the agent took { $value } to speak after the answer
+fact_apology_heard = the caller heard an apology before the end
+fact_apology_unheard = the caller did not hear an apology to its end
+fact_retry = the same call may work a little later
+fact_sip_status = SIP answer: { $status }
+line_invited = call received
+line_placed = call placed
+line_ringing = ringing
+line_answered = answered
+line_established = the conversation is open
+line_first_audio = first audio of the agent
+line_first_packet = first audio of the caller
+line_sdp_accepted = audio agreed: { $codec }
+line_sdp_refused = audio refused: { $refusal ->
+    [no_common_codec] no common codec
+    [no_audio] no audio stream
+    [bad_sdp] unreadable description
+    [srtp_required] the line requires encrypted audio
+    [srtp_refused] the offered encryption is refused
+    [unusable_address] unusable audio address
+   *[other] { $refusal }
+ }
+line_latched = audio comes from { $from }
+line_source_refused = packets of another source refused ({ $from })
+line_media_lost = no audio from the caller for { $ms }
+line_media_resumed = the caller's audio is back
+line_speech_started = the caller speaks
+line_speech_stopped = the caller stops
+line_caller_said = caller: "{ $text }"
+line_agent_said = agent: "{ $text }"
+line_agent_cut = agent: "{ $text }" (cut, heard { $heard })
+line_system_said = service: { $text }
+line_engine_connecting = connecting to the voice engine (attempt { $attempt })
+line_engine_ready = voice engine ready
+line_engine_lost = voice engine lost
+line_engine_rotating = voice engine session being renewed
+line_engine_closed = voice engine left
+line_engine_stalled = the voice engine is connected but answers nothing
+line_engine_event = engine: { $name }{ $detail ->
+    [none] {""}
+   *[other] {" "}· { $detail }
+ }
+line_barge_in = the caller interrupts the agent after { $played }
+line_false_interruption = it was only a noise: the agent goes on
+line_playout_started = the agent begins ({ $item })
+line_playout_finished = the agent has finished ({ $item }, { $played })
+line_playout_cleared = the agent is cut ({ $item }, { $played } heard)
+line_tool_called = tool requested: { $name }
+line_tool_started = tool started: { $name }
+line_tool_refused = tool refused: { $name } ({ $outcome })
+line_tool_finished = tool finished: { $name } ({ $outcome }){ $took ->
+    [none] {""}
+   *[other] {" "}in { $took }
+ }
+line_goodbye_started = the goodbye begins and is protected
+line_goodbye_complete = the goodbye is spoken to its end
+line_goodbye_cut = the goodbye could not be spoken to its end
+line_reprompted = the agent asks whether the caller is there ({ $count })
+line_max_duration_warned = the agent announces that the end is near
+line_dead_air = silence of { $silent } covered by a sound
+line_hold = put on hold
+line_unhold = taken back
+line_dtmf_received = key { $digit } received
+line_dtmf_sent = key { $digit } sent
+line_session = conversation: { $name }
+line_ended = end of the call
+line_unknown = event of a later version
+demo_recording = Recording: { $path } (caller left, agent right)
+demo_explanation = Explanation: { $path }
+demo_stop = Ctrl+C to stop.
+demo_ringing = ringing
+demo_answered = answered
+demo_ended = end of the call
+demo_standin_engine = Demonstration without key or network: a stand-in voice engine answers, a scripted caller telephones.
+demo_real_engine = OPENAI_API_KEY is set: the demonstration talks to the real service.
+demo_passed = The conversation was right.
+demo_failed = The conversation was not right: { $cause }.
+
+demo_no_record = The call { $id } left no record.
+demo_not_answered = The demonstration's call was not answered: { $cause }
+demo_softphone = To talk to the agent yourself, call sip:{ $address } with a softphone.
+demo_calling = Calling { $address }…
+demo_caller_said = caller  { $text }
+demo_agent_said = agent   { $text }
+demo_interrupted = {"        "}(interrupted by the caller after { $played })
+demo_real_key = For a real voice: OPENAI_API_KEY=… allo demo
+demo_ringing_after = ringing after { $ms } ms
+demo_answered_after = answered after { $ms } ms
+demo_first_audio_after = first audio of the agent { $ms } ms after the answer
+demo_turn_after = the agent answers { $ms } ms after the end of the sentence
+demo_silent_after = the agent is silent { $ms } ms after the interruption

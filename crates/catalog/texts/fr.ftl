@@ -1,0 +1,625 @@
+# Textes français. Le code de chaque phrase est dans le registre (src/registry/) ; `none` est un paramètre absent.
+
+
+## End
+
+end_caller_hung_up = L'appelant a raccroché.
+end_caller_hung_up_speaking = L'appelant a raccroché pendant que l'agent parlait.
+end_caller_hung_up_unheard = L'appelant a raccroché avant d'avoir entendu l'agent.
+    .remedy = Regardez le délai entre la réponse et le premier son.
+end_agent_hung_up = L'agent a raccroché.
+end_agent_hung_up_complete = L'agent a raccroché après l'au revoir, entièrement prononcé.
+end_agent_hung_up_cut = L'agent a raccroché ; son au revoir n'a pas été entendu en entier.
+end_caller_cancelled = L'appelant a renoncé avant la réponse.
+end_idle_timeout = L'agent a raccroché : l'appelant ne disait plus rien.
+end_max_duration = L'agent a raccroché : la durée maximale de l'appel était atteinte.
+    .remedy = Augmentez la durée maximale de l'agent si les conversations en ont besoin.
+end_engine_unavailable = Le moteur vocal n'était pas joignable au début de l'appel.
+    .remedy = Vérifiez l'adresse du moteur et le réseau de ce serveur.
+end_engine_lost = Le moteur vocal a été perdu pendant l'appel et n'est pas revenu.
+    .remedy = Regardez la cause ci-dessous ; si elle se répète, prévoyez un moteur de secours.
+end_engine_refused = Le moteur vocal a refusé la clé ou les réglages de l'agent.
+    .remedy = Remplacez la clé ou corrigez le réglage indiqué.
+end_media_lost = Le son de l'appelant n'arrivait plus : l'appel a été libéré.
+end_one_way_audio = L'appelant nous entendait, nous ne l'entendions pas : { $sent } paquets envoyés, 0 reçu.
+    .remedy = Ouvrez les ports UDP du son (10000-20000) vers ce serveur, ou réglez l'adresse publique.
+end_one_way_audio_private = L'appelant nous entendait, nous ne l'entendions pas : { $sent } paquets envoyés, 0 reçu ; son adresse audio est privée ({ $address }).
+    .remedy = Ouvrez les ports UDP du son (10000-20000) vers ce serveur, ou réglez l'adresse publique.
+end_one_way_audio_ours_private = Nous n'entendions pas l'appelant : { $sent } paquets envoyés, 0 reçu ; notre adresse audio annoncée est privée ({ $address }).
+    .remedy = Réglez l'adresse publique (rtp.public_address).
+end_session_expired = L'autre côté a disparu sans raccrocher : la session n'a pas été renouvelée.
+end_operator_hung_up = Un opérateur a mis fin à l'appel.
+end_draining = Arrêt du processus en cours d'appel : le service s'éteignait.
+    .remedy = Donnez plus de temps à l'arrêt (server.drain_s) si des appels y sont coupés.
+end_overload = Appel refusé ou coupé : le service était à sa limite.
+    .remedy = Augmentez les limites ou ajoutez un serveur.
+end_rejected = Appel refusé par une règle.
+end_rejected_blocked = Appel refusé : l'appelant est sur la liste de refus.
+end_rejected_offer = Appel refusé : l'offre audio de l'opérateur est inutilisable.
+    .remedy = Regardez l'offre SDP dans les messages ci-dessous.
+end_rejected_srtp_required = Appel refusé : cette ligne exige un son chiffré (SRTP) et l'opérateur n'en propose pas.
+    .remedy = Activez SRTP chez l'opérateur ou rendez-le facultatif sur la ligne.
+end_no_common_codec = Appel refusé : aucun codec commun.
+    .remedy = Activez G.711 (PCMA ou PCMU) chez l'opérateur.
+end_no_common_codec_one = Appel refusé : aucun codec commun, l'opérateur propose { $offered } seul.
+    .remedy = Activez G.711 (PCMA ou PCMU) chez l'opérateur.
+end_no_common_codec_many = Appel refusé : aucun codec commun, l'opérateur propose { $offered }.
+    .remedy = Activez G.711 (PCMA ou PCMU) chez l'opérateur.
+end_unauthorized = Appel refusé : la source n'a pas prouvé son identité.
+    .remedy = Ajoutez son adresse à la ligne (line.allow) ou donnez-lui un identifiant.
+end_unknown_number = Appel refusé : { $to ->
+    [none] le numéro appelé
+   *[other] le { $to }
+ } n'est relié à aucun agent.
+    .remedy = Reliez le numéro à un agent.
+end_transport_lost = La connexion qui portait la signalisation a été perdue.
+end_ack_missing = Notre réponse n'a jamais été confirmée : l'appel a été libéré.
+    .remedy = Un pare-feu ou un routeur perd sans doute les messages ; essayez TCP ou réglez l'adresse publique.
+end_missing_answer = L'autre côté n'a pas répondu à notre offre audio.
+end_leg_failed = La liaison téléphonique a échoué.
+end_process_lost = Le processus est mort pendant l'appel{ $after ->
+    [none] {""}
+   *[other] {" "}(dernier signe de vie après { $after })
+ } ; sa fiche a été complétée au redémarrage.
+    .remedy = Regardez le journal du système à cette heure : mémoire épuisée, arrêt forcé ou panne.
+end_internal = Une faute de ce logiciel a mis fin à l'appel.
+    .remedy = Signalez-la avec l'explication JSON de l'appel.
+end_running = L'appel est en cours.
+end_unknown = L'appel s'est terminé pour une raison que cette version ne connaît pas.
+
+## Configuration
+
+config_ok = La configuration est bonne.
+config_unknown_key = { $path } ligne { $line } : le réglage « { $key } » n'existe pas.{ $nearest ->
+    [none] {""}
+   *[other] {" "}Vouliez-vous « { $nearest } » ?
+ }
+    .remedy = Corrigez ou retirez la ligne.
+config_unknown_variable = La variable { $variable } ne correspond à aucun réglage.{ $nearest ->
+    [none] {""}
+   *[other] {" "}Vouliez-vous { $nearest } ?
+ }
+    .remedy = Corrigez ou retirez la variable.
+config_bad_value = { $key } ({ $origin }) : « { $value } » ne convient pas. Attendu : { $expected }.
+    .remedy = Corrigez la valeur.
+config_missing_key = Il manque le réglage { $key }{ $variable ->
+    [none] {""}
+   *[other] {" "}(variable { $variable })
+ }.
+    .remedy = Donnez-lui une valeur.
+config_missing_pair = { $key } et { $other } vont ensemble : l'un des deux manque.
+    .remedy = Donnez les deux, ou aucun.
+config_missing_engine_key = Il n'y a pas de clé pour le moteur vocal : { $variable } est vide.
+    .remedy = Donnez une clé, ou essayez sans clé avec « allo demo ».
+config_file_unreadable = Le fichier { $path } ne peut pas être lu : { $cause }.
+    .remedy = Vérifiez le chemin et les droits.
+config_file_syntax = { $path } ligne { $line } : la syntaxe est fausse ({ $cause }).
+    .remedy = Corrigez la ligne ; les textes vont entre guillemets.
+config_public_without_tls = { $key } ({ $origin }) : { $address } est visible du réseau sans TLS ni jeton. Le service ne démarre pas ainsi.
+    .remedy = Donnez un certificat et un jeton, ou écoutez sur 127.0.0.1.
+config_no_listener = Aucune adresse SIP n'est réglée : personne ne pourrait appeler.
+    .remedy = Réglez sip.udp, sip.tcp ou sip.tls.
+config_no_line = Aucune ligne n'est réglée : tous les appels seront refusés.
+    .remedy = Donnez SIP_USERNAME et SIP_PASSWORD, ou line.allow.
+config_no_effect = La variable { $variable } n'a pas d'effet : { $why }.
+port_in_use = Impossible d'écouter en { $protocol } sur { $address } : { $cause }.
+    .remedy = Arrêtez l'autre programme qui tient ce port, ou choisissez-en un autre.
+start_failed = Le service n'a pas pu démarrer : { $cause }.
+espeak_missing = Le synthétiseur espeak-ng n'est pas installé : le moteur de remplacement ne peut pas parler.
+    .remedy = Installez-le : apt install espeak-ng
+scenario_unusable = Le scénario { $path } est inutilisable : { $cause }.
+
+## Registration
+
+registration_registered = { $line ->
+    [none] La ligne
+   *[other] La ligne « { $line } »
+ } est enregistrée{ $registrar ->
+    [none] {""}
+   *[other] {" "}auprès de { $registrar }
+ }.
+registration_registering = { $line ->
+    [none] La ligne
+   *[other] La ligne « { $line } »
+ } s'enregistre.
+registration_unregistered = { $line ->
+    [none] La ligne
+   *[other] La ligne « { $line } »
+ } n'est pas enregistrée.
+registration_wrong_credentials = { $registrar ->
+    [none] L'opérateur
+   *[other] { $registrar }
+ } refuse { $line ->
+    [none] la ligne
+   *[other] la ligne « { $line } »
+ } : identifiant ou mot de passe incorrect. Les essais sont arrêtés pour ne pas bloquer votre compte.
+    .remedy = Corrigez l'identifiant ou le mot de passe.
+registration_refused = { $registrar ->
+    [none] L'opérateur
+   *[other] { $registrar }
+ } refuse { $line ->
+    [none] la ligne
+   *[other] la ligne « { $line } »
+ }{ $status ->
+    [none] {""}
+   *[other] {" "}(réponse { $status })
+ }.
+    .remedy = Demandez à l'opérateur si le compte est actif.
+registration_timeout = Aucune réponse de { $registrar ->
+    [none] l'opérateur
+   *[other] { $registrar }
+ }{ $protocol ->
+    [none] {""}
+   *[other] {" "}en { $protocol }
+ }{ $after ->
+    [none] {""}
+   *[other] {" "}après { $after }
+ } pour { $line ->
+    [none] la ligne
+   *[other] la ligne « { $line } »
+ }. Un pare-feu bloque sans doute.
+    .remedy = Essayez TCP, ou ouvrez le port SIP.
+registration_unreachable = { $registrar ->
+    [none] L'opérateur
+   *[other] { $registrar }
+ } est injoignable pour { $line ->
+    [none] la ligne
+   *[other] la ligne « { $line } »
+ } : la connexion est refusée ou le chiffrement échoue.
+    .remedy = Vérifiez l'adresse, le port et le protocole.
+registration_dns = { $host ->
+    [none] Le nom de l'opérateur
+   *[other] { $host }
+ } n'existe pas dans le DNS : { $line ->
+    [none] la ligne
+   *[other] la ligne « { $line } »
+ } ne peut pas s'enregistrer.
+    .remedy = Vérifiez l'orthographe du nom.
+
+## Engine
+
+engine_refused = Le moteur vocal refuse la clé{ $key ->
+    [none] {""}
+   *[other] {" "}finissant par { $key }
+ }{ $status ->
+    [none] {""}
+   *[other] {" "}(réponse { $status })
+ }. Elle est révoquée ou d'un autre projet.
+    .remedy = Remplacez la clé.
+engine_rate_limited = Le moteur vocal refuse les appels : crédit épuisé ou trop de demandes (429){ $since ->
+    [none] {""}
+   *[other] {" "}depuis { $since }
+ }.
+    .remedy = Rechargez le compte ou demandez une limite plus haute.
+engine_unavailable = Le moteur vocal est en panne de son côté{ $status ->
+    [none] {""}
+   *[other] {" "}(réponse { $status })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+    .remedy = Regardez l'état du service chez son fournisseur.
+engine_unreachable = Le moteur vocal est injoignable{ $host ->
+    [none] {""}
+   *[other] {" "}à { $host }
+ } : nom, réseau ou chiffrement{ $detail ->
+    [none] {""}
+   *[other] {" "}({ $detail })
+ }.
+    .remedy = Vérifiez l'adresse du moteur et le réseau de ce serveur.
+engine_timeout = Le moteur vocal n'a pas répondu à temps{ $after ->
+    [none] {""}
+   *[other] {" "}({ $after })
+ }.
+engine_closed = Le moteur vocal a fermé la connexion{ $close_code ->
+    [none] {""}
+   *[other] {" "}(code { $close_code })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+engine_rejected = Le moteur vocal rejette les réglages de l'agent{ $param ->
+    [none] {""}
+   *[other] {" "}({ $param })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+    .remedy = Corrigez le réglage indiqué (modèle, voix, outils).
+engine_expired = La session du moteur vocal a atteint sa durée maximale.
+engine_fault = Le moteur vocal signale une faute{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+
+## Service
+
+store_unusable = La base de données { $path } est inutilisable : { $cause }.
+store_unsupported = Les bases de données « { $scheme } » ne sont pas prises en charge par cette version.
+    .remedy = Donnez le chemin d'un fichier SQLite.
+store_directory = Le dossier { $path } ne peut pas être utilisé : { $cause }.
+    .remedy = Vérifiez le chemin et les droits.
+store_unreadable = La base de données { $path } ne peut pas être ouverte : { $cause }.
+    .remedy = Vérifiez le chemin et les droits.
+store_corrupt = { $path } n'est pas une base de données saine : le fichier est endommagé ou d'une autre sorte.
+    .remedy = Restaurez une sauvegarde, ou déplacez le fichier pour repartir à vide.
+store_locked = La base de données { $path } est bloquée par un autre processus.
+    .remedy = Arrêtez l'autre processus.
+store_disk_full = Il n'y a plus de place sur le disque de { $path }.
+    .remedy = Libérez de la place ; rien de ce qui était écrit n'est perdu.
+store_too_new = La base de données { $path } a été écrite par une version plus récente (schéma { $found }).
+    .remedy = Utilisez la version la plus récente du logiciel.
+store_migration = Le schéma de { $path } n'a pas pu être mis à jour : { $cause }.
+    .remedy = Restaurez une sauvegarde et signalez cette faute.
+store_missing = Il n'y a pas de base de données { $path }.
+    .remedy = Lancez « allo serve » une fois, ou donnez la bonne configuration.
+store_write_disk_full = Il n'y a plus de place sur le disque de la base de données ; ce qui était écrit reste.
+    .remedy = Libérez de la place.
+store_write_locked = La base de données est restée bloquée trop longtemps.
+store_write_corrupt = La base de données est endommagée.
+    .remedy = Restaurez une sauvegarde.
+store_write_failed = La base de données a refusé l'écriture : { $cause }.
+store_read_failed = La base de données n'a pas pu être lue : { $cause }.
+store_unknown_call = Cet appel n'existe pas dans la base de données.
+store_duplicate_call = Un appel de cet identifiant existe déjà.
+store_unknown_tenant = Ce client n'existe pas.
+store_batch_too_large = Trop d'entrées en une seule écriture.
+journal_too_long = Un événement ({ $type }) était trop long pour le journal.
+call_not_found = L'appel { $id } n'existe pas.
+    .remedy = « allo calls » donne la liste des appels.
+api_bad_request = La demande ne peut pas être comprise : { $cause }.
+api_unauthorized = Le jeton d'administration manque ou est faux.
+    .remedy = Envoyez « Authorization: Bearer … » avec le jeton du service.
+api_not_found = Cette adresse n'existe pas.
+api_method_not_allowed = Cette adresse ne connaît pas cette méthode.
+api_store_failed = La base de données ne répond pas.
+api_no_recording = L'appel { $id } n'a pas d'enregistrement.
+api_call_ended = L'appel{ $id ->
+    [none] {""}
+   *[other] {" "}{ $id }
+ } est déjà terminé.
+api_call_elsewhere = L'appel{ $id ->
+    [none] {""}
+   *[other] {" "}{ $id }
+ } n'est pas tenu par ce processus.
+api_internal = Une faute de ce logiciel a empêché la réponse.
+recording_incomplete = L'enregistrement est incomplet : { $state ->
+    [disk_full] plus de place sur le disque
+    [gaps] il a des trous
+    [failed] il n'a pas pu être écrit
+   *[other] { $state }
+ }. L'appel a continué.
+    .remedy = Vérifiez la place et la vitesse du disque.
+no_rtp_port = Aucun port audio n'est libre ({ $cause }).
+    .remedy = Élargissez la plage rtp.ports.
+srtp_failures = Paquets audio chiffrés illisibles : { $count }.
+offer_failed = L'autre côté a refusé notre changement audio (réponse { $status }).
+sip_command_refused = Une commande SIP est arrivée trop tard ({ $command }).
+sip_refused = L'autre côté a refusé notre appel : { $status }{ $reason ->
+    [none] {""}
+   *[other] {" "}{ $reason }
+ }.
+delayed_offer = L'appel est arrivé sans description audio : la nôtre part avec la réponse.
+dtmf_not_sent = Les touches n'ont pas pu être envoyées : { $cause }.
+call_refused_because = appel refusé : { $cause ->
+    [source_not_allowed] cette adresse n'est pas autorisée
+    [other_identity] l'appelant se nomme autrement que l'utilisateur dont il a le mot de passe
+    [unknown_number] le numéro appelé n'est relié à aucun agent
+    [draining] le service s'arrête
+    [too_many_invites] trop d'appels à la seconde
+    [too_many_calls] trop d'appels en même temps
+    [line_busy] la ligne a tous ses appels
+   *[other] { $cause }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}({ $source })
+ }
+
+## Log
+
+log_started = allo{ $version ->
+    [none] {""}
+   *[other] {" "}{ $version }
+ } a démarré.
+log_listening = À l'écoute en { $protocol } sur { $address }.
+log_accounts_loaded = { $count ->
+    [0] Aucun compte SIP actif
+    [one] Trouvé { $count } compte SIP actif
+   *[other] Trouvé { $count } comptes SIP actifs
+ }.
+log_registration_succeeded = Enregistrement SIP réussi auprès de { $registrar }{ $line ->
+    [none] {""}
+   *[other] {" "}(ligne { $line })
+ }.
+log_registration = Enregistrement de la ligne { $line } : { $state }.
+log_agent_selected = Agent sélectionné : { $agent }{ $line ->
+    [none] {""}
+   *[other] {" "}(ligne { $line })
+ }.
+log_voice_bridge_started = Démarrage du pont voix Realtime{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }.
+log_call_answered = Appel répondu{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $after ->
+    [none] {""}
+   *[other] {" "}après { $after }
+ }.
+log_call_ended = Appel terminé{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $duration ->
+    [none] {""}
+   *[other] {" "}après { $duration }
+ }{ $reason ->
+    [none] {""}
+   *[other] {" "}· { $reason }
+ }.
+log_call_overloaded = Un appel ne suivait plus ses événements : il est terminé.
+log_calls_recovered = { $count ->
+    [one] { $count } appel d'un processus mort a été complété
+   *[other] { $count } appels d'un processus mort ont été complétés
+ }.
+log_drain_started = Arrêt demandé : les appels en cours ont { $seconds } s pour finir, aucun nouvel appel n'est pris.
+log_drain_finished = Arrêt terminé.
+log_record_late = Le journal de l'appel { $call } attend la base de données.
+log_journal_recovered = La base de données répond de nouveau : les journaux en attente sont écrits.
+log_recording_failed = Un enregistrement a échoué{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_source_banned = { $source } a donné trop souvent un mauvais mot de passe : ses appels sont ignorés pendant { $minutes } minutes.
+log_accept_failed = Une connexion entrante n'a pas pu être acceptée{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_connection_aborted = Une connexion a été interrompue.
+log_tls_refused = La connexion chiffrée{ $destination ->
+    [none] {""}
+   *[other] {" "}vers { $destination }
+ } a été refusée{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_datagram_not_sent = Un paquet n'a pas pu partir{ $destination ->
+    [none] {""}
+   *[other] {" "}vers { $destination }
+ }{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_sip_command_refused = Une commande SIP est arrivée trop tard{ $command ->
+    [none] {""}
+   *[other] {" "}({ $command })
+ }.
+log_no_name_servers = Aucun serveur de noms n'est réglé : seules les adresses numériques seront jointes.
+log_call_started = Appel SIP entrant{ $to ->
+    [none] {""}
+   *[other] {" "}pour { $to }
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}de { $from }
+ }{ $line ->
+    [none] {""}
+   *[other] {" "}sur la ligne { $line }
+ } ({ $call }).
+log_call_refused = Appel refusé{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}de { $from }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}venant de { $source }
+ }{ $reason ->
+    [none] {""}
+   *[other] {" "}· { $reason }
+ }{ $cause ->
+    [none] {""}
+   *[other] {" "}· { $cause }
+ }.
+log_journal_late = Le journal n'est pas écrit aussi vite qu'il le faudrait : la base de données est lente ou son disque plein.
+    .remedy = Vérifiez la place et la vitesse du disque.
+log_drain_incomplete = Le temps de l'arrêt est écoulé : appels coupés { $calls }.
+log_unregister_incomplete = Toutes les lignes n'ont pas pu être désenregistrées avant l'arrêt.
+log_engine_event_ignored = Événement inconnu du moteur vocal ignoré{ $event_type ->
+    [none] {""}
+   *[other] {" "}({ $event_type })
+ }.
+
+## Label
+
+calls_none = Aucun appel.
+calls_running = en cours
+label_who = Qui a terminé
+label_why = Pourquoi
+label_remedy = Que faire ?
+label_call = Appel
+label_from = De
+label_to = Vers
+label_line = Ligne
+label_agent_name = Agent
+label_started = Début
+label_duration = Durée
+label_recording = Enregistrement
+label_timings = Délais
+label_turns = Tours de parole
+label_sdp = Décisions audio (SDP)
+label_rtp = Son (RTP)
+label_tools = Outils
+label_playout = Ce que l'appelant a entendu
+label_timeline = Déroulement
+label_ladder = Échanges SIP
+label_peer = opérateur
+who_caller = l'appelant
+who_agent = l'agent
+who_operator = un opérateur
+who_network = le réseau
+who_engine = le moteur vocal
+who_system = ce service
+who_nobody = personne : l'appel est en cours
+timing_invite_to_ring = de l'appel à la sonnerie : { $value }
+timing_invite_to_answer = de l'appel à la réponse : { $value }
+timing_answer_to_first_audio = de la réponse au premier son de l'agent : { $value }
+timing_answer_to_first_packet = de la réponse au premier son de l'appelant : { $value }
+timing_turns = { $count ->
+    [one] { $count } réponse de l'agent
+   *[other] { $count } réponses de l'agent
+ }, médiane { $median }, la plus lente { $worst }
+turn = réponse en { $latency }{ $text ->
+    [none] {""}
+   *[other] {" "}après « { $text } »
+ }
+turn_unanswered = sans réponse{ $text ->
+    [none] {""}
+   *[other] {" "}après « { $text } »
+ }
+sdp_accepted = { $codec } choisi{ $offered ->
+    [none] {""}
+   *[other] {" "}parmi { $offered }
+ }{ $direction ->
+    [none] {""}
+   *[other] {" "}· { $direction }
+ }
+sdp_refused = offre refusée : { $refusal ->
+    [no_common_codec] aucun codec commun
+    [no_audio] pas de flux audio
+    [bad_sdp] description illisible
+    [srtp_required] la ligne exige un son chiffré
+    [srtp_refused] le chiffrement proposé est refusé
+    [unusable_address] adresse audio inutilisable
+   *[other] { $refusal }
+ }{ $offered ->
+    [none] {""}
+   *[other] {" "}(proposé : { $offered })
+ }
+sdp_details = nous { $local }, l'autre côté { $remote }, { $srtp ->
+    [none] son en clair
+   *[other] son chiffré ({ $srtp })
+ }, { $tones ->
+    [yes] touches RFC 4733
+   *[other] pas de touches RFC 4733
+ }
+rtp_counts = paquets envoyés : { $sent }, reçus : { $received }, perdus : { $lost }, en retard : { $late }
+rtp_quality = gigue { $jitter } ms{ $round_trip ->
+    [none] {""}
+   *[other] {" "}· aller-retour { $round_trip } ms
+ }{ $remote_loss ->
+    [none] {""}
+   *[other] {" "}· perdus chez l'autre côté { $remote_loss }
+ }{ $mos ->
+    [none] {""}
+   *[other] {" "}· qualité { $mos } sur 4,5
+ }
+rtp_refused = { $count } paquets d'une autre source ou illisibles ont été refusés
+rtp_one_way = le son n'a circulé que dans un sens : rien n'est arrivé de l'appelant
+rtp_none = aucun son n'a circulé
+rtp_private_remote = l'autre côté a donné une adresse privée ({ $address })
+rtp_private_local = nous avons annoncé une adresse privée ({ $address })
+playout_whole = { $item } : entendu en entier ({ $played })
+playout_cut = { $item } : coupé après { $played }
+playout_open = { $item } : fin inconnue
+tool_ok = { $name } : réussi{ $took ->
+    [none] {""}
+   *[other] {" "}en { $took }
+ }
+tool_failed = { $name } : { $outcome }{ $took ->
+    [none] {""}
+   *[other] {" "}après { $took }
+ }
+tool_open = { $name } : pas de réponse avant la fin de l'appel
+fact_silent_caller = rien n'a été entendu de l'appelant
+fact_slow_answer = l'agent a mis { $value } à parler après la réponse
+fact_apology_heard = l'appelant a entendu une excuse avant la fin
+fact_apology_unheard = l'appelant n'a pas entendu d'excuse en entier
+fact_retry = le même appel peut aboutir un peu plus tard
+fact_sip_status = réponse SIP : { $status }
+line_invited = appel reçu
+line_placed = appel lancé
+line_ringing = ça sonne
+line_answered = répondu
+line_established = la conversation est ouverte
+line_first_audio = premier son de l'agent
+line_first_packet = premier son de l'appelant
+line_sdp_accepted = audio convenu : { $codec }
+line_sdp_refused = audio refusé : { $refusal ->
+    [no_common_codec] aucun codec commun
+    [no_audio] pas de flux audio
+    [bad_sdp] description illisible
+    [srtp_required] la ligne exige un son chiffré
+    [srtp_refused] le chiffrement proposé est refusé
+    [unusable_address] adresse audio inutilisable
+   *[other] { $refusal }
+ }
+line_latched = le son vient de { $from }
+line_source_refused = paquets d'une autre source refusés ({ $from })
+line_media_lost = plus de son de l'appelant depuis { $ms }
+line_media_resumed = le son de l'appelant revient
+line_speech_started = l'appelant parle
+line_speech_stopped = l'appelant se tait
+line_caller_said = appelant : « { $text } »
+line_agent_said = agent : « { $text } »
+line_agent_cut = agent : « { $text } » (coupé, entendu { $heard })
+line_system_said = service : { $text }
+line_engine_connecting = connexion au moteur vocal (essai { $attempt })
+line_engine_ready = moteur vocal prêt
+line_engine_lost = moteur vocal perdu
+line_engine_rotating = session du moteur vocal renouvelée
+line_engine_closed = moteur vocal quitté
+line_engine_stalled = le moteur vocal est connecté mais ne répond plus
+line_engine_event = moteur : { $name }{ $detail ->
+    [none] {""}
+   *[other] {" "}· { $detail }
+ }
+line_barge_in = l'appelant coupe l'agent après { $played }
+line_false_interruption = ce n'était qu'un bruit : l'agent reprend
+line_playout_started = l'agent commence ({ $item })
+line_playout_finished = l'agent a fini ({ $item }, { $played })
+line_playout_cleared = l'agent est coupé ({ $item }, { $played } entendues)
+line_tool_called = outil demandé : { $name }
+line_tool_started = outil lancé : { $name }
+line_tool_refused = outil refusé : { $name } ({ $outcome })
+line_tool_finished = outil terminé : { $name } ({ $outcome }){ $took ->
+    [none] {""}
+   *[other] {" "}en { $took }
+ }
+line_goodbye_started = l'au revoir commence et n'est plus interrompu
+line_goodbye_complete = l'au revoir est prononcé en entier
+line_goodbye_cut = l'au revoir n'a pas pu être prononcé en entier
+line_reprompted = l'agent demande si l'appelant est là ({ $count })
+line_max_duration_warned = l'agent annonce la fin prochaine
+line_dead_air = silence de { $silent } couvert par un son
+line_hold = mis en attente
+line_unhold = repris
+line_dtmf_received = touche { $digit } reçue
+line_dtmf_sent = touche { $digit } envoyée
+line_session = conversation : { $name }
+line_ended = fin de l'appel
+line_unknown = événement d'une version plus récente
+demo_recording = Enregistrement : { $path } (appelant à gauche, agent à droite)
+demo_explanation = Explication : { $path }
+demo_stop = Ctrl+C pour arrêter.
+demo_ringing = ça sonne
+demo_answered = répondu
+demo_ended = fin de l'appel
+demo_standin_engine = Démonstration sans clé ni réseau : un moteur vocal de remplacement répond, un appelant scripté téléphone.
+demo_real_engine = OPENAI_API_KEY est réglée : la démonstration parle avec le vrai service.
+demo_passed = La conversation était juste.
+demo_failed = La conversation n'était pas juste : { $cause }.
+
+demo_no_record = L'appel { $id } n'a pas laissé de fiche.
+demo_not_answered = L'appel de démonstration n'a pas eu de réponse : { $cause }
+demo_softphone = Pour parler vous-même à l'agent, appelez sip:{ $address } avec un téléphone logiciel.
+demo_calling = Appel de { $address }…
+demo_caller_said = appelant  { $text }
+demo_agent_said = agent     { $text }
+demo_interrupted = {"          "}(coupé par l'appelant après { $played })
+demo_real_key = Pour une vraie voix : OPENAI_API_KEY=… allo demo
+demo_ringing_after = sonnerie après { $ms } ms
+demo_answered_after = réponse après { $ms } ms
+demo_first_audio_after = premier son de l'agent { $ms } ms après la réponse
+demo_turn_after = l'agent répond { $ms } ms après la fin de la phrase
+demo_silent_after = l'agent se tait { $ms } ms après l'interruption
