@@ -1,0 +1,88 @@
+//! The journal of a call in the database.
+
+use call::CallId;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use crate::call_record::{require_call, signed, timestamp, unsigned};
+use crate::db::Store;
+use crate::error::{ReadError, WriteError};
+use crate::journal::JournalEntry;
+use crate::limits;
+use crate::scope::TenantScope;
+
+impl Store {
+    /// Adds to the journal of a call. Writing a position again changes nothing, so a write may be repeated.
+    ///
+    /// # Errors
+    /// [`WriteError::UnknownCall`], [`WriteError::BatchTooLarge`], or what the database says; then none of them is written.
+    pub async fn append_events(
+        &self,
+        scope: &TenantScope,
+        call: &CallId,
+        entries: &[JournalEntry],
+    ) -> Result<(), WriteError> {
+        if entries.len() > limits::BATCH_MAX {
+            return Err(WriteError::BatchTooLarge);
+        }
+        let mut transaction = self.write().await?;
+        require_call(&mut transaction, scope.id(), call.as_str()).await?;
+        for entry in entries {
+            insert_event(&mut transaction, call.as_str(), entry).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The journal of a call, in order; at most [`limits::EVENTS_READ_MAX`] entries. Empty for a call that this tenant does not have.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn events(
+        &self,
+        scope: &TenantScope,
+        call: &CallId,
+    ) -> Result<Vec<JournalEntry>, ReadError> {
+        let rows = sqlx::query(
+            "SELECT e.seq, e.at_ms, e.wall, e.event FROM call_events e JOIN calls c ON c.id = e.call_id \
+             WHERE c.id = $1 AND c.tenant_id = $2 ORDER BY e.seq LIMIT $3",
+        )
+        .bind(call.as_str().to_owned())
+        .bind(scope.id().to_owned())
+        .bind(i64::from(limits::EVENTS_READ_MAX))
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(entry).collect()
+    }
+}
+
+pub(crate) async fn insert_event(
+    connection: &mut SqliteConnection,
+    call: &str,
+    entry: &JournalEntry,
+) -> Result<(), WriteError> {
+    let event = entry.event.to_bounded_json();
+    sqlx::query(
+        "INSERT INTO call_events (call_id, seq, at_ms, wall, type, event) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (call_id, seq) DO NOTHING",
+    )
+    .bind(call.to_owned())
+    .bind(signed(entry.seq))
+    .bind(signed(entry.at_ms))
+    .bind(entry.wall.as_microsecond())
+    .bind(entry.event.type_label())
+    .bind(event)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn entry(row: &SqliteRow) -> Result<JournalEntry, ReadError> {
+    let event = row.try_get::<&str, _>("event")?;
+    Ok(JournalEntry {
+        seq: unsigned(row.try_get("seq")?),
+        at_ms: unsigned(row.try_get("at_ms")?),
+        wall: timestamp(row.try_get("wall")?),
+        event: serde_json::from_str(event).unwrap_or(crate::journal::Event::Unknown),
+    })
+}

@@ -1,0 +1,84 @@
+//! From the session's decisions to journal events.
+
+use call::SessionEvent;
+use catalog::Param;
+
+use super::Event;
+
+impl From<&SessionEvent> for Event {
+    fn from(event: &SessionEvent) -> Self {
+        let session = |name: &str, fields: Vec<(&str, Param)>| Self::Session {
+            name: name.to_owned(),
+            fields: fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        };
+        let flag = |value: bool| Param::from(u8::from(value));
+        match event {
+            SessionEvent::PhaseChanged { from, to } => session(
+                "phase_changed",
+                vec![("from", (*from).into()), ("to", (*to).into())],
+            ),
+            SessionEvent::BargeIn { item, played_ms } => session(
+                "barge_in",
+                vec![
+                    ("item", item.as_str().into()),
+                    ("played_ms", (*played_ms).into()),
+                ],
+            ),
+            SessionEvent::FalseInterruption => session("false_interruption", vec![]),
+            SessionEvent::GoodbyeStarted { reason } => {
+                session("goodbye_started", vec![("reason", reason.code().into())])
+            }
+            SessionEvent::GoodbyeFinished { complete } => {
+                session("goodbye_finished", vec![("complete", flag(*complete))])
+            }
+            SessionEvent::Reprompted { count } => {
+                session("reprompted", vec![("count", (*count).into())])
+            }
+            SessionEvent::MaxDurationWarned => session("max_duration_warned", vec![]),
+            SessionEvent::EngineLost { failure, attempt } => session(
+                "engine_lost",
+                vec![
+                    ("failure", super::engine_failure(*failure).into()),
+                    ("attempt", (*attempt).into()),
+                ],
+            ),
+            SessionEvent::EngineReady { again } => {
+                session("engine_ready", vec![("again", flag(*again))])
+            }
+            SessionEvent::EngineStalled => session("engine_stalled", vec![]),
+            SessionEvent::Rotating => session("rotating", vec![]),
+            SessionEvent::ToolRefused { id, name, why } => {
+                tool(id, name, "refused", Some(why), None)
+            }
+            SessionEvent::ToolStarted { id, name } => tool(id, name, "started", None, None),
+            SessionEvent::ToolFinished {
+                id,
+                outcome,
+                took_ms,
+            } => tool(id, "", "finished", Some(outcome), Some(*took_ms)),
+            SessionEvent::DeadAirCovered { silent_ms } => {
+                session("dead_air_covered", vec![("silent_ms", (*silent_ms).into())])
+            }
+            SessionEvent::Hold { held } => session("hold", vec![("held", flag(*held))]),
+        }
+    }
+}
+
+fn tool(
+    id: &call::ToolCallId,
+    name: &str,
+    phase: &str,
+    outcome: Option<&str>,
+    took_ms: Option<u64>,
+) -> Event {
+    Event::ToolCall {
+        id: id.as_str().to_owned(),
+        name: name.to_owned(),
+        phase: phase.to_owned(),
+        outcome: outcome.map(str::to_owned),
+        took_ms,
+    }
+}

@@ -1,0 +1,42 @@
+//! Bounds of what is stored. What is longer is cut and marked, never refused: a record with a gap beats no record.
+
+use std::time::Duration;
+
+/// Largest JSON text of one journal event, in bytes.
+pub const EVENT_JSON_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest text of one transcript entry, in bytes.
+pub const TRANSCRIPT_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest short text of a call's record (numbers, names, paths), in bytes.
+pub const FIELD_BYTES_MAX: usize = 1024;
+
+/// Largest statistics of a call, in bytes of JSON.
+pub const STATISTICS_BYTES_MAX: usize = 64 * 1024;
+
+/// Most events or transcript entries of one write.
+pub const BATCH_MAX: usize = 1_000;
+
+/// Most events of one call that are read at once.
+pub const EVENTS_READ_MAX: u32 = 200_000;
+
+/// Most transcript entries of one call that are read at once.
+pub const TRANSCRIPT_READ_MAX: u32 = 20_000;
+
+/// Most calls on one page of a list.
+pub const PAGE_MAX: u32 = 500;
+
+/// Connections that read.
+pub const READERS_MAX: u32 = 4;
+
+/// How long a write waits for another process that writes.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a query waits for a connection.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a process says that it lives.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// A process that cannot be asked (another machine) and was silent for this long counts as dead.
+pub const HEARTBEAT_STALE: Duration = Duration::from_secs(60);

@@ -1,0 +1,39 @@
+//! Whose data: an argument of every function of the store.
+
+use call::TenantId;
+
+/// The tenant on whose behalf the store is asked. There is no query without one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantScope {
+    tenant: TenantId,
+}
+
+impl TenantScope {
+    /// Id of the tenant that exists from the start, for an installation that has only one.
+    pub const DEFAULT_TENANT: &'static str = "default";
+
+    /// The scope of one tenant.
+    pub fn new(tenant: TenantId) -> Self {
+        Self { tenant }
+    }
+
+    /// The scope of the tenant that exists from the start.
+    pub fn default_tenant() -> Self {
+        Self::default()
+    }
+
+    /// The tenant.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.tenant.as_str()
+    }
+}
+
+impl Default for TenantScope {
+    fn default() -> Self {
+        Self::new(TenantId::from(Self::DEFAULT_TENANT))
+    }
+}
