@@ -1,0 +1,347 @@
+//! One task per call, with the only `select!` of the call path.
+//!
+//! It waits for the leg, the audio sockets, the engine's socket, an operator or the clock; hands what came to the pure rooms;
+//! then drains them all until none has anything left to say. No policy is here: what to do is decided by `call::Session`,
+//! what to send by `media::Stream` and `wire::realtime::Conversation`.
+
+mod desk;
+mod effects;
+mod engine_events;
+mod leg_events;
+mod media_events;
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use call::{EndReason, Input, Session, SessionStart};
+use catalog::Message;
+use media::{Codec, ItemKey};
+use store::Event;
+use store::journal::Milestone;
+use tokio::sync::mpsc;
+use wire::realtime::Usage;
+
+use crate::calls::{CallCommand, Calls, Identity};
+use crate::dispatch::Line;
+use crate::engine_link::{EngineLink, LinkEvent};
+use crate::journal::CallJournal;
+use crate::leg::media::{LegIdentity, MediaLeg, local_address};
+use crate::leg::{SipLeg, negotiation};
+use crate::limits::STATISTICS_EVERY;
+use crate::recorder::Recording;
+use crate::sip_driver::LegEvent;
+use desk::{Desk, History, UnfinishedWords};
+
+/// Items whose late audio is dropped after they were cleared; older ones are forgotten.
+const CLEARED_ITEMS_MAX: usize = 16;
+
+/// How a call begins.
+pub(crate) enum Start {
+    /// An INVITE came.
+    Incoming {
+        offer: Option<Vec<u8>>,
+        source: SocketAddr,
+    },
+    /// Our INVITE left, with the offer of this leg.
+    Outgoing { media: Box<MediaLeg> },
+}
+
+/// What waits to be said in the answer.
+struct Answer {
+    sdp: Vec<u8>,
+    /// It is an offer of ours (the INVITE had none): the ACK brings the answer.
+    is_offer: bool,
+}
+
+/// Instants that the figures of the call are made of.
+#[derive(Default)]
+struct Clock {
+    established: Option<Instant>,
+    speech_stopped: Option<Instant>,
+    statistics_due: Option<Instant>,
+    first_packet: bool,
+}
+
+/// The task of one call.
+pub(crate) struct CallTask {
+    desk: Desk,
+    session: Session,
+    media: MediaLeg,
+    link: EngineLink,
+    /// Codec of the engine's audio, fixed when the session was configured.
+    engine_codec: Codec,
+    answer: Option<Answer>,
+    recording: Option<Recording>,
+    history: History,
+    clock: Clock,
+    /// The item whose audio came last, to notice the first audio of the next.
+    speaking: Option<ItemKey>,
+    cleared: Vec<ItemKey>,
+    unfinished_words: UnfinishedWords,
+    usage: Usage,
+    ended: Option<EndReason>,
+}
+
+/// A call before its media and session exist.
+pub(crate) struct Preparation {
+    desk: Desk,
+}
+
+enum Wake {
+    Timer,
+    Media,
+    Leg(Option<LegEvent>),
+    Command(CallCommand),
+    Engine(LinkEvent),
+}
+
+impl Preparation {
+    /// Makes media and session. `None` when the call was refused: its record is written then.
+    pub(crate) async fn begin(self, start: Start) -> Option<CallTask> {
+        let now = Instant::now();
+        self.desk.milestone(now, Milestone::Invited);
+        let prepared = match start {
+            Start::Outgoing { media } => Ok((*media, None)),
+            Start::Incoming { offer, source } => self.incoming(now, offer.as_deref(), source),
+        };
+        match prepared {
+            Ok((media, answer)) => Some(self.open(now, media, answer)),
+            Err(reason) => {
+                let retry = reason
+                    .row()
+                    .retryable
+                    .then_some(self.desk.calls.retry_after_s);
+                self.desk.leg.reject(reason, retry);
+                self.desk.close(reason, None).await;
+                None
+            }
+        }
+    }
+
+    fn incoming(
+        &self,
+        now: Instant,
+        offer: Option<&[u8]>,
+        source: SocketAddr,
+    ) -> Result<(MediaLeg, Option<Answer>), EndReason> {
+        let calls = &self.desk.calls;
+        let pair = calls.ports.allocate(now).map_err(|error| {
+            self.desk.journal.note(
+                now,
+                Message::new("no_rtp_port").with("cause", format!("{error:?}")),
+            );
+            EndReason::Overload
+        })?;
+        let address = local_address(calls.rtp.advertised, calls.rtp.bind, source);
+        let local = negotiation::local_media(&self.desk.line.config, address, pair.port);
+        let cname = self.desk.identity.id.as_str();
+        let identity = LegIdentity {
+            signalling: Some(source.ip()),
+            cname,
+            seed: crate::random::seed(),
+        };
+        let Some(offer) = offer else {
+            let (media, sdp) = MediaLeg::offer(now, pair, local, &identity);
+            return Ok((
+                media,
+                Some(Answer {
+                    sdp,
+                    is_offer: true,
+                }),
+            ));
+        };
+        match MediaLeg::answer(now, pair, local, offer, &identity) {
+            Ok((media, sdp, agreed)) => {
+                let decision = negotiation::accepted(&agreed, media.local(), true);
+                self.desk.journal.event(now, Event::SdpDecision(decision));
+                Ok((
+                    media,
+                    Some(Answer {
+                        sdp,
+                        is_offer: false,
+                    }),
+                ))
+            }
+            Err(why) => {
+                self.desk
+                    .journal
+                    .event(now, Event::SdpDecision(negotiation::refused(&why, true)));
+                Err(negotiation::end_reason(&why))
+            }
+        }
+    }
+
+    fn open(self, now: Instant, mut media: MediaLeg, answer: Option<Answer>) -> CallTask {
+        let desk = self.desk;
+        let agent = &desk.line.agent;
+        let codec = media.codec();
+        media
+            .stream
+            .set_media_timeout_ms(desk.calls.rtp.media_timeout_ms);
+        let link = EngineLink::new(
+            &agent.config,
+            Arc::clone(&agent.target),
+            desk.calls.connector.clone(),
+            codec,
+        );
+        let start = SessionStart {
+            inbound: desk.identity.inbound,
+        };
+        CallTask {
+            session: Session::new(now, agent.config.profile.clone(), start),
+            media,
+            link,
+            engine_codec: codec,
+            answer,
+            recording: None,
+            history: History::default(),
+            clock: Clock::default(),
+            speaking: None,
+            cleared: Vec::new(),
+            unfinished_words: UnfinishedWords::default(),
+            usage: Usage::default(),
+            ended: None,
+            desk,
+        }
+    }
+}
+
+impl CallTask {
+    /// The parts of a call that exist from its first moment.
+    pub(crate) fn prepare(
+        calls: &Arc<Calls>,
+        line: Arc<Line>,
+        identity: Identity,
+        journal: CallJournal,
+        leg: SipLeg,
+        commands: mpsc::Receiver<CallCommand>,
+    ) -> Preparation {
+        Preparation {
+            desk: Desk::new(Arc::clone(calls), line, identity, journal, leg, commands),
+        }
+    }
+
+    /// Runs the call to its end and closes its record.
+    pub(crate) async fn run(mut self) {
+        let timer = tokio::time::sleep_until(Instant::now().into());
+        tokio::pin!(timer);
+        let mut armed = None;
+        loop {
+            self.drain(Instant::now());
+            if self.ended.is_some() {
+                break;
+            }
+            let deadline = self.deadline();
+            if let Some(at) = deadline
+                && armed != Some(at)
+            {
+                timer.as_mut().reset(at.into());
+                armed = Some(at);
+            }
+            let Self {
+                desk, media, link, ..
+            } = &mut self;
+            let wake = tokio::select! {
+                biased;
+                () = timer.as_mut(), if deadline.is_some() => Wake::Timer,
+                () = poll_fn(|cx| media.poll_readable(cx)) => Wake::Media,
+                event = desk.leg.next(), if !desk.leg.is_ended() => Wake::Leg(event),
+                Some(command) = desk.commands.recv() => Wake::Command(command),
+                event = poll_fn(|cx| link.poll(Instant::now(), cx)) => Wake::Engine(event),
+            };
+            if matches!(wake, Wake::Timer) {
+                armed = None;
+            }
+            self.handle(Instant::now(), wake);
+        }
+        self.close().await;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [
+            self.session.poll_timeout(),
+            self.media.stream.poll_timeout(),
+            self.link.poll_timeout(),
+            self.clock.statistics_due,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn handle(&mut self, now: Instant, wake: Wake) {
+        match wake {
+            Wake::Timer => self.timeout(now),
+            Wake::Media => self.media.receive(now),
+            Wake::Leg(Some(event)) => self.leg_event(now, event),
+            // The driver gave this call up: its events were not taken in time.
+            Wake::Leg(None) => self.leg_over(now, &sip::EndCause::Overload),
+            Wake::Command(CallCommand::HangUp(by)) => {
+                self.session.handle(now, Input::HangUpRequested { by })
+            }
+            Wake::Command(CallCommand::Cut) => self.cut(now),
+            Wake::Command(CallCommand::Panic) => panic!("asked for by a test"),
+            Wake::Engine(event) => self.link_event(now, event),
+        }
+    }
+
+    /// The process cannot wait any longer.
+    fn cut(&mut self, now: Instant) {
+        let reason = EndReason::Draining;
+        self.ask(now, |task| task.desk.leg.hang_up(reason));
+        self.ended.get_or_insert(reason);
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        if self.media.stream.poll_timeout().is_some_and(|at| at <= now) {
+            self.media.stream.handle_timeout(now);
+        }
+        if self.session.poll_timeout().is_some_and(|at| at <= now) {
+            self.session.handle(now, Input::Timeout);
+        }
+        if self.link.poll_timeout().is_some_and(|at| at <= now)
+            && let Some(event) = self.link.check(now)
+        {
+            self.link_event(now, event);
+        }
+        if self.clock.statistics_due.is_some_and(|at| at <= now) {
+            self.clock.statistics_due = Some(now + STATISTICS_EVERY);
+            self.statistics(now, false);
+        }
+    }
+
+    /// Drains the pure rooms until none has anything left: each may wake another.
+    fn drain(&mut self, now: Instant) {
+        loop {
+            let mut busy = self.drain_media(now);
+            busy |= self.drain_engine(now);
+            while let Some(effect) = self.session.poll_effect() {
+                self.effect(now, effect);
+                busy = true;
+            }
+            if !busy {
+                break;
+            }
+        }
+        self.media.transmit();
+        self.link.flush();
+    }
+
+    /// Frees what the call held and writes its record.
+    async fn close(mut self) {
+        let now = Instant::now();
+        self.link.close(crate::engine_link::Which::Current);
+        self.link.close(crate::engine_link::Which::Next);
+        self.media.stream.stop(now);
+        self.media.transmit();
+        self.statistics(now, true);
+        let reason = self.ended.unwrap_or(EndReason::Internal);
+        let statistics = self.summary(now);
+        let recording = self.recording.take();
+        // Ports go to rest before the record is written: a slow disk must not hold them.
+        drop(self.media);
+        self.desk.finish(reason, Some(statistics), recording).await;
+    }
+}

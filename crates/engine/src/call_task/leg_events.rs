@@ -1,0 +1,199 @@
+//! What the leg tells: progress, answers, offers, the end.
+
+use std::time::Instant;
+
+use call::{EndReason, Input};
+use catalog::Message;
+use sip::EndCause;
+use store::Event;
+use store::journal::Milestone;
+
+use super::CallTask;
+use crate::leg::{exact_reason, leg_end, negotiation};
+use crate::limits::STATISTICS_EVERY;
+use crate::sip_driver::LegEvent;
+
+impl CallTask {
+    pub(super) fn leg_event(&mut self, now: Instant, event: LegEvent) {
+        match event {
+            LegEvent::Trace(trace) => self.desk.trace(now, &trace),
+            LegEvent::Progress { status } => self.progress(now, status),
+            LegEvent::Accepted { sdp } => self.accepted(now, sdp.as_deref()),
+            LegEvent::Established { answer } => self.established(now, answer.as_deref()),
+            LegEvent::Offer { sdp } => self.offered(now, &sdp),
+            LegEvent::OfferRequested => {
+                let offer = self.media.offer_again();
+                self.ask(now, |task| task.desk.leg.answer_offer(offer));
+            }
+            LegEvent::Answer { sdp } => self.answered_again(now, &sdp),
+            LegEvent::OfferFailed { status } => {
+                self.desk
+                    .journal
+                    .note(now, Message::new("offer_failed").with("status", status));
+            }
+            LegEvent::Info { content_type, body } => self.info(now, &content_type, &body),
+            LegEvent::CommandRefused { command } => {
+                self.desk.journal.note(
+                    now,
+                    Message::new("sip_command_refused").with("command", command),
+                );
+            }
+            LegEvent::Ended { cause } => self.leg_over(now, &cause),
+        }
+    }
+
+    /// Asks something of the leg; a driver that cannot take it has lost this call.
+    pub(super) fn ask(&mut self, now: Instant, command: impl FnOnce(&mut Self) -> bool) {
+        if !command(self) {
+            self.leg_over(now, &EndCause::Overload);
+        }
+    }
+
+    pub(super) fn leg_over(&mut self, now: Instant, cause: &EndCause) {
+        if matches!(cause, EndCause::Overload) {
+            // The driver hangs up by itself where it still can.
+            self.desk.leg.hang_up(EndReason::Overload);
+        }
+        if let EndCause::Refused { status, reason } = cause {
+            let message = Message::new("sip_refused")
+                .with("status", *status)
+                .with("reason", reason.as_str());
+            self.desk.journal.note(now, message);
+        }
+        self.desk.leg.set_ended();
+        if self.desk.exact.is_none() {
+            self.desk.exact = exact_reason(cause);
+        }
+        self.keep_unfinished_words(now);
+        self.session.handle(
+            now,
+            Input::LegEnded {
+                cause: leg_end(cause),
+            },
+        );
+    }
+
+    /// Outbound: it rings there.
+    fn progress(&mut self, now: Instant, status: u16) {
+        if status > 100 && self.desk.timings.ring_ms.is_none() {
+            self.desk.timings.ring_ms = Some(self.desk.since_start_ms(now));
+            self.desk.milestone(now, Milestone::Ringing);
+            self.desk.changed();
+        }
+    }
+
+    /// Outbound: they answered.
+    fn accepted(&mut self, now: Instant, sdp: Option<&[u8]>) {
+        self.desk.answered(now);
+        self.begin_recording(now);
+        if self.take_answer(now, sdp.unwrap_or_default()) {
+            self.media.stream.start(now);
+            self.audio_flows(now);
+        }
+    }
+
+    /// Inbound: the ACK came.
+    fn established(&mut self, now: Instant, answer: Option<&[u8]>) {
+        if let Some(answer) = answer
+            && !self.take_answer(now, answer)
+        {
+            return;
+        }
+        self.audio_flows(now);
+    }
+
+    fn audio_flows(&mut self, now: Instant) {
+        self.clock.established = Some(now);
+        self.clock.statistics_due = Some(now + STATISTICS_EVERY);
+        self.desk.milestone(now, Milestone::Established);
+        self.session.handle(now, Input::LegAnswered);
+    }
+
+    /// Takes the answer to our first offer; false ends the call.
+    fn take_answer(&mut self, now: Instant, sdp: &[u8]) -> bool {
+        match self.media.accept(now, sdp) {
+            Ok(agreed) => {
+                let decision = negotiation::accepted(&agreed, self.media.local(), false);
+                self.desk.journal.event(now, Event::SdpDecision(decision));
+                true
+            }
+            Err(why) => {
+                self.desk
+                    .journal
+                    .event(now, Event::SdpDecision(negotiation::refused(&why, false)));
+                let reason = negotiation::end_reason(&why);
+                self.desk.exact = Some(reason);
+                self.ask(now, |task| task.desk.leg.hang_up(reason));
+                false
+            }
+        }
+    }
+
+    /// A re-INVITE or UPDATE: hold, resume, another address or codec.
+    fn offered(&mut self, now: Instant, sdp: &[u8]) {
+        let was_held = self.media.is_held();
+        match self.media.answer_again(now, sdp) {
+            Ok((answer, agreed)) => {
+                let decision = negotiation::accepted(&agreed, self.media.local(), true);
+                self.desk.journal.event(now, Event::SdpDecision(decision));
+                self.ask(now, |task| task.desk.leg.answer_offer(answer));
+                self.hold_changed(now, was_held);
+            }
+            Err(why) => {
+                self.desk
+                    .journal
+                    .event(now, Event::SdpDecision(negotiation::refused(&why, true)));
+                self.ask(now, |task| task.desk.leg.reject_offer(488));
+            }
+        }
+    }
+
+    /// The answer to an offer that a re-INVITE without one asked for.
+    fn answered_again(&mut self, now: Instant, sdp: &[u8]) {
+        let was_held = self.media.is_held();
+        match self.media.accept(now, sdp) {
+            Ok(agreed) => {
+                let decision = negotiation::accepted(&agreed, self.media.local(), false);
+                self.desk.journal.event(now, Event::SdpDecision(decision));
+                self.hold_changed(now, was_held);
+            }
+            Err(why) => self
+                .desk
+                .journal
+                .event(now, Event::SdpDecision(negotiation::refused(&why, false))),
+        }
+    }
+
+    fn hold_changed(&mut self, now: Instant, was_held: bool) {
+        let held = self.media.is_held();
+        if held != was_held {
+            self.session.handle(now, Input::HoldChanged { held });
+        }
+    }
+
+    /// Keypad tones by INFO, from phones that have no RFC 4733.
+    fn info(&mut self, now: Instant, content_type: &str, body: &[u8]) {
+        let text = String::from_utf8_lossy(body);
+        let digit = if content_type.eq_ignore_ascii_case("application/dtmf-relay") {
+            text.lines()
+                .find_map(|line| line.trim().strip_prefix("Signal=")?.trim().chars().next())
+        } else if content_type.eq_ignore_ascii_case("application/dtmf") {
+            text.trim().chars().next()
+        } else {
+            None
+        };
+        if let Some(digit) = digit.map(|digit| digit.to_ascii_uppercase())
+            && (digit.is_ascii_digit() || matches!(digit, '*' | '#' | 'A'..='D'))
+        {
+            self.pressed(now, digit);
+        }
+    }
+
+    /// The caller pressed a key.
+    pub(super) fn pressed(&mut self, now: Instant, digit: char) {
+        self.desk
+            .journal
+            .event(now, Event::Dtmf { digit, sent: false });
+        self.session.handle(now, Input::Dtmf { digit });
+    }
+}

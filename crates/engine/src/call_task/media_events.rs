@@ -1,0 +1,261 @@
+//! Audio in and out, and what the stream tells about it.
+
+use std::time::Instant;
+
+use call::{Input, ItemId};
+use media::{PlayoutEvent, StreamEvent, g711};
+use serde_json::json;
+use store::Event;
+use store::journal::{Milestone, PlayoutPhase, RtpStatistics};
+
+use super::CallTask;
+use super::desk::ms;
+use crate::metrics::Metrics;
+
+impl CallTask {
+    /// Carries the caller's frames to the engine and the recording to the recorder; true when an event was handled.
+    pub(super) fn drain_media(&mut self, now: Instant) -> bool {
+        self.forward_frames(now);
+        if let Some(recording) = &mut self.recording {
+            while let Some(frame) = self.media.stream.poll_recording() {
+                recording.push(&frame);
+            }
+        }
+        self.media.transmit();
+        let mut busy = false;
+        while let Some(event) = self.media.stream.poll_event() {
+            self.stream_event(now, event);
+            busy = true;
+        }
+        busy
+    }
+
+    fn forward_frames(&mut self, now: Instant) {
+        let codec = self.media.codec();
+        while let Some(frame) = self.media.stream.poll_frame() {
+            if codec == self.engine_codec {
+                self.link.append(now, frame.audio);
+            } else {
+                let mut audio = [0; media::frame::FRAME_SAMPLES];
+                let length = frame.audio.len().min(audio.len());
+                if let (Some(to), Some(from)) = (audio.get_mut(..length), frame.audio.get(..length))
+                {
+                    to.copy_from_slice(from);
+                    g711::transcode(codec, self.engine_codec, to);
+                    self.link.append(now, to);
+                }
+            }
+        }
+    }
+
+    fn stream_event(&mut self, now: Instant, event: StreamEvent) {
+        let journal = &self.desk.journal;
+        match event {
+            StreamEvent::Latched { from } => {
+                if !std::mem::replace(&mut self.clock.first_packet, true) {
+                    self.desk.milestone(now, Milestone::FirstPacket);
+                }
+                journal.event(
+                    now,
+                    Event::Latched {
+                        from: from.to_string(),
+                    },
+                );
+            }
+            StreamEvent::SourceRefused { from } => journal.event(
+                now,
+                Event::SourceRefused {
+                    from: from.to_string(),
+                },
+            ),
+            StreamEvent::Dtmf { digit, .. } => self.pressed(now, digit),
+            StreamEvent::Playout(event) => self.playout_event(now, event),
+            StreamEvent::MediaLost { since_ms } => {
+                journal.event(
+                    now,
+                    Event::MediaLost {
+                        ms: since_ms.into(),
+                    },
+                );
+                self.session.handle(
+                    now,
+                    Input::MediaLost {
+                        ms: since_ms.into(),
+                    },
+                );
+            }
+            StreamEvent::MediaResumed => {
+                journal.event(now, Event::MediaResumed);
+                self.session.handle(now, Input::MediaResumed);
+            }
+            StreamEvent::SrtpFailure { count } => {
+                journal.note(
+                    now,
+                    catalog::Message::new("srtp_failures").with("count", count),
+                );
+            }
+            StreamEvent::Bye => {}
+        }
+    }
+
+    fn playout_event(&mut self, now: Instant, event: PlayoutEvent) {
+        match event {
+            PlayoutEvent::Started { item } => {
+                self.heard(now);
+                self.journal_playout(now, &item, PlayoutPhase::Started, 0);
+                self.session.handle(
+                    now,
+                    Input::PlayoutStarted {
+                        item: ItemId::from(item),
+                    },
+                );
+            }
+            PlayoutEvent::Finished { item, played_ms } => {
+                self.journal_playout(now, &item, PlayoutPhase::Finished, played_ms);
+                self.session.handle(
+                    now,
+                    Input::PlayoutFinished {
+                        item: ItemId::from(item),
+                        played_ms,
+                    },
+                );
+            }
+            PlayoutEvent::Starved { item } => {
+                self.session.handle(
+                    now,
+                    Input::PlayoutStarved {
+                        item: ItemId::from(item),
+                    },
+                );
+            }
+            PlayoutEvent::Drained => self.session.handle(now, Input::PlayoutDrained),
+        }
+    }
+
+    /// The caller begins to hear an item: the figures that matter most.
+    fn heard(&mut self, now: Instant) {
+        if let Some(established) = self.clock.established
+            && self.desk.timings.answer_to_first_audio_ms.is_none()
+        {
+            let waited = now.saturating_duration_since(established);
+            self.desk.timings.answer_to_first_audio_ms = Some(ms(waited));
+            self.desk
+                .calls
+                .metrics
+                .answer_to_first_audio
+                .observe(waited.as_secs_f64());
+            self.desk.milestone(now, Milestone::FirstAudio);
+            self.desk.changed();
+        }
+        if let Some(stopped) = self.clock.speech_stopped.take() {
+            let waited = now.saturating_duration_since(stopped);
+            self.desk.timings.last_turn_ms = Some(ms(waited));
+            self.desk.calls.metrics.turn.observe(waited.as_secs_f64());
+            self.desk.changed();
+        }
+    }
+
+    pub(super) fn journal_playout(
+        &self,
+        now: Instant,
+        item: &str,
+        phase: PlayoutPhase,
+        played_ms: u32,
+    ) {
+        self.desk.journal.event(
+            now,
+            Event::Playout {
+                item: item.to_owned(),
+                phase,
+                played_ms,
+            },
+        );
+    }
+
+    pub(super) fn begin_recording(&mut self, now: Instant) {
+        if self.recording.is_some() {
+            return;
+        }
+        if let Some(recorder) = &self.desk.calls.recorder {
+            let recording = recorder.open(self.desk.id().as_str());
+            self.desk
+                .journal
+                .recording(recording.path().display().to_string());
+            self.media.stream.set_recording(true);
+            self.recording = Some(recording);
+        }
+        let _ = now;
+    }
+
+    /// Writes the counters of the stream.
+    pub(super) fn statistics(&self, now: Instant, last: bool) {
+        let figures = self.media.stream.statistics(now);
+        let event = RtpStatistics {
+            packets_sent: figures.packets_sent,
+            packets_received: figures.packets_received,
+            packets_lost: figures.packets_lost,
+            packets_late: figures.packets_late,
+            duplicates: figures.packets_duplicate,
+            reordered: figures.packets_reordered,
+            refused: figures.refused_packets + figures.srtp_failures,
+            concealed_ms: figures.concealed_ms,
+            jitter_ms: figures.jitter_ms,
+            round_trip_ms: figures.round_trip_ms,
+            remote_loss: figures.remote_loss,
+            mos: figures.mos,
+            underruns: figures.underruns.into(),
+            remote: None,
+            last,
+        };
+        self.desk.journal.event(now, Event::RtpStatistics(event));
+        if last {
+            let metrics = &self.desk.calls.metrics;
+            Metrics::count(&metrics.rtp_packets, "sent", figures.packets_sent);
+            Metrics::count(&metrics.rtp_packets, "received", figures.packets_received);
+            Metrics::count(&metrics.rtp_packets, "lost", figures.packets_lost);
+            Metrics::count(&metrics.rtp_packets, "late", figures.packets_late);
+            Metrics::count(&metrics.rtp_packets, "refused", figures.refused_packets);
+            Metrics::count(
+                &metrics.audio_dropped_ms,
+                "engine_slow",
+                self.link.dropped_ms(),
+            );
+        }
+    }
+
+    /// The figures of the record.
+    pub(super) fn summary(&self, now: Instant) -> serde_json::Value {
+        let figures = self.media.stream.statistics(now);
+        let timings = self.desk.timings;
+        json!({
+            "ring_ms": timings.ring_ms,
+            "engine_ready_ms": timings.engine_ready_ms,
+            "answer_ms": timings.answer_ms,
+            "answer_to_first_audio_ms": timings.answer_to_first_audio_ms,
+            "interruptions": timings.interruptions,
+            "codec": self.media.codec().name(),
+            "rtp": {
+                "packets_sent": figures.packets_sent,
+                "datagrams_sent": self.media.sent(),
+                "packets_received": figures.packets_received,
+                "packets_lost": figures.packets_lost,
+                "packets_late": figures.packets_late,
+                "refused": figures.refused_packets,
+                "concealed_ms": figures.concealed_ms,
+                "jitter_ms_max": figures.jitter_ms_max,
+                "round_trip_ms": figures.round_trip_ms,
+                "remote_loss": figures.remote_loss,
+                "mos": figures.mos,
+                "underruns": figures.underruns,
+            },
+            "engine": {
+                "input_tokens": self.usage.input_tokens,
+                "output_tokens": self.usage.output_tokens,
+                "cached_tokens": self.usage.cached_tokens,
+                "input_audio_tokens": self.usage.input_audio_tokens,
+                "output_audio_tokens": self.usage.output_audio_tokens,
+                "caller_audio_dropped_ms": self.link.dropped_ms(),
+            },
+        })
+    }
+}

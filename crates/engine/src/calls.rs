@@ -1,0 +1,484 @@
+//! The calls that run, and what they share: ports, journal, recorder, metrics, watchers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use call::{CallId, EndReason, Requester, TenantId};
+use catalog::Message;
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use sip::{IncomingInvite, InviteError, OutgoingInvite};
+use store::{CallEnd, Direction, NewCall, TenantScope};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio_rustls::TlsConnector;
+use tracing::Instrument;
+
+use crate::call_task::{CallTask, Start};
+use crate::config::RtpConfig;
+use crate::dispatch::{Admitted, Line};
+use crate::engine::PlaceCallError;
+use crate::journal::{CallJournal, Journal};
+use crate::leg::SipLeg;
+use crate::leg::media::{LegIdentity, MediaLeg, local_address};
+use crate::leg::negotiation::local_media;
+use crate::limits::{CALL_COMMANDS_MAX, LEG_EVENTS_MAX};
+use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
+use crate::log::say;
+use crate::metrics::{CallLabels, Metrics};
+use crate::random;
+use crate::recorder::Recorder;
+use crate::rtp_ports::RtpPorts;
+use crate::sip_driver::{Command, LegEvent};
+
+/// What a call can be told from outside.
+#[derive(Debug)]
+pub(crate) enum CallCommand {
+    HangUp(Requester),
+    /// Ends at once, without a goodbye.
+    Cut,
+    /// For tests of the isolation of calls.
+    Panic,
+}
+
+struct Entry {
+    call: LiveCall,
+    started: Instant,
+    commands: mpsc::Sender<CallCommand>,
+}
+
+/// What all calls share.
+pub(crate) struct Calls {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ports: RtpPorts,
+    pub(crate) rtp: RtpConfig,
+    pub(crate) connector: TlsConnector,
+    pub(crate) journal: Journal,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) driver: mpsc::Sender<Command>,
+    pub(crate) retry_after_s: u32,
+    events: broadcast::Sender<LiveEvent>,
+    live: Mutex<BTreeMap<CallId, Entry>>,
+    idle: Notify,
+}
+
+/// The parts of [`Calls`] that are made before it.
+pub(crate) struct Shared {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ports: RtpPorts,
+    pub(crate) rtp: RtpConfig,
+    pub(crate) connector: TlsConnector,
+    pub(crate) journal: Journal,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) driver: mpsc::Sender<Command>,
+    pub(crate) retry_after_s: u32,
+    pub(crate) events: broadcast::Sender<LiveEvent>,
+}
+
+/// A call as its task knows it from the start.
+pub(crate) struct Identity {
+    pub(crate) id: CallId,
+    pub(crate) tenant: TenantId,
+    pub(crate) started: Instant,
+    pub(crate) inbound: bool,
+}
+
+impl Calls {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            metrics: shared.metrics,
+            ports: shared.ports,
+            rtp: shared.rtp,
+            connector: shared.connector,
+            journal: shared.journal,
+            recorder: shared.recorder,
+            driver: shared.driver,
+            retry_after_s: shared.retry_after_s,
+            events: shared.events,
+            live: Mutex::new(BTreeMap::new()),
+            idle: Notify::new(),
+        }
+    }
+
+    /// A panic of a call task cannot leave the table half changed: every change is one insertion, update or removal.
+    fn live(&self) -> MutexGuard<'_, BTreeMap<CallId, Entry>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The calls that run now, oldest first.
+    pub(crate) fn list(&self) -> Vec<LiveCall> {
+        self.live()
+            .values()
+            .map(|entry| entry.call.clone())
+            .collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.live().len()
+    }
+
+    pub(crate) fn watch(&self) -> broadcast::Receiver<LiveEvent> {
+        self.events.subscribe()
+    }
+
+    /// Tells a call something; false when there is no such call.
+    pub(crate) fn tell(&self, call: &CallId, command: CallCommand) -> bool {
+        let commands = self.live().get(call).map(|entry| entry.commands.clone());
+        commands.is_some_and(|commands| commands.try_send(command).is_ok())
+    }
+
+    /// Asks all calls to end, as at a shutdown; the number of them.
+    pub(crate) fn hang_up_all(&self) -> usize {
+        self.tell_all(|| CallCommand::HangUp(Requester::Shutdown))
+    }
+
+    /// Ends all calls at once; the number of them.
+    pub(crate) fn cut_all(&self) -> usize {
+        self.tell_all(|| CallCommand::Cut)
+    }
+
+    fn tell_all(&self, command: impl Fn() -> CallCommand) -> usize {
+        let all: Vec<_> = self
+            .live()
+            .values()
+            .map(|entry| entry.commands.clone())
+            .collect();
+        for commands in &all {
+            let _ = commands.try_send(command());
+        }
+        all.len()
+    }
+
+    /// Ready once no call runs.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            if self.count() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Tells the watchers.
+    pub(crate) fn publish(&self, identity: &Identity, kind: LiveEventKind) {
+        // Nobody watching is no failure.
+        if self.events.receiver_count() > 0 {
+            let at_ms = u64::try_from(identity.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let event = LiveEvent {
+                call: identity.id.clone(),
+                tenant: identity.tenant.clone(),
+                at_ms,
+                kind,
+            };
+            let _ = self.events.send(event);
+        }
+    }
+
+    /// Changes what is known of a live call.
+    pub(crate) fn changed(&self, identity: &Identity, state: LiveState, timings: Timings) {
+        if let Some(entry) = self.live().get_mut(&identity.id) {
+            entry.call.state = state;
+            entry.call.timings = timings;
+        }
+        self.publish(identity, LiveEventKind::Changed { state, timings });
+    }
+
+    fn register(&self, identity: &Identity, call: LiveCall) -> mpsc::Receiver<CallCommand> {
+        let (commands, receiver) = mpsc::channel(CALL_COMMANDS_MAX);
+        self.publish(identity, LiveEventKind::Started(Box::new(call.clone())));
+        let entry = Entry {
+            call,
+            started: identity.started,
+            commands,
+        };
+        self.live().insert(identity.id.clone(), entry);
+        self.metrics.calls_active.inc();
+        receiver
+    }
+
+    fn unregister(&self, id: &CallId) -> Option<Entry> {
+        let entry = self.live().remove(id);
+        if entry.is_some() {
+            self.metrics.calls_active.dec();
+        }
+        self.idle.notify_waiters();
+        entry
+    }
+
+    /// Counts and tells an end.
+    pub(crate) fn ended(&self, identity: &Identity, reason: EndReason, timings: Timings) {
+        let direction = if identity.inbound {
+            "inbound"
+        } else {
+            "outbound"
+        };
+        self.metrics
+            .calls_ended
+            .get_or_create(&CallLabels {
+                direction,
+                reason: reason.code(),
+            })
+            .inc();
+        self.publish(identity, LiveEventKind::Ended { reason, timings });
+        let lasted = u64::try_from(identity.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        say(&Message::new("log_call_ended")
+            .with("call", identity.id.as_str())
+            .with("reason", reason.code())
+            .with("duration", lasted));
+    }
+
+    /// Begins a call that came in: a record, a place in the list, a task.
+    pub(crate) fn begin_incoming(
+        self: &Arc<Self>,
+        now: Instant,
+        invite: &IncomingInvite,
+        line: &Arc<Line>,
+        admitted: Admitted,
+        events: mpsc::Receiver<LegEvent>,
+    ) {
+        let to = if invite.to.user.is_empty() {
+            &invite.to.uri
+        } else {
+            &invite.to.user
+        };
+        let from = if invite.from.user.is_empty() {
+            &invite.from.uri
+        } else {
+            &invite.from.user
+        };
+        let parties = (from.clone(), to.clone());
+        let (identity, journal, commands) = self.begin(
+            now,
+            line,
+            parties,
+            Some(invite.call_id.clone()),
+            Direction::Inbound,
+        );
+        let leg = SipLeg::new(invite.invite, self.driver.clone(), events);
+        let start = Start::Incoming {
+            offer: invite.offer.clone(),
+            source: invite.source,
+        };
+        let task = CallTask::prepare(
+            self,
+            Arc::clone(line),
+            identity,
+            journal.clone(),
+            leg,
+            commands,
+        );
+        self.spawn(journal, admitted, async move {
+            if let Some(task) = task.begin(start).await {
+                task.run().await;
+            }
+        });
+    }
+
+    fn begin(
+        &self,
+        now: Instant,
+        line: &Line,
+        (from, to): (String, String),
+        sip_call_id: Option<String>,
+        direction: Direction,
+    ) -> (Identity, CallJournal, mpsc::Receiver<CallCommand>) {
+        let id = CallId::from(uuid::Uuid::now_v7().to_string());
+        let tenant = line.config.tenant.clone();
+        let inbound = direction == Direction::Inbound;
+        let started_at = Timestamp::now();
+        let identity = Identity {
+            id: id.clone(),
+            tenant: tenant.clone(),
+            started: now,
+            inbound,
+        };
+        let new = NewCall {
+            id: id.clone(),
+            direction,
+            from: from.clone(),
+            to: to.clone(),
+            line: line.config.name.clone(),
+            agent: line.config.agent.clone(),
+            sip_call_id,
+            started_at,
+        };
+        say(&Message::new("log_call_started")
+            .with("call", id.as_str())
+            .with("line", line.config.name.as_str())
+            .with("from", from.as_str())
+            .with("to", to.as_str()));
+        say(&Message::new("log_agent_selected")
+            .with("agent", line.config.agent.as_str())
+            .with("line", line.config.name.as_str()));
+        let journal = self
+            .journal
+            .begin(now, TenantScope::new(tenant.clone()), new);
+        let call = LiveCall {
+            id,
+            tenant,
+            line: line.config.name.clone(),
+            agent: line.config.agent.clone(),
+            inbound,
+            from,
+            to,
+            started_at,
+            state: LiveState::Ringing,
+            timings: Timings::default(),
+        };
+        let commands = self.register(&identity, call);
+        (identity, journal, commands)
+    }
+
+    /// Runs a call's task; its panic ends that call alone, with an honest record.
+    fn spawn(
+        self: &Arc<Self>,
+        journal: CallJournal,
+        admitted: Admitted,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let calls = Arc::clone(self);
+        let id = journal.id().clone();
+        let span = tracing::info_span!("call", call = %id, leg = "sip");
+        let guarded = async move {
+            let outcome = AssertUnwindSafe(task).catch_unwind().await;
+            let entry = calls.unregister(&id);
+            if let (Err(_), Some(entry)) = (outcome, entry) {
+                calls.after_panic(&journal, &entry).await;
+            }
+            drop(admitted);
+        };
+        tokio::spawn(guarded.instrument(span));
+    }
+
+    /// The call's own state is gone with its task: its drops freed ports, sockets and dialog. The record is closed here.
+    async fn after_panic(&self, journal: &CallJournal, entry: &Entry) {
+        let call = &entry.call;
+        let reason = EndReason::Internal;
+        let identity = Identity {
+            id: call.id.clone(),
+            tenant: call.tenant.clone(),
+            started: entry.started,
+            inbound: call.inbound,
+        };
+        self.ended(&identity, reason, call.timings);
+        let row = reason.row();
+        journal.event(
+            Instant::now(),
+            store::Event::Ended {
+                reason: row.code.to_owned(),
+                ended_by: row.ended_by.label().to_owned(),
+            },
+        );
+        let answered_at = call.timings.answer_ms.and_then(|ms| {
+            call.started_at
+                .checked_add(jiff::SignedDuration::from_millis(ms.into()))
+                .ok()
+        });
+        let end = CallEnd {
+            ended_at: Timestamp::now(),
+            answered_at,
+            reason,
+            ended_by: row.ended_by,
+            verdict: Message::new(catalog::end_code(row.code)),
+            statistics: None,
+            recording_path: None,
+        };
+        journal.finish(end).await;
+    }
+
+    /// Places a call through a line.
+    pub(crate) async fn place(
+        self: &Arc<Self>,
+        line: Arc<Line>,
+        admitted: Admitted,
+        to: String,
+    ) -> Result<CallId, PlaceCallError> {
+        let now = Instant::now();
+        let (media, offer) = self.outgoing_media(now, &line, &to)?;
+        let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
+        let outgoing = OutgoingInvite {
+            account: line.account,
+            to: to.clone(),
+            offer: Some(offer),
+            ..OutgoingInvite::default()
+        };
+        let (placed, result) = oneshot::channel();
+        let command = Command::Place {
+            outgoing: Box::new(outgoing),
+            events,
+            placed,
+        };
+        self.driver
+            .send(command)
+            .await
+            .map_err(|_| PlaceCallError::Busy)?;
+        let invite =
+            result
+                .await
+                .map_err(|_| PlaceCallError::Busy)?
+                .map_err(|error| match error {
+                    InviteError::BadUri | InviteError::BadHeader | InviteError::UnknownAccount => {
+                        PlaceCallError::BadAddress
+                    }
+                    InviteError::NoTransport | InviteError::Overload | InviteError::Draining => {
+                        PlaceCallError::Busy
+                    }
+                })?;
+        let from = line
+            .config
+            .account
+            .as_ref()
+            .map_or_else(|| line.config.name.clone(), |account| account.aor.clone());
+        let (identity, journal, commands) =
+            self.begin(now, &line, (from, to), None, Direction::Outbound);
+        let id = identity.id.clone();
+        let leg = SipLeg::new(invite, self.driver.clone(), queue);
+        let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
+        self.spawn(journal, admitted, async move {
+            if let Some(task) = task
+                .begin(Start::Outgoing {
+                    media: Box::new(media),
+                })
+                .await
+            {
+                task.run().await;
+            }
+        });
+        Ok(id)
+    }
+
+    /// The audio of a call that we place, and its offer.
+    fn outgoing_media(
+        &self,
+        now: Instant,
+        line: &Line,
+        to: &str,
+    ) -> Result<(MediaLeg, Vec<u8>), PlaceCallError> {
+        let pair = self
+            .ports
+            .allocate(now)
+            .map_err(|_| PlaceCallError::NoPort)?;
+        let host = sip_host(to).and_then(|host| host.parse().ok());
+        // A name is resolved later; the way to a documentation address is the way of the default route.
+        let peer = host.unwrap_or(IpAddr::from([192, 0, 2, 1]));
+        let address = local_address(self.rtp.advertised, self.rtp.bind, (peer, 5060).into());
+        let local = local_media(&line.config, address, pair.port);
+        let cname = random::seed().to_string();
+        let identity = LegIdentity {
+            signalling: None,
+            cname: &cname,
+            seed: random::seed(),
+        };
+        Ok(MediaLeg::offer(now, pair, local, &identity))
+    }
+}
+
+/// Host part of a SIP address.
+fn sip_host(uri: &str) -> Option<&str> {
+    let rest = uri.split_once(':')?.1;
+    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+    host.split([';', '?', ':']).next()
+}

@@ -1,0 +1,314 @@
+//! What the engine is told at its start: plain values, no serde, no environment.
+//!
+//! `server` reads files and variables and builds these; the engine never looks anything up by itself. Each part is small
+//! and holds one subject. Secrets are wrapped in [`Secret`], which never prints itself.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use call::Profile;
+use call::id::TenantId;
+use ipnet::IpNet;
+use wire::realtime::{
+    Dialect, NoiseReduction, ReasoningEffort, ToolDefinition, Transcription, TurnDetection,
+};
+
+/// A value that must not appear in logs: its `Debug` prints `Secret(…)`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// True when nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Everything that [`crate::Engine::start`] needs.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// SIP sockets and certificates.
+    pub sip: SipConfig,
+    /// RTP ports and addresses.
+    pub rtp: RtpConfig,
+    /// Phone lines. A call that matches none of them is refused.
+    pub lines: Vec<LineConfig>,
+    /// Agents, named by the lines.
+    pub agents: Vec<AgentConfig>,
+    /// Limits of the whole process.
+    pub limits: LimitsConfig,
+    /// Recording of calls.
+    pub recording: RecordingConfig,
+    /// Seed of every pseudo-random choice; `None` takes one from the system.
+    pub seed: Option<u64>,
+}
+
+/// SIP sockets, names and certificates.
+#[derive(Clone, Debug)]
+pub struct SipConfig {
+    /// UDP address to listen on; port 0 takes a free one.
+    pub udp: Option<SocketAddr>,
+    /// TCP address to listen on.
+    pub tcp: Option<SocketAddr>,
+    /// TLS address to listen on; needs `tls`.
+    pub tls_bind: Option<SocketAddr>,
+    /// Host name or address for Via and Contact; `None` is the bound or local address.
+    pub advertised_host: Option<String>,
+    /// Certificate and key of the TLS listener.
+    pub tls: Option<TlsIdentity>,
+    /// Further certificate authorities in PEM, trusted beside those of the system (SIP over TLS and the engines).
+    pub extra_ca_pem: Vec<u8>,
+    /// Product token for User-Agent and Server.
+    pub user_agent: String,
+    /// Session-Expires asked for (RFC 4028), seconds; 0 switches session timers off.
+    pub session_expires_s: u32,
+    /// Name servers to ask instead of those of the system.
+    pub name_servers: Vec<SocketAddr>,
+    /// What a source gets that no line knows and that has no credentials to offer.
+    pub unknown_source: UnknownSource,
+}
+
+impl Default for SipConfig {
+    fn default() -> Self {
+        Self {
+            udp: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5060)),
+            tcp: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5060)),
+            tls_bind: None,
+            advertised_host: None,
+            tls: None,
+            extra_ca_pem: Vec::new(),
+            user_agent: "allo".to_owned(),
+            session_expires_s: 1_800,
+            name_servers: Vec::new(),
+            unknown_source: UnknownSource::Refuse,
+        }
+    }
+}
+
+/// Treatment of an INVITE from a source that no line knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownSource {
+    /// 403, and a record (at most [`crate::limits::REFUSALS_STORED_PER_MINUTE_MAX`] of them).
+    Refuse,
+    /// No answer at all.
+    Drop,
+}
+
+/// A TLS server identity in PEM.
+#[derive(Clone, Debug)]
+pub struct TlsIdentity {
+    /// Certificate chain, leaf first.
+    pub chain_pem: Vec<u8>,
+    /// Private key (PKCS#8, PKCS#1 or SEC1).
+    pub key_pem: Secret,
+}
+
+/// RTP ports and addresses.
+#[derive(Clone, Debug)]
+pub struct RtpConfig {
+    /// First port of the range; the first even one is used. 0 with `port_max` 0 takes any free ports.
+    pub port_min: u16,
+    /// Last port of the range, inclusive.
+    pub port_max: u16,
+    /// Address to bind.
+    pub bind: IpAddr,
+    /// Address written in SDP; `None` is the local address that the peer reached.
+    pub advertised: Option<IpAddr>,
+    /// How long the ports of an ended call rest before they are used again.
+    pub rest: Duration,
+    /// A call without RTP for this long is told so, milliseconds.
+    pub media_timeout_ms: u32,
+}
+
+impl Default for RtpConfig {
+    fn default() -> Self {
+        Self {
+            port_min: 10_000,
+            port_max: 20_000,
+            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            advertised: None,
+            rest: Duration::from_secs(10),
+            media_timeout_ms: 5_000,
+        }
+    }
+}
+
+/// A phone line: who may call in, and which agent answers.
+#[derive(Clone, Debug)]
+pub struct LineConfig {
+    /// Name shown in records and logs.
+    pub name: String,
+    /// Owner of the line and of its calls.
+    pub tenant: TenantId,
+    /// Agent that answers, by name.
+    pub agent: String,
+    /// Account that the line registers; `None` for a line that is only called directly.
+    pub account: Option<sip::AccountConfig>,
+    /// User parts of the Request-URI that belong to this line; empty takes any.
+    pub numbers: Vec<String>,
+    /// Addresses that may call without credentials. Loopback too must be listed to be allowed.
+    pub allow: Vec<IpNet>,
+    /// Credentials with which anybody else may call.
+    pub credentials: Option<LineCredentials>,
+    /// SRTP by SDES.
+    pub srtp: SrtpPolicy,
+    /// Codecs in order of preference; at least one.
+    pub codecs: Vec<media::Codec>,
+    /// Calls at the same time on this line; beyond it 486. 0 is no limit of its own.
+    pub calls_max: u32,
+}
+
+/// Digest credentials that a caller of a line must prove.
+#[derive(Clone, Debug)]
+pub struct LineCredentials {
+    /// Realm of the challenge.
+    pub realm: String,
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// SRTP on a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SrtpPolicy {
+    /// Plain RTP only.
+    Off,
+    /// SRTP when the peer offers it.
+    #[default]
+    Preferred,
+    /// Plain RTP is refused with 488.
+    Required,
+}
+
+/// An agent: what it says, how it behaves, which engine speaks for it.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// Name by which lines refer to it.
+    pub name: String,
+    /// Instructions of the model.
+    pub instructions: String,
+    /// Greeting, limits, phrases and tools of the conversation.
+    pub profile: Profile,
+    /// Tools as the model sees them.
+    pub tools: Vec<ToolDefinition>,
+    /// The engine that speaks.
+    pub realtime: RealtimeConfig,
+    /// Voice of the model; `None` is the engine's own.
+    pub voice: Option<String>,
+    /// Turn detection of the engine.
+    pub turn_detection: TurnDetection,
+    /// Transcription of what the caller says; `None` for none.
+    pub transcription: Option<Transcription>,
+    /// Noise reduction of the engine.
+    pub noise_reduction: Option<NoiseReduction>,
+    /// Speed of speech, 0.25 to 1.5; `None` is the engine's own.
+    pub speed: Option<f32>,
+    /// Reasoning effort, for models that know it.
+    pub reasoning_effort: Option<ReasoningEffort>,
+}
+
+/// How to reach a realtime engine.
+#[derive(Clone, Debug)]
+pub struct RealtimeConfig {
+    /// `ws://` or `wss://` address. The `model` query parameter is added when the address has none.
+    pub url: String,
+    /// Model name.
+    pub model: String,
+    /// Key; empty sends no authorisation header.
+    pub key: Secret,
+    /// Header that carries the key, `Authorization` by default.
+    pub auth_header: String,
+    /// Scheme before the key, `Bearer` by default; empty sends the bare key.
+    pub auth_scheme: String,
+    /// Protocol dialect.
+    pub dialect: Dialect,
+    /// Milliseconds of caller audio in one message; 20 by default.
+    pub append_ms: u32,
+    /// Bound of one connection attempt, DNS to WebSocket handshake.
+    pub connect_timeout: Duration,
+    /// Further headers of the handshake.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Default for RealtimeConfig {
+    fn default() -> Self {
+        Self {
+            url: "wss://api.openai.com/v1/realtime".to_owned(),
+            model: "gpt-realtime-2.1".to_owned(),
+            key: Secret::default(),
+            auth_header: "Authorization".to_owned(),
+            auth_scheme: "Bearer".to_owned(),
+            dialect: Dialect::Ga,
+            append_ms: 20,
+            connect_timeout: Duration::from_secs(5),
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// Limits of the whole process.
+#[derive(Clone, Debug)]
+pub struct LimitsConfig {
+    /// Calls at the same time; beyond it 503 with Retry-After.
+    pub calls_max: u32,
+    /// New INVITEs a second, all sources together; beyond it 503 with Retry-After.
+    pub invites_per_s_max: u32,
+    /// Messages a second from one unknown source.
+    pub unknown_messages_per_s_max: u32,
+    /// INVITEs a second from one unknown source.
+    pub unknown_invites_per_s_max: u32,
+    /// Stream connections from one address.
+    pub connections_per_ip_max: u32,
+    /// Stream connections in all.
+    pub connections_max: u32,
+    /// A new stream connection must send its first message within this time.
+    pub first_message_within: Duration,
+    /// A stream connection without traffic for this long is closed.
+    pub connection_idle: Duration,
+    /// Retry-After of refusals for want of capacity, seconds.
+    pub retry_after_s: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            calls_max: 500,
+            invites_per_s_max: 200,
+            unknown_messages_per_s_max: 200,
+            unknown_invites_per_s_max: 10,
+            connections_per_ip_max: 64,
+            connections_max: 10_000,
+            first_message_within: Duration::from_secs(30),
+            connection_idle: Duration::from_secs(900),
+            retry_after_s: 10,
+        }
+    }
+}
+
+/// Recording of calls.
+#[derive(Clone, Debug, Default)]
+pub struct RecordingConfig {
+    /// Off by default.
+    pub enabled: bool,
+    /// Directory of the recordings; one file a call, named by the call's id.
+    pub directory: PathBuf,
+}

@@ -1,0 +1,517 @@
+//! From an INVITE to a line and its agent, or to a refusal that can be explained.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use call::EndReason;
+use catalog::Message;
+use sip::{AccountId, IncomingInvite};
+
+use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
+use crate::config::{AgentConfig, Config, LineConfig, UnknownSource};
+use crate::engine::StartError;
+use crate::limits::BANNED_FOR;
+use crate::log::say;
+use crate::realtime_client::Target;
+
+/// An agent made ready: the address of its engine is checked once.
+pub(crate) struct Agent {
+    pub(crate) config: AgentConfig,
+    pub(crate) target: Arc<Target>,
+}
+
+/// A line made ready.
+pub(crate) struct Line {
+    pub(crate) config: LineConfig,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) account: Option<AccountId>,
+    places: Places,
+}
+
+/// Permits of one admitted call.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    _process: Place,
+    _line: Place,
+}
+
+/// What to do with an INVITE.
+pub(crate) enum Decision {
+    /// A call begins.
+    Accept { line: Arc<Line>, admitted: Admitted },
+    /// Refused for a reason that is stored.
+    Refuse {
+        line: Option<Arc<Line>>,
+        reason: EndReason,
+        status: u16,
+        retry_after_s: Option<u32>,
+        code: &'static str,
+    },
+    /// Credentials are asked for.
+    Challenge { realm: String },
+    /// No answer.
+    Drop,
+}
+
+/// The lines of the process, and what may pass.
+pub(crate) struct Dispatcher {
+    lines: Vec<Arc<Line>>,
+    process: Places,
+    invites: Bucket,
+    draining: Draining,
+    retry_after_s: u32,
+    unknown_source: UnknownSource,
+    wrong_passwords: WrongPasswords,
+}
+
+impl Dispatcher {
+    /// Joins lines and agents.
+    pub(crate) fn new(
+        now: Instant,
+        config: &Config,
+        draining: Draining,
+    ) -> Result<Self, StartError> {
+        let mut agents: BTreeMap<&str, Arc<Agent>> = BTreeMap::new();
+        for agent in &config.agents {
+            let target = Target::new(&agent.realtime).ok_or_else(|| StartError::EngineUrl {
+                agent: agent.name.clone(),
+                url: agent.realtime.url.clone(),
+            })?;
+            agents.insert(
+                &agent.name,
+                Arc::new(Agent {
+                    config: agent.clone(),
+                    target: Arc::new(target),
+                }),
+            );
+        }
+        let mut lines = Vec::new();
+        for (number, line) in (1_u64..).zip(&config.lines) {
+            let agent =
+                agents
+                    .get(line.agent.as_str())
+                    .ok_or_else(|| StartError::UnknownAgent {
+                        line: line.name.clone(),
+                        agent: line.agent.clone(),
+                    })?;
+            lines.push(Arc::new(Line {
+                config: line.clone(),
+                agent: Arc::clone(agent),
+                account: line.account.as_ref().map(|_| AccountId(number)),
+                places: Places::new(line.calls_max),
+            }));
+        }
+        Ok(Self {
+            lines,
+            process: Places::new(config.limits.calls_max),
+            invites: Bucket::new(now, config.limits.invites_per_s_max),
+            draining,
+            retry_after_s: config.limits.retry_after_s,
+            unknown_source: config.sip.unknown_source,
+            wrong_passwords: WrongPasswords::default(),
+        })
+    }
+
+    /// All lines.
+    pub(crate) fn lines(&self) -> &[Arc<Line>] {
+        &self.lines
+    }
+
+    /// Calls that hold a place.
+    pub(crate) fn process(&self) -> &Places {
+        &self.process
+    }
+
+    /// True when some line lists this address.
+    pub(crate) fn knows(&self, address: IpAddr) -> bool {
+        self.lines.iter().any(|line| allows(line, address))
+    }
+
+    /// Decides about an INVITE.
+    pub(crate) fn decide(&mut self, now: Instant, invite: &IncomingInvite) -> Decision {
+        if let Some(account) = invite.account
+            && let Some(line) = self.lines.iter().find(|line| line.account == Some(account))
+        {
+            return self.admit(now, &Arc::clone(line));
+        }
+        let called = called_number(&invite.request_uri);
+        let source = invite.source.ip();
+        let by_source: Vec<&Arc<Line>> = self
+            .lines
+            .iter()
+            .filter(|line| allows(line, source))
+            .collect();
+        if let Some(line) = best(&by_source, called) {
+            return self.admit(now, &Arc::clone(line));
+        }
+        if let Some(line) = by_source.first() {
+            let line = Arc::clone(line);
+            if invite.authenticated.is_none() {
+                return self.refuse(Some(&line), EndReason::UnknownNumber, "unknown_number");
+            }
+        } else if let Some(dropped) = self.ban(now, invite) {
+            return dropped;
+        }
+        if let Some(user) = &invite.authenticated {
+            return self.decide_by_password(now, invite, user);
+        }
+        // An unknown source learns nothing about which numbers exist: the same challenge or refusal for all of them.
+        if let Some(known) = self
+            .lines
+            .iter()
+            .find_map(|line| line.config.credentials.as_ref())
+        {
+            return Decision::Challenge {
+                realm: known.realm.clone(),
+            };
+        }
+        match self.unknown_source {
+            UnknownSource::Refuse => {
+                self.refuse(None, EndReason::Unauthorized, "source_not_allowed")
+            }
+            UnknownSource::Drop => Decision::Drop,
+        }
+    }
+
+    /// A source that no line lists is nobody until it proves a password, and may be wrong a few times.
+    fn ban(&mut self, now: Instant, invite: &IncomingInvite) -> Option<Decision> {
+        let source = invite.source.ip();
+        if self.wrong_passwords.is_banned(now, source) {
+            return Some(Decision::Drop);
+        }
+        if invite.proof_rejected && self.wrong_passwords.note(now, source) {
+            let message = Message::new("log_source_banned")
+                .with("source", source.to_canonical().to_string())
+                .with("minutes", BANNED_FOR.as_secs() / 60);
+            say(&message);
+        }
+        None
+    }
+
+    fn decide_by_password(
+        &mut self,
+        now: Instant,
+        invite: &IncomingInvite,
+        user: &str,
+    ) -> Decision {
+        let proven: Vec<Arc<Line>> = self
+            .lines
+            .iter()
+            .filter(|line| proves(line, user, invite.realm.as_deref()))
+            .map(Arc::clone)
+            .collect();
+        if self.names_another(invite, user) {
+            return self.refuse(proven.first(), EndReason::Unauthorized, "other_identity");
+        }
+        let called = called_number(&invite.request_uri);
+        match best(&proven.iter().collect::<Vec<_>>(), called) {
+            Some(line) => self.admit(now, line),
+            None => self.refuse(proven.first(), EndReason::UnknownNumber, "unknown_number"),
+        }
+    }
+
+    /// Whether the caller calls itself by the name of a user of ours other than the one whose password it proved. Any other
+    /// name is a caller's number, which nobody takes for an identity: an exchange shows the numbers of its callers there.
+    fn names_another(&self, invite: &IncomingInvite, user: &str) -> bool {
+        let from = &invite.from;
+        let named = if from.user.is_empty() {
+            called_number(&from.uri)
+        } else {
+            from.user.as_str()
+        };
+        !same_number(named, user)
+            && self.lines.iter().any(|line| {
+                let credentials = line.config.credentials.as_ref();
+                let account = line.config.account.as_ref();
+                credentials.is_some_and(|known| same_number(&known.username, named))
+                    || account.is_some_and(|known| same_number(called_number(&known.aor), named))
+            })
+    }
+
+    /// A place for a call that we place.
+    pub(crate) fn admit_outgoing(
+        &self,
+        name: &str,
+    ) -> Result<(Arc<Line>, Admitted), OutgoingRefused> {
+        let line = self
+            .lines
+            .iter()
+            .find(|line| line.config.name == name)
+            .ok_or(OutgoingRefused::UnknownLine)?;
+        if self.draining.is_set() {
+            return Err(OutgoingRefused::Busy);
+        }
+        let process = self.process.take().ok_or(OutgoingRefused::Busy)?;
+        let place = line.places.take().ok_or(OutgoingRefused::Busy)?;
+        Ok((
+            Arc::clone(line),
+            Admitted {
+                _process: process,
+                _line: place,
+            },
+        ))
+    }
+
+    fn admit(&mut self, now: Instant, line: &Arc<Line>) -> Decision {
+        let later = |reason, status, code| Decision::Refuse {
+            line: Some(Arc::clone(line)),
+            reason,
+            status,
+            retry_after_s: Some(self.retry_after_s),
+            code,
+        };
+        if self.draining.is_set() {
+            return later(EndReason::Draining, 503, "draining");
+        }
+        if !self.invites.take(now) {
+            return later(EndReason::Overload, 503, "too_many_invites");
+        }
+        let Some(process) = self.process.take() else {
+            return later(EndReason::Overload, 503, "too_many_calls");
+        };
+        let Some(place) = line.places.take() else {
+            return later(EndReason::Overload, 486, "line_busy");
+        };
+        Decision::Accept {
+            line: Arc::clone(line),
+            admitted: Admitted {
+                _process: process,
+                _line: place,
+            },
+        }
+    }
+
+    fn refuse(&self, line: Option<&Arc<Line>>, reason: EndReason, code: &'static str) -> Decision {
+        Decision::Refuse {
+            line: line.map(Arc::clone),
+            reason,
+            status: reason.row().sip_status,
+            retry_after_s: None,
+            code,
+        }
+    }
+}
+
+/// Why a call cannot be placed.
+pub(crate) enum OutgoingRefused {
+    UnknownLine,
+    Busy,
+}
+
+fn allows(line: &Line, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    line.config.allow.iter().any(|net| net.contains(&address))
+}
+
+fn proves(line: &Line, user: &str, realm: Option<&str>) -> bool {
+    line.config
+        .credentials
+        .as_ref()
+        .is_some_and(|known| known.username == user && Some(known.realm.as_str()) == realm)
+}
+
+/// The line that names the number; else the first that takes any.
+fn best<'a>(lines: &[&'a Arc<Line>], called: &str) -> Option<&'a Arc<Line>> {
+    let named = lines.iter().find(|line| {
+        line.config
+            .numbers
+            .iter()
+            .any(|number| same_number(number, called))
+    });
+    named
+        .or_else(|| lines.iter().find(|line| line.config.numbers.is_empty()))
+        .copied()
+}
+
+/// The same number, with or without the plus.
+fn same_number(a: &str, b: &str) -> bool {
+    a.trim_start_matches('+') == b.trim_start_matches('+')
+}
+
+/// User part of a Request-URI; of a `tel:` URI the number.
+fn called_number(uri: &str) -> &str {
+    let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
+    let user = match rest.split_once('@') {
+        Some((user, _)) => user,
+        None if scheme.eq_ignore_ascii_case("tel") => rest,
+        None => "",
+    };
+    user.split([';', ':']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LineCredentials, RealtimeConfig, Secret, SrtpPolicy};
+
+    #[test]
+    fn the_called_number_is_the_user_part() {
+        assert_eq!(
+            called_number("sip:+33123;phone-context=x@a.test;user=phone"),
+            "+33123"
+        );
+        assert_eq!(called_number("sips:bob@[2001:db8::1]:5061"), "bob");
+        assert_eq!(called_number("sip:a.test"), "");
+        assert_eq!(called_number("tel:+33123;ext=1"), "+33123");
+        assert!(same_number("+33123", "33123"));
+    }
+
+    fn line(name: &str, username: &str, realm: &str) -> LineConfig {
+        LineConfig {
+            name: name.to_owned(),
+            tenant: call::TenantId::from("default"),
+            agent: "agent".to_owned(),
+            account: None,
+            numbers: Vec::new(),
+            allow: vec!["192.0.2.0/24".parse().expect("a network")],
+            credentials: Some(LineCredentials {
+                realm: realm.to_owned(),
+                username: username.to_owned(),
+                password: Secret::new("p"),
+            }),
+            srtp: SrtpPolicy::Off,
+            codecs: vec![media::Codec::Pcmu],
+            calls_max: 0,
+        }
+    }
+
+    fn dispatcher(lines: Vec<LineConfig>) -> Dispatcher {
+        let agent = AgentConfig {
+            name: "agent".to_owned(),
+            instructions: String::new(),
+            profile: call::Profile::default(),
+            tools: Vec::new(),
+            realtime: RealtimeConfig::default(),
+            voice: None,
+            turn_detection: wire::realtime::TurnDetection::Manual,
+            transcription: None,
+            noise_reduction: None,
+            speed: None,
+            reasoning_effort: None,
+        };
+        let config = Config {
+            lines,
+            agents: vec![agent],
+            ..Config::default()
+        };
+        Dispatcher::new(Instant::now(), &config, Draining::default()).expect("usable")
+    }
+
+    fn invite(source: [u8; 4], from: &str, proof: Option<(&str, &str)>) -> IncomingInvite {
+        let user = called_number(from);
+        IncomingInvite {
+            invite: sip::InviteId(1),
+            account: None,
+            protocol: sip::Protocol::Udp,
+            source: (source, 5060).into(),
+            listener: None,
+            local: ([127, 0, 0, 1], 5060).into(),
+            call_id: "c".to_owned(),
+            from: sip::Party {
+                uri: from.to_owned(),
+                user: if from.starts_with("tel:") { "" } else { user }.to_owned(),
+                display: None,
+            },
+            to: sip::Party::default(),
+            request_uri: "sip:anything@allo.test".to_owned(),
+            p_asserted_identity: None,
+            offer: None,
+            authenticated: proof.map(|(user, _)| user.to_owned()),
+            realm: proof.map(|(_, realm)| realm.to_owned()),
+            proof_rejected: false,
+            user_agent: None,
+            secure: false,
+        }
+    }
+
+    /// A decision in a word.
+    fn word(decision: &Decision) -> String {
+        match decision {
+            Decision::Accept { line, .. } => format!("accept {}", line.config.name),
+            Decision::Refuse { status, code, .. } => format!("{status} {code}"),
+            Decision::Challenge { .. } => "challenge".to_owned(),
+            Decision::Drop => "drop".to_owned(),
+        }
+    }
+
+    const STRANGER: [u8; 4] = [198, 51, 100, 1];
+
+    #[test]
+    fn pattern_27_the_password_of_one_is_not_the_name_of_another() {
+        let now = Instant::now();
+        let mut two = dispatcher(vec![line("one", "alice", "a"), line("two", "33123", "a")]);
+        let mut decide = |from, proof| word(&two.decide(now, &invite(STRANGER, from, Some(proof))));
+        assert_eq!(decide("sip:alice@x.test", ("alice", "a")), "accept one");
+        assert_eq!(decide("sip:+33999@x.test", ("alice", "a")), "accept one");
+        assert_eq!(
+            decide("sip:33123@x.test", ("alice", "a")),
+            "403 other_identity"
+        );
+        assert_eq!(
+            decide("sip:+33123@x.test", ("alice", "a")),
+            "403 other_identity"
+        );
+        assert_eq!(decide("tel:+33123", ("alice", "a")), "403 other_identity");
+        assert_eq!(decide("tel:+33123", ("33123", "a")), "accept two");
+    }
+
+    #[test]
+    fn pattern_27_the_same_name_in_another_realm_is_somebody_else() {
+        let now = Instant::now();
+        let mut two = dispatcher(vec![line("one", "bob", "a"), line("two", "bob", "b")]);
+        let mut decide = |realm| {
+            let invite = invite(STRANGER, "sip:bob@x.test", Some(("bob", realm)));
+            word(&two.decide(now, &invite))
+        };
+        assert_eq!(decide("a"), "accept one");
+        assert_eq!(decide("b"), "accept two");
+        assert_eq!(decide("c"), "404 unknown_number");
+    }
+
+    #[test]
+    fn pattern_28_an_unknown_source_is_always_challenged() {
+        let now = Instant::now();
+        let mut one = dispatcher(vec![line("one", "alice", "a")]);
+        for from in ["sip:alice@192.0.2.1", "sip:127.0.0.1", "tel:+33123"] {
+            assert_eq!(
+                word(&one.decide(now, &invite(STRANGER, from, None))),
+                "challenge"
+            );
+        }
+        let known = invite([192, 0, 2, 9], "sip:anybody@x.test", None);
+        assert_eq!(word(&one.decide(now, &known)), "accept one");
+        let mut without = line("one", "alice", "a");
+        without.credentials = None;
+        let stranger = invite(STRANGER, "sip:alice@192.0.2.1", None);
+        let refused = dispatcher(vec![without]).decide(now, &stranger);
+        assert_eq!(word(&refused), "403 source_not_allowed");
+    }
+
+    #[test]
+    fn a_guesser_of_passwords_is_banned_and_a_trunk_never() {
+        let now = Instant::now();
+        let mut one = dispatcher(vec![line("one", "alice", "a")]);
+        let mut guess = invite(STRANGER, "sip:alice@x.test", None);
+        guess.proof_rejected = true;
+        for _ in 0..9 {
+            assert_eq!(word(&one.decide(now, &guess)), "challenge");
+        }
+        assert_eq!(word(&one.decide(now, &guess)), "challenge");
+        assert_eq!(word(&one.decide(now, &guess)), "drop");
+        let right = invite(STRANGER, "sip:alice@x.test", Some(("alice", "a")));
+        assert_eq!(
+            word(&one.decide(now, &right)),
+            "drop",
+            "the right one comes too late"
+        );
+        let later = now + BANNED_FOR;
+        assert_eq!(word(&one.decide(later, &right)), "accept one");
+        let mut trunk = invite([192, 0, 2, 1], "sip:alice@x.test", None);
+        trunk.proof_rejected = true;
+        for _ in 0..30 {
+            assert_eq!(word(&one.decide(now, &trunk)), "accept one");
+        }
+    }
+}

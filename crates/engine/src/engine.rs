@@ -1,0 +1,311 @@
+//! The handle of a running engine.
+
+mod error;
+mod listeners;
+mod start;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use call::Requester;
+use call::id::CallId;
+use catalog::Message;
+use prometheus_client::registry::Registry;
+use store::Store;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::admission::Draining;
+use crate::calls::{CallCommand, Calls};
+use crate::config::Config;
+use crate::dispatch::{Dispatcher, OutgoingRefused};
+use crate::live::{LiveCall, LiveEvent};
+use crate::log::say;
+use crate::recorder::Recorder;
+use crate::sip_driver::Command;
+pub use error::{PlaceCallError, StartError};
+
+/// Addresses that are really bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// SIP over UDP.
+    pub udp: Option<SocketAddr>,
+    /// SIP over TCP.
+    pub tcp: Option<SocketAddr>,
+    /// SIP over TLS.
+    pub tls: Option<SocketAddr>,
+}
+
+/// State of one line's registration.
+#[derive(Clone, Debug)]
+pub struct RegistrationStatus {
+    /// Name of the line.
+    pub line: String,
+    /// Address of record.
+    pub aor: String,
+    /// State as the user agent knows it.
+    pub state: sip::RegistrationState,
+}
+
+/// Whether new calls are welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent causes, each reported by itself"
+)]
+pub struct Readiness {
+    /// True when a call would be taken now.
+    pub ready: bool,
+    /// Draining was asked for.
+    pub draining: bool,
+    /// The journal cannot be written.
+    pub store_failing: bool,
+    /// Recordings cannot be written.
+    pub recording_failing: bool,
+    /// Calls now.
+    pub calls: usize,
+}
+
+/// A call to place.
+#[derive(Clone, Debug)]
+pub struct PlaceCall {
+    /// Line by which it goes out.
+    pub line: String,
+    /// `sip:` address, or a number that the line's domain is added to.
+    pub to: String,
+}
+
+/// What a drain did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Calls that ended by themselves.
+    pub finished: usize,
+    /// Calls that were ended at the bound.
+    pub cut: usize,
+}
+
+/// Bound on how long the last steps of a drain may take (unregistering, journal), each.
+const DRAIN_LAST_WITHIN: Duration = Duration::from_secs(2);
+/// Part of the bound of a drain that is kept for goodbyes.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(8);
+/// How long calls that are cut may take to be written.
+const CUT_WITHIN: Duration = Duration::from_secs(2);
+
+/// A running engine. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    calls: Arc<Calls>,
+    dispatcher: Arc<Mutex<Dispatcher>>,
+    draining: Draining,
+    driver: mpsc::Sender<Command>,
+    addresses: Addresses,
+    tasks: Mutex<Option<Tasks>>,
+}
+
+/// What is stopped at the end.
+struct Tasks {
+    driver: JoinHandle<()>,
+    acceptors: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Opens the sockets, recovers the calls of a dead process, and begins to register and to answer.
+    ///
+    /// # Errors
+    /// [`StartError`] when something of the configuration cannot be done; nothing keeps running then.
+    pub async fn start(config: Config, store: Store) -> Result<Self, StartError> {
+        let inner = start::start(&config, store).await?;
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The addresses really bound (port 0 resolved).
+    pub fn addresses(&self) -> Addresses {
+        self.inner.addresses
+    }
+
+    /// The calls that run now, oldest first.
+    pub fn calls(&self) -> Vec<LiveCall> {
+        self.inner.calls.list()
+    }
+
+    /// Ends a call as an operator; false when no such call runs.
+    pub fn hang_up(&self, call: &CallId) -> bool {
+        self.inner
+            .calls
+            .tell(call, CallCommand::HangUp(Requester::Operator))
+    }
+
+    /// Makes the task of a call panic, to show that no other call suffers. For tests only.
+    #[doc(hidden)]
+    pub fn panic_call(&self, call: &CallId) -> bool {
+        self.inner.calls.tell(call, CallCommand::Panic)
+    }
+
+    /// Everything that happens in live calls from now on; a slow receiver loses the oldest events.
+    pub fn watch(&self) -> broadcast::Receiver<LiveEvent> {
+        self.inner.calls.watch()
+    }
+
+    /// States of the registrations of all lines that have an account; empty once the engine is over.
+    pub async fn registrations(&self) -> Vec<RegistrationStatus> {
+        let (answer, states) = oneshot::channel();
+        if self
+            .inner
+            .driver
+            .send(Command::Registrations { answer })
+            .await
+            .is_err()
+        {
+            return Vec::new();
+        }
+        let states = states.await.unwrap_or_default();
+        let lines = self.inner.dispatcher().lines().to_vec();
+        let status = |(name, state): (String, sip::RegistrationState)| {
+            let line = lines.iter().find(|line| line.config.name == name)?;
+            Some(RegistrationStatus {
+                line: name,
+                aor: line.config.account.as_ref()?.aor.clone(),
+                state,
+            })
+        };
+        states.into_iter().filter_map(status).collect()
+    }
+
+    /// Places a call through a line; its agent speaks when it is answered.
+    ///
+    /// # Errors
+    /// [`PlaceCallError`]; what happens after the INVITE left is an event and a record.
+    pub async fn place_call(&self, request: PlaceCall) -> Result<CallId, PlaceCallError> {
+        let admitted = self.inner.dispatcher().admit_outgoing(&request.line);
+        let (line, admitted) = admitted.map_err(|refused| match refused {
+            OutgoingRefused::UnknownLine => PlaceCallError::UnknownLine,
+            OutgoingRefused::Busy => PlaceCallError::Busy,
+        })?;
+        let to = if request.to.starts_with("sip:") || request.to.starts_with("sips:") {
+            request.to
+        } else {
+            let account = line
+                .config
+                .account
+                .as_ref()
+                .ok_or(PlaceCallError::BadAddress)?;
+            let domain = account
+                .aor
+                .rsplit_once('@')
+                .ok_or(PlaceCallError::BadAddress)?
+                .1;
+            format!("sip:{}@{domain}", request.to)
+        };
+        self.inner.calls.place(line, admitted, to).await
+    }
+
+    /// Whether a new call would be taken now.
+    pub fn readiness(&self) -> Readiness {
+        let calls = &self.inner.calls;
+        let draining = self.inner.draining.is_set();
+        let store_failing = calls.journal.is_failing();
+        let recording_failing = calls.recorder.as_ref().is_some_and(Recorder::is_failing);
+        let free = self.inner.dispatcher().process().is_free();
+        Readiness {
+            ready: !draining && !store_failing && !recording_failing && free,
+            draining,
+            store_failing,
+            recording_failing,
+            calls: calls.count(),
+        }
+    }
+
+    /// Refuses new calls (503 with Retry-After), or takes them again.
+    pub async fn set_draining(&self, draining: bool) {
+        self.inner.draining.set(draining);
+        let _ = self.inner.driver.send(Command::SetDraining(draining)).await;
+    }
+
+    /// Refuses new calls, waits for those that run, removes the registrations, writes the journal out and closes the
+    /// sockets. Calls that still run shortly before `bound` are asked to say goodbye; at `bound` they are cut. The engine is
+    /// over afterwards.
+    pub async fn drain(&self, bound: Duration) -> DrainReport {
+        self.set_draining(true).await;
+        let calls = &self.inner.calls;
+        let before = calls.count();
+        let goodbye = GOODBYE_WITHIN.min(bound / 2);
+        let mut cut = 0;
+        if tokio::time::timeout(bound - goodbye, calls.idle())
+            .await
+            .is_err()
+        {
+            calls.hang_up_all();
+            if tokio::time::timeout(goodbye, calls.idle()).await.is_err() {
+                cut = calls.cut_all();
+                if tokio::time::timeout(CUT_WITHIN, calls.idle())
+                    .await
+                    .is_err()
+                {
+                    say(&Message::new("log_drain_incomplete").with("calls", calls.count()));
+                }
+            }
+        }
+        let _ = self.inner.driver.send(Command::UnregisterAll).await;
+        let unregistered = tokio::time::timeout(DRAIN_LAST_WITHIN, self.unregistered()).await;
+        if unregistered.is_err() {
+            say(&Message::new("log_unregister_incomplete"));
+        }
+        let _ = self.inner.driver.send(Command::Stop).await;
+        let tasks = self
+            .inner
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(tasks) = tasks {
+            for acceptor in &tasks.acceptors {
+                acceptor.abort();
+            }
+            let _ = tokio::time::timeout(DRAIN_LAST_WITHIN, tasks.driver).await;
+        }
+        calls.journal.flush(DRAIN_LAST_WITHIN).await;
+        DrainReport {
+            finished: before.saturating_sub(cut),
+            cut,
+        }
+    }
+
+    /// Ready once no account is registered any more.
+    async fn unregistered(&self) {
+        loop {
+            let registered = self.registrations().await;
+            if !registered
+                .iter()
+                .any(|status| matches!(status.state, sip::RegistrationState::Registered { .. }))
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The metrics in OpenMetrics text.
+    pub fn metrics_text(&self) -> String {
+        self.inner.calls.metrics.text()
+    }
+
+    /// Lets the caller add metrics of its own to the registry.
+    pub fn with_registry<R>(&self, change: impl FnOnce(&mut Registry) -> R) -> R {
+        self.inner.calls.metrics.with_registry(change)
+    }
+}
+
+impl Inner {
+    fn dispatcher(&self) -> MutexGuard<'_, Dispatcher> {
+        self.dispatcher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

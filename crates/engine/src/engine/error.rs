@@ -1,0 +1,85 @@
+//! Why the engine cannot start, and why it cannot place a call.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A SIP address could not be bound.
+    #[error("cannot listen on {protocol} {address}")]
+    Bind {
+        /// `udp`, `tcp` or `tls`.
+        protocol: &'static str,
+        /// The address of the configuration.
+        address: SocketAddr,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// Neither UDP, TCP nor TLS is configured.
+    #[error("no SIP address is configured")]
+    NoListener,
+    /// The TLS listener has no usable identity, or a certificate authority cannot be read.
+    #[error("TLS cannot be set up: {cause}")]
+    Tls {
+        /// What is wrong.
+        cause: String,
+    },
+    /// A line names an agent that does not exist.
+    #[error("line {line} names the agent {agent}, which does not exist")]
+    UnknownAgent {
+        /// Name of the line.
+        line: String,
+        /// Name of the agent.
+        agent: String,
+    },
+    /// The address of an engine cannot be used.
+    #[error("the engine address of agent {agent} cannot be used: {url}")]
+    EngineUrl {
+        /// Name of the agent.
+        agent: String,
+        /// The address.
+        url: String,
+    },
+    /// The RTP range holds no pair of ports.
+    #[error("the RTP port range {min}-{max} holds no pair of ports")]
+    RtpRange {
+        /// First port.
+        min: u16,
+        /// Last port.
+        max: u16,
+    },
+    /// The directory of recordings cannot be used.
+    #[error("recordings cannot be written to {directory}")]
+    Recordings {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// The store could not be asked for the calls of a dead process.
+    #[error("unfinished calls could not be recovered: {cause}")]
+    Recovery {
+        /// What the store said.
+        cause: String,
+    },
+}
+
+/// Why a call could not be placed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PlaceCallError {
+    /// No line has this name.
+    #[error("no line has this name")]
+    UnknownLine,
+    /// The address is not one.
+    #[error("the address cannot be called")]
+    BadAddress,
+    /// Too many calls, or draining.
+    #[error("no call can be placed now")]
+    Busy,
+    /// No RTP port is free.
+    #[error("no RTP port is free")]
+    NoPort,
+}

@@ -1,0 +1,167 @@
+//! One party's connection to a call: signalling ([`SipLeg`]) and audio ([`media::MediaLeg`]). The place for further kinds of
+//! legs beside it.
+
+pub(crate) mod media;
+pub(crate) mod negotiation;
+
+use call::{EndReason, LegEnd};
+use sip::{EndCause, InviteId, Rejection};
+use tokio::sync::mpsc;
+
+use crate::sip_driver::{Command, LegEvent};
+
+/// The SIP signalling of one leg, as its call sees it.
+pub(crate) struct SipLeg {
+    invite: InviteId,
+    commands: mpsc::Sender<Command>,
+    events: mpsc::Receiver<LegEvent>,
+    ended: bool,
+}
+
+impl SipLeg {
+    pub(crate) fn new(
+        invite: InviteId,
+        commands: mpsc::Sender<Command>,
+        events: mpsc::Receiver<LegEvent>,
+    ) -> Self {
+        Self {
+            invite,
+            commands,
+            events,
+            ended: false,
+        }
+    }
+
+    /// The next event; `None` once the driver gave this call up. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<LegEvent> {
+        self.events.recv().await
+    }
+
+    /// What already came, without waiting.
+    pub(crate) fn try_next(&mut self) -> Option<LegEvent> {
+        self.events.try_recv().ok()
+    }
+
+    /// The leg is over: nothing more is asked of it.
+    pub(crate) fn set_ended(&mut self) {
+        self.ended = true;
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// False when the driver cannot take the command.
+    fn command(&self, command: Command) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+
+    pub(crate) fn ring(&self) -> bool {
+        self.command(Command::Ring {
+            invite: self.invite,
+            status: 180,
+            sdp: None,
+        })
+    }
+
+    pub(crate) fn answer(&self, sdp: Vec<u8>) -> bool {
+        self.command(Command::Answer {
+            invite: self.invite,
+            sdp,
+        })
+    }
+
+    pub(crate) fn answer_offer(&self, sdp: Vec<u8>) -> bool {
+        self.command(Command::AnswerOffer {
+            invite: self.invite,
+            sdp,
+        })
+    }
+
+    pub(crate) fn reject_offer(&self, status: u16) -> bool {
+        self.command(Command::RejectOffer {
+            invite: self.invite,
+            status,
+        })
+    }
+
+    /// Refuses the call.
+    pub(crate) fn reject(&self, reason: EndReason, retry_after_s: Option<u32>) -> bool {
+        let row = reason.row();
+        let rejection = Rejection {
+            status: row.sip_status,
+            reason: Some(reason_header(reason)),
+            retry_after_s,
+        };
+        self.ended
+            || self.command(Command::Reject {
+                invite: self.invite,
+                rejection,
+            })
+    }
+
+    /// Ends the call in whatever state it is.
+    pub(crate) fn hang_up(&self, reason: EndReason) -> bool {
+        self.ended
+            || self.command(Command::HangUp {
+                invite: self.invite,
+                reason: Some(reason_header(reason)),
+            })
+    }
+}
+
+impl Drop for SipLeg {
+    /// A call task that falls (a panic) must not leave its dialog behind.
+    fn drop(&mut self) {
+        if !self.ended {
+            let reason = Some(reason_header(EndReason::Internal));
+            self.command(Command::HangUp {
+                invite: self.invite,
+                reason,
+            });
+        }
+    }
+}
+
+/// Value of a Reason header (RFC 3326).
+pub(crate) fn reason_header(reason: EndReason) -> String {
+    let row = reason.row();
+    format!("Q.850;cause={};text=\"{}\"", row.q850_cause, row.code)
+}
+
+/// How the leg ended, in the words of the session.
+pub(crate) fn leg_end(cause: &EndCause) -> LegEnd {
+    match cause {
+        EndCause::RemoteBye { .. } | EndCause::LocalHangUp => LegEnd::RemoteHangUp,
+        EndCause::RemoteCancel => LegEnd::Cancelled,
+        EndCause::SessionExpired => LegEnd::SessionExpired,
+        EndCause::AckMissing => LegEnd::AckMissing,
+        EndCause::TransportLost => LegEnd::TransportLost,
+        EndCause::Rejected { .. }
+        | EndCause::Refused { .. }
+        | EndCause::MissingAnswer
+        | EndCause::Timeout
+        | EndCause::Unreachable
+        | EndCause::DialogLost
+        | EndCause::Overload => LegEnd::Failed,
+    }
+}
+
+/// A reason that the session cannot know from [`LegEnd`] alone.
+pub(crate) fn exact_reason(cause: &EndCause) -> Option<EndReason> {
+    match cause {
+        EndCause::MissingAnswer => Some(EndReason::MissingAnswer),
+        EndCause::Overload => Some(EndReason::Overload),
+        EndCause::RemoteBye { .. }
+        | EndCause::LocalHangUp
+        | EndCause::RemoteCancel
+        | EndCause::SessionExpired
+        | EndCause::AckMissing
+        | EndCause::TransportLost
+        | EndCause::Rejected { .. }
+        | EndCause::Refused { .. }
+        | EndCause::Timeout
+        | EndCause::Unreachable
+        | EndCause::DialogLost => None,
+    }
+}

@@ -1,0 +1,259 @@
+//! The audio of one leg: two UDP sockets around a `media::Stream`, and what was agreed about them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use media::{Codec, Stream, StreamConfig};
+use sip::sdp::offer_answer::{self, LocalMedia, Negotiated, OfferRejected};
+
+use super::negotiation;
+use crate::rtp_ports::RtpPair;
+use crate::sip_socket::canonical;
+
+/// Datagrams taken from one socket before the rest of the call has its turn.
+const DATAGRAMS_AT_ONCE: usize = 32;
+/// Largest datagram that is looked at, bytes; longer ones are cut and fail their checks.
+const DATAGRAM_BYTES_MAX: usize = 2_048;
+
+/// The audio of one leg.
+pub(crate) struct MediaLeg {
+    pair: RtpPair,
+    pub(crate) stream: Stream,
+    local: LocalMedia,
+    codec: Codec,
+    signalling: Option<IpAddr>,
+    cname: String,
+    held: bool,
+    /// The sockets are bound to IPv6: IPv4 is reached by mapped addresses.
+    mapped: bool,
+    buffer: Box<[u8]>,
+    sent: u64,
+}
+
+/// Who the leg is, for its sockets and descriptions.
+pub(crate) struct LegIdentity<'a> {
+    /// Where the peer's signalling comes from.
+    pub(crate) signalling: Option<IpAddr>,
+    /// RTCP canonical name.
+    pub(crate) cname: &'a str,
+    /// Seed of the stream.
+    pub(crate) seed: u64,
+}
+
+impl MediaLeg {
+    /// Answers the peer's offer.
+    pub(crate) fn answer(
+        now: Instant,
+        pair: RtpPair,
+        local: LocalMedia,
+        offer: &[u8],
+        identity: &LegIdentity<'_>,
+    ) -> Result<(Self, Vec<u8>, Negotiated), OfferRejected> {
+        let (agreed, answer) = offer_answer::answer(offer, &local)?;
+        let config = negotiation::stream_config(&agreed, identity.signalling, identity.cname);
+        let config = config.ok_or(OfferRejected::NoCommonCodec {
+            offered: Vec::new(),
+        })?;
+        let mut leg = Self::with_config(now, pair, local, config, identity);
+        leg.held = negotiation::is_held(&agreed);
+        Ok((leg, answer, agreed))
+    }
+
+    /// Makes our offer; the stream waits for the answer.
+    pub(crate) fn offer(
+        now: Instant,
+        pair: RtpPair,
+        local: LocalMedia,
+        identity: &LegIdentity<'_>,
+    ) -> (Self, Vec<u8>) {
+        let offer = offer_answer::offer(&local, sip::sdp::Direction::SendRecv);
+        let codec = local
+            .codecs
+            .first()
+            .and_then(|codec| Codec::from_name(codec.name))
+            .unwrap_or(Codec::Pcmu);
+        let config = StreamConfig {
+            codec,
+            payload_type: codec.static_payload_type(),
+            telephone_event: None,
+            comfort_noise: None,
+            ptime_ms: local.ptime_ms,
+            remote: None,
+            remote_rtcp: None,
+            rtcp_mux: false,
+            direction: media::Direction::SendRecv,
+            srtp: None,
+            latch: media::LatchPolicy {
+                symmetric: true,
+                signalling: identity.signalling,
+            },
+            cname: identity.cname.to_owned(),
+        };
+        (Self::with_config(now, pair, local, config, identity), offer)
+    }
+
+    fn with_config(
+        now: Instant,
+        pair: RtpPair,
+        local: LocalMedia,
+        config: StreamConfig,
+        identity: &LegIdentity<'_>,
+    ) -> Self {
+        let codec = config.codec;
+        let mut stream = Stream::new(now, config, identity.seed);
+        stream.playout().hold_back(true);
+        Self {
+            mapped: pair.rtp.local_addr().is_ok_and(|local| local.is_ipv6()),
+            pair,
+            stream,
+            local,
+            codec,
+            signalling: identity.signalling,
+            cname: identity.cname.to_owned(),
+            held: false,
+            buffer: vec![0; DATAGRAM_BYTES_MAX].into_boxed_slice(),
+            sent: 0,
+        }
+    }
+
+    /// Takes the answer to our offer.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        answer: &[u8],
+    ) -> Result<Negotiated, OfferRejected> {
+        let agreed = offer_answer::accept_answer(&self.local, answer)?;
+        self.apply(now, &agreed)?;
+        Ok(agreed)
+    }
+
+    /// Answers a later offer of the peer.
+    pub(crate) fn answer_again(
+        &mut self,
+        now: Instant,
+        offer: &[u8],
+    ) -> Result<(Vec<u8>, Negotiated), OfferRejected> {
+        self.local.session_version = self.local.session_version.wrapping_add(1);
+        let (agreed, answer) = offer_answer::answer(offer, &self.local)?;
+        self.apply(now, &agreed)?;
+        Ok((answer, agreed))
+    }
+
+    /// Our offer for a re-INVITE that came without one.
+    pub(crate) fn offer_again(&mut self) -> Vec<u8> {
+        self.local.session_version = self.local.session_version.wrapping_add(1);
+        offer_answer::offer(&self.local, sip::sdp::Direction::SendRecv)
+    }
+
+    fn apply(&mut self, now: Instant, agreed: &Negotiated) -> Result<(), OfferRejected> {
+        let config = negotiation::stream_config(agreed, self.signalling, &self.cname);
+        let config = config.ok_or(OfferRejected::NoCommonCodec {
+            offered: Vec::new(),
+        })?;
+        self.codec = config.codec;
+        self.held = negotiation::is_held(agreed);
+        self.stream.reconfigure(now, config);
+        Ok(())
+    }
+
+    pub(crate) fn local(&self) -> &LocalMedia {
+        &self.local
+    }
+
+    /// Codec of the leg.
+    pub(crate) fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// The peer holds us.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// RTP datagrams sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Ready when a datagram waits on one of the sockets.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let rtp = self.pair.rtp.poll_recv_ready(cx).is_ready();
+        let rtcp = self.pair.rtcp.poll_recv_ready(cx).is_ready();
+        if rtp || rtcp {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Takes what waits on the sockets into the stream.
+    pub(crate) fn receive(&mut self, now: Instant) {
+        for _ in 0..DATAGRAMS_AT_ONCE {
+            // An ICMP error of what we sent surfaces here; the absence of media is noticed by the stream.
+            let Ok((count, source)) = self.pair.rtp.try_recv_from(&mut self.buffer) else {
+                break;
+            };
+            if let Some(data) = self.buffer.get_mut(..count) {
+                self.stream.handle_rtp(now, canonical(source), data);
+            }
+        }
+        for _ in 0..DATAGRAMS_AT_ONCE {
+            let Ok((count, source)) = self.pair.rtcp.try_recv_from(&mut self.buffer) else {
+                break;
+            };
+            if let Some(data) = self.buffer.get_mut(..count) {
+                self.stream.handle_rtcp(now, canonical(source), data);
+            }
+        }
+    }
+
+    /// The address as our sockets can reach it.
+    fn reachable(&self, destination: SocketAddr) -> SocketAddr {
+        match destination.ip() {
+            IpAddr::V4(address) if self.mapped => {
+                SocketAddr::new(IpAddr::V6(address.to_ipv6_mapped()), destination.port())
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => destination,
+        }
+    }
+
+    /// Sends what the stream has ready. What the kernel does not take is lost, as on the network.
+    pub(crate) fn transmit(&mut self) {
+        while let Some(transmit) = self.stream.poll_transmit(&mut self.buffer) {
+            let Some(data) = self.buffer.get(..transmit.len) else {
+                continue;
+            };
+            let socket = if transmit.rtcp {
+                &self.pair.rtcp
+            } else {
+                &self.pair.rtp
+            };
+            let _ = socket.try_send_to(data, self.reachable(transmit.destination));
+            self.sent += u64::from(!transmit.rtcp);
+        }
+    }
+}
+
+/// The address for SDP: the configured one, else the bound one, else the local end of the way to the peer.
+pub(crate) fn local_address(advertised: Option<IpAddr>, bind: IpAddr, peer: SocketAddr) -> IpAddr {
+    if let Some(address) = advertised {
+        return address;
+    }
+    if !bind.is_unspecified() {
+        return bind;
+    }
+    route_to(peer).unwrap_or(bind)
+}
+
+/// Our address on the way to a peer, as the kernel would choose it. Nothing is sent.
+pub(crate) fn route_to(peer: SocketAddr) -> Option<IpAddr> {
+    let any: SocketAddr = if peer.is_ipv4() {
+        "0.0.0.0:0".parse().ok()?
+    } else {
+        "[::]:0".parse().ok()?
+    };
+    let probe = std::net::UdpSocket::bind(any).ok()?;
+    probe.connect(peer).ok()?;
+    Some(probe.local_addr().ok()?.ip())
+}

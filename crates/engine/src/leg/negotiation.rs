@@ -1,0 +1,173 @@
+//! Between SDP (`sip`) and a stream's settings (`media`), and the journal's words for what was agreed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use call::EndReason;
+use media::{Codec, LatchPolicy, SrtpConfig, SrtpSuite, StreamConfig};
+use sip::sdp::offer_answer::{
+    CodecOffer, CryptoLine, LocalMedia, Negotiated, OfferRejected, SrtpPolicy,
+};
+use store::journal::SdpDecision;
+
+use crate::config::{LineConfig, SrtpPolicy as LinePolicy};
+use crate::random;
+
+/// Audio per packet that we offer, ms.
+const PTIME_MS: u32 = 20;
+/// SRTP suites in our order of preference.
+const SUITES: [SrtpSuite; 2] = [
+    SrtpSuite::AesCm128HmacSha1_80,
+    SrtpSuite::AesCm128HmacSha1_32,
+];
+
+/// What we can do on a line, with fresh keys.
+pub(crate) fn local_media(line: &LineConfig, address: IpAddr, port: u16) -> LocalMedia {
+    let crypto = match line.srtp {
+        LinePolicy::Off => Vec::new(),
+        LinePolicy::Preferred | LinePolicy::Required => (1..)
+            .zip(SUITES)
+            .map(|(tag, suite)| {
+                let mut key = vec![0; suite.key_len()];
+                random::fill(&mut key);
+                CryptoLine {
+                    tag,
+                    suite: suite.name().to_owned(),
+                    key,
+                }
+            })
+            .collect(),
+    };
+    let codecs = line.codecs.iter().map(|codec| CodecOffer {
+        name: codec.name(),
+        clock_rate: 8_000,
+        static_payload: Some(codec.static_payload_type()),
+    });
+    // The session id of SDP needs no secrecy but should not repeat (RFC 8866 section 5.2); 32 bits fit every parser.
+    let session_id = random::seed() >> 32;
+    LocalMedia {
+        address,
+        port,
+        rtcp_port: None,
+        codecs: codecs.collect(),
+        telephone_event: true,
+        comfort_noise: true,
+        srtp: policy(line.srtp),
+        crypto,
+        ptime_ms: PTIME_MS,
+        session_id,
+        session_version: session_id,
+    }
+}
+
+const fn policy(policy: LinePolicy) -> SrtpPolicy {
+    match policy {
+        LinePolicy::Off => SrtpPolicy::Off,
+        LinePolicy::Preferred => SrtpPolicy::Preferred,
+        LinePolicy::Required => SrtpPolicy::Required,
+    }
+}
+
+/// A stream's settings; `None` when the peer chose what we never offered.
+pub(crate) fn stream_config(
+    agreed: &Negotiated,
+    signalling: Option<IpAddr>,
+    cname: &str,
+) -> Option<StreamConfig> {
+    let codec = Codec::from_name(&agreed.codec.name)?;
+    let srtp = match &agreed.crypto {
+        None => None,
+        Some(pair) => Some(SrtpConfig {
+            suite: SrtpSuite::from_name(&pair.suite)?,
+            local_key: pair.local_key.clone(),
+            remote_key: pair.remote_key.clone(),
+        }),
+    };
+    Some(StreamConfig {
+        codec,
+        payload_type: agreed.codec.payload_type,
+        telephone_event: agreed.telephone_event,
+        comfort_noise: agreed.comfort_noise,
+        ptime_ms: agreed.ptime_ms,
+        remote: agreed.remote,
+        remote_rtcp: agreed.remote_rtcp,
+        rtcp_mux: agreed.rtcp_mux,
+        direction: direction(agreed.direction),
+        srtp,
+        latch: LatchPolicy {
+            symmetric: true,
+            signalling,
+        },
+        cname: cname.to_owned(),
+    })
+}
+
+const fn direction(direction: sip::sdp::Direction) -> media::Direction {
+    match direction {
+        sip::sdp::Direction::SendRecv => media::Direction::SendRecv,
+        sip::sdp::Direction::SendOnly => media::Direction::SendOnly,
+        sip::sdp::Direction::RecvOnly => media::Direction::RecvOnly,
+        sip::sdp::Direction::Inactive => media::Direction::Inactive,
+    }
+}
+
+/// The peer holds us: it does not listen.
+pub(crate) fn is_held(agreed: &Negotiated) -> bool {
+    !agreed.direction.sends() || agreed.remote.is_none()
+}
+
+/// The journal's account of an agreement.
+pub(crate) fn accepted(agreed: &Negotiated, local: &LocalMedia, we_answered: bool) -> SdpDecision {
+    SdpDecision {
+        we_answered,
+        accepted: true,
+        codec: Some(agreed.codec.name.clone()),
+        payload_type: Some(agreed.codec.payload_type),
+        telephone_event: agreed.telephone_event.is_some(),
+        srtp: agreed.crypto.as_ref().map(|pair| pair.suite.clone()),
+        direction: agreed.direction.as_str().to_owned(),
+        local: Some(SocketAddr::new(local.address, local.port).to_string()),
+        remote: agreed.remote.map(|remote| remote.to_string()),
+        ..SdpDecision::default()
+    }
+}
+
+/// The journal's account of a refusal.
+pub(crate) fn refused(why: &OfferRejected, we_answered: bool) -> SdpDecision {
+    let offered = match why {
+        OfferRejected::NoCommonCodec { offered } => offered.clone(),
+        OfferRejected::NoAudio
+        | OfferRejected::BadSdp
+        | OfferRejected::SrtpRequired
+        | OfferRejected::SrtpRefused
+        | OfferRejected::UnusableAddress => Vec::new(),
+    };
+    SdpDecision {
+        we_answered,
+        refusal: Some(label(why).to_owned()),
+        offered,
+        ..SdpDecision::default()
+    }
+}
+
+const fn label(why: &OfferRejected) -> &'static str {
+    match why {
+        OfferRejected::NoCommonCodec { .. } => "no_common_codec",
+        OfferRejected::NoAudio => "no_audio",
+        OfferRejected::BadSdp => "bad_sdp",
+        OfferRejected::SrtpRequired => "srtp_required",
+        OfferRejected::SrtpRefused => "srtp_refused",
+        OfferRejected::UnusableAddress => "unusable_address",
+    }
+}
+
+/// Why the call ends when an offer cannot be used.
+pub(crate) const fn end_reason(why: &OfferRejected) -> EndReason {
+    match why {
+        OfferRejected::NoCommonCodec { .. } => EndReason::NoCommonCodec,
+        OfferRejected::NoAudio
+        | OfferRejected::BadSdp
+        | OfferRejected::SrtpRequired
+        | OfferRejected::SrtpRefused
+        | OfferRejected::UnusableAddress => EndReason::RejectedOffer,
+    }
+}

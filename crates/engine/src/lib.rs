@@ -1,0 +1,41 @@
+//! The engine room: sockets, clocks and tasks around the pure rooms.
+//!
+//! [`Engine::start`] opens the SIP sockets, registers the accounts of the lines and answers calls. One task owns the SIP
+//! user agent and its sockets; one task per call owns that call's RTP sockets, its WebSocket to the voice engine, and the
+//! pure state machines (`media::Stream`, `wire::realtime::Conversation`, `call::Session`). Between them there are only
+//! bounded channels. Policy lives in the pure rooms: what is here is glue.
+//!
+//! The engine reads no file and no environment variable; everything comes in [`config::Config`].
+
+mod admission;
+mod call_task;
+mod calls;
+pub mod config;
+mod dispatch;
+mod engine;
+mod engine_link;
+mod journal;
+mod leg;
+pub mod limits;
+mod live;
+mod log;
+mod metrics;
+mod random;
+mod realtime_client;
+mod recorder;
+mod refusal;
+mod registrations;
+mod resolver;
+mod rtp_ports;
+mod sip_driver;
+mod sip_socket;
+mod sounds;
+mod tls;
+mod trace;
+
+pub use config::Config;
+pub use engine::{
+    Addresses, DrainReport, Engine, PlaceCall, PlaceCallError, Readiness, RegistrationStatus,
+    StartError,
+};
+pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};

@@ -1,0 +1,66 @@
+//! Named limits of the engine that are not settings.
+
+use std::time::Duration;
+
+/// Commands waiting for the SIP driver.
+pub const DRIVER_COMMANDS_MAX: usize = 4_096;
+/// Events of one leg waiting for its call task; full ends the call with `EndReason::Overload`.
+pub const LEG_EVENTS_MAX: usize = 256;
+/// Requests of operators waiting for one call task.
+pub const CALL_COMMANDS_MAX: usize = 16;
+/// Frames of all stream connections waiting for the SIP driver.
+pub const STREAM_EVENTS_MAX: usize = 1_024;
+/// Messages waiting to be written to one stream connection; full closes it.
+pub const STREAM_WRITES_MAX: usize = 128;
+/// Largest SIP datagram or read from a stream connection, bytes.
+pub const SIP_MESSAGE_BYTES_MAX: usize = 65_535;
+/// TLS handshake of a SIP connection.
+pub const TLS_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Outgoing connection of SIP over a stream.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Receive buffer asked for each SIP UDP socket, bytes: a burst of a few thousand messages fits.
+pub const SIP_UDP_BUFFER_BYTES: usize = 4 * 1_024 * 1_024;
+/// One name resolution, all its queries together.
+pub const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
+/// How long the last good answer of a name is used while its servers fail.
+pub const RESOLVED_KEPT: Duration = Duration::from_secs(3_600);
+/// Names whose last good answer is kept.
+pub const RESOLVED_NAMES_MAX: usize = 1_024;
+/// Resolutions at the same time.
+pub const RESOLUTIONS_MAX: usize = 256;
+/// Unknown sources whose rates are remembered (in each of two generations).
+pub const RATED_SOURCES_MAX: usize = 8_192;
+/// Wrong passwords of one unknown source within [`WRONG_PASSWORDS_WITHIN`] before it is banned.
+pub const WRONG_PASSWORDS_MAX: u32 = 10;
+/// See [`WRONG_PASSWORDS_MAX`].
+pub const WRONG_PASSWORDS_WITHIN: Duration = Duration::from_secs(300);
+/// How long a banned source is not answered.
+pub const BANNED_FOR: Duration = Duration::from_secs(900);
+/// Sources whose wrong passwords are remembered; beyond it the oldest is forgotten.
+pub const WRONG_PASSWORD_SOURCES_MAX: usize = 4_096;
+/// Bytes of an engine's answer to the WebSocket handshake.
+pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1_024;
+/// Traces kept for INVITEs that are not dispatched yet.
+pub const EARLY_TRACES_MAX: usize = 64;
+/// Refused calls of unknown sources that are stored in a minute; further ones are counted only.
+pub const REFUSALS_STORED_PER_MINUTE_MAX: u32 = 60;
+/// The same where refusals of known lines (overload, draining) are among them.
+pub const REFUSALS_OF_LINES_STORED_PER_MINUTE_MAX: u32 = 600;
+/// Refused calls whose end is awaited at the same time.
+pub const REFUSALS_OPEN_MAX: usize = 1_024;
+/// Entries waiting for the journal's writer, all calls together.
+pub const JOURNAL_QUEUE_MAX: usize = 16_384;
+/// Below this many free places in the journal's queue RTP statistics are dropped (and counted).
+pub const JOURNAL_RESERVE: usize = 4_096;
+/// Entries that one call keeps while the journal's queue is full.
+pub const JOURNAL_HELD_MAX: usize = 4_096;
+/// Longest time an entry waits for its batch.
+pub const JOURNAL_BATCH_WITHIN: Duration = Duration::from_millis(200);
+/// Blocks (of one second) waiting for the recorder, all calls together.
+pub const RECORDER_QUEUE_MAX: usize = 1_024;
+/// Interval of the RTP statistics in the journal.
+pub const STATISTICS_EVERY: Duration = Duration::from_secs(5);
+/// Largest WebSocket message taken from an engine, bytes.
+pub const ENGINE_MESSAGE_BYTES_MAX: usize = wire::realtime::MESSAGE_BYTES_MAX;
+/// Transcript lines carried over to a new engine session.
+pub const REPLAY_ITEMS_MAX: usize = 200;

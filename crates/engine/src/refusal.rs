@@ -1,0 +1,184 @@
+//! Calls that are refused before they begin: each is a record that can be explained, as far as the limits go.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use call::{CallId, EndReason};
+use catalog::Message;
+use jiff::Timestamp;
+use sip::{IncomingInvite, InviteId, Trace};
+use store::{CallEnd, Direction, Event, NewCall, TenantScope};
+
+use crate::calls::Calls;
+use crate::dispatch::Line;
+use crate::journal::CallJournal;
+use crate::limits::{
+    REFUSALS_OF_LINES_STORED_PER_MINUTE_MAX, REFUSALS_OPEN_MAX, REFUSALS_STORED_PER_MINUTE_MAX,
+};
+use crate::log::say;
+use crate::metrics::CallLabels;
+
+/// How long the ACK of a refusal is awaited for its record.
+const ACK_WITHIN: Duration = Duration::from_secs(1);
+
+struct Refused {
+    journal: CallJournal,
+    reason: EndReason,
+}
+
+/// The refused calls whose last messages are still awaited.
+pub(crate) struct Refusals {
+    calls: Arc<Calls>,
+    open: BTreeMap<InviteId, Refused>,
+    /// INVITEs that are over, with the time until which their ACK is awaited; the oldest first.
+    closing: VecDeque<(Instant, InviteId)>,
+    minute: Instant,
+    stored: u32,
+}
+
+impl Refusals {
+    pub(crate) fn new(calls: Arc<Calls>) -> Self {
+        Self {
+            calls,
+            open: BTreeMap::new(),
+            closing: VecDeque::new(),
+            minute: Instant::now(),
+            stored: 0,
+        }
+    }
+
+    /// Begins the record of a refusal; beyond the limits it is counted only.
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        invite: &IncomingInvite,
+        line: Option<&Line>,
+        reason: EndReason,
+        code: &'static str,
+    ) {
+        let metrics = &self.calls.metrics;
+        metrics
+            .calls_ended
+            .get_or_create(&CallLabels {
+                direction: "inbound",
+                reason: reason.code(),
+            })
+            .inc();
+        if now.duration_since(self.minute) >= Duration::from_secs(60) {
+            self.minute = now;
+            self.stored = 0;
+        }
+        let stored_max = match line {
+            Some(_) => REFUSALS_OF_LINES_STORED_PER_MINUTE_MAX,
+            None => REFUSALS_STORED_PER_MINUTE_MAX,
+        };
+        if self.open.len() >= REFUSALS_OPEN_MAX || self.stored >= stored_max {
+            return;
+        }
+        self.stored += 1;
+        let from = if invite.from.user.is_empty() {
+            &invite.from.uri
+        } else {
+            &invite.from.user
+        };
+        let to = if invite.to.user.is_empty() {
+            &invite.to.uri
+        } else {
+            &invite.to.user
+        };
+        let id = CallId::from(uuid::Uuid::now_v7().to_string());
+        let message = Message::new("log_call_refused")
+            .with("call", id.as_str())
+            .with("from", from.as_str())
+            .with("source", invite.source.to_string())
+            .with("cause", code)
+            .with("reason", reason.code());
+        say(&message);
+        let scope = line.map_or_else(TenantScope::default, |line| {
+            TenantScope::new(line.config.tenant.clone())
+        });
+        let new = NewCall {
+            id,
+            direction: Direction::Inbound,
+            from: from.clone(),
+            to: to.clone(),
+            line: line
+                .map(|line| line.config.name.clone())
+                .unwrap_or_default(),
+            agent: line
+                .map(|line| line.config.agent.clone())
+                .unwrap_or_default(),
+            sip_call_id: Some(invite.call_id.clone()),
+            started_at: Timestamp::now(),
+        };
+        let journal = self.calls.journal.begin(now, scope, new);
+        let note = Message::new("call_refused_because")
+            .with("cause", code)
+            .with("source", invite.source.to_string());
+        journal.note(now, note);
+        self.open.insert(invite.invite, Refused { journal, reason });
+    }
+
+    /// Adds a message to the record of a refusal; false when there is none. The ACK is the last one.
+    pub(crate) fn trace(&mut self, now: Instant, invite: InviteId, trace: &Trace) -> bool {
+        let Some(refused) = self.open.get(&invite) else {
+            return false;
+        };
+        refused.journal.event(now, crate::trace::event(trace));
+        if trace.message.starts_with(b"ACK ")
+            && let Some(refused) = self.open.remove(&invite)
+        {
+            refused.finish();
+        }
+        true
+    }
+
+    /// The refused INVITE is over; its ACK is awaited for a moment.
+    pub(crate) fn ended(&mut self, now: Instant, invite: InviteId) {
+        if self.open.contains_key(&invite) {
+            self.closing.push_back((now + ACK_WITHIN, invite));
+        }
+    }
+
+    /// When [`Refusals::handle_timeout`] is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.closing.front().map(|(due, _)| *due)
+    }
+
+    /// Finishes the records whose ACK did not come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, invite)) = self.closing.pop_front_if(|(due, _)| *due <= now) {
+            if let Some(refused) = self.open.remove(&invite) {
+                refused.finish();
+            }
+        }
+    }
+
+    /// Finishes all records.
+    pub(crate) fn close(&mut self) {
+        for refused in std::mem::take(&mut self.open).into_values() {
+            refused.finish();
+        }
+    }
+}
+
+impl Refused {
+    fn finish(self) {
+        let row = self.reason.row();
+        let ended = Event::Ended {
+            reason: row.code.to_owned(),
+            ended_by: row.ended_by.label().to_owned(),
+        };
+        self.journal.event(Instant::now(), ended);
+        self.journal.finish_later(CallEnd {
+            ended_at: Timestamp::now(),
+            answered_at: None,
+            reason: self.reason,
+            ended_by: row.ended_by,
+            verdict: Message::new(catalog::end_code(row.code)),
+            statistics: None,
+            recording_path: None,
+        });
+    }
+}

@@ -1,0 +1,501 @@
+//! The one task that owns the SIP user agent and its sockets.
+//!
+//! It feeds datagrams, streams, resolver answers and commands into the user agent and carries out what it asks for. It never
+//! waits for a call: events go into the call's bounded channel, and a full channel ends that call with `EndReason::Overload`.
+
+mod events;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sip::{
+    EndCause, Input, InviteError, InviteId, ListenerId, OutgoingInvite, Output, Protocol, QueryId,
+    RegistrationState, Rejection, Target, Trace, UserAgent,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::admission::SourceRates;
+use crate::calls::Calls;
+use crate::dispatch::{Dispatcher, Line};
+use crate::limits::SIP_MESSAGE_BYTES_MAX;
+use crate::metrics::Metrics;
+use crate::random::Choice;
+use crate::refusal::Refusals;
+use crate::resolver::{Question, Resolver};
+use crate::sip_socket::{
+    Connections, Opening, StreamEvent, TlsEnds, UdpListener, reachable, receive,
+};
+use events::Routes;
+
+/// Addresses of resolved targets that count as known sources.
+const KNOWN_TARGETS_MAX: usize = 4_096;
+
+/// What calls and the engine's handle ask of the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Ring {
+        invite: InviteId,
+        status: u16,
+        sdp: Option<Vec<u8>>,
+    },
+    Answer {
+        invite: InviteId,
+        sdp: Vec<u8>,
+    },
+    Reject {
+        invite: InviteId,
+        rejection: Rejection,
+    },
+    HangUp {
+        invite: InviteId,
+        reason: Option<String>,
+    },
+    AnswerOffer {
+        invite: InviteId,
+        sdp: Vec<u8>,
+    },
+    RejectOffer {
+        invite: InviteId,
+        status: u16,
+    },
+    Place {
+        outgoing: Box<OutgoingInvite>,
+        events: mpsc::Sender<LegEvent>,
+        placed: oneshot::Sender<Result<InviteId, InviteError>>,
+    },
+    Registrations {
+        answer: oneshot::Sender<Vec<(String, RegistrationState)>>,
+    },
+    SetDraining(bool),
+    UnregisterAll,
+    /// Ends the driver once everything before it is done.
+    Stop,
+}
+
+/// What the driver tells a call about its leg.
+#[derive(Debug)]
+pub(crate) enum LegEvent {
+    Progress {
+        status: u16,
+    },
+    Accepted {
+        sdp: Option<Vec<u8>>,
+    },
+    Established {
+        answer: Option<Vec<u8>>,
+    },
+    Offer {
+        sdp: Vec<u8>,
+    },
+    OfferRequested,
+    Answer {
+        sdp: Vec<u8>,
+    },
+    OfferFailed {
+        status: u16,
+    },
+    Info {
+        content_type: String,
+        body: Vec<u8>,
+    },
+    Trace(Box<Trace>),
+    /// The user agent refused a command: the leg is not in the state that we thought.
+    CommandRefused {
+        command: &'static str,
+    },
+    /// Last.
+    Ended {
+        cause: EndCause,
+    },
+}
+
+/// Everything that the driver is made of.
+pub(crate) struct Parts {
+    pub(crate) user_agent: UserAgent,
+    pub(crate) udp: Vec<UdpListener>,
+    pub(crate) listeners: Vec<(ListenerId, Protocol)>,
+    pub(crate) tls: TlsEnds,
+    pub(crate) connections: Connections,
+    pub(crate) resolver: Resolver,
+    pub(crate) dispatcher: Arc<std::sync::Mutex<Dispatcher>>,
+    pub(crate) rates: SourceRates,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) seed: u64,
+}
+
+/// The driver.
+pub(crate) struct SipDriver {
+    user_agent: UserAgent,
+    udp: Vec<UdpListener>,
+    listeners: Vec<(ListenerId, Protocol)>,
+    tls: TlsEnds,
+    connections: Connections,
+    resolver: Resolver,
+    dispatcher: Arc<std::sync::Mutex<Dispatcher>>,
+    rates: SourceRates,
+    calls: Arc<Calls>,
+    routes: Routes,
+    lines: Vec<Arc<Line>>,
+    known_targets: HashSet<IpAddr>,
+    random: Choice,
+    answers: mpsc::Sender<(QueryId, Vec<Target>)>,
+}
+
+impl SipDriver {
+    pub(crate) fn new(parts: Parts, answers: mpsc::Sender<(QueryId, Vec<Target>)>) -> Self {
+        let lines = lock(&parts.dispatcher).lines().to_vec();
+        let refusals = Refusals::new(Arc::clone(&parts.calls));
+        Self {
+            user_agent: parts.user_agent,
+            udp: parts.udp,
+            listeners: parts.listeners,
+            tls: parts.tls,
+            connections: parts.connections,
+            resolver: parts.resolver,
+            dispatcher: parts.dispatcher,
+            rates: parts.rates,
+            calls: parts.calls,
+            routes: Routes {
+                legs: BTreeMap::new(),
+                refusals,
+                early: VecDeque::new(),
+            },
+            lines,
+            known_targets: HashSet::new(),
+            random: Choice::new(parts.seed),
+            answers,
+        }
+    }
+
+    /// Runs until [`Command::Stop`] or until every handle is gone.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut streams: mpsc::Receiver<StreamEvent>,
+        mut answers: mpsc::Receiver<(QueryId, Vec<Target>)>,
+    ) {
+        self.register_accounts();
+        let mut buffer = vec![0; SIP_MESSAGE_BYTES_MAX];
+        let mut next = 0;
+        let timer = tokio::time::sleep_until(Instant::now().into());
+        tokio::pin!(timer);
+        let mut armed = None;
+        loop {
+            self.drain();
+            let due = [
+                self.user_agent.poll_timeout(),
+                self.routes.refusals.poll_timeout(),
+            ];
+            let timeout = due.into_iter().flatten().min();
+            if let Some(at) = timeout
+                && armed != Some(at)
+            {
+                timer.as_mut().reset(at.into());
+                armed = Some(at);
+            }
+            tokio::select! {
+                () = timer.as_mut(), if timeout.is_some() => {
+                    armed = None;
+                    self.timeout(Instant::now());
+                }
+                command = commands.recv() => match command {
+                    Some(Command::Stop) | None => break,
+                    Some(command) => self.command(command),
+                },
+                (listener, received) = receive(&self.udp, &mut next, &mut buffer) => {
+                    // An ICMP error of an earlier datagram surfaces here; the transaction's timers deal with it.
+                    if let Ok((count, source)) = received {
+                        self.datagram(listener, source, buffer.get(..count).unwrap_or_default());
+                    }
+                }
+                Some(event) = streams.recv() => self.stream(event),
+                Some((query, targets)) = answers.recv() => self.resolved(query, targets),
+            }
+        }
+        self.drain();
+        self.routes.refusals.close();
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        self.routes.refusals.handle_timeout(now);
+        if self.user_agent.poll_timeout().is_some_and(|at| at <= now) {
+            self.user_agent.handle(now, Input::Timeout);
+        }
+    }
+
+    fn register_accounts(&mut self) {
+        let now = Instant::now();
+        for line in &self.lines {
+            if let (Some(account), Some(config)) = (line.account, &line.config.account) {
+                self.user_agent.set_account(now, account, config.clone());
+            }
+        }
+    }
+
+    fn is_known(&self, source: IpAddr) -> bool {
+        self.known_targets.contains(&source.to_canonical()) || lock(&self.dispatcher).knows(source)
+    }
+
+    fn datagram(&mut self, listener: ListenerId, source: SocketAddr, data: &[u8]) {
+        let now = Instant::now();
+        if !self.is_known(source.ip())
+            && !self
+                .rates
+                .admits(now, source.ip(), data.starts_with(b"INVITE "))
+        {
+            Metrics::count(&self.calls.metrics.sip_dropped, "rate", 1);
+            return;
+        }
+        self.user_agent.handle(
+            now,
+            Input::Datagram {
+                listener,
+                source,
+                data,
+            },
+        );
+    }
+
+    fn stream(&mut self, event: StreamEvent) {
+        let now = Instant::now();
+        match event {
+            StreamEvent::Incoming {
+                listener,
+                stream,
+                remote,
+            } => {
+                if !self.connections.admits(remote.ip()) {
+                    Metrics::count(&self.calls.metrics.sip_dropped, "connections", 1);
+                    return;
+                }
+                let Some((_, protocol)) = self.listeners.iter().find(|(id, _)| *id == listener)
+                else {
+                    return;
+                };
+                let acceptor = self.tls.for_accepted(*protocol);
+                let connection = self.user_agent.next_connection_id();
+                self.connections.open(
+                    now,
+                    connection,
+                    Opening::Accepted {
+                        listener,
+                        stream,
+                        remote,
+                        acceptor,
+                    },
+                );
+            }
+            StreamEvent::Ready {
+                connection,
+                listener,
+                local,
+                remote,
+            } => {
+                self.user_agent.handle(
+                    now,
+                    Input::Accepted {
+                        connection,
+                        listener,
+                        local,
+                        remote,
+                    },
+                );
+            }
+            StreamEvent::Connected { connection, local } => {
+                self.user_agent
+                    .handle(now, Input::Connected { connection, local });
+            }
+            StreamEvent::ConnectFailed { connection } => {
+                self.connections.close(connection);
+                self.user_agent
+                    .handle(now, Input::ConnectFailed { connection });
+            }
+            StreamEvent::Received { connection, data } => self.received(now, connection, &data),
+            StreamEvent::Closed { connection } => {
+                self.connections.close(connection);
+                self.user_agent.handle(now, Input::Closed { connection });
+            }
+        }
+    }
+
+    fn received(&mut self, now: Instant, connection: sip::ConnectionId, data: &[u8]) {
+        if let Some(source) = self.connections.accepted_from(connection)
+            && !self.is_known(source)
+            && !self.rates.admits(now, source, data.starts_with(b"INVITE "))
+        {
+            Metrics::count(&self.calls.metrics.sip_dropped, "rate", 1);
+            self.connections.abort(connection);
+            self.user_agent.handle(now, Input::Closed { connection });
+            return;
+        }
+        self.user_agent
+            .handle(now, Input::Received { connection, data });
+    }
+
+    fn resolved(&mut self, query: QueryId, targets: Vec<Target>) {
+        for target in &targets {
+            if self.known_targets.len() < KNOWN_TARGETS_MAX {
+                self.known_targets
+                    .insert(target.address.ip().to_canonical());
+            }
+        }
+        self.user_agent
+            .handle(Instant::now(), Input::Resolved { query, targets });
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        let (invite, name, done) = match command {
+            Command::Ring {
+                invite,
+                status,
+                sdp,
+            } => (
+                invite,
+                "ring",
+                self.user_agent.ring(now, invite, status, sdp),
+            ),
+            Command::Answer { invite, sdp } => {
+                (invite, "answer", self.user_agent.answer(now, invite, sdp))
+            }
+            Command::Reject { invite, rejection } => (
+                invite,
+                "reject",
+                self.user_agent.reject(now, invite, rejection),
+            ),
+            Command::HangUp { invite, reason } => (
+                invite,
+                "hang_up",
+                self.user_agent.hang_up(now, invite, reason),
+            ),
+            Command::AnswerOffer { invite, sdp } => (
+                invite,
+                "answer_offer",
+                self.user_agent.answer_offer(now, invite, sdp),
+            ),
+            Command::RejectOffer { invite, status } => (
+                invite,
+                "reject_offer",
+                self.user_agent.reject_offer(now, invite, status),
+            ),
+            Command::Place {
+                outgoing,
+                events,
+                placed,
+            } => {
+                let result = self.user_agent.invite(now, *outgoing);
+                if let Ok(invite) = result {
+                    self.routes.legs.insert(invite, events);
+                }
+                let _ = placed.send(result);
+                return;
+            }
+            Command::Registrations { answer } => {
+                let _ = answer.send(self.registrations());
+                return;
+            }
+            Command::SetDraining(draining) => return self.user_agent.set_draining(draining),
+            Command::UnregisterAll => return self.user_agent.unregister_all(now),
+            Command::Stop => return,
+        };
+        if let Err(error) = done {
+            tracing::debug!(code = "log_sip_command_refused", command = name, %error);
+            self.tell(invite, LegEvent::CommandRefused { command: name });
+        }
+    }
+
+    fn registrations(&self) -> Vec<(String, RegistrationState)> {
+        let state = |line: &Arc<Line>| {
+            let account = line.account?;
+            let state = self
+                .user_agent
+                .registration(account)
+                .unwrap_or(RegistrationState::Unregistered);
+            Some((line.config.name.clone(), state))
+        };
+        self.lines.iter().filter_map(state).collect()
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.user_agent.poll_output() {
+            match output {
+                Output::SendDatagram {
+                    listener,
+                    destination,
+                    data,
+                } => self.send_datagram(listener, destination, &data),
+                Output::SendStream { connection, data } => {
+                    if !self.connections.send(connection, data) {
+                        self.connections.abort(connection);
+                        self.user_agent
+                            .handle(Instant::now(), Input::Closed { connection });
+                    }
+                }
+                Output::Connect {
+                    connection,
+                    protocol,
+                    destination,
+                    server_name,
+                } => {
+                    let connector = self.tls.for_outgoing(protocol);
+                    let opening = Opening::Outgoing {
+                        destination,
+                        server_name,
+                        connector,
+                    };
+                    self.connections.open(Instant::now(), connection, opening);
+                }
+                Output::Close { connection } => self.connections.close(connection),
+                Output::Resolve {
+                    query,
+                    host,
+                    port,
+                    protocol,
+                    secure,
+                } => {
+                    self.resolve(
+                        query,
+                        Question {
+                            host,
+                            port,
+                            protocol,
+                            secure,
+                        },
+                    );
+                }
+                Output::Event(event) => self.event(event),
+            }
+        }
+    }
+
+    fn send_datagram(&mut self, listener: ListenerId, destination: SocketAddr, data: &[u8]) {
+        let Some(udp) = self.udp.iter().find(|udp| udp.id == listener) else {
+            return;
+        };
+        // A full socket buffer loses the datagram, as the network may; the transaction sends it again.
+        if let Err(error) = udp
+            .socket
+            .try_send_to(data, reachable(&udp.socket, destination))
+        {
+            tracing::debug!(code = "log_datagram_not_sent", %destination, %error);
+        }
+    }
+
+    fn resolve(&mut self, query: QueryId, question: Question) {
+        let resolver = self.resolver.clone();
+        let answers = self.answers.clone();
+        let seed = self.random.next();
+        tokio::spawn(async move {
+            let targets = resolver.resolve(question, seed).await;
+            let _ = answers.send((query, targets)).await;
+        });
+    }
+}
+
+fn lock(dispatcher: &std::sync::Mutex<Dispatcher>) -> std::sync::MutexGuard<'_, Dispatcher> {
+    dispatcher
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,177 @@
+//! The command line.
+
+use crate::settings::read::Sources;
+use crate::settings::{Origin, Problem, Settings};
+use crate::terminal::Terminal;
+use crate::{check, demo, explain, serve, standin_command};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// An AI telephone operator: it answers phone calls on SIP lines and holds the conversation through a realtime voice model.
+#[derive(Debug, Parser)]
+#[command(name = "allo", version, about, long_about = None, after_help = "Examples:
+  allo demo                      a call with no account and no key
+  allo serve --config allo.toml  run the server
+  allo check                     what is wrong with the settings
+  allo call explain ID           how a call went and who ended it")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(ConfigArguments),
+    /// Place a call to itself with a scripted caller, on embedded defaults; then stay up for a softphone.
+    Demo(DemoArguments),
+    /// Validate the settings and say what is wrong.
+    Check(CheckArguments),
+    /// List the calls.
+    Calls(CallsArguments),
+    /// Look at one call.
+    Call {
+        #[command(subcommand)]
+        command: CallCommand,
+    },
+    /// Serve the stand-in for the OpenAI Realtime service.
+    EngineStandin(StandinArguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum CallCommand {
+    /// Explain a call: one sentence, a timeline, the SIP ladder.
+    Explain(ExplainArguments),
+}
+
+/// Where the settings come from.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// Settings file; without it the environment and `.env` alone.
+    #[arg(long, env = "ALLO_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Print each setting with its value and where it comes from (secrets masked).
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Print every setting as the Markdown of docs/settings.md.
+    #[arg(long)]
+    pub(crate) markdown: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Leave after the call; the exit status is 0 only if the conversation was right.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Language of the conversation.
+    #[arg(long, default_value = "fr", value_parser = ["fr", "en"])]
+    pub(crate) language: String,
+    /// Where the demo keeps its database and recordings; without it a folder `allo-demo` beside the system's temporary files.
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// SIP address (UDP and TCP); without it port 5060 of this machine's addresses, or a free one.
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Print the outcome as JSON at the end.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallsArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// How many, newest first.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+    /// JSON, one call a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Id of the call, or `last`.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show the whole text of each SIP message.
+    #[arg(long)]
+    pub(crate) messages: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StandinArguments {
+    /// Address to serve on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:9800")]
+    pub(crate) listen: SocketAddr,
+    /// Scenario file (TOML), or the name of an embedded one: demo-fr, demo-en.
+    #[arg(long, default_value = "demo-fr")]
+    pub(crate) scenario: String,
+    /// Demand this key.
+    #[arg(long, env = "ALLO_STANDIN_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
+}
+
+/// Carries a command out.
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Serve(arguments) => serve::run(&arguments).await,
+        Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Calls(arguments) => explain::calls(&arguments).await,
+        Command::Call {
+            command: CallCommand::Explain(arguments),
+        } => explain::explain(&arguments).await,
+        Command::EngineStandin(arguments) => standin_command::run(&arguments).await,
+    }
+}
+
+/// Reads the settings, or prints every problem.
+pub(crate) fn settings_or_report(arguments: &ConfigArguments) -> Result<Settings, ExitCode> {
+    let sources = Sources::of_process(arguments.config.clone())
+        .map_err(|problem| report(&[problem], None))?;
+    crate::settings::read::read(&sources).map_err(|problems| report(&problems, Some(&sources)))
+}
+
+/// Prints problems in the language that could be found out.
+pub(crate) fn report(problems: &[Problem], sources: Option<&Sources>) -> ExitCode {
+    let english = sources.is_some_and(|sources| {
+        let asked = |layer: &std::collections::BTreeMap<String, String>| {
+            layer.get("ALLO_SERVER_LANGUAGE").cloned()
+        };
+        asked(&sources.environment)
+            .or_else(|| asked(&sources.dot_env))
+            .is_some_and(|language| language == "en")
+    });
+    let terminal = Terminal::new(if english {
+        catalog::Language::En
+    } else {
+        catalog::Language::Fr
+    });
+    for problem in problems {
+        terminal.problem(problem);
+    }
+    ExitCode::from(EXIT_BAD_SETTINGS)
+}
+
+/// Exit status when the settings are wrong.
+pub(crate) const EXIT_BAD_SETTINGS: u8 = 2;
+
+/// An origin for values that the program itself sets.
+pub(crate) fn own_origin(what: &str) -> Origin {
+    Origin::Environment {
+        variable: what.to_owned(),
+    }
+}

@@ -1,0 +1,588 @@
+//! From settings to the plain configuration of each room, with every check that needs more than one value.
+
+use crate::phrases;
+use crate::settings::{Problem, Settings, port_range};
+use call::id::TenantId;
+use call::profile::{Greeting, Language, Profile, ToolSpec};
+use engine::config::{
+    AgentConfig, Config, LimitsConfig, LineConfig, LineCredentials, RealtimeConfig,
+    RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy, TlsIdentity,
+};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wire::realtime::{
+    Dialect, Eagerness, NoiseReduction, ReasoningEffort, ServerVad, ToolDefinition, Transcription,
+    TurnDetection,
+};
+
+/// Everything that the process needs, checked.
+pub(crate) struct ProcessConfig {
+    pub(crate) engine: Config,
+    pub(crate) admin: AdminConfig,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) database: String,
+    pub(crate) drain: Duration,
+    pub(crate) language: catalog::Language,
+}
+
+/// The administration API.
+pub(crate) struct AdminConfig {
+    pub(crate) listen: SocketAddr,
+    /// `None`: one is made and kept in the data directory.
+    pub(crate) token: Option<String>,
+    pub(crate) tls: Option<TlsIdentity>,
+}
+
+/// Builds the configuration, or lists every problem at once.
+pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let data_dir = PathBuf::from(settings.text("server.data_dir"));
+    if database(settings).contains("://") {
+        problems.push(bad_value(settings, "server.database", "allo.db, sqlite:…"));
+    }
+    let admin = admin(settings, &mut problems);
+    let engine = Config {
+        sip: sip(settings, &mut problems),
+        rtp: rtp(settings, &mut problems),
+        lines: lines(settings, &mut problems),
+        agents: vec![agent(settings, &mut problems)],
+        limits: LimitsConfig {
+            calls_max: u32::try_from(settings.integer("limits.calls")).unwrap_or(u32::MAX),
+            ..LimitsConfig::default()
+        },
+        recording: RecordingConfig {
+            enabled: settings.switch("recording.enabled"),
+            directory: settings
+                .set("recording.dir")
+                .map_or_else(|| data_dir.join("recordings"), PathBuf::from),
+        },
+        seed: None,
+    };
+    if problems.is_empty() {
+        Ok(ProcessConfig {
+            engine,
+            admin,
+            database: database(settings),
+            data_dir,
+            drain: Duration::from_secs(settings.integer("server.drain_s")),
+            language: language(settings),
+        })
+    } else {
+        Err(problems)
+    }
+}
+
+/// Where the database is.
+pub(crate) fn database(settings: &Settings) -> String {
+    settings.set("server.database").map_or_else(
+        || {
+            Path::new(settings.text("server.data_dir"))
+                .join("allo.db")
+                .display()
+                .to_string()
+        },
+        |database| {
+            database
+                .trim_start_matches("sqlite://")
+                .trim_start_matches("sqlite:")
+                .to_owned()
+        },
+    )
+}
+
+/// The language of everything that people read.
+pub(crate) fn language(settings: &Settings) -> catalog::Language {
+    if settings.text("server.language") == "en" {
+        catalog::Language::En
+    } else {
+        catalog::Language::Fr
+    }
+}
+
+fn admin(settings: &Settings, problems: &mut Vec<Problem>) -> AdminConfig {
+    let loopback = SocketAddr::new(
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port(settings.integer("admin.port")),
+    );
+    let listen = settings
+        .set("admin.listen")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(loopback);
+    let token = settings.set("admin.token").map(str::to_owned);
+    let tls = identity(settings, "admin.tls_certificate", "admin.tls_key", problems);
+    if !listen.ip().is_loopback() && (tls.is_none() || token.is_none()) {
+        problems.push(
+            Problem::new("config_public_without_tls")
+                .with("key", "admin.listen")
+                .with("address", listen)
+                .with("origin", settings.origin("admin.listen")),
+        );
+    }
+    if let Some(token) = &token
+        && token.len() < ADMIN_TOKEN_CHARACTERS_MIN
+    {
+        problems.push(
+            Problem::new("config_bad_value")
+                .with("key", "admin.token")
+                .with("origin", settings.origin("admin.token"))
+                .with("value", "***")
+                .with("expected", format!("≥ {ADMIN_TOKEN_CHARACTERS_MIN}")),
+        );
+    }
+    AdminConfig { listen, token, tls }
+}
+
+/// A shorter token can be guessed.
+const ADMIN_TOKEN_CHARACTERS_MIN: usize = 16;
+
+fn port(number: u64) -> u16 {
+    u16::try_from(number).expect("the setting's kind bounds it to a port")
+}
+
+fn identity(
+    settings: &Settings,
+    certificate: &'static str,
+    key: &'static str,
+    problems: &mut Vec<Problem>,
+) -> Option<TlsIdentity> {
+    match (settings.set(certificate), settings.set(key)) {
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            problems.push(
+                Problem::new("config_missing_pair")
+                    .with("key", certificate)
+                    .with("other", key),
+            );
+            None
+        }
+        (Some(_), Some(_)) => {
+            let chain_pem = read_pem(settings, certificate, problems)?;
+            let key_pem = String::from_utf8(read_pem(settings, key, problems)?).ok()?;
+            Some(TlsIdentity {
+                chain_pem,
+                key_pem: Secret::new(key_pem),
+            })
+        }
+    }
+}
+
+fn read_pem(
+    settings: &Settings,
+    key: &'static str,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<u8>> {
+    let path = Path::new(settings.text(key));
+    match std::fs::read(path) {
+        Ok(bytes) if bytes.windows(11).any(|window| window == b"-----BEGIN ") => Some(bytes),
+        Ok(_) => {
+            problems.push(
+                Problem::new("config_bad_value")
+                    .with("key", key)
+                    .with("origin", settings.origin(key))
+                    .with("value", path.display())
+                    .with("expected", "PEM"),
+            );
+            None
+        }
+        Err(error) => {
+            problems.push(
+                Problem::new("config_file_unreadable")
+                    .with("path", path.display())
+                    .with("cause", error),
+            );
+            None
+        }
+    }
+}
+
+fn sip(settings: &Settings, problems: &mut Vec<Problem>) -> SipConfig {
+    let listen = |key: &str| {
+        settings
+            .set(key)
+            .and_then(|text| text.parse::<SocketAddr>().ok())
+    };
+    let one_port = port(settings.integer("sip.port"));
+    let listen_at_port = |key: &str| {
+        listen(key).map(|address| match one_port {
+            0 => address,
+            chosen => SocketAddr::new(address.ip(), chosen),
+        })
+    };
+    let extra_ca_pem = ["sip.tls_ca", "engine.ca"]
+        .into_iter()
+        .filter(|key| settings.set(key).is_some())
+        .filter_map(|key| read_pem(settings, key, problems))
+        .flat_map(|pem| [pem, b"\n".to_vec()].concat())
+        .collect();
+    let config = SipConfig {
+        udp: listen_at_port("sip.udp"),
+        tcp: listen_at_port("sip.tcp"),
+        tls_bind: listen("sip.tls"),
+        advertised_host: settings.set("sip.public_host").map(str::to_owned),
+        tls: identity(settings, "sip.tls_certificate", "sip.tls_key", problems),
+        extra_ca_pem,
+        user_agent: format!("allo/{}", env!("CARGO_PKG_VERSION")),
+        session_expires_s: u32::try_from(settings.integer("sip.session_expires_s"))
+            .unwrap_or(u32::MAX),
+        ..SipConfig::default()
+    };
+    if config.udp.is_none() && config.tcp.is_none() && config.tls_bind.is_none() {
+        problems.push(Problem::new("config_no_listener"));
+    }
+    config
+}
+
+fn rtp(settings: &Settings, problems: &mut Vec<Problem>) -> RtpConfig {
+    let (port_min, port_max) = port_range(settings.text("rtp.ports")).unwrap_or((10_000, 20_000));
+    let mut address = |key: &'static str| -> Option<IpAddr> {
+        let text = settings.set(key)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            problems.push(bad_value(settings, key, "192.0.2.1, 2001:db8::1"));
+        }
+        parsed
+    };
+    RtpConfig {
+        port_min,
+        port_max,
+        bind: address("rtp.bind").unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        advertised: address("rtp.public_address"),
+        ..RtpConfig::default()
+    }
+}
+
+fn bad_value(settings: &Settings, key: &'static str, expected: &str) -> Problem {
+    Problem::new("config_bad_value")
+        .with("key", key)
+        .with("origin", settings.origin(key))
+        .with("value", settings.text(key))
+        .with("expected", expected)
+}
+
+fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
+    let mut allow: Vec<IpNet> = Vec::new();
+    for entry in settings.list("line.allow") {
+        match entry
+            .parse::<IpNet>()
+            .or_else(|_| entry.parse::<IpAddr>().map(IpNet::from))
+        {
+            Ok(network) => allow.push(network),
+            Err(_) => problems.push(bad_value(
+                settings,
+                "line.allow",
+                "192.168.1.0/24, 203.0.113.7",
+            )),
+        }
+    }
+    if settings.switch("line.allow_loopback") {
+        allow.extend(
+            ["127.0.0.0/8", "::1/128"]
+                .map(|text| text.parse::<IpNet>().expect("a literal network")),
+        );
+    }
+    let users = settings.list("line.users");
+    if users.len() > 1 {
+        problems.push(bad_value(settings, "line.users", "user:password"));
+    }
+    let credentials = users.first().and_then(|pair| match pair.split_once(':') {
+        Some((username, password)) if !username.is_empty() && !password.is_empty() => {
+            Some(LineCredentials {
+                realm: "allo".to_owned(),
+                username: username.to_owned(),
+                password: Secret::new(password),
+            })
+        }
+        _ => {
+            problems.push(
+                Problem::new("config_bad_value")
+                    .with("key", "line.users")
+                    .with("origin", settings.origin("line.users"))
+                    .with("value", "***")
+                    .with("expected", "user:password"),
+            );
+            None
+        }
+    });
+    let account = account(settings);
+    let name = account.as_ref().map_or_else(
+        || "local".to_owned(),
+        |account| account.aor.trim_start_matches("sip:").to_owned(),
+    );
+    vec![LineConfig {
+        name,
+        tenant: TenantId::from(store::TenantScope::DEFAULT_TENANT),
+        agent: settings.text("agent.name").to_owned(),
+        account,
+        numbers: Vec::new(),
+        allow,
+        credentials,
+        srtp: match settings.text("line.srtp") {
+            "off" => SrtpPolicy::Off,
+            "required" => SrtpPolicy::Required,
+            _ => SrtpPolicy::Preferred,
+        },
+        codecs: vec![media::Codec::Pcmu, media::Codec::Pcma],
+        calls_max: 0,
+    }]
+}
+
+fn account(settings: &Settings) -> Option<sip::AccountConfig> {
+    let username = settings.set("line.username")?;
+    let domain = settings.text("line.domain");
+    let mut account = sip::AccountConfig::new(
+        &format!("sip:{username}@{domain}"),
+        settings.set("line.auth_username").unwrap_or(username),
+        settings.text("line.password"),
+    );
+    account.protocol = match settings.text("line.transport") {
+        "tcp" => sip::Protocol::Tcp,
+        "tls" => sip::Protocol::Tls,
+        _ => sip::Protocol::Udp,
+    };
+    let registrar_port = settings.integer("line.port");
+    account.registrar = match (settings.set("line.registrar"), registrar_port) {
+        (Some(registrar), _) => Some(with_scheme(registrar)),
+        (None, 0) => None,
+        (None, port) => Some(format!("sip:{domain}:{port}")),
+    };
+    account.outbound_proxy = settings.set("line.outbound_proxy").map(with_scheme);
+    account.display_name = settings.set("line.display_name").map(str::to_owned);
+    account.register = settings.switch("line.register");
+    account.expires_s = u32::try_from(settings.integer("line.expires_s")).unwrap_or(u32::MAX);
+    account.contact_host = settings.set("sip.public_host").map(str::to_owned);
+    Some(account)
+}
+
+fn with_scheme(uri: &str) -> String {
+    if uri.starts_with("sip:") || uri.starts_with("sips:") {
+        uri.to_owned()
+    } else {
+        format!("sip:{uri}")
+    }
+}
+
+fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> AgentConfig {
+    let language = if settings.text("agent.language") == "en" {
+        Language::En
+    } else {
+        Language::Fr
+    };
+    let profile = profile(settings, language);
+    let tools = profile
+        .tools
+        .iter()
+        .map(|tool| ToolDefinition {
+            name: tool.name.clone(),
+            description: tool.description.clone(),
+            parameters_json: tool.parameters_json.clone(),
+        })
+        .collect();
+    AgentConfig {
+        name: settings.text("agent.name").to_owned(),
+        instructions: settings
+            .set("agent.instructions")
+            .map_or_else(|| phrases::instructions(language).to_owned(), str::to_owned),
+        profile,
+        tools,
+        realtime: realtime(settings, problems),
+        voice: settings.set("agent.voice").map(str::to_owned),
+        turn_detection: turn_detection(settings),
+        transcription: settings
+            .set("engine.transcription_model")
+            .map(|model| Transcription {
+                model: model.to_owned(),
+                language: Some(settings.text("agent.language").to_owned()),
+                prompt: None,
+            }),
+        noise_reduction: match settings.text("engine.noise_reduction") {
+            "near_field" => Some(NoiseReduction::NearField),
+            "far_field" => Some(NoiseReduction::FarField),
+            _ => None,
+        },
+        speed: speed(settings),
+        reasoning_effort: match settings.text("engine.reasoning_effort") {
+            "minimal" => Some(ReasoningEffort::Minimal),
+            "low" => Some(ReasoningEffort::Low),
+            "medium" => Some(ReasoningEffort::Medium),
+            "high" => Some(ReasoningEffort::High),
+            "xhigh" => Some(ReasoningEffort::XHigh),
+            _ => None,
+        },
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "0.25 to 1.5 by the setting's kind"
+)]
+fn speed(settings: &Settings) -> Option<f32> {
+    let speed = settings.number("engine.speed") as f32;
+    ((speed - 1.0).abs() > f32::EPSILON).then_some(speed)
+}
+
+fn profile(settings: &Settings, language: Language) -> Profile {
+    let milliseconds =
+        |key: &str| u32::try_from(settings.integer(key).saturating_mul(1000)).unwrap_or(u32::MAX);
+    let ring_ms = u32::try_from(settings.integer("line.ring_ms")).unwrap_or(u32::MAX);
+    Profile {
+        greeting: match settings.text("agent.greeting") {
+            "none" => Greeting::None,
+            "" => Greeting::Model {
+                instructions: phrases::greeting(language).to_owned(),
+            },
+            instructions => Greeting::Model {
+                instructions: instructions.to_owned(),
+            },
+        },
+        ring_ms_fixed: (ring_ms > 0).then_some(ring_ms),
+        answer_bound_ms: u32::try_from(settings.integer("line.answer_bound_ms"))
+            .unwrap_or(u32::MAX),
+        max_duration_ms: milliseconds("agent.max_call_duration_s"),
+        idle_reprompt_ms: milliseconds("agent.idle_reprompt_s"),
+        idle_reprompts_max: u8::try_from(settings.integer("agent.idle_reprompts"))
+            .unwrap_or(u8::MAX),
+        tools: vec![ToolSpec::end_call(), ToolSpec::send_dtmf()],
+        language,
+        phrases: phrases::phrases(language),
+        ..Profile::default()
+    }
+}
+
+fn turn_detection(settings: &Settings) -> TurnDetection {
+    if settings.text("engine.turn_detection") == "semantic_vad" {
+        return TurnDetection::Semantic {
+            eagerness: match settings.text("engine.vad_eagerness") {
+                "low" => Eagerness::Low,
+                "medium" => Eagerness::Medium,
+                "high" => Eagerness::High,
+                _ => Eagerness::Auto,
+            },
+            create_response: true,
+            interrupt_response: true,
+        };
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "0 to 1 by the setting's kind"
+    )]
+    let threshold = settings.number("engine.vad_threshold") as f32;
+    TurnDetection::Server(ServerVad {
+        threshold,
+        prefix_padding_ms: u32::try_from(settings.integer("engine.vad_prefix_padding_ms"))
+            .unwrap_or(u32::MAX),
+        silence_duration_ms: u32::try_from(settings.integer("engine.vad_silence_ms"))
+            .unwrap_or(u32::MAX),
+        ..ServerVad::default()
+    })
+}
+
+fn realtime(settings: &Settings, problems: &mut Vec<Problem>) -> RealtimeConfig {
+    let url = settings.text("engine.url").to_owned();
+    if !url.starts_with("ws://") && !url.starts_with("wss://") {
+        problems.push(bad_value(settings, "engine.url", "wss://…, ws://…"));
+    }
+    let key = settings.text("engine.api_key").to_owned();
+    if key.is_empty() && url.contains("api.openai.com") {
+        problems.push(Problem::new("config_missing_engine_key").with("variable", "OPENAI_API_KEY"));
+    }
+    let append_ms = settings.integer("engine.append_ms");
+    if !append_ms.is_multiple_of(20) {
+        problems.push(bad_value(
+            settings,
+            "engine.append_ms",
+            "20, 40, 60, 80, 100 … 200",
+        ));
+    }
+    let auth_header = settings.text("engine.auth_header").to_owned();
+    RealtimeConfig {
+        url,
+        model: settings.text("engine.model").to_owned(),
+        key: Secret::new(key),
+        auth_scheme: if auth_header.eq_ignore_ascii_case("authorization") {
+            "Bearer".to_owned()
+        } else {
+            String::new()
+        },
+        auth_header,
+        dialect: if settings.text("engine.dialect") == "beta" {
+            Dialect::Beta
+        } else {
+            Dialect::Ga
+        },
+        append_ms: u32::try_from(append_ms).unwrap_or(20),
+        ..RealtimeConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::read::{Sources, read};
+
+    fn with(variables: &[(&str, &str)]) -> Result<ProcessConfig, Vec<Problem>> {
+        let mut sources = Sources::default();
+        for (name, value) in variables {
+            sources
+                .environment
+                .insert((*name).to_owned(), (*value).to_owned());
+        }
+        sources.environment.insert(
+            "OPENAI_API_KEY".to_owned(),
+            "sk-0123456789abcdef".to_owned(),
+        );
+        build(&read(&sources)?)
+    }
+
+    /// The variables of the bridge's launcher, as existing `.env` files have them.
+    #[test]
+    fn the_launchers_variables_make_a_line() {
+        let config = with(&[
+            ("SIP_USERNAME", "0033972360682"),
+            ("SIP_PASSWORD", "secret"),
+            ("SIP_DOMAIN", "sip.ovh.fr"),
+            ("SIP_PORT", "5080"),
+            ("SIP_TRANSPORT", "TCP"),
+            ("MAX_CALL_DURATION", "0"),
+            ("MAX_CONCURRENT_CALLS", "3"),
+        ])
+        .unwrap_or_else(|problems| panic!("{problems:?}"));
+        let account = config.engine.lines[0].account.as_ref().unwrap();
+        assert_eq!(account.aor, "sip:0033972360682@sip.ovh.fr");
+        assert_eq!(
+            (account.protocol, account.registrar.as_deref()),
+            (sip::Protocol::Tcp, None)
+        );
+        assert_eq!(config.engine.sip.udp.unwrap().port(), 5080);
+        assert_eq!(config.engine.sip.tcp.unwrap().port(), 5080);
+        assert_eq!(config.engine.limits.calls_max, 3);
+        assert_eq!(config.engine.agents[0].profile.max_duration_ms, 0);
+        assert_eq!(config.engine.agents[0].realtime.model, "gpt-realtime-2.1");
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contracts() {
+        let config =
+            with(&[("SIP_USERNAME", "1000")]).unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!(
+            config.engine.lines[0].account.as_ref().unwrap().aor,
+            "sip:1000@sip.twilio.com"
+        );
+        assert_eq!(config.engine.sip.udp.unwrap().port(), 5060);
+        assert_eq!(
+            (config.engine.rtp.port_min, config.engine.rtp.port_max),
+            (10_000, 20_000)
+        );
+        assert_eq!(config.engine.limits.calls_max, 10);
+        assert_eq!(config.engine.agents[0].profile.max_duration_ms, 600_000);
+        assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8080");
+        assert!(!config.engine.recording.enabled);
+    }
+
+    #[test]
+    fn a_missing_engine_key_is_said() {
+        let problems = build(&read(&Sources::default()).unwrap()).err().unwrap();
+        assert_eq!(problems[0].code, "config_missing_engine_key");
+    }
+}

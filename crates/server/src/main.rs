@@ -1,0 +1,38 @@
+//! `allo`: an AI telephone operator.
+//!
+//! The front door: command line, settings, wiring, the administration API and the demo. Policy lives in `call`, protocols
+//! in `sip`, `media` and `wire`; this crate only joins them.
+
+mod api;
+mod check;
+mod cli;
+mod config;
+mod demo;
+mod explain;
+mod identity;
+mod phrases;
+mod serve;
+mod settings;
+mod shutdown;
+mod standin_command;
+mod telemetry;
+mod terminal;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("allo")
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::error_line(&format!("tokio: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(cli::run(arguments))
+}

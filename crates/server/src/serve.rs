@@ -1,0 +1,246 @@
+//! `allo serve`: settings, store, engine, administration API; then signals.
+
+use crate::cli::{ConfigArguments, EXIT_BAD_SETTINGS, settings_or_report};
+use crate::config::{self, ProcessConfig};
+use crate::settings::Settings;
+use crate::shutdown::Signals;
+use crate::terminal::{Terminal, line};
+use crate::{api, check, identity, telemetry};
+use catalog::Message;
+use engine::{Engine, StartError};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use store::Store;
+
+/// A running house: everything that must be stopped in order.
+pub(crate) struct House {
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) admin: api::Running,
+    addresses_file: PathBuf,
+}
+
+/// Runs the command until a signal.
+pub(crate) async fn run(arguments: &ConfigArguments) -> ExitCode {
+    let settings = match settings_or_report(arguments) {
+        Ok(settings) => settings,
+        Err(status) => return status,
+    };
+    telemetry::install(&settings);
+    let terminal = Terminal::new(config::language(&settings));
+    check::say_without_effect(terminal, &settings);
+    let config = match config::build(&settings) {
+        Ok(config) => config,
+        Err(problems) => {
+            problems
+                .iter()
+                .for_each(|problem| terminal.problem(problem));
+            return ExitCode::from(EXIT_BAD_SETTINGS);
+        }
+    };
+    let drain = config.drain;
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            return failed(
+                terminal,
+                &Message::new("start_failed").with("cause", error.to_string()),
+            );
+        }
+    };
+    let house = match start(config).await {
+        Ok(house) => house,
+        Err(message) => return failed(terminal, &message),
+    };
+    warn_without_line(terminal, &settings);
+    for text in house.address_lines() {
+        line(&text);
+    }
+    signals.next().await;
+    terminal.say(&Message::new("log_drain_started").with(
+        "seconds",
+        i64::try_from(drain.as_secs()).unwrap_or(i64::MAX),
+    ));
+    house.stop(drain, signals.next()).await;
+    ExitCode::SUCCESS
+}
+
+fn failed(terminal: Terminal, message: &Message) -> ExitCode {
+    terminal.complain(message);
+    ExitCode::FAILURE
+}
+
+fn warn_without_line(terminal: Terminal, settings: &Settings) {
+    let reachable = ["line.username", "line.allow", "line.users"]
+        .iter()
+        .any(|key| settings.set(key).is_some())
+        || settings.switch("line.allow_loopback");
+    if !reachable {
+        terminal.complain(&Message::new("config_no_line"));
+    }
+}
+
+/// Starts everything in order.
+///
+/// # Errors
+/// The message says what failed and what to do.
+pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
+    let start_failed = |cause: String| Message::new("start_failed").with("cause", cause);
+    // A killed process leaves its own behind; nobody may take it for ours.
+    remove(&config.data_dir.join("addresses.json"));
+    std::fs::create_dir_all(&config.data_dir)
+        .and_then(|()| std::fs::create_dir_all(&config.engine.recording.directory))
+        .map_err(|error| {
+            Message::new("store_unusable")
+                .with("path", config.data_dir.display().to_string())
+                .with("cause", error.to_string())
+        })?;
+    if config.engine.sip.tls_bind.is_some() && config.engine.sip.tls.is_none() {
+        let identity = identity::self_signed(
+            &config.data_dir,
+            config.engine.sip.advertised_host.as_deref(),
+        )
+        .map_err(|error| start_failed(error.to_string()))?;
+        config.engine.sip.tls = Some(identity);
+    }
+    let token = match config.admin.token.take() {
+        Some(token) => token,
+        None => identity::admin_token(&config.data_dir)
+            .map_err(|error| start_failed(error.to_string()))?,
+    };
+    let store = open_store(&config.database).await?;
+    let engine = Engine::start(config.engine, store.clone())
+        .await
+        .map_err(|error| start_message(&error))?;
+    let admin = match api::start(
+        &config.admin,
+        token,
+        engine.clone(),
+        store.clone(),
+        config.language,
+    )
+    .await
+    {
+        Ok(admin) => admin,
+        Err(error) => {
+            engine.drain(Duration::ZERO).await;
+            return Err(Message::new("port_in_use")
+                .with("protocol", "HTTP")
+                .with("address", config.admin.listen.to_string())
+                .with("cause", error.to_string()));
+        }
+    };
+    let house = House {
+        engine,
+        store,
+        admin,
+        addresses_file: config.data_dir.join("addresses.json"),
+    };
+    house.write_addresses();
+    Ok(house)
+}
+
+/// Opens the database of the settings.
+///
+/// # Errors
+/// The message says what is wrong with it.
+pub(crate) async fn open_store(database: &str) -> Result<Store, Message> {
+    Store::open(database).await.map_err(|error| {
+        Message::new("store_unusable")
+            .with("path", database)
+            .with("cause", causes(&error))
+    })
+}
+
+/// An error with everything under it, outermost first.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn start_message(error: &StartError) -> Message {
+    match error {
+        StartError::Bind {
+            protocol,
+            address,
+            source,
+        } => Message::new("port_in_use")
+            .with("protocol", protocol.to_uppercase())
+            .with("address", address.to_string())
+            .with("cause", source.to_string()),
+        StartError::NoListener => Message::new("config_no_listener"),
+        StartError::Tls { .. }
+        | StartError::UnknownAgent { .. }
+        | StartError::EngineUrl { .. }
+        | StartError::RtpRange { .. }
+        | StartError::Recordings { .. }
+        | StartError::Recovery { .. } => Message::new("start_failed").with("cause", causes(error)),
+    }
+}
+
+impl House {
+    /// What is listened on, one line each: `sip/udp 0.0.0.0:5060`.
+    pub(crate) fn address_lines(&self) -> Vec<String> {
+        self.addresses()
+            .into_iter()
+            .map(|(name, address)| format!("{name} {address}"))
+            .collect()
+    }
+
+    fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let sip = self.engine.addresses();
+        [
+            ("sip/udp", sip.udp),
+            ("sip/tcp", sip.tcp),
+            ("sip/tls", sip.tls),
+            ("admin", Some(self.admin.address())),
+        ]
+        .into_iter()
+        .filter_map(|(name, address)| Some((name, address?)))
+        .collect()
+    }
+
+    /// Programs beside this one (tests, scripts) read the bound addresses here; the file goes when the server stops.
+    fn write_addresses(&self) {
+        let addresses: serde_json::Map<String, serde_json::Value> = self
+            .addresses()
+            .into_iter()
+            .map(|(name, address)| (name.to_owned(), address.to_string().into()))
+            .collect();
+        let text = serde_json::Value::Object(addresses).to_string();
+        let partial = self.addresses_file.with_extension("json.new");
+        // Written aside and renamed, so that a reader never sees half of it. Without it only scripts lose a convenience.
+        if let Err(error) = std::fs::write(&partial, text)
+            .and_then(|()| std::fs::rename(&partial, &self.addresses_file))
+        {
+            tracing::warn!(%error, path = %self.addresses_file.display(), "addresses not written");
+        }
+    }
+
+    /// Drains the calls, removes the registrations, closes everything. Once `hurried` is there the calls are cut: each caller
+    /// gets a BYE and each call its record all the same.
+    pub(crate) async fn stop(self, bound: Duration, hurried: impl Future<Output = ()>) {
+        let report = tokio::select! {
+            report = self.engine.drain(bound) => report,
+            () = hurried => self.engine.drain(Duration::ZERO).await,
+        };
+        tracing::info!(finished = report.finished, cut = report.cut, "drained");
+        self.admin.stop().await;
+        self.store.close().await;
+        remove(&self.addresses_file);
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::debug!(%error, path = %path.display(), "not removed");
+    }
+}

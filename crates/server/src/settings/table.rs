@@ -1,0 +1,196 @@
+//! Every setting of the process, as data: its key in the file, its environment variables, its kind and its default.
+//!
+//! One table serves reading, checking, `allo check --print` and `docs/settings.md`.
+
+/// What a value must look like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Text,
+    /// Never printed.
+    Secret,
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Number {
+        min: f64,
+        max: f64,
+    },
+    Switch,
+    /// `address:port`; `off` or an empty text switches the listener off.
+    Listen,
+    Choice(&'static [&'static str]),
+    /// A TOML list of texts, or one text with commas.
+    List,
+    /// `first-last`, both 1024-65535.
+    PortRange,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// `section.key` in the file; also the variable `ALLO_SECTION_KEY`.
+    pub(crate) key: &'static str,
+    /// Further variables, by the names that existing deployments use.
+    pub(crate) variables: &'static [&'static str],
+    pub(crate) kind: Kind,
+    /// Empty text: not set.
+    pub(crate) default: &'static str,
+    /// One sentence in plain English, for the documentation.
+    pub(crate) about: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    variables: &'static [&'static str],
+    kind: Kind,
+    default: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        variables,
+        kind,
+        default,
+        about,
+    }
+}
+
+const SECONDS: Kind = Kind::Integer {
+    min: 0,
+    max: 86_400,
+};
+const MILLISECONDS: Kind = Kind::Integer {
+    min: 0,
+    max: 600_000,
+};
+
+#[rustfmt::skip]
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting("server.language", &[], Kind::Choice(&["fr", "en"]), "fr", "Language of the command line, the logs and the spoken local phrases."),
+    setting("server.data_dir", &[], Kind::Text, "data", "Where the database, the recordings and the keys live."),
+    setting("server.database", &["DATABASE_URL"], Kind::Text, "", "SQLite file; empty: allo.db in the data directory."),
+    setting("server.log_format", &[], Kind::Choice(&["text", "json"]), "text", "One line an event, for people or for machines."),
+    setting("server.log_level", &["LOG_LEVEL"], Kind::Text, "info", "A level (error, warn, info, debug, trace) or a filter such as `info,sip=debug`."),
+    setting("server.drain_s", &[], SECONDS, "120", "How long calls in progress may go on after SIGTERM."),
+
+    setting("admin.listen", &[], Kind::Listen, "", "Address of the administration API; empty: loopback on the port below."),
+    setting("admin.port", &["SERVICE_MANAGER_PORT"], Kind::Integer { min: 0, max: 65_535 }, "8080", "Port of the administration API on loopback."),
+    setting("admin.token", &["ALLO_ADMIN_TOKEN"], Kind::Secret, "", "Bearer token of the administration API; empty: one is made in the data directory."),
+    setting("admin.tls_certificate", &[], Kind::Text, "", "PEM file; needed to listen on anything but loopback."),
+    setting("admin.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
+
+    setting("sip.udp", &[], Kind::Listen, "0.0.0.0:5060", "SIP over UDP."),
+    setting("sip.tcp", &[], Kind::Listen, "0.0.0.0:5060", "SIP over TCP."),
+    setting("sip.tls", &[], Kind::Listen, "0.0.0.0:5061", "SIP over TLS."),
+    setting("sip.port", &["SIP_PORT"], Kind::Integer { min: 0, max: 65_535 }, "0", "One port for SIP over UDP and TCP; 0: those of `sip.udp` and `sip.tcp`."),
+    setting("sip.public_host", &["SIP_PUBLIC_HOST"], Kind::Text, "", "Host or address that peers can reach, where it is not the bound one."),
+    setting("sip.tls_certificate", &[], Kind::Text, "", "PEM file; empty: a self-signed certificate is made in the data directory."),
+    setting("sip.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
+    setting("sip.tls_ca", &[], Kind::Text, "", "PEM file of further authorities to trust on outgoing TLS."),
+    setting("sip.session_expires_s", &[], Kind::Integer { min: 90, max: 86_400 }, "1800", "Session timer that we offer (RFC 4028)."),
+
+    setting("rtp.bind", &[], Kind::Text, "0.0.0.0", "Address of the audio sockets."),
+    setting("rtp.public_address", &["PUBLIC_IP"], Kind::Text, "", "Address written into the session descriptions; empty: the one that reaches the peer."),
+    setting("rtp.ports", &[], Kind::PortRange, "10000-20000", "Ports of the audio sockets, even ones for RTP."),
+
+    setting("line.username", &["SIP_USERNAME"], Kind::Text, "", "User name of the telephone line; empty: no line is registered."),
+    setting("line.password", &["SIP_PASSWORD"], Kind::Secret, "", "Password of the line; empty: the line needs none."),
+    setting("line.domain", &["SIP_DOMAIN"], Kind::Text, "sip.twilio.com", "Domain of the line."),
+    setting("line.auth_username", &[], Kind::Text, "", "User name for digest where it differs from the line's."),
+    setting("line.port", &[], Kind::Integer { min: 0, max: 65_535 }, "0", "Port of the registrar; 0: found by DNS, else 5060 or 5061."),
+    setting("line.transport", &["SIP_TRANSPORT"], Kind::Choice(&["udp", "tcp", "tls"]), "udp", "Transport towards the registrar."),
+    setting("line.registrar", &[], Kind::Text, "", "Registrar URI where it differs from the domain."),
+    setting("line.outbound_proxy", &[], Kind::Text, "", "URI that every request of the line goes through."),
+    setting("line.register", &[], Kind::Switch, "true", "Whether the line registers (false: a static trunk)."),
+    setting("line.expires_s", &[], Kind::Integer { min: 60, max: 86_400 }, "300", "Registration lifetime that we ask for."),
+    setting("line.display_name", &[], Kind::Text, "", "Name shown to the called party."),
+    setting("line.srtp", &[], Kind::Choice(&["off", "preferred", "required"]), "preferred", "Encrypted audio by SDES: refused, taken when offered over TLS, or demanded."),
+    setting("line.allow", &[], Kind::List, "", "Addresses or networks whose calls are taken without registration, such as 192.168.1.0/24."),
+    setting("line.allow_loopback", &[], Kind::Switch, "false", "Whether programs on this machine may call."),
+    setting("line.users", &[], Kind::List, "", "`user:password` pairs that callers from elsewhere may authenticate with."),
+    setting("line.ring_ms", &[], MILLISECONDS, "0", "Fixed ring time before the answer; 0: answer as soon as the voice is ready."),
+    setting("line.answer_bound_ms", &[], Kind::Integer { min: 0, max: 30_000 }, "2500", "The call is answered at the latest after this time, ready or not."),
+
+    setting("agent.name", &[], Kind::Text, "accueil", "Name of the agent in records and logs."),
+    setting("agent.instructions", &[], Kind::Text, "", "What the agent is and does; empty: a polite receptionist."),
+    setting("agent.greeting", &[], Kind::Text, "", "Instruction for the first sentence; empty: a short welcome; `none`: the caller speaks first."),
+    setting("agent.language", &[], Kind::Choice(&["fr", "en"]), "fr", "Language that the agent speaks."),
+    setting("agent.voice", &[], Kind::Text, "marin", "Voice of the model."),
+    setting("agent.max_call_duration_s", &["MAX_CALL_DURATION"], SECONDS, "600", "A call ends, with a spoken warning, after this time; 0: never."),
+    setting("agent.idle_reprompt_s", &[], Kind::Integer { min: 0, max: 300 }, "10", "Silence after which the agent asks whether the caller is there; 0: never."),
+    setting("agent.idle_reprompts", &[], Kind::Integer { min: 0, max: 10 }, "2", "How often it asks before it says goodbye."),
+
+    setting("engine.api_key", &["OPENAI_API_KEY"], Kind::Secret, "", "Key of the voice model's service."),
+    setting("engine.url", &["OPENAI_REALTIME_URL"], Kind::Text, "wss://api.openai.com/v1/realtime", "WebSocket address of the service; `model` is added where the address does not name one."),
+    setting("engine.model", &["OPENAI_REALTIME_MODEL"], Kind::Text, "gpt-realtime-2.1", "Model."),
+    setting("engine.dialect", &[], Kind::Choice(&["ga", "beta"]), "ga", "Event names of the service; `beta` only for old self-hosted servers."),
+    setting("engine.auth_header", &[], Kind::Text, "Authorization", "Header that carries the key (`api-key` for Azure); with Authorization the key follows `Bearer`."),
+    setting("engine.append_ms", &[], Kind::Integer { min: 20, max: 200 }, "20", "Length of one audio message to the service; a multiple of 20."),
+    setting("engine.transcription_model", &[], Kind::Text, "gpt-transcribe", "Model that writes down what the caller says; empty: none."),
+    setting("engine.turn_detection", &[], Kind::Choice(&["server_vad", "semantic_vad"]), "server_vad", "How the service decides that the caller has finished."),
+    setting("engine.vad_threshold", &["VAD_THRESHOLD"], Kind::Number { min: 0.0, max: 1.0 }, "0.5", "Sensitivity of server_vad."),
+    setting("engine.vad_silence_ms", &["VAD_SILENCE_MS"], Kind::Integer { min: 100, max: 10_000 }, "500", "Silence that ends the caller's turn."),
+    setting("engine.vad_prefix_padding_ms", &["VAD_PREFIX_PADDING_MS"], Kind::Integer { min: 0, max: 5_000 }, "300", "Audio kept from before the speech was noticed."),
+    setting("engine.vad_eagerness", &[], Kind::Choice(&["auto", "low", "medium", "high"]), "auto", "Patience of semantic_vad."),
+    setting("engine.noise_reduction", &[], Kind::Choice(&["off", "near_field", "far_field"]), "off", "Noise reduction inside the service."),
+    setting("engine.reasoning_effort", &[], Kind::Choice(&["", "minimal", "low", "medium", "high", "xhigh"]), "", "Only for models that reason; empty: the model's default."),
+    setting("engine.speed", &[], Kind::Number { min: 0.25, max: 1.5 }, "1.0", "Speed of the voice."),
+    setting("engine.ca", &[], Kind::Text, "", "PEM file of further authorities to trust towards the service."),
+
+    setting("limits.calls", &["MAX_CONCURRENT_CALLS"], Kind::Integer { min: 1, max: 10_000 }, "10", "Calls at once; the next one is told that the line is busy."),
+
+    setting("recording.enabled", &[], Kind::Switch, "false", "Whether calls are recorded (stereo, caller left). Tell the callers: the law asks for it."),
+    setting("recording.dir", &[], Kind::Text, "", "Where recordings go; empty: `recordings` in the data directory."),
+];
+
+/// A variable of the systems that came before which has no effect here, and why.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    pub(crate) variable: &'static str,
+    pub(crate) why: &'static str,
+}
+
+#[rustfmt::skip]
+pub(crate) const RETIRED: &[Retired] = &[
+    Retired { variable: "BRIDGE_PORT", why: "the manager told the application that a bridge ran beside it; both are one process here" },
+    Retired { variable: "WS_TARGET", why: "the bridge and the application are one process; the separate bridge comes back as `allo bridge`" },
+    Retired { variable: "BRIDGE_API_PORT", why: "belongs to the separate bridge, which comes back as `allo bridge`" },
+    Retired { variable: "STATUS_CALLBACK_URL", why: "belongs to the separate bridge, which comes back as `allo bridge`" },
+    Retired { variable: "INCOMING_CALLBACK_URL", why: "belongs to the separate bridge, which comes back as `allo bridge`" },
+];
+
+/// Variables that existing deployments set for parts which this version does not have: said once at start, not ignored in silence.
+#[rustfmt::skip]
+pub(crate) const NOT_YET: &[Retired] = &[
+    Retired { variable: "PORT", why: "the voice address for Twilio (5050) is not served by this version" },
+    Retired { variable: "RESTAURANT_ID", why: "the restaurant's back office is not read by this version" },
+    Retired { variable: "NEXT_API_URL", why: "the restaurant's back office is not read by this version" },
+    Retired { variable: "APP_BASE_PORT", why: "agents as separate processes are not run by this version" },
+    Retired { variable: "BRIDGE_BASE_PORT", why: "agents as separate processes are not run by this version" },
+    Retired { variable: "HEALTH_CHECK_INTERVAL", why: "the service manager is not part of this version" },
+    Retired { variable: "REFRESH_INTERVAL", why: "the service manager is not part of this version" },
+    Retired { variable: "ENCRYPTION_KEY", why: "this version stores no password: the line's comes from the settings" },
+    Retired { variable: "STUN_SERVER", why: "address discovery by STUN is not part of this version: set rtp.public_address" },
+    Retired { variable: "TURN_SERVER", why: "relaying by TURN is not part of this version" },
+    Retired { variable: "TURN_USERNAME", why: "relaying by TURN is not part of this version" },
+    Retired { variable: "TURN_PASSWORD", why: "relaying by TURN is not part of this version" },
+    Retired { variable: "TWILIO_ACCOUNT_SID", why: "Twilio is not part of this version" },
+    Retired { variable: "TWILIO_AUTH_TOKEN", why: "Twilio is not part of this version" },
+    Retired { variable: "NEXT_PUBLIC_BILLING_CURRENCY", why: "costs are not counted by this version" },
+    Retired { variable: "DATABASE_TYPE", why: "SQLite is the only database of this version" },
+    Retired { variable: "GOOGLE_MAPS_API_KEY", why: "the restaurant's back office is not part of this version" },
+    Retired { variable: "SERPAPI_KEY", why: "the restaurant's back office is not part of this version" },
+    Retired { variable: "SIP_AGENT_SERVER_URL", why: "provisioning is not part of this version" },
+    Retired { variable: "SIP_AGENT_INTERNAL_URL", why: "provisioning is not part of this version" },
+    Retired { variable: "ALLORESTO_CALLBACK_URL", why: "provisioning is not part of this version" },
+    Retired { variable: "NEXT_PUBLIC_APP_URL", why: "provisioning is not part of this version" },
+    Retired { variable: "SIP_ACCOUNT_API_KEY", why: "provisioning is not part of this version" },
+    Retired { variable: "SIP_AGENT_PUBLIC_URL", why: "the chat widget is not part of this version" },
+    Retired { variable: "SIP_AGENT_WEB_URL", why: "the web pages are not part of this version" },
+];
+
+/// The variable that every setting has besides its own names: `sip.udp` is `ALLO_SIP_UDP`.
+pub(crate) fn variable_of(key: &str) -> String {
+    format!("ALLO_{}", key.replace('.', "_").to_uppercase())
+}

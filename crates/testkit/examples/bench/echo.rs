@@ -1,0 +1,64 @@
+//! An engine that echoes each audio message at once, as the audio of one endless response.
+
+use crate::say;
+use futures_util::{SinkExt as _, StreamExt as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_websockets::{Message, ServerBuilder};
+
+/// Serves until it is killed; prints its address first.
+pub(crate) async fn serve() -> std::io::Result<()> {
+    let listener = TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).await?;
+    say(&format!("ws://{}/v1/realtime", listener.local_addr()?));
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(session(stream));
+    }
+}
+
+const CREATED: &str = r#"{"type":"session.created","event_id":"event_1","session":{"type":"realtime","object":"realtime.session","id":"sess_1","model":"echo"}}"#;
+const UPDATED: &str = r#"{"type":"session.updated","event_id":"event_2","session":{"type":"realtime","object":"realtime.session","id":"sess_1","model":"echo"}}"#;
+const RESPONSE: &str = r#"{"type":"response.created","event_id":"event_3","response":{"object":"realtime.response","id":"resp_1","status":"in_progress","output":[]}}"#;
+const ITEM: &str = r#"{"type":"response.output_item.added","event_id":"event_4","response_id":"resp_1","output_index":0,"item":{"id":"item_1","object":"realtime.item","type":"message","status":"in_progress","role":"assistant","content":[]}}"#;
+
+async fn session(stream: TcpStream) {
+    let Ok((_, mut socket)) = ServerBuilder::new().accept(stream).await else {
+        return;
+    };
+    if socket.send(Message::text(CREATED)).await.is_err() {
+        return;
+    }
+    let mut speaking = false;
+    while let Some(Ok(message)) = socket.next().await {
+        let Some(text) = message.as_text() else {
+            continue;
+        };
+        let sent = if text.contains("\"session.update\"") {
+            socket.send(Message::text(UPDATED)).await
+        } else if let Some(audio) = field(text, "\"audio\":\"") {
+            if !speaking {
+                speaking = true;
+                let _ = socket.send(Message::text(RESPONSE)).await;
+                let _ = socket.send(Message::text(ITEM)).await;
+            }
+            socket
+                .send(Message::text(format!(
+                    r#"{{"type":"response.output_audio.delta","event_id":"event_5","response_id":"resp_1","item_id":"item_1","output_index":0,"content_index":0,"delta":"{audio}"}}"#
+                )))
+                .await
+        } else {
+            Ok(())
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// The text of a JSON string that follows `before`; base64 holds no escapes.
+pub(crate) fn field<'a>(text: &'a str, before: &str) -> Option<&'a str> {
+    let start = text.find(before)? + before.len();
+    let length = text.get(start..)?.find('"')?;
+    text.get(start..start + length)
+}

@@ -1,0 +1,164 @@
+//! Starts the processes, drives each server in turn, prints the table.
+
+use crate::{number, say};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Error};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A process that is killed when the bench ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs the whole bench.
+pub(crate) async fn run(options: &BTreeMap<String, String>) -> std::io::Result<()> {
+    let allo = options
+        .get("allo")
+        .cloned()
+        .unwrap_or_else(|| "target/release/allo".to_owned());
+    let seconds = number(options, "seconds", 20);
+    let rounds = number(options, "rounds", 3);
+    let counts: Vec<u64> = options
+        .get("calls")
+        .map_or("1,50,200", String::as_str)
+        .split(',')
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let (echo, engine) = first_line(Command::new(std::env::current_exe()?).arg("echo-engine"))?;
+    let (floor, floor_address) =
+        first_line(Command::new(std::env::current_exe()?).args(["floor", "--engine", &engine]))?;
+    let data = tempfile::tempdir()?;
+    let server = start_allo(
+        &allo,
+        &engine,
+        data.path(),
+        options.contains_key("recording"),
+    )?;
+    let server_address = wait_for_address(data.path()).await?;
+    say(&format!(
+        "echo engine {engine} (pid {}), {seconds} s a run, {rounds} rounds, floor and allo in turn",
+        echo.0.id()
+    ));
+    say(
+        "server  calls  ms/cs  RTT p50/p99 ms    gap p99  received   INVITE→180 p99  →200 p99   RSS MB  generator ms/cs (core, late max ms)",
+    );
+    for calls in counts {
+        for _ in 0..rounds {
+            for (name, address, pid) in [
+                ("floor", floor_address.as_str(), floor.0.id()),
+                ("allo", server_address.as_str(), server.0.id()),
+            ] {
+                let row = drive(address, pid, calls, seconds)?;
+                say(&line(name, &row));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn line(name: &str, row: &serde_json::Value) -> String {
+    let value = |key: &str| {
+        row.get(key)
+            .and_then(serde_json::Value::as_f64)
+            .unwrap_or(f64::NAN)
+    };
+    format!(
+        "{name:6} {:6} {:6.2}  {:7.1} /{:7.1}  {:7.1}  {:8.4}  {:13.1}  {:9.1}  {:7.1}  {:.2} ({:.2}, {:.1}){}",
+        value("calls"),
+        value("server_ms_per_cs"),
+        value("rtt_p50_ms"),
+        value("rtt_p99_ms"),
+        value("gap_p99_ms"),
+        value("received_share"),
+        value("ring_p99_ms"),
+        value("answer_p99_ms"),
+        value("rss_mb"),
+        value("generator_ms_per_cs"),
+        value("generator_core_share"),
+        value("generator_late_ms_max"),
+        if value("failed") > 0.0 {
+            format!("  FAILED {}", value("failed"))
+        } else {
+            String::new()
+        },
+    )
+}
+
+fn first_line(command: &mut Command) -> std::io::Result<(Running, String)> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let output = child
+        .stdout
+        .take()
+        .ok_or_else(|| Error::other("no standard output"))?;
+    let running = Running(child);
+    let mut text = String::new();
+    BufReader::new(output).read_line(&mut text)?;
+    Ok((running, text.trim().to_owned()))
+}
+
+fn start_allo(path: &str, engine: &str, data: &Path, recording: bool) -> std::io::Result<Running> {
+    let child = Command::new(path)
+        .arg("serve")
+        .env("ALLO_SERVER_DATA_DIR", data)
+        .env("ALLO_SERVER_LOG_LEVEL", "error")
+        .env("ALLO_ADMIN_PORT", "0")
+        .env("ALLO_SIP_UDP", "127.0.0.1:0")
+        .env("ALLO_SIP_TCP", "off")
+        .env("ALLO_SIP_TLS", "off")
+        .env("ALLO_RTP_BIND", "127.0.0.1")
+        .env("ALLO_LINE_ALLOW_LOOPBACK", "true")
+        .env("ALLO_AGENT_GREETING", "none")
+        .env("ALLO_ENGINE_URL", engine)
+        .env("ALLO_LIMITS_CALLS", "2000")
+        .env(
+            "ALLO_RECORDING_ENABLED",
+            if recording { "true" } else { "false" },
+        )
+        .stdout(Stdio::null())
+        .spawn()?;
+    Ok(Running(child))
+}
+
+async fn wait_for_address(data: &Path) -> std::io::Result<String> {
+    for _ in 0..500 {
+        if let Ok(text) = std::fs::read_to_string(data.join("addresses.json"))
+            && let Ok(addresses) = serde_json::from_str::<BTreeMap<String, String>>(&text)
+            && let Some(address) = addresses.get("sip/udp")
+        {
+            return Ok(address.clone());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(Error::other("the server did not start within 10 s"))
+}
+
+fn drive(address: &str, pid: u32, calls: u64, seconds: u64) -> std::io::Result<serde_json::Value> {
+    let output = Command::new(std::env::current_exe()?)
+        .args([
+            "generate",
+            "--target",
+            address,
+            "--calls",
+            &calls.to_string(),
+        ])
+        .args([
+            "--seconds",
+            &seconds.to_string(),
+            "--watch",
+            &pid.to_string(),
+        ])
+        .output()?;
+    serde_json::from_slice(&output.stdout).map_err(|error| {
+        Error::other(format!(
+            "generator: {error}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
+    })
+}

@@ -1,0 +1,285 @@
+//! The generator: many plain callers in one thread, each with its own RTP socket, each packet stamped with the time it left.
+
+use crate::{number, process, say, sip_text};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+/// The first bytes of a stamped payload.
+const MAGIC: [u8; 4] = *b"ALLO";
+/// Calls begin this far apart.
+const STAGGER: Duration = Duration::from_millis(10);
+/// The first seconds of a call are not counted.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+struct Figures {
+    rtt_us: Vec<u32>,
+    gap_us: Vec<u32>,
+    received: u64,
+    late_us_max: u32,
+    ring_us: Option<u32>,
+    answer_us: Option<u32>,
+}
+
+/// Runs the calls, then prints one JSON line.
+pub(crate) async fn generate(options: &BTreeMap<String, String>) -> std::io::Result<()> {
+    let target: SocketAddr = options
+        .get("target")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| std::io::Error::other("--target ADDRESS:PORT is needed"))?;
+    let calls = number(options, "calls", 1);
+    let seconds = number(options, "seconds", 10);
+    let epoch = Instant::now();
+    // All calls count the same window, which begins when the last one has warmed up.
+    let ramp = STAGGER * u32::try_from(calls).unwrap_or(u32::MAX);
+    let begin = epoch + ramp + WARM_UP;
+    let end = begin + Duration::from_secs(seconds);
+    let mut tasks = Vec::new();
+    for index in 0..calls {
+        tasks.push(tokio::spawn(async move {
+            tokio::time::sleep_until(epoch + STAGGER * u32::try_from(index).unwrap_or(0)).await;
+            one(target, index, epoch, begin, end).await
+        }));
+    }
+    tokio::time::sleep_until(begin).await;
+    let watched = number(options, "watch", 0);
+    let pid = u32::try_from(watched).unwrap_or(0);
+    let (server_before, own_before) = (process::cpu_ms(pid), process::cpu_ms(std::process::id()));
+    tokio::time::sleep_until(end).await;
+    let (server_after, own_after) = (process::cpu_ms(pid), process::cpu_ms(std::process::id()));
+    let rss = process::rss_kb(pid);
+    let mut all = Total::default();
+    for task in tasks {
+        all.add(task.await.ok().flatten());
+    }
+    let spent = |before: Option<u64>, after: Option<u64>| {
+        after.unwrap_or(0).saturating_sub(before.unwrap_or(0))
+    };
+    let run = Run {
+        calls,
+        seconds,
+        server_ms: spent(server_before, server_after),
+        own_ms: spent(own_before, own_after),
+        rss_kb: rss.unwrap_or(0),
+    };
+    say(&all.row(&run).to_string());
+    Ok(())
+}
+
+/// What a run was and what it cost.
+struct Run {
+    calls: u64,
+    seconds: u64,
+    server_ms: u64,
+    own_ms: u64,
+    rss_kb: u64,
+}
+
+/// The figures of all calls.
+#[derive(Default)]
+struct Total {
+    figures: Figures,
+    failed: u64,
+    ring_us: Vec<u32>,
+    answer_us: Vec<u32>,
+}
+
+impl Total {
+    fn add(&mut self, call: Option<Figures>) {
+        let Some(figures) = call else {
+            self.failed += 1;
+            return;
+        };
+        let all = &mut self.figures;
+        all.rtt_us.extend(figures.rtt_us);
+        all.gap_us.extend(figures.gap_us);
+        all.received += figures.received;
+        all.late_us_max = all.late_us_max.max(figures.late_us_max);
+        self.ring_us.extend(figures.ring_us);
+        self.answer_us.extend(figures.answer_us);
+    }
+
+    /// One row of the table, as JSON.
+    fn row(&mut self, run: &Run) -> serde_json::Value {
+        let call_seconds = as_f64((run.calls * run.seconds).max(1));
+        let expected = as_f64(((run.calls - self.failed) * run.seconds * 50).max(1));
+        let figures = &mut self.figures;
+        let mut values = vec![
+            ("calls".to_owned(), as_f64(run.calls)),
+            ("failed".to_owned(), as_f64(self.failed)),
+            (
+                "server_ms_per_cs".to_owned(),
+                as_f64(run.server_ms) / call_seconds,
+            ),
+            (
+                "generator_ms_per_cs".to_owned(),
+                as_f64(run.own_ms) / call_seconds,
+            ),
+            (
+                "generator_core_share".to_owned(),
+                as_f64(run.own_ms) / as_f64(run.seconds * 1000),
+            ),
+            (
+                "generator_late_ms_max".to_owned(),
+                f64::from(figures.late_us_max) / 1000.0,
+            ),
+            (
+                "received_share".to_owned(),
+                as_f64(figures.received) / expected,
+            ),
+            ("rss_mb".to_owned(), as_f64(run.rss_kb) / 1024.0),
+        ];
+        for (name, times) in [
+            ("rtt", &mut figures.rtt_us),
+            ("gap", &mut figures.gap_us),
+            ("ring", &mut self.ring_us),
+            ("answer", &mut self.answer_us),
+        ] {
+            values.push((format!("{name}_p50_ms"), percentile_ms(times, 50)));
+            values.push((format!("{name}_p99_ms"), percentile_ms(times, 99)));
+        }
+        let rounded = |value: f64| serde_json::json!((value * 1000.0).round() / 1000.0);
+        serde_json::Value::Object(
+            values
+                .into_iter()
+                .map(|(name, value)| (name, rounded(value)))
+                .collect(),
+        )
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a bench are far below 2^52"
+)]
+fn as_f64(value: u64) -> f64 {
+    value as f64
+}
+
+fn percentile_ms(values: &mut [u32], percent: usize) -> f64 {
+    values.sort_unstable();
+    let index = (values.len().saturating_sub(1)) * percent / 100;
+    values
+        .get(index)
+        .map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+/// One call; `None` when it was not answered.
+async fn one(
+    target: SocketAddr,
+    index: u64,
+    epoch: Instant,
+    begin: Instant,
+    end: Instant,
+) -> Option<Figures> {
+    let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let (sip, rtp) = (
+        UdpSocket::bind(local).await.ok()?,
+        Arc::new(UdpSocket::bind(local).await.ok()?),
+    );
+    let sip_port = sip.local_addr().ok()?.port();
+    let body = sip_text::sdp(rtp.local_addr().ok()?.port());
+    let request = |method: &str, sequence: u32, to_tag: &str, uri: &str, body: &str| {
+        format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{sip_port};rport;branch=z9hG4bK{index}x{sequence}{method}\r\nFrom: <sip:bench{index}@127.0.0.1:{sip_port}>;tag=b{index}\r\nTo: <sip:allo@{target}>{to_tag}\r\nCall-ID: bench-{index}-{sip_port}@127.0.0.1\r\nCSeq: {sequence} {method}\r\nContact: <sip:bench{index}@127.0.0.1:{sip_port}>\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let mut figures = Figures::default();
+    let invited = Instant::now();
+    sip.send_to(
+        request("INVITE", 1, "", &format!("sip:allo@{target}"), &body).as_bytes(),
+        target,
+    )
+    .await
+    .ok()?;
+    let mut buffer = vec![0_u8; 8192];
+    let ok = loop {
+        let (length, _) = timeout(Duration::from_secs(8), sip.recv_from(&mut buffer))
+            .await
+            .ok()?
+            .ok()?;
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        match sip_text::status(&text)? {
+            180..=199 => figures.ring_us = figures.ring_us.or(Some(micros(invited.elapsed()))),
+            100..=179 => {}
+            200 => break text,
+            _ => return None,
+        }
+    };
+    figures.answer_us = Some(micros(invited.elapsed()));
+    let tag = sip_text::header(&ok, "To")?
+        .split_once(";tag=")
+        .map(|(_, tag)| format!(";tag={tag}"))
+        .unwrap_or_default();
+    let contact = sip_text::header(&ok, "Contact")?;
+    let uri = contact
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map_or(contact, |(uri, _)| uri)
+        .to_owned();
+    sip.send_to(request("ACK", 1, &tag, &uri, "").as_bytes(), target)
+        .await
+        .ok()?;
+    let remote = SocketAddr::new(target.ip(), sip_text::audio_port(&ok)?);
+    talk(&rtp, remote, epoch, begin, end, &mut figures).await;
+    sip.send_to(request("BYE", 2, &tag, &uri, "").as_bytes(), target)
+        .await
+        .ok()?;
+    let _ = timeout(Duration::from_secs(2), sip.recv_from(&mut buffer)).await;
+    Some(figures)
+}
+
+async fn talk(
+    rtp: &Arc<UdpSocket>,
+    remote: SocketAddr,
+    epoch: Instant,
+    begin: Instant,
+    end: Instant,
+    figures: &mut Figures,
+) {
+    let mut tick = interval_at(Instant::now(), Duration::from_millis(20));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let (mut sequence, mut timestamp) = (0_u16, 0_u32);
+    let mut packet = [0x55_u8; 172];
+    let mut buffer = [0_u8; 2048];
+    let mut last_arrival: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            due = tick.tick() => {
+                let now = Instant::now();
+                if now >= end { return }
+                if now >= begin {
+                    figures.late_us_max = figures.late_us_max.max(micros(now.saturating_duration_since(due)));
+                }
+                packet[..12].copy_from_slice(&sip_text::rtp_header(sequence, timestamp, 99));
+                packet[12..16].copy_from_slice(&MAGIC);
+                packet[16..24].copy_from_slice(&u64::try_from((now - epoch).as_micros()).unwrap_or(0).to_be_bytes());
+                (sequence, timestamp) = (sequence.wrapping_add(1), timestamp.wrapping_add(160));
+                if rtp.send_to(&packet, remote).await.is_err() { return }
+            }
+            received = rtp.recv_from(&mut buffer) => {
+                let Ok((length, _)) = received else { return };
+                let now = Instant::now();
+                if now < begin || now >= end || length < 172 { last_arrival = Some(now); continue }
+                figures.received += 1;
+                if let Some(last) = last_arrival.replace(now) {
+                    figures.gap_us.push(micros(now - last));
+                }
+                if buffer[12..16] == MAGIC {
+                    let sent = buffer[16..24].try_into().map(u64::from_be_bytes).unwrap_or(0);
+                    let elapsed = u64::try_from((now - epoch).as_micros()).unwrap_or(0).saturating_sub(sent);
+                    figures.rtt_us.push(u32::try_from(elapsed).unwrap_or(u32::MAX));
+                }
+            }
+        }
+    }
+}

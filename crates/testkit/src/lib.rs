@@ -1,0 +1,1 @@
+//! Helpers of tests and benchmarks; nothing here is part of the product.
