@@ -1,0 +1,14 @@
+//! The targets, one file each.
+
+pub mod call_script;
+pub mod digest;
+pub mod dtmf;
+pub mod media_stream;
+pub mod realtime_event;
+pub mod rtcp;
+pub mod rtp;
+pub mod sdp;
+pub mod sip_message;
+pub mod sip_stream_framing;
+pub mod sip_user_agent;
+pub mod srtp;
