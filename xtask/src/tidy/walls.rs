@@ -46,9 +46,26 @@ const ROOMS: &[Room] = &[
         may_use: &["call", "catalog"],
     },
     Room {
+        name: "agent",
+        pure: true,
+        may_use: &[],
+    },
+    Room {
+        name: "courier",
+        pure: false,
+        may_use: &["agent", "store", "call", "catalog"],
+    },
+    Room {
         name: "engine",
         pure: false,
-        may_use: &["sip", "media", "wire", "call", "store", "catalog"],
+        may_use: &[
+            "sip", "media", "wire", "call", "store", "catalog", "agent", "courier",
+        ],
+    },
+    Room {
+        name: "platform",
+        pure: false,
+        may_use: &["agent", "store", "call", "engine", "courier", "catalog"],
     },
     Room {
         name: "standin",
@@ -64,7 +81,8 @@ const ROOMS: &[Room] = &[
         name: "server",
         pure: false,
         may_use: &[
-            "sip", "media", "wire", "call", "catalog", "store", "engine", "standin",
+            "sip", "media", "wire", "call", "catalog", "store", "engine", "standin", "agent",
+            "courier", "platform",
         ],
     },
     Room {
@@ -92,7 +110,10 @@ const FORBIDDEN_UNDER_PURE: &[&str] = &[
 const WRAPPED: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("tokio-websockets", &["engine", "standin", "testkit"]),
-    ("rustls", &["engine", "server", "standin"]),
+    ("rustls", &["engine", "server", "standin", "courier"]),
+    ("reqwest", &["courier"]),
+    ("rmcp", &["courier"]),
+    ("axum", &["server", "platform"]),
     ("anyhow", &["server", "xtask"]),
 ];
 

@@ -1,0 +1,1 @@
+//! The platform API under `/api`: tenants, agents, tools, lines, calls, live events.
