@@ -251,6 +251,11 @@ class RtpPeer:
             samples[offset : offset + len(piece)] = piece
         return samples, start
 
+    def words(self):
+        """The samples of every packet, one after the other: what was said, whatever holes a stalled machine left between the packets."""
+        packets = self.audio()
+        return np.concatenate([p.samples for p in packets]) if packets else np.zeros(0, dtype=np.int16)
+
     def stretches(self, threshold=600, gap_ms=200):
         """Loud stretches as lists of packets; what is quiet for longer than gap_ms separates them."""
         found = []
