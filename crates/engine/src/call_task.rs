@@ -27,8 +27,9 @@ use crate::calls::{CallCommand, Calls, Identity};
 use crate::dispatch::Line;
 use crate::engine_link::{EngineLink, LinkEvent};
 use crate::journal::CallJournal;
+use crate::leg::audio::LegAudio;
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
-use crate::leg::{SipLeg, negotiation};
+use crate::leg::{Leg, negotiation};
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
@@ -68,7 +69,7 @@ struct Clock {
 pub(crate) struct CallTask {
     desk: Desk,
     session: Session,
-    media: MediaLeg,
+    media: LegAudio,
     link: EngineLink,
     /// Codec of the engine's audio, fixed when the session was configured.
     engine_codec: Codec,
@@ -99,11 +100,11 @@ enum Wake {
 
 impl Preparation {
     /// Makes media and session. `None` when the call was refused: its record is written then.
-    pub(crate) async fn begin(self, start: Start) -> Option<CallTask> {
+    pub(crate) async fn begin(mut self, start: Start) -> Option<CallTask> {
         let now = Instant::now();
         self.desk.milestone(now, Milestone::Invited);
         let prepared = match start {
-            Start::Outgoing { media } => Ok((*media, None)),
+            Start::Outgoing { media } => Ok((LegAudio::Rtp(media), None)),
             Start::Incoming { offer, source } => self.incoming(now, offer.as_deref(), source),
         };
         match prepared {
@@ -125,7 +126,7 @@ impl Preparation {
         now: Instant,
         offer: Option<&[u8]>,
         source: SocketAddr,
-    ) -> Result<(MediaLeg, Option<Answer>), EndReason> {
+    ) -> Result<(LegAudio, Option<Answer>), EndReason> {
         let calls = &self.desk.calls;
         let pair = calls.ports.allocate(now).map_err(|error| {
             self.desk.journal.note(
@@ -145,7 +146,7 @@ impl Preparation {
         let Some(offer) = offer else {
             let (media, sdp) = MediaLeg::offer(now, pair, local, &identity);
             return Ok((
-                media,
+                LegAudio::Rtp(Box::new(media)),
                 Some(Answer {
                     sdp,
                     is_offer: true,
@@ -157,7 +158,7 @@ impl Preparation {
                 let decision = negotiation::accepted(&agreed, media.local(), true);
                 self.desk.journal.event(now, Event::SdpDecision(decision));
                 Ok((
-                    media,
+                    LegAudio::Rtp(Box::new(media)),
                     Some(Answer {
                         sdp,
                         is_offer: false,
@@ -173,13 +174,11 @@ impl Preparation {
         }
     }
 
-    fn open(self, now: Instant, mut media: MediaLeg, answer: Option<Answer>) -> CallTask {
+    fn open(self, now: Instant, mut media: LegAudio, answer: Option<Answer>) -> CallTask {
         let desk = self.desk;
         let agent = &desk.line.agent;
         let codec = media.codec();
-        media
-            .stream
-            .set_media_timeout_ms(desk.calls.rtp.media_timeout_ms);
+        media.set_media_timeout_ms(desk.calls.rtp.media_timeout_ms);
         let link = EngineLink::new(
             &agent.config,
             Arc::clone(&agent.target),
@@ -215,7 +214,7 @@ impl CallTask {
         line: Arc<Line>,
         identity: Identity,
         journal: CallJournal,
-        leg: SipLeg,
+        leg: Leg,
         commands: mpsc::Receiver<CallCommand>,
     ) -> Preparation {
         Preparation {
@@ -262,7 +261,7 @@ impl CallTask {
     fn deadline(&self) -> Option<Instant> {
         [
             self.session.poll_timeout(),
-            self.media.stream.poll_timeout(),
+            self.media.poll_timeout(),
             self.link.poll_timeout(),
             self.clock.statistics_due,
         ]
@@ -295,8 +294,8 @@ impl CallTask {
     }
 
     fn timeout(&mut self, now: Instant) {
-        if self.media.stream.poll_timeout().is_some_and(|at| at <= now) {
-            self.media.stream.handle_timeout(now);
+        if self.media.poll_timeout().is_some_and(|at| at <= now) {
+            self.media.handle_timeout(now);
         }
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle(now, Input::Timeout);
@@ -325,7 +324,7 @@ impl CallTask {
                 break;
             }
         }
-        self.media.transmit();
+        self.media.transmit(now);
         self.link.flush();
     }
 
@@ -334,8 +333,8 @@ impl CallTask {
         let now = Instant::now();
         self.link.close(crate::engine_link::Which::Current);
         self.link.close(crate::engine_link::Which::Next);
-        self.media.stream.stop(now);
-        self.media.transmit();
+        self.media.stop(now);
+        self.media.transmit(now);
         self.statistics(now, true);
         let reason = self.ended.unwrap_or(EndReason::Internal);
         let statistics = self.summary(now);

@@ -21,9 +21,9 @@ use crate::config::RtpConfig;
 use crate::dispatch::{Admitted, Line};
 use crate::engine::PlaceCallError;
 use crate::journal::{CallJournal, Journal};
-use crate::leg::SipLeg;
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
 use crate::leg::negotiation::local_media;
+use crate::leg::{Leg, SipLeg};
 use crate::limits::{CALL_COMMANDS_MAX, LEG_EVENTS_MAX};
 use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
@@ -257,7 +257,7 @@ impl Calls {
             Some(invite.call_id.clone()),
             Direction::Inbound,
         );
-        let leg = SipLeg::new(invite.invite, self.driver.clone(), events);
+        let leg = Leg::Sip(SipLeg::new(invite.invite, self.driver.clone(), events));
         let start = Start::Incoming {
             offer: invite.offer.clone(),
             source: invite.source,
@@ -435,7 +435,7 @@ impl Calls {
         let (identity, journal, commands) =
             self.begin(now, &line, (from, to), None, Direction::Outbound);
         let id = identity.id.clone();
-        let leg = SipLeg::new(invite, self.driver.clone(), queue);
+        let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), queue));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
         self.spawn(journal, admitted, async move {
             if let Some(task) = task

@@ -1,6 +1,6 @@
-//! One party's connection to a call: signalling ([`SipLeg`]) and audio ([`media::MediaLeg`]). The place for further kinds of
-//! legs beside it.
+//! One party's connection to a call: signalling ([`Leg`]) and audio ([`audio::LegAudio`]).
 
+pub(crate) mod audio;
 pub(crate) mod media;
 pub(crate) mod negotiation;
 
@@ -10,7 +10,88 @@ use tokio::sync::mpsc;
 
 use crate::sip_driver::{Command, LegEvent};
 
-/// The SIP signalling of one leg, as its call sees it.
+/// The signalling of one leg, as its call sees it.
+pub(crate) enum Leg {
+    /// An INVITE of the SIP user agent.
+    Sip(SipLeg),
+}
+
+impl Leg {
+    /// The next event; `None` once the leg gave this call up. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<LegEvent> {
+        match self {
+            Self::Sip(sip) => sip.next().await,
+        }
+    }
+
+    /// What already came, without waiting.
+    pub(crate) fn try_next(&mut self) -> Option<LegEvent> {
+        match self {
+            Self::Sip(sip) => sip.try_next(),
+        }
+    }
+
+    /// The leg is over: nothing more is asked of it.
+    pub(crate) fn set_ended(&mut self) {
+        match self {
+            Self::Sip(sip) => sip.set_ended(),
+        }
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        match self {
+            Self::Sip(sip) => sip.is_ended(),
+        }
+    }
+
+    /// Whether messages that belong to the record follow the end.
+    pub(crate) fn has_last_messages(&self) -> bool {
+        match self {
+            Self::Sip(_) => true,
+        }
+    }
+
+    /// Each of the following is false when the leg cannot take it.
+    pub(crate) fn ring(&mut self) -> bool {
+        match self {
+            Self::Sip(sip) => sip.ring(),
+        }
+    }
+
+    pub(crate) fn answer(&mut self, sdp: Vec<u8>) -> bool {
+        match self {
+            Self::Sip(sip) => sip.answer(sdp),
+        }
+    }
+
+    pub(crate) fn answer_offer(&mut self, sdp: Vec<u8>) -> bool {
+        match self {
+            Self::Sip(sip) => sip.answer_offer(sdp),
+        }
+    }
+
+    pub(crate) fn reject_offer(&mut self, status: u16) -> bool {
+        match self {
+            Self::Sip(sip) => sip.reject_offer(status),
+        }
+    }
+
+    /// Refuses the call.
+    pub(crate) fn reject(&mut self, reason: EndReason, retry_after_s: Option<u32>) -> bool {
+        match self {
+            Self::Sip(sip) => sip.reject(reason, retry_after_s),
+        }
+    }
+
+    /// Ends the call in whatever state it is.
+    pub(crate) fn hang_up(&mut self, reason: EndReason) -> bool {
+        match self {
+            Self::Sip(sip) => sip.hang_up(reason),
+        }
+    }
+}
+
+/// The SIP signalling of one leg.
 pub(crate) struct SipLeg {
     invite: InviteId,
     commands: mpsc::Sender<Command>,

@@ -1,7 +1,7 @@
 //! Media of one leg, sans-IO: RTP, RTCP, SRTP, ordering, concealment, playout and pacing of G.711 telephone audio.
 //!
 //! The crate owns no socket, no clock and no thread. A shell feeds datagrams and time into a [`Stream`] and carries out what it
-//! asks for. Methods come in four kinds, and the rule is *one mutation, then drain every `poll_…` to `None`*:
+//! asks for; for a carrier that plays by itself (Media Streams) there is [`Feed`]. Methods come in four kinds, and the rule is *one mutation, then drain every `poll_…` to `None`*:
 //! inputs (`handle_…`), commands (`start`, `playout().push(…)`, `send_dtmf`…), outputs (`poll_…`), readings (`statistics`…).
 //!
 //! Towards the engine a frame is available the moment it is in order; towards the caller one frame leaves every 20 ms by absolute
@@ -11,6 +11,7 @@
 mod comfort_noise;
 pub mod conceal;
 pub mod dtmf;
+pub mod feed;
 pub mod frame;
 pub mod g711;
 pub mod jitter;
@@ -28,6 +29,7 @@ pub mod statistics;
 pub mod stream;
 pub mod tone;
 
+pub use feed::{Feed, Position};
 pub use frame::{CallerFrame, Codec, Direction, RecordingFrame};
 pub use playout::{Background, ItemKey, Played, Playout, PlayoutEvent, PlayoutFull};
 pub use srtp::{SrtpConfig, SrtpSuite};

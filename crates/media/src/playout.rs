@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::frame::{Codec, SAMPLES_PER_MS};
+use crate::frame::{Codec, FRAME_SAMPLES, SAMPLES_PER_MS};
 use crate::{g711, tone};
 
 /// Name of a playout item: the engine's item id, or a local one such as `local:apology`.
@@ -256,8 +256,41 @@ impl Playout {
         self.codec = codec;
     }
 
+    /// Whether the front item has a frame to give, or nothing is queued and a background sounds.
+    pub(crate) fn has_frame(&self) -> bool {
+        !self.held
+            && self
+                .items
+                .front()
+                .map_or(self.background.is_some(), |item| {
+                    item.audio.len() >= FRAME_SAMPLES || (item.finished && !item.audio.is_empty())
+                })
+    }
+
+    /// Whether the front item is open and has no whole frame.
+    pub(crate) fn is_dry(&self) -> bool {
+        !self.held
+            && self
+                .items
+                .front()
+                .is_some_and(|item| !item.finished && item.audio.len() < FRAME_SAMPLES)
+    }
+
+    pub(crate) fn has_background(&self) -> bool {
+        self.background.is_some()
+    }
+
     /// Fills a packet that goes to the wire now; true when it holds audio of an item.
     pub(crate) fn fill(&mut self, out: &mut [u8]) -> bool {
+        self.fill_noting(out, &mut |_, _| {})
+    }
+
+    /// The same; `note` is told how many bytes of which item follow each other.
+    pub(crate) fn fill_noting(
+        &mut self,
+        out: &mut [u8],
+        note: &mut dyn FnMut(&ItemKey, usize),
+    ) -> bool {
         let mut written = 0;
         if !self.held {
             self.settle();
@@ -289,6 +322,7 @@ impl Playout {
                 let len = wanted.min(item.audio.len());
                 take_front(&mut item.audio, &mut out[written..written + len]);
                 item.sent += len;
+                note(&item.key, len);
                 self.queued -= len;
                 written += len;
                 if !item.started {

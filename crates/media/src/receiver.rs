@@ -253,6 +253,10 @@ impl Receiver {
         self.deadline
     }
 
+    pub(crate) fn codec(&self) -> Codec {
+        self.codec
+    }
+
     pub(crate) fn poll_frame(&mut self) -> Option<Frame> {
         self.out.frames.pop_front()
     }

@@ -9,8 +9,8 @@ use crate::frame::{Codec, FRAME_SAMPLES, RecordingFrame};
 use crate::g711;
 use crate::jitter::{JitterBuffer, START_FRAMES};
 
-/// Most audio of the agent that waits, bytes (400 ms).
-const AGENT_BYTES_MAX: usize = 20 * FRAME_SAMPLES;
+/// Most audio of the agent that waits, bytes (800 ms: a carrier may be handed audio ahead of time).
+const AGENT_BYTES_MAX: usize = 40 * FRAME_SAMPLES;
 /// Most ticks that wait to be taken (10 s); later ones are dropped with their audio.
 const TICKS_MAX: u32 = 500;
 
@@ -67,6 +67,20 @@ impl Recording {
 
     pub(crate) fn tick(&mut self, count: u32) {
         self.ticks = self.ticks.saturating_add(count).min(TICKS_MAX);
+    }
+
+    /// One tick, with silence where nothing of the agent is under way.
+    pub(crate) fn tick_with_silence(&mut self) {
+        if self.agent.len() <= START_FRAMES * FRAME_SAMPLES {
+            self.push_silence(1);
+        }
+        self.tick(1);
+    }
+
+    /// The last `bytes` of the agent's audio were not heard.
+    pub(crate) fn forget_agent(&mut self, bytes: usize) {
+        let kept = self.agent.len().saturating_sub(bytes);
+        self.agent.truncate(kept);
     }
 
     pub(crate) fn poll(&mut self) -> Option<RecordingFrame> {

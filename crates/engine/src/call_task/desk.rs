@@ -16,7 +16,7 @@ use wire::realtime::{HistoryItem, Role};
 use crate::calls::{CallCommand, Calls, Identity};
 use crate::dispatch::Line;
 use crate::journal::CallJournal;
-use crate::leg::SipLeg;
+use crate::leg::Leg;
 use crate::limits::REPLAY_ITEMS_MAX;
 use crate::live::{LiveEventKind, LiveState, Timings};
 use crate::log::say;
@@ -32,7 +32,7 @@ pub(super) struct Desk {
     pub(super) line: Arc<Line>,
     pub(super) identity: Identity,
     pub(super) journal: CallJournal,
-    pub(super) leg: SipLeg,
+    pub(super) leg: Leg,
     pub(super) commands: mpsc::Receiver<CallCommand>,
     pub(super) timings: Timings,
     state: LiveState,
@@ -49,7 +49,7 @@ impl Desk {
         line: Arc<Line>,
         identity: Identity,
         journal: CallJournal,
-        leg: SipLeg,
+        leg: Leg,
         commands: mpsc::Receiver<CallCommand>,
     ) -> Self {
         Self {
@@ -175,7 +175,7 @@ impl Desk {
     /// The answer to our BYE and the ACK of our refusal belong to the record.
     async fn last_messages(&mut self) {
         let deadline = tokio::time::Instant::now() + LAST_MESSAGES_WITHIN;
-        while !self.last_seen {
+        while !self.last_seen && self.leg.has_last_messages() {
             match tokio::time::timeout_at(deadline, self.leg.next()).await {
                 Ok(Some(event)) => self.last_message(event),
                 Ok(None) | Err(_) => break,

@@ -52,13 +52,11 @@ impl CallTask {
             }
             Effect::MuteCaller { muted } => self.link.set_muted(muted),
             Effect::ClearPlayout => self.clear_playout(now),
-            Effect::FinishItem { item } => self.media.stream.playout().finish(item.as_arc()),
-            Effect::ReleasePlayout => self.media.stream.playout().hold_back(false),
+            Effect::FinishItem { item } => self.media.finish(item.as_arc()),
+            Effect::ReleasePlayout => self.media.hold_back(false),
             Effect::PlayLocal { sound } => self.play_local(sound),
             Effect::Background { on } => {
                 self.media
-                    .stream
-                    .playout()
                     .set_background(on.then_some(Background::Thinking));
             }
             Effect::SendDtmf { digits } => self.send_dtmf(now, &digits),
@@ -92,7 +90,7 @@ impl CallTask {
         self.ask(now, |task| task.desk.leg.answer(answer.sdp));
         self.desk.answered(now);
         self.begin_recording(now);
-        self.media.stream.start(now);
+        self.media.start(now);
     }
 
     fn reject(&mut self, now: Instant, reason: EndReason) {
@@ -158,7 +156,7 @@ impl CallTask {
 
     /// Empties the queue and says what of it was heard. Audio of the cut items that is still on its way is dropped.
     fn clear_playout(&mut self, now: Instant) {
-        let played = self.media.stream.playout().clear();
+        let played = self.media.clear(now);
         if played.is_empty() {
             self.session.handle(
                 now,
@@ -196,14 +194,13 @@ impl CallTask {
             self.media.codec(),
         );
         let item = sound.item();
-        let playout = self.media.stream.playout();
-        if playout.push(item.as_arc(), &audio).is_ok() {
-            playout.finish(item.as_arc());
+        if self.media.push(item.as_arc(), &audio).is_ok() {
+            self.media.finish(item.as_arc());
         }
     }
 
     fn send_dtmf(&mut self, now: Instant, digits: &str) {
-        match self.media.stream.send_dtmf(digits, SENT_DTMF_MS) {
+        match self.media.send_dtmf(digits, SENT_DTMF_MS) {
             Ok(()) => {
                 for digit in digits.chars() {
                     self.desk

@@ -319,7 +319,7 @@ impl CallTask {
         if codec != self.engine_codec {
             g711::transcode(self.engine_codec, codec, &mut audio);
         }
-        if self.media.stream.playout().push(item, &audio).is_err() {
+        if self.media.push(item, &audio).is_err() {
             let dropped = u64::try_from(audio.len() / media::frame::SAMPLES_PER_MS).unwrap_or(0);
             Metrics::count(
                 &self.desk.calls.metrics.audio_dropped_ms,
@@ -342,7 +342,7 @@ impl CallTask {
     }
 
     fn agent_audio_done(&mut self, now: Instant, item: ItemKey) {
-        self.media.stream.playout().finish(&item);
+        self.media.finish(&item);
         let item = ItemId::from(item);
         self.session.handle(now, Input::AgentAudioDone { item });
     }

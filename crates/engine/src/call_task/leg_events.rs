@@ -22,8 +22,10 @@ impl CallTask {
             LegEvent::Established { answer } => self.established(now, answer.as_deref()),
             LegEvent::Offer { sdp } => self.offered(now, &sdp),
             LegEvent::OfferRequested => {
-                let offer = self.media.offer_again();
-                self.ask(now, |task| task.desk.leg.answer_offer(offer));
+                if let Some(media) = self.media.sdp() {
+                    let offer = media.offer_again();
+                    self.ask(now, |task| task.desk.leg.answer_offer(offer));
+                }
             }
             LegEvent::Answer { sdp } => self.answered_again(now, &sdp),
             LegEvent::OfferFailed { status } => {
@@ -87,7 +89,7 @@ impl CallTask {
         self.desk.answered(now);
         self.begin_recording(now);
         if self.take_answer(now, sdp.unwrap_or_default()) {
-            self.media.stream.start(now);
+            self.media.start(now);
             self.audio_flows(now);
         }
     }
@@ -111,9 +113,12 @@ impl CallTask {
 
     /// Takes the answer to our first offer; false ends the call.
     fn take_answer(&mut self, now: Instant, sdp: &[u8]) -> bool {
-        match self.media.accept(now, sdp) {
+        let Some(media) = self.media.sdp() else {
+            return true;
+        };
+        match media.accept(now, sdp) {
             Ok(agreed) => {
-                let decision = negotiation::accepted(&agreed, self.media.local(), false);
+                let decision = negotiation::accepted(&agreed, media.local(), false);
                 self.desk.journal.event(now, Event::SdpDecision(decision));
                 true
             }
@@ -132,9 +137,12 @@ impl CallTask {
     /// A re-INVITE or UPDATE: hold, resume, another address or codec.
     fn offered(&mut self, now: Instant, sdp: &[u8]) {
         let was_held = self.media.is_held();
-        match self.media.answer_again(now, sdp) {
+        let Some(media) = self.media.sdp() else {
+            return;
+        };
+        match media.answer_again(now, sdp) {
             Ok((answer, agreed)) => {
-                let decision = negotiation::accepted(&agreed, self.media.local(), true);
+                let decision = negotiation::accepted(&agreed, media.local(), true);
                 self.desk.journal.event(now, Event::SdpDecision(decision));
                 self.ask(now, |task| task.desk.leg.answer_offer(answer));
                 self.hold_changed(now, was_held);
@@ -151,9 +159,12 @@ impl CallTask {
     /// The answer to an offer that a re-INVITE without one asked for.
     fn answered_again(&mut self, now: Instant, sdp: &[u8]) {
         let was_held = self.media.is_held();
-        match self.media.accept(now, sdp) {
+        let Some(media) = self.media.sdp() else {
+            return;
+        };
+        match media.accept(now, sdp) {
             Ok(agreed) => {
-                let decision = negotiation::accepted(&agreed, self.media.local(), false);
+                let decision = negotiation::accepted(&agreed, media.local(), false);
                 self.desk.journal.event(now, Event::SdpDecision(decision));
                 self.hold_changed(now, was_held);
             }

@@ -17,13 +17,13 @@ impl CallTask {
     pub(super) fn drain_media(&mut self, now: Instant) -> bool {
         self.forward_frames(now);
         if let Some(recording) = &mut self.recording {
-            while let Some(frame) = self.media.stream.poll_recording() {
+            while let Some(frame) = self.media.poll_recording() {
                 recording.push(&frame);
             }
         }
-        self.media.transmit();
+        self.media.transmit(now);
         let mut busy = false;
-        while let Some(event) = self.media.stream.poll_event() {
+        while let Some(event) = self.media.poll_event() {
             self.stream_event(now, event);
             busy = true;
         }
@@ -32,7 +32,7 @@ impl CallTask {
 
     fn forward_frames(&mut self, now: Instant) {
         let codec = self.media.codec();
-        while let Some(frame) = self.media.stream.poll_frame() {
+        while let Some(frame) = self.media.poll_frame() {
             if codec == self.engine_codec {
                 self.link.append(now, frame.audio);
             } else {
@@ -181,7 +181,7 @@ impl CallTask {
             self.desk
                 .journal
                 .recording(recording.path().display().to_string());
-            self.media.stream.set_recording(true);
+            self.media.set_recording(true);
             self.recording = Some(recording);
         }
         let _ = now;
@@ -189,7 +189,7 @@ impl CallTask {
 
     /// Writes the counters of the stream.
     pub(super) fn statistics(&self, now: Instant, last: bool) {
-        let figures = self.media.stream.statistics(now);
+        let figures = self.media.statistics(now);
         let event = RtpStatistics {
             packets_sent: figures.packets_sent,
             packets_received: figures.packets_received,
@@ -225,7 +225,7 @@ impl CallTask {
 
     /// The figures of the record.
     pub(super) fn summary(&self, now: Instant) -> serde_json::Value {
-        let figures = self.media.stream.statistics(now);
+        let figures = self.media.statistics(now);
         let timings = self.desk.timings;
         json!({
             "ring_ms": timings.ring_ms,

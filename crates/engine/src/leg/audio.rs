@@ -1,0 +1,182 @@
+//! The audio of one leg, whatever carries it: the surface that a call uses.
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use media::{
+    Background, CallerFrame, Codec, DtmfError, ItemKey, Played, PlayoutFull, RecordingFrame,
+    Statistics, StreamEvent,
+};
+
+use super::media::MediaLeg;
+
+/// See the module.
+pub(crate) enum LegAudio {
+    /// RTP on sockets of ours, agreed by SDP.
+    Rtp(Box<MediaLeg>),
+}
+
+impl LegAudio {
+    /// What is agreed by SDP, for a leg that has it.
+    pub(crate) fn sdp(&mut self) -> Option<&mut MediaLeg> {
+        match self {
+            Self::Rtp(rtp) => Some(rtp),
+        }
+    }
+
+    /// Codec of the leg.
+    pub(crate) fn codec(&self) -> Codec {
+        match self {
+            Self::Rtp(rtp) => rtp.codec(),
+        }
+    }
+
+    /// The peer holds us.
+    pub(crate) fn is_held(&self) -> bool {
+        match self {
+            Self::Rtp(rtp) => rtp.is_held(),
+        }
+    }
+
+    /// Datagrams or messages with audio sent so far.
+    pub(crate) fn sent(&self) -> u64 {
+        match self {
+            Self::Rtp(rtp) => rtp.sent(),
+        }
+    }
+
+    /// Ready when something waits to be received.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Rtp(rtp) => rtp.poll_readable(cx),
+        }
+    }
+
+    /// Takes what waits.
+    pub(crate) fn receive(&mut self, now: Instant) {
+        match self {
+            Self::Rtp(rtp) => rtp.receive(now),
+        }
+    }
+
+    /// Sends what is ready. What the kernel does not take is lost, as on the network.
+    pub(crate) fn transmit(&mut self, now: Instant) {
+        let _ = now;
+        match self {
+            Self::Rtp(rtp) => rtp.transmit(),
+        }
+    }
+
+    /// Begins to send.
+    pub(crate) fn start(&mut self, now: Instant) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.start(now),
+        }
+    }
+
+    /// Ends sending.
+    pub(crate) fn stop(&mut self, now: Instant) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.stop(now),
+        }
+    }
+
+    /// When [`LegAudio::handle_timeout`] is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.poll_timeout(),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.handle_timeout(now),
+        }
+    }
+
+    /// Silence of the peer after which it counts as lost, ms.
+    pub(crate) fn set_media_timeout_ms(&mut self, timeout_ms: u32) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.set_media_timeout_ms(timeout_ms),
+        }
+    }
+
+    /// Whether [`LegAudio::poll_recording`] has something to give.
+    pub(crate) fn set_recording(&mut self, on: bool) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.set_recording(on),
+        }
+    }
+
+    /// The next 20 ms of the caller.
+    pub(crate) fn poll_frame(&mut self) -> Option<CallerFrame<'_>> {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.poll_frame(),
+        }
+    }
+
+    /// The next 20 ms of the recording.
+    pub(crate) fn poll_recording(&mut self) -> Option<RecordingFrame> {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.poll_recording(),
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<StreamEvent> {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.poll_event(),
+        }
+    }
+
+    /// The figures so far.
+    pub(crate) fn statistics(&self, now: Instant) -> Statistics {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.statistics(now),
+        }
+    }
+
+    /// Queues audio for the caller at the end of `item`.
+    pub(crate) fn push(&mut self, item: &ItemKey, audio: &[u8]) -> Result<(), PlayoutFull> {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.playout().push(item, audio),
+        }
+    }
+
+    /// No more audio of `item` will come.
+    pub(crate) fn finish(&mut self, item: &ItemKey) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.playout().finish(item),
+        }
+    }
+
+    /// Stops the agent's audio at once: what the caller has heard of each item that was not yet reported finished, in order.
+    pub(crate) fn clear(&mut self, now: Instant) -> Vec<Played> {
+        match self {
+            Self::Rtp(rtp) => {
+                let _ = now;
+                rtp.stream.playout().clear()
+            }
+        }
+    }
+
+    /// True: queue but do not play (before the answer).
+    pub(crate) fn hold_back(&mut self, held: bool) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.playout().hold_back(held),
+        }
+    }
+
+    /// The sound while nothing is queued; `None` is silence.
+    pub(crate) fn set_background(&mut self, background: Option<Background>) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.playout().set_background(background),
+        }
+    }
+
+    /// Queues keypad digits for the peer.
+    pub(crate) fn send_dtmf(&mut self, digits: &str, duration_ms: u32) -> Result<(), DtmfError> {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.send_dtmf(digits, duration_ms),
+        }
+    }
+}
