@@ -1,2 +1,36 @@
 //! What an operator defines: agents, tools and templates, compiled, checked and evaluated. Pure: no socket, no clock, no SQL.
+//!
+//! The way through this room: JSON of the API → [`AgentSettings`] and [`ToolConfig`] → [`compile`] (every fault with its place) →
+//! [`CompiledAgent`], shared by all calls of one version → one [`CallBrain`] for each call, which says what to request and judges
+//! what came back. Sockets, clocks and SQL belong to the rooms that use it.
 #![forbid(unsafe_code)]
+
+pub mod limits;
+
+mod brain;
+mod compile;
+mod exchange;
+mod fault;
+mod json;
+mod price;
+mod settings;
+mod tool;
+
+pub use brain::{
+    Builtin, CallBrain, CallFacts, Destination, Direction, EndFacts, EndKind, Finished, Greeting,
+    OfferedTool, OpeningVerdict, PreCall, PreCallVerdict, Prepared, Refusal, Round, SessionFault,
+    Speaker, ToolDone, TranscriptLine, TransferTarget, V2Outcome, WebhookBody,
+};
+pub use compile::{CompiledAgent, Definition, FaqEntry, compile};
+pub use exchange::{FailureKind, HttpCall, McpCall, Method, ToolReply};
+pub use fault::{Fault, FaultCode};
+pub use price::{Costs, Usage};
+pub use settings::{
+    AgentSettings, CallRules, ChatSettings, CostSettings, EngineChoice, GreetingSettings, Limits,
+    OpeningHours, OutcomeRule, PolicySettings, PreCallCheck, PromptSettings, SecureInput,
+    SessionSettings, SpeechSettings, Transcription, TransferSetting, TransferSettings,
+    TurnDetection, VoiceSettings,
+};
+pub use tool::{
+    Condition, Effect, HttpTemplate, McpTemplate, PreStep, Retry, ToolConfig, ToolFlags, ToolPolicy,
+};

@@ -1,0 +1,257 @@
+//! Bounds, checks, transfers, policy, outcomes and costs of an agent's calls.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::json::null_default;
+use crate::tool::HttpTemplate;
+
+/// Bounds, checks, transfers, outcomes, costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CallRules {
+    /// Longest conversation in seconds; 0 switches the bound off. Default 600.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_call_duration_sec: Option<u32>,
+    /// Other bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Questions to other services before the call is answered.
+    #[serde(
+        deserialize_with = "null_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub pre_call_checks: Vec<PreCallCheck>,
+    /// When the agent answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opening_hours: Option<OpeningHours>,
+    /// Where calls may be sent.
+    #[serde(flatten)]
+    pub transfer: TransferSettings,
+    /// What the model may not decide alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicySettings>,
+    /// Rules of the outcome, the highest priority first.
+    #[serde(
+        deserialize_with = "null_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub outcome_rules: Vec<OutcomeRule>,
+    /// A request when a conversation ended with nothing done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_no_action: Option<HttpTemplate>,
+    /// A request when the call is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_start: Option<HttpTemplate>,
+    /// Template of the address that receives the call-end body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_call_end_webhook: Option<String>,
+    /// How the cost of a call is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<CostSettings>,
+}
+
+/// Bounds of one call and of the agent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Calls of this agent at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parallel_calls: Option<u32>,
+    /// Tool runs of one call. Default 20.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls_per_call: Option<u32>,
+    /// Milliseconds after which a slow tool is covered by a phrase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_filler_ms: Option<u32>,
+    /// Seconds of silence before the caller is asked whether they are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_sec: Option<u32>,
+    /// Seconds of ringing before the call is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring_sec: Option<u32>,
+    /// Money that one call may cost before it is ended, in the currency of the costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_max: Option<f64>,
+}
+
+/// A question to another service before the call is answered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PreCallCheck {
+    /// Name in the journal.
+    pub name: String,
+    /// Default GET.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Template of the address.
+    pub url: String,
+    /// Templates: the query of a GET, the body of any other.
+    #[serde(
+        deserialize_with = "null_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub params: Map<String, Value>,
+    /// Templates of headers.
+    #[serde(
+        deserialize_with = "null_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
+    pub headers: Map<String, Value>,
+    /// Template on `$res`: the call is blocked when it is true, e.g. `={{$res.blocked}}`.
+    #[serde(alias = "block_if")]
+    pub block_if: String,
+    /// `hangup` (default) or `message`: answered, the message is said, and the call ends.
+    #[serde(alias = "on_block", skip_serializing_if = "Option::is_none")]
+    pub on_block: Option<String>,
+    /// What is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Whether a check that gets no answer lets the call pass (default) or blocks it.
+    #[serde(alias = "fail_open", skip_serializing_if = "Option::is_none")]
+    pub fail_open: Option<bool>,
+    /// Milliseconds. Default 3,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u32>,
+}
+
+/// When the agent answers, in the agent's time zone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OpeningHours {
+    /// `monday` to `sunday` → `["09:00-12:00", "18:30-02:00"]`; a range may pass midnight. A day that is absent is closed.
+    pub days: BTreeMap<String, Vec<String>>,
+    /// `2026-12-25` → ranges of that day in place of its weekday's (none: closed).
+    #[serde(
+        deserialize_with = "null_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub exceptions: BTreeMap<String, Vec<String>>,
+    /// When closed: `message` (default), `hangup` or `answer` (the model knows that it is closed).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_action: Option<String>,
+    /// What is said when closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_message: Option<String>,
+}
+
+/// Where calls may be sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TransferSettings {
+    /// Named targets.
+    #[serde(
+        deserialize_with = "null_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub transfer_targets: BTreeMap<String, TransferSetting>,
+    /// The call is transferred at once, without the model, to `default` or to `ctx.transfer_phone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer_automatic: Option<bool>,
+    /// Prefixes (`+33`) of numbers that the model may name itself. None (default): named targets only.
+    #[serde(
+        deserialize_with = "null_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub transfer_allowed_prefixes: Vec<String>,
+}
+
+/// One target: a number or SIP address, alone or with a description for the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TransferSetting {
+    /// `"+33491234567"` or `"sip:desk@pbx.example"`.
+    Plain(String),
+    /// With a description.
+    Full {
+        /// Number or SIP address.
+        destination: String,
+        /// When to choose it, for the model.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<String>,
+    },
+}
+
+impl TransferSetting {
+    /// The number or SIP address.
+    pub fn destination(&self) -> &str {
+        match self {
+            Self::Plain(destination) | Self::Full { destination, .. } => destination,
+        }
+    }
+
+    /// When to choose it.
+    pub fn description(&self) -> Option<&str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Full { description, .. } => description.as_deref(),
+        }
+    }
+}
+
+/// What the model may not decide alone. Every default is the careful one that leaves an ordinary conversation as it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PolicySettings {
+    /// Template of the code that proves the caller, e.g. `={{ctx.confirmation_code}}`. The model never sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmation_code: Option<String>,
+    /// Every tool that reads or changes the caller's records needs proof of the caller (default no).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require_proof: Option<bool>,
+    /// Identifiers in changes must come from an earlier reply of this call (default yes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_ids_only: Option<bool>,
+    /// Confirmation after text that the caller did not say (default yes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_when_tainted: Option<bool>,
+}
+
+/// One rule of the outcome: all the conditions that are given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OutcomeRule {
+    /// The outcome that it gives.
+    pub outcome: String,
+    /// The highest wins; among equals the first.
+    #[serde(deserialize_with = "null_default")]
+    pub priority: i64,
+    /// A tool of this name succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// A flag of a tool's `onSuccessFlags` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flag: Option<String>,
+    /// The call was (or was not) transferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transferred: Option<bool>,
+    /// The caller said (or did not say) something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_spoke: Option<bool>,
+    /// The call lasted at least this long, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_duration_sec: Option<u64>,
+    /// Template that must be true, over `ctx`, `config` and `data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+/// How the cost of a call is counted. Numbers are read as decimals, never as binary fractions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CostSettings {
+    /// Percent added to the engine's cost. Default: the session's `aiCostMarginPct`, else the final customer's, else 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_pct: Option<f64>,
+    /// Units of `currency` for one unit of the price table's currency. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange_rate: Option<f64>,
+    /// ISO 4217. Default EUR.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Price of one minute of a carrier that charges us (Twilio…), in the price table's currency. Default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telephony_per_min: Option<f64>,
+}
