@@ -3,11 +3,15 @@
 use crate::end::EndReason;
 use crate::id::{ItemId, ToolCallId};
 use crate::input::EngineFailure;
+use crate::secure::TypedDigits;
 use crate::transcript::TranscriptEntry;
+use crate::transfer::TransferTarget;
 
 /// Why the model is asked to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
+    /// A machine speaks: said before anything else, and never interrupted.
+    Disclosure,
     /// The first words of the call.
     Greeting,
     /// The caller is silent.
@@ -30,6 +34,8 @@ pub enum Purpose {
     Dtmf,
     /// A person told the model something.
     Instruct,
+    /// A transfer did not happen: the caller is still there.
+    TransferFailed,
 }
 
 /// Sounds that the product holds itself, so that they need no engine.
@@ -147,6 +153,27 @@ pub enum SessionEvent {
         /// On hold.
         held: bool,
     },
+    /// The disclosure was played to its end, or its bound passed.
+    Disclosed,
+    /// The leg was asked to hand the caller over.
+    TransferStarted {
+        /// Name of the target.
+        target: String,
+    },
+    /// The transfer is over.
+    TransferFinished {
+        /// The caller was taken.
+        done: bool,
+        /// Why not.
+        reason: String,
+    },
+    /// Secure input began or ended.
+    SecureInput {
+        /// It began.
+        on: bool,
+    },
+    /// The balance or the budget is spent.
+    BudgetSpent,
 }
 
 /// One thing to do.
@@ -204,6 +231,21 @@ pub enum Effect {
         /// It does not.
         muted: bool,
     },
+    /// Whether the caller's sound is kept for the engine instead of being given to it; given, all of it, once it is not.
+    HoldCaller {
+        /// It is kept.
+        held: bool,
+    },
+    /// Whether everything of the caller is hidden: sound and keys reach neither engine, recording, journal nor watchers.
+    SecureInput {
+        /// Hidden.
+        on: bool,
+    },
+    /// Hand the caller over; answered by `TransferFinished`.
+    Transfer {
+        /// Where to.
+        target: TransferTarget,
+    },
     /// Run an external tool; answered by `ToolFinished`.
     RunTool {
         /// The tool call; also its idempotency key.
@@ -214,6 +256,8 @@ pub enum Effect {
         arguments: String,
         /// Time allowed, in milliseconds.
         deadline_ms: u32,
+        /// What the caller typed for it in secrecy.
+        typed: Option<TypedDigits>,
     },
     /// Give a tool's output to the engine.
     SubmitToolOutput {

@@ -94,6 +94,10 @@ macro_rules! end_reasons {
 end_reasons! {
     /// The caller hung up.
     CallerHungUp: "caller_hung_up", Caller, 487, 16, Normal, true;
+    /// The caller was handed over to somebody else.
+    Transferred: "transferred", Agent, 480, 16, Normal, true;
+    /// The caller could not be handed over, and there was nobody else to speak.
+    TransferFailed: "transfer_failed", Network, 480, 41, Warning, true;
     /// The agent said goodbye and hung up.
     AgentHungUp: "agent_hung_up", Agent, 480, 16, Normal, true;
     /// The caller gave up before the answer.
@@ -122,6 +126,12 @@ end_reasons! {
     Rejected: "rejected", System, 603, 21, Notice, false;
     /// The caller is on the refusal list.
     RejectedBlocked: "rejected_blocked", System, 603, 21, Notice, false;
+    /// The call came outside the opening hours.
+    Closed: "closed", System, 480, 16, Notice, true;
+    /// The balance or the budget of the owner is spent.
+    NoBalance: "no_balance", System, 480, 21, Warning, false;
+    /// The tenant or the agent has as many calls as it may have.
+    Concurrency: "concurrency", System, 486, 17, Notice, true;
     /// The offer is malformed or cannot be used.
     RejectedOffer: "rejected_offer", Network, 488, 88, Warning, false;
     /// No common codec.

@@ -1,6 +1,7 @@
 //! Everything that can happen to a session.
 
 use crate::id::{ItemId, ResponseId, ToolCallId};
+use crate::transfer::{TransferEnd, TransferTarget};
 
 /// How the leg ended, as its own side tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,18 @@ pub enum ToolOutcome {
     Ok {
         /// Text for the model.
         output: String,
+    },
+    /// The tool answered, and the call ends after a protected goodbye.
+    HangUp {
+        /// Text for the model.
+        output: String,
+    },
+    /// The tool answered, and the caller is handed over once the last words are played.
+    Transfer {
+        /// Text for the model.
+        output: String,
+        /// Where to.
+        target: TransferTarget,
     },
     /// The tool said no (a 4xx): the model is told why.
     Refused {
@@ -244,6 +257,30 @@ pub enum Input {
         /// Who.
         by: Requester,
     },
+    /// Someone hands the caller over.
+    TransferRequested {
+        /// Where to.
+        target: TransferTarget,
+    },
+    /// The other side agreed to try the transfer (202, or the carrier took the request).
+    TransferAccepted,
+    /// The transfer is over.
+    TransferFinished {
+        /// How.
+        end: TransferEnd,
+    },
+    /// Someone sends keypad tones to the caller's side.
+    SendDtmf {
+        /// 1 to 32 of 0-9, *, #, A-D.
+        digits: String,
+    },
+    /// A person switches secure input on or off.
+    SecureInput {
+        /// On.
+        on: bool,
+    },
+    /// The balance or the budget of the call's owner is spent: the call ends with a goodbye.
+    BudgetSpent,
     /// A person tells the model something.
     Instruct {
         /// The text, for the model.

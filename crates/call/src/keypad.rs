@@ -1,11 +1,14 @@
 //! Keypad tones of the caller, gathered until the model is told: people dial `12#`, not three messages.
 
 use crate::limits::{KEYPAD_DIGITS_MAX, KEYPAD_GAP_MS};
+use crate::secure::SecureInput;
 
 #[derive(Debug, Default)]
 pub(crate) struct Keypad {
     digits: String,
     flush_at: Option<u64>,
+    /// Keys that are for one tool alone.
+    pub(crate) secure: SecureInput,
 }
 
 impl Keypad {

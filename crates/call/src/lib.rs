@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod disclosure;
 pub mod effect;
 pub mod end;
 mod engine_link;
@@ -25,9 +26,11 @@ mod liveness;
 pub mod phase;
 pub mod profile;
 pub mod redacted;
+mod secure;
 pub mod session;
 mod tool;
 pub mod transcript;
+mod transfer;
 mod turn;
 
 pub use effect::{Effect, LocalSound, Purpose, Role, SessionEvent};
@@ -36,8 +39,11 @@ pub use id::{AgentId, CallId, ItemId, LegId, ResponseId, TenantId, ToolCallId};
 pub use input::{EngineFailure, Input, LegEnd, Requester, ResponseStatus, ToolOutcome};
 pub use phase::Phase;
 pub use profile::{
-    EngineBounds, GoodbyeBounds, Greeting, Language, Phrases, Profile, ToolKind, ToolSpec,
+    EngineBounds, Filler, GoodbyeBounds, Greeting, Language, Phrases, Profile, Refusal, ToolKind,
+    ToolSpec,
 };
 pub use redacted::Redacted;
+pub use secure::{SecureDigits, TypedDigits};
 pub use session::{Session, SessionStart};
 pub use transcript::{Speaker, TranscriptEntry};
+pub use transfer::{TransferEnd, TransferTarget};

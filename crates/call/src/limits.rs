@@ -8,6 +8,16 @@ pub const TOOL_DEADLINE_MS_DEFAULT: u32 = 10_000;
 pub const TOOL_GRACE_MS: u64 = 500;
 /// Longest arguments of a tool call.
 pub const TOOL_ARGUMENTS_BYTES_MAX: usize = 16 * 1024;
+/// Digits typed for one tool at most.
+pub const SECURE_DIGITS_MAX: usize = 64;
+/// Secure input that a person switched on ends by itself after this long.
+pub const SECURE_MS_MAX: u64 = 120_000;
+/// The last words before a transfer may take this long to be played.
+pub const TRANSFER_DRAIN_MS_MAX: u64 = 8_000;
+/// The other side must have taken the caller, or refused, within this time.
+pub const TRANSFER_MS_MAX: u64 = 60_000;
+/// The disclosure is protected at most this long after the answer.
+pub const DISCLOSURE_MS_MAX: u64 = 20_000;
 /// Deepest nesting of a tool call's arguments.
 pub const TOOL_ARGUMENTS_DEPTH_MAX: usize = 32;
 /// Longest tool output handed to the model; the rest is cut.

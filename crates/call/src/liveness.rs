@@ -95,6 +95,13 @@ impl Liveness {
         self.engine_heard_at = now;
     }
 
+    /// A transfer failed: what became due meanwhile is due again.
+    pub(crate) fn resume(&mut self) {
+        if self.duration == DurationStage::Reached {
+            self.duration = DurationStage::Warned;
+        }
+    }
+
     pub(crate) fn media_lost(&mut self, now: u64, for_ms: u64) {
         self.media_lost_at.get_or_insert(now.saturating_sub(for_ms));
     }

@@ -11,6 +11,8 @@ pub enum Phase {
     Answering,
     /// The conversation.
     Talking,
+    /// The caller is being handed over.
+    Transferring,
     /// The last words, protected from interruption.
     Goodbye,
     /// A sound of ours tells the caller that it does not work.
@@ -32,6 +34,10 @@ const LEGAL: &[(Phase, Phase)] = &[
     (Phase::Answering, Phase::Talking),
     (Phase::Answering, Phase::HangingUp),
     (Phase::Answering, Phase::Ended),
+    (Phase::Talking, Phase::Transferring),
+    (Phase::Transferring, Phase::Talking),
+    (Phase::Transferring, Phase::HangingUp),
+    (Phase::Transferring, Phase::Ended),
     (Phase::Talking, Phase::Goodbye),
     (Phase::Talking, Phase::Apologising),
     (Phase::Talking, Phase::HangingUp),
@@ -56,6 +62,7 @@ impl Phase {
             Self::Dialing => "dialing",
             Self::Answering => "answering",
             Self::Talking => "talking",
+            Self::Transferring => "transferring",
             Self::Goodbye => "goodbye",
             Self::Apologising => "apologising",
             Self::HangingUp => "hanging_up",
@@ -68,11 +75,12 @@ impl Phase {
 mod tests {
     use super::*;
 
-    const ALL: [Phase; 8] = [
+    const ALL: [Phase; 9] = [
         Phase::Ringing,
         Phase::Dialing,
         Phase::Answering,
         Phase::Talking,
+        Phase::Transferring,
         Phase::Goodbye,
         Phase::Apologising,
         Phase::HangingUp,

@@ -1,5 +1,8 @@
 //! What one call is told about itself: an immutable snapshot taken when the call begins. Later edits apply to the next call.
 
+use crate::secure::SecureDigits;
+use crate::transfer::TransferTarget;
+
 /// The language of what the product itself says (the model follows its own instructions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Language {
@@ -20,6 +23,25 @@ pub enum Greeting {
     },
     /// The caller speaks first.
     None,
+}
+
+/// What fills the silence while a tool is slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Filler {
+    /// The model says that it is looking.
+    #[default]
+    Phrase,
+    /// The quiet deliberate sound alone.
+    Sound,
+}
+
+/// A call that is answered only to be told why it is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: crate::end::EndReason,
+    /// Instructions of the one response that the caller hears.
+    pub instructions: String,
 }
 
 /// Who carries a tool out.
@@ -58,6 +80,8 @@ pub struct ToolSpec {
     pub mute_caller: bool,
     /// The call is ended, after a protected goodbye, once this tool has succeeded.
     pub hang_up_after: bool,
+    /// The caller types digits for this tool in secrecy before it runs.
+    pub secure: Option<SecureDigits>,
 }
 
 impl ToolSpec {
@@ -73,6 +97,7 @@ impl ToolSpec {
             skip_response: false,
             mute_caller: false,
             hang_up_after: false,
+            secure: None,
         }
     }
 
@@ -122,6 +147,10 @@ pub struct Phrases {
     pub tool_filler: String,
     /// The connection was lost and restored: go on.
     pub reconnected: String,
+    /// Goodbye when the balance or the budget is spent.
+    pub goodbye_budget: String,
+    /// The caller could not be handed over: go on.
+    pub transfer_failed: String,
 }
 
 impl Default for Phrases {
@@ -136,6 +165,8 @@ impl Default for Phrases {
             resume: "You were interrupted by a noise, not by words. Go on from where you stopped, without repeating yourself.".to_owned(),
             tool_filler: "Say in a few words that you are looking and that it will take a moment. Say nothing else.".to_owned(),
             reconnected: "There was a short interruption on the line. Apologise in a few words and go on with the conversation.".to_owned(),
+            goodbye_budget: "The call cannot go on. Apologise in one short sentence, invite the caller to call again later, and say goodbye.".to_owned(),
+            transfer_failed: "The caller could not be put through. Say so in one short sentence and offer to take a message or to help otherwise.".to_owned(),
         }
     }
 }
@@ -163,8 +194,14 @@ pub struct GoodbyeBounds {
 /// Settings of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
+    /// Instructions of the response that says that a machine speaks; it comes before everything else and cannot be interrupted.
+    pub disclosure: Option<String>,
     /// How the call begins.
     pub greeting: Greeting,
+    /// The call is answered only to hear why it is refused.
+    pub refusal: Option<Refusal>,
+    /// The caller is handed over as soon as the call is answered: no engine takes part.
+    pub transfer_at_once: Option<TransferTarget>,
     /// Ring exactly this long before the answer (the engine connects meanwhile).
     pub ring_ms_fixed: Option<u32>,
     /// Without a fixed ring time: answer at the latest after this long, ready or not.
@@ -183,6 +220,8 @@ pub struct Profile {
     pub no_media_ms: u32,
     /// A tool that runs longer than this has the model say that it is looking.
     pub tool_filler_ms: u32,
+    /// How the wait is filled then.
+    pub tool_filler: Filler,
     /// The life of the engine's connection.
     pub engine: EngineBounds,
     /// The end of the conversation.
@@ -198,6 +237,10 @@ pub struct Profile {
 impl Default for Profile {
     fn default() -> Self {
         Self {
+            disclosure: None,
+            refusal: None,
+            transfer_at_once: None,
+            tool_filler: Filler::Phrase,
             greeting: Greeting::Model {
                 instructions: "Greet the caller in one short sentence.".to_owned(),
             },

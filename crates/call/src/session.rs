@@ -3,14 +3,17 @@
 
 mod closing;
 mod engine;
+mod handover;
 mod leg;
 mod speech;
 mod tools;
+mod typing;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::answer::AnswerClock;
+use crate::disclosure::Disclosure;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
 use crate::engine_link::EngineLink;
@@ -23,6 +26,7 @@ use crate::phase::Phase;
 use crate::profile::{Greeting, Profile};
 use crate::tool::ledger::Ledger;
 use crate::transcript::{Transcript, TranscriptEntry};
+use crate::transfer::Transfer;
 use crate::turn::Turn;
 
 /// How a session begins.
@@ -39,12 +43,29 @@ struct Closing {
     give_up_at: u64,
 }
 
+/// How the call begins for its caller.
+#[derive(Debug)]
+struct Opening {
+    answer: AnswerClock,
+    disclosure: Disclosure,
+}
+
+/// The ways out of the conversation.
+#[derive(Debug, Default)]
+struct Leaving {
+    goodbye: Option<Goodbye>,
+    transfer: Option<Transfer>,
+    closing: Option<Closing>,
+}
+
 /// What is to be told to the engine once it is there.
 #[derive(Debug, Default)]
 struct Outbox {
     notes: VecDeque<(Role, String)>,
     /// The engine does not hear the caller.
     muted: bool,
+    /// The engine hears the caller later.
+    held: bool,
     /// The agent's side owed something when the engine was lost.
     owed_at_loss: bool,
 }
@@ -57,16 +78,15 @@ pub struct Session {
     now: u64,
     profile: Profile,
     phase: Phase,
-    answer: AnswerClock,
+    opening: Opening,
     link: EngineLink,
     turn: Turn,
     ledger: Ledger,
-    goodbye: Option<Goodbye>,
+    leaving: Leaving,
     liveness: Liveness,
     keypad: Keypad,
     outbox: Outbox,
     transcript: Transcript,
-    closing: Option<Closing>,
     effects: VecDeque<Effect>,
 }
 
@@ -74,6 +94,7 @@ impl Session {
     /// A session that begins now: an inbound call rings at once while the engine connects. Drain its effects at once.
     pub fn new(now: Instant, profile: Profile, start: SessionStart) -> Self {
         let answer = AnswerClock::new(&profile);
+        let with_engine = profile.transfer_at_once.is_none();
         let connect_by = answer.at_the_latest() + u64::from(profile.engine.reconnect_ms_max);
         let mut session = Self {
             started: now,
@@ -83,19 +104,26 @@ impl Session {
             } else {
                 Phase::Dialing
             },
-            answer,
+            opening: Opening {
+                answer,
+                disclosure: Disclosure::new(
+                    profile.disclosure.is_some() && profile.refusal.is_none() && with_engine,
+                ),
+            },
             link: EngineLink::new(profile.engine.clone(), connect_by),
             turn: Turn::new(),
             ledger: Ledger::default(),
-            goodbye: None,
+            leaving: Leaving::default(),
             liveness: Liveness::new(),
             keypad: Keypad::default(),
             outbox: Outbox::default(),
             transcript: Transcript::default(),
-            closing: None,
             effects: VecDeque::new(),
             profile,
         };
+        if !with_engine {
+            session.link.stop();
+        }
         if start.inbound {
             session.effects.push_back(Effect::Ring);
         }
@@ -129,9 +157,10 @@ impl Session {
         if self.phase == Phase::Ended {
             return None;
         }
-        let ringing = (self.phase == Phase::Ringing).then(|| self.answer.at_the_latest());
-        let closing = self.closing.map(|closing| closing.give_up_at);
+        let ringing = (self.phase == Phase::Ringing).then(|| self.opening.answer.at_the_latest());
+        let closing = self.leaving.closing.map(|closing| closing.give_up_at);
         let goodbye = self
+            .leaving
             .goodbye
             .as_ref()
             .map(Goodbye::timeouts)
@@ -140,6 +169,9 @@ impl Session {
             ringing,
             closing,
             self.keypad.timeout(),
+            self.keypad.secure.timeout(),
+            self.opening.disclosure.timeout(),
+            self.leaving.transfer.as_ref().map(Transfer::timeout),
             self.ledger.timeout(),
             self.ledger.filler_at(self.profile.tool_filler_ms),
         ];
@@ -183,7 +215,10 @@ impl Session {
             Input::ResponseDone { response, status } => self.response_done(&response, &status),
             Input::PlayoutStarted { item } => self.turn.queue_mut().started(self.now, &item),
             Input::PlayoutStarved { item } => self.turn.queue_mut().starved(self.now, &item),
-            Input::PlayoutFinished { item, .. } => self.turn.queue_mut().finished(&item),
+            Input::PlayoutFinished { item, .. } => {
+                self.turn.queue_mut().finished(&item);
+                self.opening.disclosure.played(&item);
+            }
             Input::PlayoutCleared {
                 item,
                 played_ms,
@@ -192,6 +227,12 @@ impl Session {
             Input::PlayoutDrained => self.turn.queue_mut().drained(),
             Input::ToolFinished { id, outcome } => self.tool_finished(&id, outcome),
             Input::HangUpRequested { by } => self.hang_up_requested(by),
+            Input::TransferRequested { target } => self.transfer_requested(target),
+            Input::TransferAccepted => self.transfer_accepted(),
+            Input::TransferFinished { end } => self.transfer_finished(end),
+            Input::SendDtmf { digits } => self.send_dtmf(&digits),
+            Input::SecureInput { on } => self.secure_input(on),
+            Input::BudgetSpent => self.budget_spent(),
             Input::Instruct { text } => self.instructed(text),
             Input::Timeout => {}
         }
@@ -208,10 +249,13 @@ impl Session {
             self.settle_link();
             self.settle_answer();
             self.settle_turn();
+            self.settle_disclosure();
+            self.settle_typing();
             self.settle_tools();
             self.settle_keypad();
             self.settle_liveness();
             self.settle_goodbye();
+            self.settle_transfer();
             self.settle_mute();
             self.settle_requests();
             if before == (self.effects.len(), self.phase) {
@@ -278,7 +322,7 @@ impl Session {
             | Phase::Answering
             | Phase::Talking
             | Phase::Goodbye => true,
-            Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
+            Phase::Transferring | Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
         };
         if !may_speak || !self.link.is_ready() {
             return;
@@ -291,13 +335,18 @@ impl Session {
                 | Purpose::Reconnected
                 | Purpose::Reply
                 | Purpose::Dtmf
+                | Purpose::TransferFailed
                 | Purpose::Instruct => self.ledger.may_call_more(),
-                Purpose::Greeting
+                Purpose::Disclosure
+                | Purpose::Greeting
                 | Purpose::Reprompt
                 | Purpose::Warning
                 | Purpose::Goodbye
                 | Purpose::ToolFiller => false,
             };
+            if purpose == Purpose::Disclosure {
+                self.opening.disclosure.asked();
+            }
             self.liveness.engine_heard(self.now);
             self.effect(Effect::CreateResponse {
                 purpose,
@@ -307,6 +356,13 @@ impl Session {
         }
     }
 
+    /// The agent is heard before the caller.
+    fn speaks_first(&self) -> bool {
+        self.profile.refusal.is_none()
+            && (self.opening.disclosure.protects()
+                || matches!(self.profile.greeting, Greeting::Model { .. }))
+    }
+
     fn instructions(&self, purpose: Purpose) -> Option<String> {
         let phrases = &self.profile.phrases;
         match purpose {
@@ -314,12 +370,15 @@ impl Session {
                 Greeting::Model { instructions } => Some(instructions.clone()),
                 Greeting::None => None,
             },
+            Purpose::Disclosure => self.profile.disclosure.clone(),
+            Purpose::TransferFailed => Some(phrases.transfer_failed.clone()),
             Purpose::Reprompt => Some(phrases.reprompt.clone()),
             Purpose::Warning => Some(phrases.warning.clone()),
             Purpose::Resume => Some(phrases.resume.clone()),
             Purpose::Reconnected => Some(phrases.reconnected.clone()),
             Purpose::ToolFiller => Some(phrases.tool_filler.clone()),
             Purpose::Goodbye => self
+                .leaving
                 .goodbye
                 .as_ref()
                 .map(|goodbye| self.goodbye_instructions(goodbye.reason())),
@@ -330,7 +389,9 @@ impl Session {
     /// Who is expected to be heard at this instant.
     fn floor(&self) -> Floor {
         let heard = match self.phase {
-            Phase::Talking | Phase::Goodbye | Phase::Apologising => !self.liveness.is_held(),
+            Phase::Talking | Phase::Transferring | Phase::Goodbye | Phase::Apologising => {
+                !self.liveness.is_held()
+            }
             Phase::Ringing
             | Phase::Dialing
             | Phase::Answering
@@ -343,7 +404,11 @@ impl Session {
             Floor::Caller
         } else if self.turn.queue().is_playing() {
             Floor::Agent
-        } else if self.turn.response_busy()
+        } else if self.keypad.secure.is_on() {
+            // The caller types: nobody is expected to be heard.
+            Floor::Suspended
+        } else if self.phase == Phase::Transferring
+            || self.turn.response_busy()
             || self.turn.reply_owed()
             || !self.turn.queue().is_empty()
             || self.ledger.is_running()

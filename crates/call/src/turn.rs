@@ -77,8 +77,9 @@ pub(crate) struct Turn {
 }
 
 /// Purposes in the order in which they are asked for.
-const ORDER: [Purpose; 11] = [
+const ORDER: [Purpose; 13] = [
     Purpose::Goodbye,
+    Purpose::Disclosure,
     Purpose::Greeting,
     Purpose::Reconnected,
     Purpose::Reply,
@@ -86,6 +87,7 @@ const ORDER: [Purpose; 11] = [
     Purpose::ToolResult,
     Purpose::Resume,
     Purpose::Warning,
+    Purpose::TransferFailed,
     Purpose::Instruct,
     Purpose::ToolFiller,
     Purpose::Reprompt,
@@ -190,7 +192,10 @@ impl Turn {
             return None;
         }
         self.unwant(purpose);
-        if purpose != Purpose::Goodbye && purpose != Purpose::Greeting {
+        if !matches!(
+            purpose,
+            Purpose::Goodbye | Purpose::Greeting | Purpose::Disclosure
+        ) {
             self.served();
         }
         self.response = Response::Requested { purpose };

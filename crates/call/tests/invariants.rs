@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use call::{
-    Effect, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Requester, ResponseId,
-    ResponseStatus, Session, SessionEvent, SessionStart, ToolCallId, ToolOutcome, ToolSpec,
+    Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Refusal,
+    Requester, ResponseId, ResponseStatus, SecureDigits, Session, SessionEvent, SessionStart,
+    ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferTarget,
 };
 
 /// Calls tried in one run of the test; `ALLO_SEEDS` asks for another number (see `scripts/prove`).
@@ -54,6 +55,8 @@ struct Watch {
     answers: u32,
     hang_ups: u32,
     background: bool,
+    secure: bool,
+    held: bool,
 }
 
 impl Watch {
@@ -74,14 +77,16 @@ impl Watch {
             answers: 0,
             hang_ups: 0,
             background: false,
+            secure: false,
+            held: false,
         };
         watch.drain();
         watch
     }
 
     fn hand_in(&mut self, input: Input) {
-        let called = if let Input::ToolCalled { id, .. } = &input {
-            Some(id.clone())
+        let called = if let Input::ToolCalled { id, name, .. } = &input {
+            Some((id.clone(), name.clone()))
         } else {
             None
         };
@@ -90,16 +95,20 @@ impl Watch {
             | Phase::Dialing
             | Phase::Answering
             | Phase::Talking
+            | Phase::Transferring
             | Phase::Goodbye => self.engine_ready,
             Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
         };
         self.session
             .handle(self.base + Duration::from_millis(self.now_ms), input);
         self.drain();
-        if let Some(id) = called.filter(|_| takes_tools) {
+        if let Some((id, name)) = called.filter(|_| takes_tools) {
             let met = self.answered.contains(&id)
                 || self.running.contains_key(&id)
-                || self.called.contains(&id);
+                || self.called.contains(&id)
+                // It waits for what the caller types, or for the same tool that runs already.
+                || self.secure
+                || self.running.values().any(|running| *running == name);
             assert!(
                 met || self.ended > 0,
                 "seed {}: tool call {id} is not answered",
@@ -157,6 +166,20 @@ impl Watch {
                 assert!(
                     !self.answered.contains(&id),
                     "seed {seed}: {id} runs after its answer"
+                );
+            }
+            Effect::SecureInput { on } => {
+                assert_ne!(self.secure, on, "seed {seed}: secure input is what it is");
+                self.secure = on;
+            }
+            Effect::HoldCaller { held } => {
+                assert_ne!(self.held, held, "seed {seed}: the caller is held as it is");
+                self.held = held;
+            }
+            Effect::ClearPlayout => {
+                assert!(
+                    !self.held || self.hang_ups > 0,
+                    "seed {seed}: the disclosure was cut"
                 );
             }
             Effect::SubmitToolOutput { id, .. } => {
@@ -225,7 +248,24 @@ fn profile(dice: &mut Dice) -> Profile {
     lookup.skip_response = dice.below(4) == 0;
     lookup.mute_caller = dice.below(4) == 0;
     lookup.hang_up_after = dice.below(6) == 0;
+    if dice.below(4) == 0 {
+        lookup.secure = Some(SecureDigits {
+            digits_max: 4,
+            wait_ms: 5_000,
+        });
+    }
     profile.tools.push(lookup);
+    if dice.below(3) == 0 {
+        profile.disclosure = Some("Say that you are a machine.".to_owned());
+    }
+    if dice.below(20) == 0 {
+        profile.transfer_at_once = Some(desk());
+    } else if dice.below(20) == 0 {
+        profile.refusal = Some(Refusal {
+            reason: EndReason::Closed,
+            instructions: "closed".to_owned(),
+        });
+    }
     if dice.below(4) == 0 {
         profile.greeting = Greeting::None;
     }
@@ -250,7 +290,7 @@ fn input(dice: &mut Dice) -> Input {
 
 fn leg_input(dice: &mut Dice) -> Input {
     let yes = dice.below(2) == 0;
-    match dice.below(40) {
+    match dice.below(52) {
         0 => Input::HangUpRequested {
             by: if yes {
                 Requester::Operator
@@ -280,7 +320,30 @@ fn leg_input(dice: &mut Dice) -> Input {
             }
         }
         20..=29 => Input::LegAnswered,
+        40 => Input::TransferRequested { target: desk() },
+        41 => Input::TransferAccepted,
+        42..=44 => Input::TransferFinished {
+            end: if yes {
+                TransferEnd::Done
+            } else {
+                TransferEnd::Failed {
+                    reason: "busy".to_owned(),
+                }
+            },
+        },
+        45 => Input::SendDtmf {
+            digits: "12#".to_owned(),
+        },
+        46..=48 => Input::SecureInput { on: yes },
+        49 if yes => Input::BudgetSpent,
         _ => Input::Timeout,
+    }
+}
+
+fn desk() -> TransferTarget {
+    TransferTarget {
+        name: "desk".to_owned(),
+        address: "+33491000000".to_owned().into(),
     }
 }
 
@@ -378,8 +441,15 @@ fn status(dice: &mut Dice) -> ResponseStatus {
 }
 
 fn outcome(dice: &mut Dice) -> ToolOutcome {
-    match dice.below(4) {
+    match dice.below(6) {
         0 => ToolOutcome::TimedOut,
+        2 if dice.below(3) == 0 => ToolOutcome::HangUp {
+            output: "{}".to_owned(),
+        },
+        3 if dice.below(3) == 0 => ToolOutcome::Transfer {
+            output: "{}".to_owned(),
+            target: desk(),
+        },
         1 => ToolOutcome::Failed {
             reason: "\"no\"".to_owned(),
         },
@@ -430,6 +500,7 @@ fn one_call(seed: u64, base: Instant) -> BTreeSet<String> {
         !watch.background,
         "seed {seed}: the background sound survives the call"
     );
+    assert!(!watch.secure, "seed {seed}: secure input survives the call");
     assert_eq!(watch.session.poll_timeout(), None);
     watch.hand_in(Input::LegEnded {
         cause: LegEnd::RemoteHangUp,
@@ -469,6 +540,12 @@ fn random_calls_keep_the_promises() {
         "SendDtmf",
         "RejectCall",
         "AddMessage",
+        "Transfer",
+        "SecureInput",
+        "HoldCaller",
+        "transferred",
+        "no_balance",
+        "closed",
     ] {
         assert!(seen.contains(must), "no call reached {must}: {seen:?}");
     }

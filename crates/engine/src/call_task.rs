@@ -9,6 +9,8 @@ mod effects;
 mod engine_events;
 mod leg_events;
 mod media_events;
+mod privacy;
+mod transfer;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -34,6 +36,7 @@ use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
 use desk::{Desk, History, UnfinishedWords};
+use privacy::Privacy;
 
 /// Items whose late audio is dropped after they were cleared; older ones are forgotten.
 const CLEARED_ITEMS_MAX: usize = 16;
@@ -83,6 +86,7 @@ pub(crate) struct CallTask {
     unfinished_words: UnfinishedWords,
     usage: Usage,
     ended: Option<EndReason>,
+    privacy: Privacy,
 }
 
 /// A call before its media and session exist.
@@ -202,6 +206,7 @@ impl Preparation {
             unfinished_words: UnfinishedWords::default(),
             usage: Usage::default(),
             ended: None,
+            privacy: Privacy::default(),
             desk,
         }
     }

@@ -8,6 +8,9 @@ pub const DRIVER_COMMANDS_MAX: usize = 4_096;
 pub const LEG_EVENTS_MAX: usize = 256;
 /// Requests of operators waiting for one call task.
 pub const CALL_COMMANDS_MAX: usize = 16;
+/// Frames of the caller kept for the engine while the disclosure is played; the oldest are lost beyond. 15 s, which is what the
+/// engine's queue takes at once.
+pub const HELD_FRAMES_MAX: usize = 750;
 /// Frames of all stream connections waiting for the SIP driver.
 pub const STREAM_EVENTS_MAX: usize = 1_024;
 /// Messages waiting to be written to one stream connection; full closes it.

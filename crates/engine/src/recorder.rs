@@ -142,6 +142,7 @@ impl Recorder {
             block: Vec::with_capacity(BLOCK_SAMPLES * 4),
             state,
             open: true,
+            silenced: false,
         }
     }
 }
@@ -154,6 +155,7 @@ pub(crate) struct Recording {
     block: Vec<u8>,
     state: Arc<AtomicU8>,
     open: bool,
+    silenced: bool,
 }
 
 impl Recording {
@@ -167,9 +169,15 @@ impl Recording {
         RecordingState::from_code(self.state.load(Ordering::Relaxed))
     }
 
+    /// Whether silence is written in place of the caller's side.
+    pub(crate) fn set_silenced(&mut self, silenced: bool) {
+        self.silenced = silenced;
+    }
+
     /// Takes 20 ms.
     pub(crate) fn push(&mut self, frame: &RecordingFrame) {
         for (caller, agent) in frame.caller.iter().zip(&frame.agent) {
+            let caller = if self.silenced { 0 } else { *caller };
             self.block.extend_from_slice(&caller.to_le_bytes());
             self.block.extend_from_slice(&agent.to_le_bytes());
         }

@@ -28,22 +28,28 @@ impl Session {
 
     fn begin_goodbye(&mut self, goodbye: Goodbye) {
         let reason = goodbye.reason();
-        self.goodbye = Some(goodbye);
+        self.leaving.goodbye = Some(goodbye);
         self.turn.give_up_wants();
         // An engine that is not there now would come too late for a last word.
         if !self.link.is_up() && self.link.stop() {
             self.effect(Effect::CloseEngine);
         }
+        self.opening.disclosure.give_up();
         self.enter(Phase::Goodbye);
         self.journal(SessionEvent::GoodbyeStarted { reason });
     }
 
     pub(super) fn goodbye_instructions(&self, reason: EndReason) -> String {
         let phrases = &self.profile.phrases;
+        if let Some(refusal) = &self.profile.refusal {
+            return refusal.instructions.clone();
+        }
         let text = if reason == EndReason::IdleTimeout {
             &phrases.goodbye_idle
         } else if reason == EndReason::MaxDuration {
             &phrases.goodbye_max_duration
+        } else if reason == EndReason::NoBalance {
+            &phrases.goodbye_budget
         } else if reason == EndReason::AgentHungUp {
             &phrases.goodbye_end_call
         } else {
@@ -56,7 +62,7 @@ impl Session {
     pub(super) fn apologise(&mut self, reason: EndReason) {
         self.enter(Phase::Apologising);
         self.turn.give_up_wants();
-        self.goodbye = Some(Goodbye::local(self.now, reason, &self.profile.goodbye));
+        self.leaving.goodbye = Some(Goodbye::local(self.now, reason, &self.profile.goodbye));
     }
 
     fn play_apology(&mut self) {
@@ -76,7 +82,7 @@ impl Session {
                 playout_idle: self.turn.queue().is_empty(),
                 engine_up: self.link.is_up(),
             };
-            let Some(goodbye) = &mut self.goodbye else {
+            let Some(goodbye) = &mut self.leaving.goodbye else {
                 return;
             };
             let reason = goodbye.reason();
@@ -106,9 +112,14 @@ impl Session {
             (Phase::Talking, Requester::Shutdown) => self.say_goodbye(reason),
             (Phase::Apologising | Phase::Goodbye, Requester::Shutdown) => {
                 // The last words are being said, or it is asked for the second time: the bound has passed.
-                let reason = self.goodbye.as_ref().map_or(reason, Goodbye::reason);
+                let reason = self
+                    .leaving
+                    .goodbye
+                    .as_ref()
+                    .map_or(reason, Goodbye::reason);
                 self.hang_up(reason);
             }
+            (Phase::Transferring, Requester::Shutdown) => self.hang_up(reason),
             (Phase::HangingUp | Phase::Ended, _) => {}
             (Phase::Ringing | Phase::Dialing | Phase::Answering, Requester::Shutdown)
             | (
@@ -116,6 +127,7 @@ impl Session {
                 | Phase::Dialing
                 | Phase::Answering
                 | Phase::Talking
+                | Phase::Transferring
                 | Phase::Goodbye
                 | Phase::Apologising,
                 Requester::Operator,
@@ -145,7 +157,27 @@ impl Session {
             Phase::Answering | Phase::Talking | Phase::Goodbye | Phase::Apologising => {
                 self.hang_up(EndReason::MediaLost);
             }
+            // A side that hands its caller over may fall silent.
+            Phase::Transferring => {}
             Phase::Ringing | Phase::Dialing | Phase::HangingUp | Phase::Ended => {}
+        }
+    }
+
+    /// The balance or the budget is spent: no new words are paid for but the goodbye.
+    pub(super) fn budget_spent(&mut self) {
+        let reason = EndReason::NoBalance;
+        match self.phase {
+            Phase::Talking => {
+                self.journal(SessionEvent::BudgetSpent);
+                self.say_goodbye(reason);
+            }
+            Phase::Ringing | Phase::Dialing | Phase::Answering => self.hang_up(reason),
+            // The call is ending, or leaves us.
+            Phase::Transferring
+            | Phase::Goodbye
+            | Phase::Apologising
+            | Phase::HangingUp
+            | Phase::Ended => {}
         }
     }
 
@@ -153,8 +185,9 @@ impl Session {
     pub(super) fn hang_up(&mut self, reason: EndReason) {
         let ringing = self.phase == Phase::Ringing;
         self.enter(Phase::HangingUp);
-        self.goodbye = None;
-        self.closing = Some(Closing {
+        self.leaving.goodbye = None;
+        self.leaving.transfer = None;
+        self.leaving.closing = Some(Closing {
             reason,
             give_up_at: self.now + HANG_UP_WAIT_MS_MAX,
         });
@@ -170,7 +203,7 @@ impl Session {
 
     /// A leg that does not confirm its end is taken as over.
     pub(super) fn settle_hang_up(&mut self) {
-        if let Some(closing) = self.closing
+        if let Some(closing) = self.leaving.closing
             && self.now >= closing.give_up_at
         {
             self.finish(closing.reason);
@@ -189,6 +222,7 @@ impl Session {
         if self.link.stop() {
             self.effect(Effect::CloseEngine);
         }
+        self.forget_typing();
         self.enter(Phase::Ended);
         self.effect(Effect::Ended { reason });
     }

@@ -17,6 +17,7 @@ impl Session {
             | Phase::Dialing
             | Phase::Answering
             | Phase::Talking
+            | Phase::Transferring
             | Phase::Goodbye => {}
         }
         let quiet = self.floor() == Floor::Free;
@@ -30,6 +31,7 @@ impl Session {
             Some(LinkStep::Rotate) => {
                 self.journal(SessionEvent::Rotating);
                 self.outbox.owed_at_loss = self.turn.engine_lost() && !quiet;
+                self.opening.disclosure.engine_lost();
                 self.finish_items(None);
                 self.ledger.engine_replaced();
                 self.effect(Effect::RotateEngine);
@@ -52,13 +54,16 @@ impl Session {
             Phase::Talking => self.apologise(reason),
             // The call is answered all the same, so that the caller hears something sensible.
             Phase::Ringing | Phase::Answering => {}
+            // The transfer goes on without an engine.
+            Phase::Transferring => {}
             Phase::Goodbye | Phase::Apologising | Phase::HangingUp | Phase::Ended => {}
         }
     }
 
     pub(super) fn engine_ready(&mut self, expires_in_ms: Option<u64>) {
         self.liveness.engine_heard(self.now);
-        let greets = matches!(self.profile.greeting, Greeting::Model { .. });
+        let greets = matches!(self.profile.greeting, Greeting::Model { .. })
+            && self.profile.refusal.is_none();
         let readiness = self.link.ready(self.now, expires_in_ms);
         match readiness {
             Readiness::Ignored => return,
@@ -71,14 +76,17 @@ impl Session {
                 // Speech that the old session had begun to hear is never reported as over by the new one.
                 self.turn.caller_silenced();
                 // In a goodbye only the goodbye is said.
-                let owed =
-                    std::mem::take(&mut self.outbox.owed_at_loss) && self.phase != Phase::Goodbye;
+                let owed = std::mem::take(&mut self.outbox.owed_at_loss)
+                    && !matches!(self.phase, Phase::Goodbye | Phase::Transferring);
                 if owed && greets && !self.transcript.agent_spoke() {
                     self.turn.want(Purpose::Greeting);
                 } else if owed {
                     self.turn.want(Purpose::Reconnected);
                 }
             }
+        }
+        if self.opening.disclosure.is_owed() {
+            self.turn.want(Purpose::Disclosure);
         }
         self.journal(SessionEvent::EngineReady {
             again: readiness != Readiness::First,
@@ -98,6 +106,7 @@ impl Session {
             | Phase::Dialing
             | Phase::Answering
             | Phase::Talking
+            | Phase::Transferring
             | Phase::Goodbye => {}
         }
         let attempt = self.link.attempt();
@@ -106,6 +115,7 @@ impl Session {
         }
         self.journal(SessionEvent::EngineLost { failure, attempt });
         self.outbox.owed_at_loss |= self.turn.engine_lost();
+        self.opening.disclosure.engine_lost();
         self.finish_items(None);
         self.ledger.engine_replaced();
         if self.phase == Phase::Goodbye {

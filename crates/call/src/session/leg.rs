@@ -5,7 +5,6 @@ use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
 use crate::input::LegEnd;
 use crate::phase::Phase;
-use crate::profile::Greeting;
 use crate::transcript::{Speaker, TranscriptEntry};
 
 impl Session {
@@ -14,11 +13,12 @@ impl Session {
         if self.phase != Phase::Ringing {
             return;
         }
-        let speaks_first = matches!(self.profile.greeting, Greeting::Model { .. });
+        let speaks_first = self.speaks_first();
         let ready = !self.turn.queue().is_empty()
+            || self.profile.transfer_at_once.is_some()
             || self.link.is_down()
             || (!speaks_first && self.link.is_ready());
-        if self.answer.is_due(self.now, ready) {
+        if self.opening.answer.is_due(self.now, ready) {
             self.enter(Phase::Answering);
             self.effect(Effect::Answer);
         }
@@ -29,13 +29,19 @@ impl Session {
             Phase::Answering | Phase::Dialing => {
                 self.enter(Phase::Talking);
                 self.liveness.answered(self.now);
+                self.opening.disclosure.answered(self.now);
                 self.effect(Effect::ReleasePlayout);
-                if self.link.is_down() {
+                if let Some(target) = self.profile.transfer_at_once.clone() {
+                    self.begin_transfer(target);
+                } else if let Some(refusal) = &self.profile.refusal {
+                    self.say_goodbye(refusal.reason);
+                } else if self.link.is_down() {
                     self.apologise(self.link.end_reason());
                 }
             }
             Phase::Ringing
             | Phase::Talking
+            | Phase::Transferring
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp
@@ -44,8 +50,11 @@ impl Session {
     }
 
     pub(super) fn leg_ended(&mut self, cause: LegEnd) {
-        let reason = match self.closing {
+        let reason = match self.leaving.closing {
             Some(closing) => closing.reason,
+            None if self.was_handed_over() && cause == LegEnd::RemoteHangUp => {
+                EndReason::Transferred
+            }
             None => match cause {
                 LegEnd::RemoteHangUp => EndReason::CallerHungUp,
                 LegEnd::Cancelled => EndReason::CallerCancelled,
@@ -59,6 +68,25 @@ impl Session {
         self.finish(reason);
     }
 
+    /// Keeps the caller's sound for the engine until the disclosure was played.
+    pub(super) fn settle_disclosure(&mut self) {
+        self.opening.disclosure.expire(self.now);
+        if !matches!(
+            self.phase,
+            Phase::Ringing | Phase::Dialing | Phase::Answering | Phase::Talking
+        ) {
+            self.opening.disclosure.give_up();
+        }
+        let held = self.opening.disclosure.protects();
+        if held != self.outbox.held {
+            self.outbox.held = held;
+            if !held {
+                self.journal(SessionEvent::Disclosed);
+            }
+            self.effect(Effect::HoldCaller { held });
+        }
+    }
+
     pub(super) fn hold_changed(&mut self, held: bool) {
         if self.liveness.set_held(self.now, held) {
             self.journal(SessionEvent::Hold { held });
@@ -66,7 +94,9 @@ impl Session {
     }
 
     pub(super) fn keypad_pressed(&mut self, digit: char) {
-        if self.phase == Phase::Talking {
+        if self.keypad.secure.is_on() {
+            self.keypad.secure.press(digit.to_ascii_uppercase());
+        } else if self.phase == Phase::Talking {
             self.keypad.press(self.now, digit);
             self.liveness.caller_answered();
         }
@@ -74,6 +104,10 @@ impl Session {
 
     /// Tells the model what was dialled; it stops speaking for that, as for words.
     pub(super) fn settle_keypad(&mut self) {
+        // The disclosure is not cut, whatever is dialled meanwhile.
+        if self.outbox.held {
+            return;
+        }
         let Some(digits) = self.keypad.take(self.now) else {
             return;
         };
@@ -98,7 +132,11 @@ impl Session {
     /// Whether the engine hears the caller: not on hold (it would take the hold music for speech), not during a goodbye, not
     /// while a tool asks for silence.
     pub(super) fn settle_mute(&mut self) {
-        let muted = self.goodbye.is_some() || self.liveness.is_held() || self.ledger.mutes_caller();
+        let muted = self.leaving.goodbye.is_some()
+            || self.leaving.transfer.is_some()
+            || self.keypad.secure.is_on()
+            || self.liveness.is_held()
+            || self.ledger.mutes_caller();
         // Without an engine there is nobody to keep from hearing.
         if muted == self.outbox.muted || matches!(self.phase, Phase::Apologising | Phase::HangingUp)
         {

@@ -13,7 +13,7 @@ use crate::turn::{FirstAudio, Interruption};
 impl Session {
     pub(super) fn user_speech_started(&mut self, item: ItemId) {
         self.liveness.engine_heard(self.now);
-        if self.phase != Phase::Talking || self.outbox.muted {
+        if self.phase != Phase::Talking || self.outbox.muted || self.outbox.held {
             return;
         }
         self.transcript.begin(self.now, &item, Speaker::Caller);
@@ -85,8 +85,9 @@ impl Session {
         match self.turn.audio_started(self.now, item.clone(), response) {
             FirstAudio::Live => {
                 self.link.heard(self.now);
+                self.opening.disclosure.audio_started(item);
                 self.transcript.begin(self.now, item, Speaker::Agent);
-                if let Some(goodbye) = &mut self.goodbye {
+                if let Some(goodbye) = &mut self.leaving.goodbye {
                     goodbye.audio_started();
                 }
             }
@@ -109,6 +110,7 @@ impl Session {
 
     pub(super) fn playout_cleared(&mut self, item: Option<ItemId>, played_ms: u32, finished: bool) {
         let Some(item) = item else { return };
+        self.opening.disclosure.played(&item);
         if finished {
             self.turn.queue_mut().finished(&item);
             return;
@@ -137,10 +139,12 @@ impl Session {
         }
         self.ledger.response_done();
         let spoke = self.turn.response_spoke();
+        let failed = !spoke && matches!(status, ResponseStatus::Failed { .. });
+        self.opening.disclosure.response_over(failed);
         match status {
             ResponseStatus::Completed | ResponseStatus::Incomplete => {}
             ResponseStatus::Cancelled => {
-                if let Some(goodbye) = &mut self.goodbye {
+                if let Some(goodbye) = &mut self.leaving.goodbye {
                     goodbye.response_cancelled();
                 }
             }
@@ -159,7 +163,7 @@ impl Session {
     /// The engine produced nothing: it is asked again, then taken as lost, then given up.
     fn response_failed(&mut self) {
         let failures = self.turn.response_failed();
-        if self.phase == Phase::Goodbye {
+        if matches!(self.phase, Phase::Goodbye | Phase::Transferring) {
             return;
         }
         if failures >= 2 * RESPONSE_FAILURES_MAX {
@@ -170,6 +174,8 @@ impl Session {
             }
             self.outbox.owed_at_loss = true;
             self.engine_lost(EngineFailure::Unavailable);
+        } else if self.opening.disclosure.is_owed() {
+            self.turn.want(Purpose::Disclosure);
         } else if self.transcript.agent_spoke() {
             self.turn.want(Purpose::Reconnected);
         } else if matches!(self.profile.greeting, Greeting::Model { .. }) {

@@ -7,6 +7,8 @@ use crate::id::ToolCallId;
 use crate::input::ToolOutcome;
 use crate::liveness::Floor;
 use crate::phase::Phase;
+use crate::profile::Filler;
+use crate::secure::Waiting;
 use crate::tool::ledger::{Refusal, Verdict};
 
 impl Session {
@@ -18,7 +20,7 @@ impl Session {
             }
             Phase::Talking => None,
             Phase::Ringing | Phase::Dialing | Phase::Answering => Some(Refusal::NotAnswered),
-            Phase::Goodbye => Some(Refusal::CallEnding),
+            Phase::Transferring | Phase::Goodbye => Some(Refusal::CallEnding),
             Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
         };
         if !self.link.is_ready() {
@@ -34,7 +36,7 @@ impl Session {
 
     fn carry_out(&mut self, id: ToolCallId, name: String, verdict: Verdict) {
         match verdict {
-            Verdict::Duplicate => {}
+            Verdict::Duplicate | Verdict::Joined => {}
             Verdict::Refused { why, output } => {
                 self.effect(Effect::SubmitToolOutput {
                     id: id.clone(),
@@ -54,12 +56,7 @@ impl Session {
                     id: id.clone(),
                     name: name.clone(),
                 });
-                self.effect(Effect::RunTool {
-                    id,
-                    name,
-                    arguments,
-                    deadline_ms,
-                });
+                self.run_tool(id, name, arguments, deadline_ms);
             }
             Verdict::SendDtmf { digits, output } => {
                 self.effect(Effect::SendDtmf { digits });
@@ -69,6 +66,27 @@ impl Session {
                 self.built_in_done(id, name, output);
                 self.finish_speech_then_hang_up(EndReason::AgentHungUp);
             }
+        }
+    }
+
+    fn run_tool(&mut self, id: ToolCallId, name: String, arguments: String, deadline_ms: u32) {
+        let tool = self.profile.tools.iter().find(|tool| tool.name == name);
+        if let Some(wanted) = tool.and_then(|tool| tool.secure) {
+            let waiting = Waiting {
+                id,
+                name,
+                arguments,
+                deadline_ms,
+            };
+            self.type_for(waiting, wanted);
+        } else {
+            self.effect(Effect::RunTool {
+                id,
+                name,
+                arguments,
+                deadline_ms,
+                typed: None,
+            });
         }
     }
 
@@ -103,6 +121,7 @@ impl Session {
             | Phase::Dialing
             | Phase::Answering
             | Phase::Talking
+            | Phase::Transferring
             | Phase::Goodbye => {}
         }
         if finished.stale || !self.link.is_ready() {
@@ -112,12 +131,19 @@ impl Session {
                 format!("[{}] {}", finished.name, finished.output),
             );
         } else {
-            self.effect(Effect::SubmitToolOutput {
-                id: id.clone(),
-                output: finished.output,
-            });
+            for call in std::iter::once(id).chain(&finished.joined) {
+                self.effect(Effect::SubmitToolOutput {
+                    id: call.clone(),
+                    output: finished.output.clone(),
+                });
+            }
         }
-        if finished.hang_up && self.phase == Phase::Talking {
+        if self.phase != Phase::Talking {
+            return;
+        }
+        if let Some(target) = finished.transfer {
+            self.begin_transfer(target);
+        } else if finished.hang_up {
             self.finish_speech_then_hang_up(EndReason::AgentHungUp);
         }
     }
@@ -143,7 +169,10 @@ impl Session {
             && !self.turn.reply_owed()
         {
             self.ledger.filler_asked();
-            self.turn.want(Purpose::ToolFiller);
+            // The quiet sound needs no word from here: it is there wherever our side owes speech.
+            if self.profile.tool_filler == Filler::Phrase {
+                self.turn.want(Purpose::ToolFiller);
+            }
         }
     }
 }

@@ -8,12 +8,15 @@ use crate::id::ToolCallId;
 use crate::input::ToolOutcome;
 use crate::limits::{TOOL_CALLS_MAX, TOOL_GRACE_MS, TOOL_OUTPUT_BYTES_MAX, cut_text};
 use crate::profile::{ToolKind, ToolSpec};
+use crate::transfer::TransferTarget;
 
 /// What the ledger says of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// An external tool runs.
     Run { arguments: String, deadline_ms: u32 },
+    /// The same tool with the same arguments runs already: its answer is this call's answer too.
+    Joined,
     /// The call ends after a goodbye.
     EndCall { output: &'static str },
     /// Tones go to the caller's side.
@@ -76,11 +79,17 @@ pub(crate) struct Finished {
     pub(crate) stale: bool,
     /// The call ends after this tool.
     pub(crate) hang_up: bool,
+    /// The caller is handed over after this tool.
+    pub(crate) transfer: Option<TransferTarget>,
+    /// Calls with the same arguments, answered with it.
+    pub(crate) joined: Vec<ToolCallId>,
 }
 
 #[derive(Debug)]
 struct Run {
     name: String,
+    arguments: String,
+    joined: Vec<(ToolCallId, u32)>,
     group: u32,
     epoch: u32,
     started_at: u64,
@@ -185,17 +194,28 @@ impl Ledger {
         if self.entries.contains_key(id) {
             return Verdict::Duplicate;
         }
+        if bar.is_none() && self.join(id, name, text) {
+            return Verdict::Joined;
+        }
         let verdict = self.judge((name, text), tools, bar);
         let spec = tools.iter().find(|tool| tool.name == name);
         let ends_call = matches!(verdict, Verdict::EndCall { .. });
-        if self.entries.len() < TOOL_CALLS_MAX || ends_call {
+        if self.entries.len() < TOOL_CALLS_MAX
+            || ends_call
+            || spec.is_some_and(|spec| spec.hang_up_after)
+        {
             let entry = match (&verdict, spec) {
                 (Verdict::Run { deadline_ms, .. }, Some(spec)) => Entry::Running(Run {
                     name: name.to_owned(),
+                    arguments: text.trim().to_owned(),
+                    joined: Vec::new(),
                     group: self.group,
                     epoch: self.epoch,
                     started_at: now,
-                    deadline_at: now + u64::from(*deadline_ms) + TOOL_GRACE_MS,
+                    deadline_at: now
+                        + u64::from(*deadline_ms)
+                        + spec.secure.map_or(0, |secure| u64::from(secure.wait_ms))
+                        + TOOL_GRACE_MS,
                     spec: Flags {
                         speaks: !spec.skip_response,
                         mutes: spec.mute_caller,
@@ -223,6 +243,35 @@ impl Ledger {
         verdict
     }
 
+    /// Joins a call to a run of the same engine session that does the same thing: a model that asks twice makes one order.
+    fn join(&mut self, id: &ToolCallId, name: &str, text: &str) -> bool {
+        if self.entries.len() >= TOOL_CALLS_MAX {
+            return false;
+        }
+        let (group, epoch) = (self.group, self.epoch);
+        let same = self.entries.values_mut().find_map(|entry| match entry {
+            Entry::Running(run)
+                if run.epoch == epoch && run.name == name && run.arguments == text.trim() =>
+            {
+                Some(run)
+            }
+            Entry::Running(_) | Entry::Done => None,
+        });
+        let Some(run) = same else { return false };
+        run.joined.push((id.clone(), group));
+        self.entries.insert(id.clone(), Entry::Done);
+        self.groups.entry(group).or_default();
+        true
+    }
+
+    /// The run begins only now: its caller has typed what it waited for.
+    pub(crate) fn restart(&mut self, now: u64, id: &ToolCallId, deadline_ms: u32) {
+        if let Some(Entry::Running(run)) = self.entries.get_mut(id) {
+            run.started_at = now;
+            run.deadline_at = now + u64::from(deadline_ms) + TOOL_GRACE_MS;
+        }
+    }
+
     fn judge(
         &mut self,
         (name, text): (&str, &str),
@@ -238,7 +287,10 @@ impl Ledger {
         if !spec.enabled {
             return refused(Refusal::Disabled);
         }
-        if self.entries.len() >= TOOL_CALLS_MAX && spec.kind != ToolKind::EndCall {
+        if self.entries.len() >= TOOL_CALLS_MAX
+            && spec.kind != ToolKind::EndCall
+            && !spec.hang_up_after
+        {
             self.refused_over_limit = true;
             return refused(Refusal::TooMany);
         }
@@ -296,9 +348,18 @@ impl Ledger {
         let Entry::Running(run) = std::mem::replace(entry, Entry::Done) else {
             return None;
         };
-        let succeeded = matches!(outcome, ToolOutcome::Ok { .. });
+        let succeeded = matches!(
+            outcome,
+            ToolOutcome::Ok { .. } | ToolOutcome::HangUp { .. } | ToolOutcome::Transfer { .. }
+        );
+        let asked_to_end = matches!(outcome, ToolOutcome::HangUp { .. });
+        let mut transfer = None;
         let (label, output) = match outcome {
-            ToolOutcome::Ok { output } => ("ok", output),
+            ToolOutcome::Ok { output } | ToolOutcome::HangUp { output } => ("ok", output),
+            ToolOutcome::Transfer { output, target } => {
+                transfer = Some(target);
+                ("ok", output)
+            }
             ToolOutcome::Refused { reason } => ("refused", arguments::refusal_output(&reason)),
             ToolOutcome::Failed { reason } => ("failed", arguments::refusal_output(&reason)),
             ToolOutcome::TimedOut => (
@@ -306,9 +367,14 @@ impl Ledger {
                 arguments::refusal_output("the tool did not answer in time"),
             ),
         };
-        let hang_up = run.spec.hangs_up && succeeded;
-        let group = self.groups.entry(run.group).or_default();
-        group.speaks |= (run.spec.speaks || !succeeded) && !hang_up;
+        let hang_up = (run.spec.hangs_up && succeeded) || asked_to_end;
+        let speaks = (run.spec.speaks || !succeeded) && !hang_up && transfer.is_none();
+        let mut joined = Vec::new();
+        for (call, group) in run.joined {
+            self.groups.entry(group).or_default().speaks |= speaks;
+            joined.push(call);
+        }
+        self.groups.entry(run.group).or_default().speaks |= speaks;
         Some(Finished {
             name: run.name,
             label,
@@ -316,6 +382,8 @@ impl Ledger {
             took_ms: now.saturating_sub(run.started_at),
             stale: run.epoch != self.epoch,
             hang_up,
+            transfer,
+            joined,
         })
     }
 
@@ -332,7 +400,13 @@ impl Ledger {
 
     /// Whether a group of calls is complete, so that the model must speak.
     pub(crate) fn take_speech(&mut self) -> bool {
-        let running: Vec<u32> = self.runs().map(|run| run.group).collect();
+        let running: Vec<u32> = self
+            .runs()
+            .flat_map(|run| {
+                let joined = run.joined.iter().map(|(_, group)| *group);
+                std::iter::once(run.group).chain(joined)
+            })
+            .collect();
         let mut speaks = false;
         self.groups.retain(|number, group| {
             let complete = group.response_over && !running.contains(number);

@@ -1,8 +1,9 @@
 //! The language of call scripts: one line, one input or one expectation.
 
 use call::{
-    EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, Profile, Requester, ResponseId,
-    ResponseStatus, ToolCallId, ToolOutcome, ToolSpec,
+    EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, Profile, Redacted, Refusal,
+    Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId, ToolOutcome, ToolSpec,
+    TransferEnd, TransferTarget,
 };
 
 /// One line of a script.
@@ -99,10 +100,43 @@ fn input(text: &str) -> Result<Input, String> {
         "shutdown" => Ok(Input::HangUpRequested {
             by: Requester::Shutdown,
         }),
+        "send_dtmf" => Ok(Input::SendDtmf {
+            digits: verb.to_owned(),
+        }),
+        "secure" => Ok(Input::SecureInput { on: verb == "on" }),
+        "budget_spent" => Ok(Input::BudgetSpent),
+        "transfer" => transfer(verb, rest),
         "instruct" => Ok(Input::Instruct {
             text: split(text).1.to_owned(),
         }),
         _ => Err(format!("unknown input: {text}")),
+    }
+}
+
+/// `transfer to desk +33123`, `transfer accepted`, `transfer done`, `transfer failed busy`
+fn transfer(verb: &str, rest: &str) -> Result<Input, String> {
+    Ok(match verb {
+        "to" => Input::TransferRequested {
+            target: target(rest),
+        },
+        "accepted" => Input::TransferAccepted,
+        "done" => Input::TransferFinished {
+            end: TransferEnd::Done,
+        },
+        "failed" => Input::TransferFinished {
+            end: TransferEnd::Failed {
+                reason: rest.to_owned(),
+            },
+        },
+        _ => return Err(format!("unknown transfer input: {verb}")),
+    })
+}
+
+fn target(text: &str) -> TransferTarget {
+    let (name, address) = split(text);
+    TransferTarget {
+        name: name.to_owned(),
+        address: Redacted::new(address.to_owned()),
     }
 }
 
@@ -236,6 +270,13 @@ fn outcome(text: &str) -> Result<ToolOutcome, String> {
         "ok" => ToolOutcome::Ok {
             output: rest.to_owned(),
         },
+        "hang_up" => ToolOutcome::HangUp {
+            output: rest.to_owned(),
+        },
+        "transfer" => ToolOutcome::Transfer {
+            output: "{}".to_owned(),
+            target: target(rest),
+        },
         "refused" => ToolOutcome::Refused {
             reason: rest.to_owned(),
         },
@@ -279,6 +320,16 @@ pub(crate) fn configure(profile: &mut Profile, text: &str) -> Result<(), String>
             "rotate_before" => profile.engine.rotate_before_expiry_ms = number()?,
             "drain" => profile.goodbye.drain_ms_max = number()?,
             "hang_up_delay" => profile.goodbye.hang_up_delay_ms = number()?,
+            "filler" if value == "sound" => profile.tool_filler = Filler::Sound,
+            "disclosure" => profile.disclosure = Some(value.to_owned()),
+            "refusal" => {
+                profile.refusal = Some(Refusal {
+                    reason: EndReason::from_code(value)
+                        .ok_or_else(|| format!("no such end reason: {value}"))?,
+                    instructions: "say why".to_owned(),
+                });
+            }
+            "transfer_at_once" => profile.transfer_at_once = Some(target(&format!("desk {value}"))),
             "tool" => profile.tools.push(tool(value)?),
             _ => return Err(format!("unknown setting: {pair}")),
         }
@@ -297,6 +348,12 @@ fn tool(text: &str) -> Result<ToolSpec, String> {
             "skip_response" => spec.skip_response = true,
             "mute" => spec.mute_caller = true,
             "hang_up" => spec.hang_up_after = true,
+            "secure" => {
+                spec.secure = Some(SecureDigits {
+                    digits_max: 16,
+                    wait_ms: 30_000,
+                });
+            }
             _ => {
                 let deadline = flag
                     .strip_prefix("deadline")

@@ -40,8 +40,18 @@ pub(crate) fn effect(effect: &Effect) -> String {
             name,
             arguments,
             deadline_ms,
+            typed,
         } => {
-            format!("run_tool {id} {name} deadline={deadline_ms} {arguments}")
+            let typed = typed
+                .as_ref()
+                .map(|digits| format!(" typed={}", digits.reveal()))
+                .unwrap_or_default();
+            format!("run_tool {id} {name} deadline={deadline_ms}{typed} {arguments}")
+        }
+        Effect::HoldCaller { held } => format!("hold_caller {}", on(*held)),
+        Effect::SecureInput { on: hidden } => format!("secure_input {}", on(*hidden)),
+        Effect::Transfer { target } => {
+            format!("transfer {} {}", target.name, target.address.reveal())
         }
         Effect::SubmitToolOutput { id, output } => format!("submit_tool_output {id} {output}"),
         Effect::SendDtmf { digits } => format!("send_dtmf {digits}"),
@@ -97,12 +107,21 @@ fn journal(event: &SessionEvent) -> String {
             took_ms,
         } => format!("tool_finished {id} {outcome} took={took_ms}"),
         SessionEvent::DeadAirCovered { silent_ms } => format!("dead_air_covered {silent_ms}"),
+        SessionEvent::Disclosed => "disclosed".to_owned(),
+        SessionEvent::TransferStarted { target } => format!("transfer_started {target}"),
+        SessionEvent::TransferFinished { done, reason } => {
+            format!("transfer_finished done={} {reason}", yes(*done))
+        }
+        SessionEvent::SecureInput { on: hidden } => format!("secure_input {}", on(*hidden)),
+        SessionEvent::BudgetSpent => "budget_spent".to_owned(),
         SessionEvent::Hold { held } => format!("hold {}", on(*held)),
     }
 }
 
 fn purpose(purpose: Purpose) -> &'static str {
     match purpose {
+        Purpose::Disclosure => "disclosure",
+        Purpose::TransferFailed => "transfer_failed",
         Purpose::Greeting => "greeting",
         Purpose::Reprompt => "reprompt",
         Purpose::Warning => "warning",

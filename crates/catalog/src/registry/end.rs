@@ -5,6 +5,8 @@ super::table! { End:
     Info end_caller_hung_up();
     Info end_caller_hung_up_speaking();
     Notice end_caller_hung_up_unheard();
+    Info end_transferred();
+    Warning end_transfer_failed();
     Info end_agent_hung_up();
     Info end_agent_hung_up_complete();
     Notice end_agent_hung_up_cut();
@@ -24,6 +26,9 @@ super::table! { End:
     Error end_overload();
     Notice end_rejected();
     Notice end_rejected_blocked();
+    Notice end_closed();
+    Warning end_no_balance();
+    Notice end_concurrency();
     Warning end_rejected_offer();
     Warning end_rejected_srtp_required();
     Warning end_no_common_codec();

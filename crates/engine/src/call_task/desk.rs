@@ -39,6 +39,8 @@ pub(super) struct Desk {
     answered_at: Option<Timestamp>,
     /// The message that closes the leg's signalling was seen.
     last_seen: bool,
+    /// The caller types in secrecy.
+    pub(super) secure: bool,
     /// A reason that the session cannot know.
     pub(super) exact: Option<EndReason>,
 }
@@ -63,6 +65,7 @@ impl Desk {
             state: LiveState::Ringing,
             answered_at: None,
             last_seen: false,
+            secure: false,
             exact: None,
         }
     }
@@ -162,8 +165,12 @@ impl Desk {
 
     /// A message of the leg, for the record.
     pub(super) fn trace(&mut self, now: Instant, trace: &sip::Trace) {
-        let event = crate::trace::event(trace);
-        if let Event::SipMessage(message) = &event {
+        let mut event = crate::trace::event(trace);
+        if let Event::SipMessage(message) = &mut event {
+            if self.secure && message.start_line.starts_with("INFO ") {
+                // A key that the caller pressed in secrecy, sent as a message.
+                message.text.clone_from(&message.start_line);
+            }
             let established = self.timings.answer_ms.is_some();
             let answer = message.start_line.starts_with("SIP/2.0") && message.cseq.ends_with("BYE");
             let acknowledged = message.start_line.starts_with("ACK ") && !established;

@@ -51,6 +51,9 @@ impl CallTask {
                 self.tell_engine(|engine| engine.add_message(engine_role(role), &text));
             }
             Effect::MuteCaller { muted } => self.link.set_muted(muted),
+            Effect::HoldCaller { held } => self.hold_caller(now, held),
+            Effect::SecureInput { on } => self.secure_input(on),
+            Effect::Transfer { target } => self.transfer(now, &target),
             Effect::ClearPlayout => self.clear_playout(now),
             Effect::FinishItem { item } => self.media.finish(item.as_arc()),
             Effect::ReleasePlayout => self.media.hold_back(false),

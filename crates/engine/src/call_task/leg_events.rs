@@ -202,9 +202,11 @@ impl CallTask {
 
     /// The caller pressed a key.
     pub(super) fn pressed(&mut self, now: Instant, digit: char) {
-        self.desk
-            .journal
-            .event(now, Event::Dtmf { digit, sent: false });
+        if !self.privacy.is_secure() {
+            self.desk
+                .journal
+                .event(now, Event::Dtmf { digit, sent: false });
+        }
         self.session.handle(now, Input::Dtmf { digit });
     }
 }

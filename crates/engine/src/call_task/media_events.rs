@@ -34,7 +34,9 @@ impl CallTask {
         let codec = self.media.codec();
         while let Some(frame) = self.media.poll_frame() {
             if codec == self.engine_codec {
-                self.link.append(now, frame.audio);
+                if !self.privacy.keeps(frame.audio) {
+                    self.link.append(now, frame.audio);
+                }
             } else {
                 let mut audio = [0; media::frame::FRAME_SAMPLES];
                 let length = frame.audio.len().min(audio.len());
@@ -42,7 +44,9 @@ impl CallTask {
                 {
                     to.copy_from_slice(from);
                     g711::transcode(codec, self.engine_codec, to);
-                    self.link.append(now, to);
+                    if !self.privacy.keeps(to) {
+                        self.link.append(now, to);
+                    }
                 }
             }
         }

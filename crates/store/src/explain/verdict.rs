@@ -63,6 +63,11 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
         | EndReason::Overload
         | EndReason::Rejected
         | EndReason::RejectedBlocked
+        | EndReason::Transferred
+        | EndReason::TransferFailed
+        | EndReason::Closed
+        | EndReason::NoBalance
+        | EndReason::Concurrency
         | EndReason::Unauthorized
         | EndReason::TransportLost
         | EndReason::AckMissing

@@ -62,6 +62,16 @@ impl From<&SessionEvent> for Event {
             SessionEvent::DeadAirCovered { silent_ms } => {
                 session("dead_air_covered", vec![("silent_ms", (*silent_ms).into())])
             }
+            SessionEvent::Disclosed => session("disclosed", vec![]),
+            SessionEvent::TransferStarted { target } => {
+                session("transfer_started", vec![("target", target.as_str().into())])
+            }
+            SessionEvent::TransferFinished { done, reason } => session(
+                "transfer_finished",
+                vec![("done", flag(*done)), ("reason", reason.as_str().into())],
+            ),
+            SessionEvent::SecureInput { on } => session("secure_input", vec![("on", flag(*on))]),
+            SessionEvent::BudgetSpent => session("budget_spent", vec![]),
             SessionEvent::Hold { held } => session("hold", vec![("held", flag(*held))]),
         }
     }
