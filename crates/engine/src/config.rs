@@ -11,9 +11,9 @@ use std::time::Duration;
 use call::Profile;
 use call::id::TenantId;
 use ipnet::IpNet;
-use wire::realtime::{
-    Dialect, NoiseReduction, ReasoningEffort, ToolDefinition, Transcription, TurnDetection,
-};
+use wire::realtime::ToolDefinition;
+
+pub use crate::engine_choice::{EngineAudio, EngineChoice, KeyPlacement, RealtimeConfig};
 
 /// A value that must not appear in logs: its `Debug` prints `Secret(…)`.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -210,59 +210,10 @@ pub struct AgentConfig {
     pub profile: Profile,
     /// Tools as the model sees them.
     pub tools: Vec<ToolDefinition>,
-    /// The engine that speaks.
-    pub realtime: RealtimeConfig,
-    /// Voice of the model; `None` is the engine's own.
-    pub voice: Option<String>,
-    /// Turn detection of the engine.
-    pub turn_detection: TurnDetection,
-    /// Transcription of what the caller says; `None` for none.
-    pub transcription: Option<Transcription>,
-    /// Noise reduction of the engine.
-    pub noise_reduction: Option<NoiseReduction>,
-    /// Speed of speech, 0.25 to 1.5; `None` is the engine's own.
-    pub speed: Option<f32>,
-    /// Reasoning effort, for models that know it.
-    pub reasoning_effort: Option<ReasoningEffort>,
-}
-
-/// How to reach a realtime engine.
-#[derive(Clone, Debug)]
-pub struct RealtimeConfig {
-    /// `ws://` or `wss://` address. The `model` query parameter is added when the address has none.
-    pub url: String,
-    /// Model name.
-    pub model: String,
-    /// Key; empty sends no authorisation header.
-    pub key: Secret,
-    /// Header that carries the key, `Authorization` by default.
-    pub auth_header: String,
-    /// Scheme before the key, `Bearer` by default; empty sends the bare key.
-    pub auth_scheme: String,
-    /// Protocol dialect.
-    pub dialect: Dialect,
-    /// Milliseconds of caller audio in one message; 20 by default.
-    pub append_ms: u32,
-    /// Bound of one connection attempt, DNS to WebSocket handshake.
-    pub connect_timeout: Duration,
-    /// Further headers of the handshake.
-    pub headers: Vec<(String, String)>,
-}
-
-impl Default for RealtimeConfig {
-    fn default() -> Self {
-        Self {
-            url: "wss://api.openai.com/v1/realtime".to_owned(),
-            model: "gpt-realtime-2.1".to_owned(),
-            key: Secret::default(),
-            auth_header: "Authorization".to_owned(),
-            auth_scheme: "Bearer".to_owned(),
-            dialect: Dialect::Ga,
-            append_ms: 20,
-            connect_timeout: Duration::from_secs(5),
-            headers: Vec::new(),
-        }
-    }
+    /// The engine that speaks, and how.
+    pub engine: EngineChoice,
+    /// The engine that speaks when the first one cannot be had, at the beginning of a call or in its middle.
+    pub fallback: Option<EngineChoice>,
 }
 
 /// Limits of the whole process.

@@ -75,10 +75,11 @@ impl Dispatcher {
     ) -> Result<Self, StartError> {
         let mut agents: BTreeMap<&str, Arc<Agent>> = BTreeMap::new();
         for agent in &config.agents {
-            let target = Target::new(&agent.realtime).ok_or_else(|| StartError::EngineUrl {
-                agent: agent.name.clone(),
-                url: agent.realtime.url.clone(),
-            })?;
+            let target =
+                Target::new(&agent.engine.realtime).ok_or_else(|| StartError::EngineUrl {
+                    agent: agent.name.clone(),
+                    url: agent.engine.realtime.url.clone(),
+                })?;
             agents.insert(
                 &agent.name,
                 Arc::new(Agent {
@@ -344,7 +345,7 @@ fn called_number(uri: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{LineCredentials, RealtimeConfig, Secret, SrtpPolicy};
+    use crate::config::{EngineChoice, LineCredentials, RealtimeConfig, Secret, SrtpPolicy};
 
     #[test]
     fn the_called_number_is_the_user_part() {
@@ -383,13 +384,8 @@ mod tests {
             instructions: String::new(),
             profile: call::Profile::default(),
             tools: Vec::new(),
-            realtime: RealtimeConfig::default(),
-            voice: None,
-            turn_detection: wire::realtime::TurnDetection::Manual,
-            transcription: None,
-            noise_reduction: None,
-            speed: None,
-            reasoning_effort: None,
+            engine: EngineChoice::new(RealtimeConfig::default()),
+            fallback: None,
         };
         let config = Config {
             lines,

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use call::EngineFailure;
 use media::Codec;
 use tokio_rustls::TlsConnector;
-use wire::realtime::{AudioFormat, Conversation, HistoryItem, SessionSettings};
+use wire::Protocol;
+use wire::realtime::{AudioFormat, Conversation, HistoryItem, SessionSettings, Spelling};
 
-use crate::config::AgentConfig;
+use crate::config::{AgentConfig, EngineChoice};
 use crate::realtime_client::{ConnectError, EngineSocket, SocketEvent, Target, connect};
 
 /// An engine that says nothing for this long is pinged.
@@ -68,7 +69,7 @@ pub(crate) struct EngineLink {
     target: Arc<Target>,
     connector: TlsConnector,
     settings: SessionSettings,
-    dialect: wire::realtime::Dialect,
+    spelling: Spelling,
     append_ms: u32,
     connect_within: Duration,
     current: Option<EngineSession>,
@@ -86,13 +87,18 @@ impl EngineLink {
         connector: TlsConnector,
         codec: Codec,
     ) -> Self {
+        let choice = &agent.engine;
+        let spelling = match choice.realtime.protocol {
+            Protocol::Realtime(spelling) => spelling,
+            Protocol::Gemini => Spelling::OPENAI,
+        };
         Self {
             target,
             connector,
-            settings: settings(agent, codec),
-            dialect: agent.realtime.dialect,
-            append_ms: agent.realtime.append_ms,
-            connect_within: agent.realtime.connect_timeout,
+            settings: settings(agent, choice, codec),
+            spelling,
+            append_ms: choice.realtime.append_ms,
+            connect_within: choice.realtime.connect_timeout,
             current: None,
             next: None,
             muted: false,
@@ -103,7 +109,7 @@ impl EngineLink {
 
     /// Begins a session; it replaces the current one, or waits beside it for its rotation.
     pub(crate) fn connect(&mut self, now: Instant, which: Which, history: &[HistoryItem]) {
-        let mut conversation = Conversation::new(self.settings.clone(), self.dialect);
+        let mut conversation = Conversation::new(self.settings.clone(), self.spelling);
         conversation.set_append_ms(self.append_ms);
         conversation.set_input_muted(self.muted);
         if !history.is_empty() {
@@ -356,21 +362,21 @@ pub(crate) fn lost(which: Which, failure: EngineFailure, detail: &str) -> LinkEv
     }
 }
 
-fn settings(agent: &AgentConfig, codec: Codec) -> SessionSettings {
+fn settings(agent: &AgentConfig, choice: &EngineChoice, codec: Codec) -> SessionSettings {
     let format = match codec {
         Codec::Pcmu => AudioFormat::Pcmu,
         Codec::Pcma => AudioFormat::Pcma,
     };
     SessionSettings {
-        voice: agent.voice.clone(),
+        voice: choice.voice.clone(),
         input_format: format,
         output_format: format,
-        turn_detection: agent.turn_detection.clone(),
-        transcription: agent.transcription.clone(),
-        noise_reduction: agent.noise_reduction,
+        turn_detection: choice.turn_detection.clone(),
+        transcription: choice.transcription.clone(),
+        noise_reduction: choice.noise_reduction,
         tools: agent.tools.clone(),
-        speed: agent.speed,
-        reasoning_effort: agent.reasoning_effort,
-        ..SessionSettings::telephone(&agent.realtime.model, &agent.instructions)
+        speed: choice.speed,
+        generation: choice.generation,
+        ..SessionSettings::telephone(&choice.realtime.model, &agent.instructions)
     }
 }

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, Message, WebSocketStream};
 
-use crate::config::{RealtimeConfig, Secret};
+use crate::config::{KeyPlacement, RealtimeConfig, Secret};
 use crate::limits::{ENGINE_MESSAGE_BYTES_MAX, HANDSHAKE_BYTES_MAX};
 
 /// Where and how to connect: the configuration made ready once.
@@ -50,15 +50,16 @@ impl Target {
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let uri = with_model(uri, &config.model)?;
         let mut headers = BTreeMap::new();
-        if !config.key.is_empty() {
+        if let KeyPlacement::Header { name, scheme } = &config.key_placement
+            && !config.key.is_empty()
+        {
             let key = config.key.expose();
-            let scheme = config.auth_scheme.as_str();
             let text = if scheme.is_empty() {
                 key.to_owned()
             } else {
                 format!("{scheme} {key}")
             };
-            headers.insert(config.auth_header.clone(), text);
+            headers.insert(name.clone(), text);
         }
         headers.extend(config.headers.iter().cloned());
         let headers = headers
@@ -406,8 +407,10 @@ mod tests {
         assert_eq!(target.headers[0].1, "Bearer k");
         assert!(!format!("{target:?}").contains("Bearer"));
         let bare = RealtimeConfig {
-            auth_header: "api-key".to_owned(),
-            auth_scheme: String::new(),
+            key_placement: KeyPlacement::Header {
+                name: "api-key".to_owned(),
+                scheme: String::new(),
+            },
             ..config("wss://a.test/v1/realtime")
         };
         assert_eq!(Target::new(&bare).expect("usable").headers[0].1, "k");

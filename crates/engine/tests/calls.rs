@@ -20,7 +20,7 @@ const PCMU: &str = "0 101\r\na=rtpmap:101 telephone-event/8000";
 async fn a_call_is_answered_and_the_greeting_is_heard() {
     let engine = FakeEngine::start(&[Behaviour::Speak { ms: 1_000 }]).await;
     let mut house = House::open(&engine.url(), profile(), |config| {
-        config.agents[0].realtime.key = engine::config::Secret::new("secret-key");
+        config.agents[0].engine.realtime.key = engine::config::Secret::new("secret-key");
     })
     .await;
     let mut phone = Phone::new(house.udp()).await;
@@ -209,7 +209,7 @@ async fn an_engine_that_is_never_ready_is_answered_for_in_time() {
     short.answer_bound_ms = 300;
     short.engine.reconnect_ms_max = 1_000;
     let mut house = House::open(&engine.url(), short, |config| {
-        config.agents[0].realtime.connect_timeout = Duration::from_millis(500);
+        config.agents[0].engine.realtime.connect_timeout = Duration::from_millis(500);
     })
     .await;
     let mut phone = Phone::new(house.udp()).await;

@@ -175,7 +175,7 @@ async fn secrets_are_found_in_no_log_journal_explanation_figure_or_file() {
     let (engine, authorizations) = gossip().await;
     let (registrar, registered) = registrar().await;
     let mut house = House::open(&format!("ws://{engine}/v1/realtime"), profile(), |config| {
-        config.agents[0].realtime.key = Secret::new(ENGINE_KEY);
+        config.agents[0].engine.realtime.key = Secret::new(ENGINE_KEY);
         let mut registered = config.lines[0].clone();
         registered.name = "registered".to_owned();
         registered.allow.clear();

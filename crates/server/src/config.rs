@@ -5,16 +5,17 @@ use crate::settings::{Problem, Settings, port_range};
 use call::id::TenantId;
 use call::profile::{Greeting, Language, Profile, ToolSpec};
 use engine::config::{
-    AgentConfig, Config, LimitsConfig, LineConfig, LineCredentials, RealtimeConfig,
-    RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy, TlsIdentity,
+    AgentConfig, Config, EngineChoice, KeyPlacement, LimitsConfig, LineConfig, LineCredentials,
+    RealtimeConfig, RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy, TlsIdentity,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wire::Protocol;
 use wire::realtime::{
-    Dialect, Eagerness, NoiseReduction, ReasoningEffort, ServerVad, ToolDefinition, Transcription,
-    TurnDetection,
+    Eagerness, Generation, NoiseReduction, ReasoningEffort, ServerVad, Spelling, ToolDefinition,
+    Transcription, TurnDetection,
 };
 
 /// Everything that the process needs, checked.
@@ -386,30 +387,40 @@ fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> AgentConfig {
             .map_or_else(|| phrases::instructions(language).to_owned(), str::to_owned),
         profile,
         tools,
-        realtime: realtime(settings, problems),
-        voice: settings.set("agent.voice").map(str::to_owned),
-        turn_detection: turn_detection(settings),
-        transcription: settings
-            .set("engine.transcription_model")
-            .map(|model| Transcription {
-                model: model.to_owned(),
-                language: Some(settings.text("agent.language").to_owned()),
-                prompt: None,
-            }),
-        noise_reduction: match settings.text("engine.noise_reduction") {
-            "near_field" => Some(NoiseReduction::NearField),
-            "far_field" => Some(NoiseReduction::FarField),
-            _ => None,
+        engine: EngineChoice {
+            realtime: realtime(settings, problems),
+            voice: settings.set("agent.voice").map(str::to_owned),
+            turn_detection: turn_detection(settings),
+            transcription: settings
+                .set("engine.transcription_model")
+                .map(|model| Transcription {
+                    model: model.to_owned(),
+                    language: Some(settings.text("agent.language").to_owned()),
+                    ..Transcription::default()
+                }),
+            noise_reduction: match settings.text("engine.noise_reduction") {
+                "near_field" => Some(NoiseReduction::NEAR_FIELD),
+                "far_field" => Some(NoiseReduction::FAR_FIELD),
+                _ => None,
+            },
+            speed: speed(settings),
+            generation: Generation {
+                reasoning_effort: reasoning_effort(settings.text("engine.reasoning_effort")),
+                ..Generation::default()
+            },
         },
-        speed: speed(settings),
-        reasoning_effort: match settings.text("engine.reasoning_effort") {
-            "minimal" => Some(ReasoningEffort::Minimal),
-            "low" => Some(ReasoningEffort::Low),
-            "medium" => Some(ReasoningEffort::Medium),
-            "high" => Some(ReasoningEffort::High),
-            "xhigh" => Some(ReasoningEffort::XHigh),
-            _ => None,
-        },
+        fallback: None,
+    }
+}
+
+fn reasoning_effort(name: &str) -> Option<ReasoningEffort> {
+    match name {
+        "minimal" => Some(ReasoningEffort::Minimal),
+        "low" => Some(ReasoningEffort::Low),
+        "medium" => Some(ReasoningEffort::Medium),
+        "high" => Some(ReasoningEffort::High),
+        "xhigh" => Some(ReasoningEffort::XHigh),
+        _ => None,
     }
 }
 
@@ -500,17 +511,19 @@ fn realtime(settings: &Settings, problems: &mut Vec<Problem>) -> RealtimeConfig 
         url,
         model: settings.text("engine.model").to_owned(),
         key: Secret::new(key),
-        auth_scheme: if auth_header.eq_ignore_ascii_case("authorization") {
-            "Bearer".to_owned()
-        } else {
-            String::new()
+        key_placement: KeyPlacement::Header {
+            scheme: if auth_header.eq_ignore_ascii_case("authorization") {
+                "Bearer".to_owned()
+            } else {
+                String::new()
+            },
+            name: auth_header,
         },
-        auth_header,
-        dialect: if settings.text("engine.dialect") == "beta" {
-            Dialect::Beta
+        protocol: Protocol::Realtime(if settings.text("engine.dialect") == "beta" {
+            Spelling::BETA
         } else {
-            Dialect::Ga
-        },
+            Spelling::OPENAI
+        }),
         append_ms: u32::try_from(append_ms).unwrap_or(20),
         ..RealtimeConfig::default()
     }
@@ -558,7 +571,10 @@ mod tests {
         assert_eq!(config.engine.sip.tcp.unwrap().port(), 5080);
         assert_eq!(config.engine.limits.calls_max, 3);
         assert_eq!(config.engine.agents[0].profile.max_duration_ms, 0);
-        assert_eq!(config.engine.agents[0].realtime.model, "gpt-realtime-2.1");
+        assert_eq!(
+            config.engine.agents[0].engine.realtime.model,
+            "gpt-realtime-2.1"
+        );
     }
 
     #[test]

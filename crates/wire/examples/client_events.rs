@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use wire::realtime::{
-    AudioFormat, Conversation, Dialect, Eagerness, HistoryItem, MaxOutputTokens, NoiseReduction,
-    ReasoningEffort, ResponseRequest, Role, ServerVad, SessionSettings, ToolChoice, ToolDefinition,
-    Transcription, TurnDetection,
+    AudioFormat, Conversation, Dialect, Eagerness, Generation, HistoryItem, MaxOutputTokens,
+    NoiseField, NoiseReduction, ReasoningEffort, ResponseRequest, Role, ServerVad, SessionSettings,
+    ToolChoice, ToolDefinition, Transcription, TranscriptionDelay, Truncation, TurnDetection,
 };
 
 fn main() -> io::Result<()> {
@@ -71,8 +71,9 @@ fn everything(format: AudioFormat) -> SessionSettings {
             model: "gpt-transcribe".to_owned(),
             language: Some("fr".to_owned()),
             prompt: Some("Réservations".to_owned()),
+            ..Transcription::default()
         }),
-        noise_reduction: Some(NoiseReduction::NearField),
+        noise_reduction: Some(NoiseReduction::NEAR_FIELD),
         tools: vec![
             tool(
                 "lookup",
@@ -82,8 +83,12 @@ fn everything(format: AudioFormat) -> SessionSettings {
         ],
         tool_choice: ToolChoice::Auto,
         speed: Some(1.1),
-        reasoning_effort: Some(ReasoningEffort::Low),
-        max_output_tokens: Some(MaxOutputTokens::Limit(2_048)),
+        generation: Generation {
+            reasoning_effort: Some(ReasoningEffort::Low),
+            max_output_tokens: Some(MaxOutputTokens::Limit(2_048)),
+            ..Generation::default()
+        },
+        text_only: false,
     }
 }
 
@@ -119,12 +124,14 @@ fn all_settings() -> Vec<SessionSettings> {
             ..ServerVad::default()
         });
     });
-    with(&|settings| settings.noise_reduction = Some(NoiseReduction::FarField));
+    with(&|settings| settings.noise_reduction = Some(NoiseReduction::FAR_FIELD));
     with(&|settings| {
         settings.transcription = Some(Transcription {
             model: "gpt-live-transcribe".to_owned(),
-            language: None,
-            prompt: None,
+            languages: vec!["fr".to_owned(), "en".to_owned()],
+            keywords: vec!["sole meunière".to_owned()],
+            delay: Some(TranscriptionDelay::Low),
+            ..Transcription::default()
         });
     });
     for choice in [
@@ -141,12 +148,13 @@ fn all_settings() -> Vec<SessionSettings> {
         ReasoningEffort::High,
         ReasoningEffort::XHigh,
     ] {
-        with(&|settings| settings.reasoning_effort = Some(effort));
+        with(&|settings| settings.generation.reasoning_effort = Some(effort));
     }
-    with(&|settings| settings.max_output_tokens = Some(MaxOutputTokens::Unlimited));
+    with(&|settings| settings.generation.max_output_tokens = Some(MaxOutputTokens::Unlimited));
     for speed in [0.01, 0.25, 1.5, 9.0, f32::INFINITY] {
         with(&|settings| settings.speed = Some(speed));
     }
+    more_settings(&mut with);
     for (input, output) in [
         (AudioFormat::Pcmu, AudioFormat::Pcm24k),
         (AudioFormat::Pcm24k, AudioFormat::Pcma),
@@ -154,6 +162,63 @@ fn all_settings() -> Vec<SessionSettings> {
         with(&|settings| (settings.input_format, settings.output_format) = (input, output));
     }
     all
+}
+
+/// What came with the newer models.
+fn more_settings(with: &mut dyn FnMut(&dyn Fn(&mut SessionSettings))) {
+    for strength in [0.0, 0.4, 7.0, f32::NAN] {
+        with(&|settings| {
+            settings.noise_reduction = Some(NoiseReduction {
+                field: NoiseField::Far,
+                strength: Some(strength),
+            });
+        });
+    }
+    for delay in [
+        TranscriptionDelay::Minimal,
+        TranscriptionDelay::Low,
+        TranscriptionDelay::Medium,
+        TranscriptionDelay::High,
+        TranscriptionDelay::XHigh,
+    ] {
+        for model in ["gpt-live-transcribe", "gpt-realtime-whisper", "whisper-1"] {
+            with(&|settings| {
+                settings.transcription = Some(Transcription {
+                    model: model.to_owned(),
+                    prompt: Some("Les Tilleuls".to_owned()),
+                    keywords: vec!["bar".to_owned()],
+                    delay: Some(delay),
+                    ..Transcription::default()
+                });
+            });
+        }
+    }
+    for truncation in [
+        Truncation::Auto,
+        Truncation::Disabled,
+        Truncation::Retention {
+            ratio: 0.8,
+            post_instructions: None,
+        },
+        Truncation::Retention {
+            ratio: f32::NAN,
+            post_instructions: Some(5_000),
+        },
+    ] {
+        with(&|settings| settings.generation.truncation = Some(truncation));
+    }
+    for parallel in [true, false] {
+        with(&|settings| settings.generation.parallel_tool_calls = Some(parallel));
+    }
+    for model in ["gpt-realtime-1.5", "gpt-realtime-mini", "gpt-realtime-2"] {
+        with(&|settings| {
+            settings.model = model.to_owned();
+            settings.generation.parallel_tool_calls = Some(true);
+            settings.generation.temperature = Some(0.7);
+        });
+    }
+    with(&|settings| settings.voice = Some("voice_1234".to_owned()));
+    with(&|settings| settings.text_only = true);
 }
 
 /// Rotation, greeting, barge-in, tools, races, errors, muting, and the end.

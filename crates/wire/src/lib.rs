@@ -4,4 +4,7 @@
 //! [`realtime`] is the OpenAI Realtime protocol and the servers that speak the same.
 #![forbid(unsafe_code)]
 
+pub mod provider;
 pub mod realtime;
+
+pub use provider::{KeyPlace, Protocol, Provider};

@@ -18,13 +18,13 @@ mod event;
 mod fault;
 mod items;
 mod limits;
-mod outbox;
+pub(crate) mod outbox;
 mod responses;
-mod server_event;
+pub(crate) mod server_event;
 mod settings;
 
 pub use conversation::{Conversation, Counters};
-pub use dialect::{Capabilities, Dialect};
+pub use dialect::{Capabilities, Dialect, SessionShape, Spelling};
 pub use event::{EngineEvent, RateLimit, ResponseStatus, Usage};
 pub use limits::*;
 pub use settings::*;

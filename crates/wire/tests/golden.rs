@@ -68,9 +68,9 @@ fn settings(name: &str) -> (SessionSettings, Dialect) {
             settings.transcription = Some(Transcription {
                 model: "whisper-1".to_owned(),
                 language: Some("fr".to_owned()),
-                prompt: None,
+                ..Transcription::default()
             });
-            settings.noise_reduction = Some(NoiseReduction::NearField);
+            settings.noise_reduction = Some(NoiseReduction::NEAR_FIELD);
             (settings, Dialect::Beta)
         }
         other => panic!("unknown settings {other}"),

@@ -49,7 +49,7 @@ impl CallTask {
         }
         let agent = &self.desk.line.agent;
         if let EngineFailure::Refused = failure {
-            let key = agent.config.realtime.key.expose();
+            let key = agent.config.engine.realtime.key.expose();
             message = message.with("key", catalog::redact::key_tail(key));
         } else if let EngineFailure::Unreachable = failure {
             message = message.with("host", agent.target.host());

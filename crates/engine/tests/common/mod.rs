@@ -14,14 +14,13 @@ use std::time::Duration;
 
 use call::{CallId, Greeting, Profile, TenantId};
 use engine::config::{
-    AgentConfig, LineConfig, RealtimeConfig, RecordingConfig, RtpConfig, SrtpPolicy,
+    AgentConfig, EngineChoice, LineConfig, RealtimeConfig, RecordingConfig, RtpConfig, SrtpPolicy,
 };
 use engine::{Config, Engine, LiveEvent, LiveEventKind};
 use media::Codec;
 use store::{CallFilter, CallRecord, Event, JournalEntry, Store, TenantScope};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
-use wire::realtime::{ServerVad, TurnDetection};
 
 /// Longest wait for anything in these tests.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -77,16 +76,11 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
         instructions: "Be kind.".to_owned(),
         profile,
         tools: Vec::new(),
-        realtime: RealtimeConfig {
+        engine: EngineChoice::new(RealtimeConfig {
             url: engine_url.to_owned(),
             ..RealtimeConfig::default()
-        },
-        voice: None,
-        turn_detection: TurnDetection::Server(ServerVad::default()),
-        transcription: None,
-        noise_reduction: None,
-        speed: None,
-        reasoning_effort: None,
+        }),
+        fallback: None,
     });
     config
 }

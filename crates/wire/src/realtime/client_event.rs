@@ -8,7 +8,7 @@ mod session;
 
 use serde::Serialize;
 
-use super::{Dialect, ResponseRequest, Role};
+use super::{Dialect, ResponseRequest, Role, SessionShape, Spelling};
 
 pub(super) use session::session_update;
 
@@ -199,17 +199,14 @@ struct Update<Session> {
 }
 
 /// The instructions alone; what is left out stays as it is.
-pub(super) fn instructions_update(event: u64, dialect: Dialect, instructions: &str) -> String {
+pub(super) fn instructions_update(event: u64, spelling: Spelling, instructions: &str) -> String {
     #[derive(Serialize)]
     struct Session<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         r#type: Option<&'a str>,
         instructions: &'a str,
     }
-    let r#type = match dialect {
-        Dialect::Ga => Some("realtime"),
-        Dialect::Beta => None,
-    };
+    let r#type = (spelling.shape == SessionShape::Nested).then_some("realtime");
     command(
         event,
         "session.update",

@@ -12,8 +12,9 @@ use super::outbox::Outbox;
 use super::responses::Responses;
 use super::server_event;
 use super::{
-    COMMANDS_MAX, COMMIT_MS_MIN, Capabilities, Dialect, EVENTS_MAX, EngineEvent, HistoryItem,
+    COMMANDS_MAX, COMMIT_MS_MIN, Capabilities, EVENTS_MAX, EngineEvent, HistoryItem,
     MESSAGE_BYTES_MAX, REPLAY_ITEMS_MAX, ResponseRequest, Role, SENT_EVENTS_MAX, SessionSettings,
+    Spelling,
 };
 
 /// What was dropped or ignored in one conversation.
@@ -51,7 +52,7 @@ enum Phase {
 /// The client's side of one Realtime session. See the module page.
 pub struct Conversation {
     settings: SessionSettings,
-    dialect: Dialect,
+    spelling: Spelling,
     phase: Phase,
     events: VecDeque<EngineEvent>,
     outbox: Outbox,
@@ -75,12 +76,12 @@ enum Early {
 impl Conversation {
     /// A session to set up; nothing is sent until the engine has spoken (`session.created`).
     #[must_use]
-    pub fn new(settings: SessionSettings, dialect: Dialect) -> Self {
+    pub fn new(settings: SessionSettings, spelling: impl Into<Spelling>) -> Self {
         Self {
-            outbox: Outbox::new(settings.input_format.bytes_per_ms()),
+            outbox: Outbox::new(settings.input_format.bytes_per_ms(), client_event::append),
             items: Items::new(settings.output_format.bytes_per_ms()),
             settings,
-            dialect,
+            spelling: spelling.into(),
             phase: Phase::Waiting,
             events: VecDeque::new(),
             early_commands: VecDeque::new(),
@@ -136,7 +137,7 @@ impl Conversation {
     /// What this engine can do.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        self.dialect.capabilities()
+        self.spelling.capabilities()
     }
 
     /// The settings of the session.
@@ -193,7 +194,7 @@ impl Conversation {
     /// Asks for a response. It waits for the session to be ready and for the active response to end;
     /// should the engine start one by itself at the same moment, it is asked for again after that.
     pub fn create_response(&mut self, request: ResponseRequest) {
-        if !self.dialect.capabilities().response_control || self.phase == Phase::Ended {
+        if !self.spelling.capabilities().response_control || self.phase == Phase::Ended {
             return;
         }
         if !self.responses.want(request) {
@@ -220,7 +221,7 @@ impl Conversation {
     /// Cuts an item to what was heard, so that the model knows. Left out when the engine would refuse
     /// it: an item that is unknown or has no audio, or of which all was heard.
     pub fn truncate(&mut self, item: &str, audio_end_ms: u32) {
-        if self.phase != Phase::Ready || !self.dialect.capabilities().truncate {
+        if self.phase != Phase::Ready || !self.spelling.capabilities().truncate {
             return;
         }
         let cut = self.items.cut(item, audio_end_ms);
@@ -266,7 +267,7 @@ impl Conversation {
             Phase::Waiting | Phase::Ended => {}
             Phase::Configuring | Phase::Ready => {
                 let event = self.event_id(Sent::Other);
-                let text = client_event::instructions_update(event, self.dialect, instructions);
+                let text = client_event::instructions_update(event, self.spelling, instructions);
                 self.outbox.push_command(text);
             }
         }
@@ -313,24 +314,28 @@ impl Conversation {
         let Some(request) = self.responses.next(event, now) else {
             return;
         };
-        let text = client_event::create_response(event, self.dialect, request);
+        let text = client_event::create_response(event, self.spelling.dialect, request);
         self.event_id(Sent::Response);
         self.outbox.push_command(text);
     }
 
     fn send_cancel(&mut self, response: &str) {
-        if self.phase != Phase::Ended && self.dialect.capabilities().response_control {
+        if self.phase != Phase::Ended && self.spelling.capabilities().response_control {
             let event = self.event_id(Sent::Cancellation);
             self.outbox
-                .push_command(client_event::cancel(event, self.dialect, response));
+                .push_command(client_event::cancel(event, self.spelling.dialect, response));
         }
     }
 
     fn send_message(&mut self, role: Role, text: &str) {
         if self.phase != Phase::Ended {
             let event = self.event_id(Sent::Item);
-            self.outbox
-                .push_command(client_event::message(event, self.dialect, role, text));
+            self.outbox.push_command(client_event::message(
+                event,
+                self.spelling.dialect,
+                role,
+                text,
+            ));
         }
     }
 

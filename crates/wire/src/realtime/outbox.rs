@@ -5,10 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    APPEND_MS_DEFAULT, APPEND_MS_MAX, PREBUFFER_MS_MAX, SENDS_MAX, UNSENT_AUDIO_MS_MAX,
-    client_event,
-};
+use super::{APPEND_MS_DEFAULT, APPEND_MS_MAX, PREBUFFER_MS_MAX, SENDS_MAX, UNSENT_AUDIO_MS_MAX};
 
 /// Buffers kept for the next message.
 const SPARE_MAX: usize = 4;
@@ -19,8 +16,10 @@ enum Outgoing {
 }
 
 /// The queue towards the engine.
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     bytes_per_ms: usize,
+    /// Makes the message of a stretch of audio.
+    write_audio: fn(&[u8]) -> String,
     append_ms: u32,
     open: bool,
     muted: bool,
@@ -34,13 +33,14 @@ pub(super) struct Outbox {
     /// Milliseconds sent since the last commit.
     uncommitted_ms: u32,
     dropped_bytes: u64,
-    pub(super) overflow: u64,
+    pub(crate) overflow: u64,
 }
 
 impl Outbox {
-    pub(super) fn new(bytes_per_ms: usize) -> Self {
+    pub(crate) fn new(bytes_per_ms: usize, write_audio: fn(&[u8]) -> String) -> Self {
         Self {
             bytes_per_ms,
+            write_audio,
             append_ms: APPEND_MS_DEFAULT,
             open: false,
             muted: false,
@@ -62,15 +62,15 @@ impl Outbox {
     }
 
     /// Caller audio dropped because a queue was full, in milliseconds.
-    pub(super) fn dropped_ms(&self) -> u64 {
+    pub(crate) fn dropped_ms(&self) -> u64 {
         self.dropped_bytes / u64::try_from(self.bytes_per_ms).unwrap_or(1).max(1)
     }
 
-    pub(super) fn set_append_ms(&mut self, ms: u32) {
+    pub(crate) fn set_append_ms(&mut self, ms: u32) {
         self.append_ms = ms.clamp(1, APPEND_MS_MAX);
     }
 
-    pub(super) fn push_command(&mut self, text: String) {
+    pub(crate) fn push_command(&mut self, text: String) {
         if self.queue.len() >= SENDS_MAX {
             self.overflow += 1;
         } else {
@@ -79,14 +79,14 @@ impl Outbox {
     }
 
     /// The engine is ready: what the caller said so far goes first.
-    pub(super) fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         self.open = true;
         self.release_early();
     }
 
     /// Nothing is sent while muted: audio that waits to be sent is dropped too, but what was said
     /// before the engine was ready waits for the end of the muting.
-    pub(super) fn set_muted(&mut self, muted: bool) {
+    pub(crate) fn set_muted(&mut self, muted: bool) {
         self.muted = muted;
         if muted {
             self.drop_unsent_audio();
@@ -95,7 +95,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn drop_unsent_audio(&mut self) {
+    pub(crate) fn drop_unsent_audio(&mut self) {
         self.partial.clear();
         self.queue
             .retain(|entry| matches!(entry, Outgoing::Command(_)));
@@ -113,7 +113,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn append(&mut self, frame: &[u8]) {
+    pub(crate) fn append(&mut self, frame: &[u8]) {
         if self.muted || frame.is_empty() {
             return;
         }
@@ -132,7 +132,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if self.partial.is_empty() {
             return;
         }
@@ -197,21 +197,21 @@ impl Outbox {
     }
 
     /// Milliseconds of caller audio given to the engine since the last commit, queued audio included.
-    pub(super) fn uncommitted_ms(&self) -> u32 {
+    pub(crate) fn uncommitted_ms(&self) -> u32 {
         let queued = u32::try_from(self.queued_audio / self.bytes_per_ms).unwrap_or(u32::MAX);
         self.uncommitted_ms.saturating_add(queued)
     }
 
     /// What is queued is committed by the command that follows it.
-    pub(super) fn mark_committed(&mut self) {
+    pub(crate) fn mark_committed(&mut self) {
         self.uncommitted_ms = 0;
     }
 
-    pub(super) fn poll(&mut self) -> Option<String> {
+    pub(crate) fn poll(&mut self) -> Option<String> {
         match self.queue.pop_front()? {
             Outgoing::Command(text) => Some(text),
             Outgoing::Audio(audio) => {
-                let text = client_event::append(&audio);
+                let text = (self.write_audio)(&audio);
                 self.queued_audio = self.queued_audio.saturating_sub(audio.len());
                 let ms = u32::try_from(audio.len() / self.bytes_per_ms).unwrap_or(u32::MAX);
                 self.uncommitted_ms = self.uncommitted_ms.saturating_add(ms);

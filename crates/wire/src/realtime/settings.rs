@@ -7,6 +7,8 @@ pub enum AudioFormat {
     Pcmu,
     /// G.711 A-law, 8 kHz, one byte a sample.
     Pcma,
+    /// Signed 16-bit little-endian samples at 16 kHz, mono.
+    Pcm16k,
     /// Signed 16-bit little-endian samples at 24 kHz, mono.
     Pcm24k,
 }
@@ -17,7 +19,18 @@ impl AudioFormat {
     pub fn bytes_per_ms(self) -> usize {
         match self {
             Self::Pcmu | Self::Pcma => 8,
+            Self::Pcm16k => 32,
             Self::Pcm24k => 48,
+        }
+    }
+
+    /// Samples of one second.
+    #[must_use]
+    pub fn rate_hz(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Pcm16k => 16_000,
+            Self::Pcm24k => 24_000,
         }
     }
 
@@ -27,7 +40,7 @@ impl AudioFormat {
         match self {
             Self::Pcmu => 0xff,
             Self::Pcma => 0xd5,
-            Self::Pcm24k => 0,
+            Self::Pcm16k | Self::Pcm24k => 0,
         }
     }
 }
@@ -94,23 +107,66 @@ pub enum Eagerness {
 }
 
 /// Transcription of the caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcription {
     /// Model of the transcriber.
     pub model: String,
     /// ISO 639-1 code.
     pub language: Option<String>,
-    /// Words to expect.
+    /// Languages that may be spoken, ISO 639-1 codes (`gpt-transcribe` and `gpt-live-transcribe` only; left out for others).
+    pub languages: Vec<String>,
+    /// Words to expect, as a text. Left out for `gpt-realtime-whisper`, which does not take it.
     pub prompt: Option<String>,
+    /// Words to expect, one by one (`gpt-transcribe` and `gpt-live-transcribe` only; left out for others).
+    pub keywords: Vec<String>,
+    /// How long the transcriber waits for more context (`gpt-live-transcribe` and `gpt-realtime-whisper` only).
+    pub delay: Option<TranscriptionDelay>,
+}
+
+/// How long a streaming transcriber waits before it tells what it heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TranscriptionDelay {
+    /// Shortest.
+    Minimal,
+    /// Short.
+    Low,
+    /// Between.
+    Medium,
+    /// Long.
+    High,
+    /// Longest and most exact.
+    XHigh,
+}
+
+/// Where the caller's microphone is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoiseField {
+    /// A handset or headset.
+    Near,
+    /// A speakerphone or a room.
+    Far,
 }
 
 /// Noise reduction before turn detection and the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoiseReduction {
-    /// A handset or headset.
-    NearField,
-    /// A speakerphone or a room.
-    FarField,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NoiseReduction {
+    /// Where the microphone is.
+    pub field: NoiseField,
+    /// Strength, 0.0 to 1.0; the engine's own (1.0) when absent.
+    pub strength: Option<f32>,
+}
+
+impl NoiseReduction {
+    /// For a handset or headset, at the engine's own strength.
+    pub const NEAR_FIELD: Self = Self {
+        field: NoiseField::Near,
+        strength: None,
+    };
+    /// For a speakerphone or a room, at the engine's own strength.
+    pub const FAR_FIELD: Self = Self {
+        field: NoiseField::Far,
+        strength: None,
+    };
 }
 
 /// A tool that the model may call.
@@ -139,7 +195,7 @@ pub enum ToolChoice {
     Function(String),
 }
 
-/// Effort of reasoning models (`gpt-realtime-2` and later only; others reject the setting).
+/// Effort of reasoning models (`gpt-realtime-2` and later; left out for other models, which reject it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReasoningEffort {
     /// Minimal.
@@ -163,12 +219,44 @@ pub enum MaxOutputTokens {
     Limit(u32),
 }
 
+/// What is left out when the conversation outgrows the model's context.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Truncation {
+    /// The engine's choice.
+    Auto,
+    /// Nothing: the engine fails instead.
+    Disabled,
+    /// Down to a part of the context at once, which keeps the cached prefix longer.
+    Retention {
+        /// Part that is kept, 0.0 to 1.0.
+        ratio: f32,
+        /// Tokens after the instructions at which it begins; the model's own limit when absent.
+        post_instructions: Option<u32>,
+    },
+}
+
+/// How the model thinks and writes, apart from what it is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Generation {
+    /// Reasoning effort; the engine's default when absent.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Longest response; the engine's default when absent.
+    pub max_output_tokens: Option<MaxOutputTokens>,
+    /// What is left out of a long conversation; the engine's default when absent.
+    pub truncation: Option<Truncation>,
+    /// Several tools in one turn (reasoning models only; left out for others); the engine's default when absent.
+    pub parallel_tool_calls: Option<bool>,
+    /// Randomness, 0.0 to 2.0, for the dialects that know it (beta servers and Gemini; the GA protocol rejects it).
+    pub temperature: Option<f32>,
+}
+
 /// Settings of one session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSettings {
     /// Name of the model; part of the URL, not of `session.update`.
     pub model: String,
-    /// Voice; the engine's default when absent. Sent only before any agent audio of the session.
+    /// Voice, by name or by the id of a custom one (`voice_…`); the engine's default when absent. Sent only before any
+    /// agent audio of the session.
     pub voice: Option<String>,
     /// The agent's instructions.
     pub instructions: String,
@@ -188,10 +276,10 @@ pub struct SessionSettings {
     pub tool_choice: ToolChoice,
     /// Speed of speech, 0.25 to 1.5.
     pub speed: Option<f32>,
-    /// Reasoning effort; the engine's default when absent.
-    pub reasoning_effort: Option<ReasoningEffort>,
-    /// Longest response; the engine's default when absent.
-    pub max_output_tokens: Option<MaxOutputTokens>,
+    /// How the model thinks and writes.
+    pub generation: Generation,
+    /// The model writes instead of speaking (a text chat).
+    pub text_only: bool,
 }
 
 impl SessionSettings {
@@ -210,8 +298,8 @@ impl SessionSettings {
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,
             speed: None,
-            reasoning_effort: None,
-            max_output_tokens: None,
+            generation: Generation::default(),
+            text_only: false,
         }
     }
 }

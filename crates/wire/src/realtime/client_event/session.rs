@@ -5,34 +5,36 @@ use serde_json::value::RawValue;
 
 use super::{Update, command};
 use crate::realtime::{
-    AudioFormat, Dialect, Eagerness, MaxOutputTokens, NoiseReduction, ReasoningEffort,
-    SessionSettings, ToolChoice, ToolDefinition, TurnDetection,
+    AudioFormat, Dialect, Eagerness, MaxOutputTokens, NoiseField, NoiseReduction, ReasoningEffort,
+    ServerVad, SessionSettings, SessionShape, Spelling, ToolChoice, ToolDefinition, Transcription,
+    TranscriptionDelay, Truncation, TurnDetection,
 };
 
 /// Slowest and fastest speech that the service takes.
 const SPEED_RANGE: (f32, f32) = (0.25, 1.5);
+/// Temperatures that beta servers take.
+const BETA_TEMPERATURE_RANGE: (f32, f32) = (0.6, 1.2);
 
 /// All settings, for a new session.
 pub(in crate::realtime) fn session_update(
     event: u64,
-    dialect: Dialect,
+    spelling: Spelling,
     settings: &SessionSettings,
 ) -> String {
-    match dialect {
-        Dialect::Ga => command(
-            event,
-            "session.update",
-            Update {
-                session: ga_session(settings),
-            },
-        ),
-        Dialect::Beta => command(
-            event,
-            "session.update",
-            Update {
-                session: beta_session(settings),
-            },
-        ),
+    const KIND: &str = "session.update";
+    match (spelling.dialect, spelling.shape) {
+        (Dialect::Ga, SessionShape::Nested) => {
+            let session = ga_session(settings, spelling);
+            command(event, KIND, Update { session })
+        }
+        (Dialect::Ga, SessionShape::Flat) => {
+            let session = flat_session(settings, spelling);
+            command(event, KIND, Update { session })
+        }
+        (Dialect::Beta, _) => {
+            let session = beta_session(settings, spelling);
+            command(event, KIND, Update { session })
+        }
     }
 }
 
@@ -46,9 +48,42 @@ struct GaSession<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<Choice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<Reasoning>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_output_tokens: Option<Tokens>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncation: Option<Retention>,
+    /// `null`: a caller's words are not written to the vendor's trace dashboard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracing: Option<Off>,
+}
+
+/// Serialises as `null`.
+#[derive(Serialize)]
+struct Off;
+
+/// Voice and turn detection beside the formats; what only OpenAI knows has no place in it.
+#[derive(Serialize)]
+struct FlatSession<'a> {
+    instructions: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voice: Option<&'a str>,
+    turn_detection: Option<Detection>,
+    audio: FlatAudio,
+    tools: Vec<FunctionTool<'a>>,
+}
+
+#[derive(Serialize)]
+struct FlatAudio {
+    input: FlatFormat,
+    output: FlatFormat,
+}
+
+#[derive(Serialize)]
+struct FlatFormat {
+    format: GaFormat,
 }
 
 #[derive(Serialize)]
@@ -71,9 +106,33 @@ struct GaInput<'a> {
 struct GaOutput<'a> {
     format: GaFormat,
     #[serde(skip_serializing_if = "Option::is_none")]
-    voice: Option<&'a str>,
+    voice: Option<Voice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     speed: Option<f32>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Voice<'a> {
+    Name(&'a str),
+    Custom { id: &'a str },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Retention {
+    Option(&'static str),
+    Ratio {
+        r#type: &'static str,
+        retention_ratio: f32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token_limits: Option<TokenLimits>,
+    },
+}
+
+#[derive(Serialize)]
+struct TokenLimits {
+    post_instructions: u32,
 }
 
 #[derive(Serialize)]
@@ -85,7 +144,7 @@ struct GaFormat {
 
 #[derive(Serialize)]
 struct BetaSession<'a> {
-    modalities: [&'a str; 2],
+    modalities: Vec<&'a str>,
     instructions: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     voice: Option<&'a str>,
@@ -103,11 +162,15 @@ struct BetaSession<'a> {
     speed: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_response_output_tokens: Option<Tokens>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f32>,
 }
 
 #[derive(Serialize)]
 struct Noise {
     r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strength: Option<f32>,
 }
 
 #[derive(Serialize)]
@@ -115,8 +178,14 @@ struct Transcriber<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     language: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    languages: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    keywords: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -129,8 +198,10 @@ enum Detection {
         silence_duration_ms: u32,
         #[serde(skip_serializing_if = "Option::is_none")]
         idle_timeout_ms: Option<u32>,
-        create_response: bool,
-        interrupt_response: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        create_response: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interrupt_response: Option<bool>,
     },
     #[serde(rename = "semantic_vad")]
     Semantic {
@@ -167,109 +238,233 @@ enum Tokens {
     Limit(u32),
 }
 
-fn ga_session(settings: &SessionSettings) -> GaSession<'_> {
+fn ga_session(settings: &SessionSettings, spelling: Spelling) -> GaSession<'_> {
+    let generation = &settings.generation;
+    // Reasoning models only; any other rejects the whole update.
+    let reasons = reasons(&settings.model);
     GaSession {
         r#type: "realtime",
         instructions: &settings.instructions,
-        output_modalities: ["audio"],
+        output_modalities: [if settings.text_only { "text" } else { "audio" }],
         audio: GaAudio {
             input: GaInput {
-                format: ga_format(settings.input_format),
+                format: ga_format(settings.input_format, spelling),
                 noise_reduction: settings.noise_reduction.map(noise),
                 transcription: transcriber(settings),
-                turn_detection: detection(&settings.turn_detection, Dialect::Ga),
+                turn_detection: detection(&settings.turn_detection, spelling),
             },
             output: GaOutput {
-                format: ga_format(settings.output_format),
-                voice: settings.voice.as_deref(),
+                format: ga_format(settings.output_format, spelling),
+                voice: settings.voice.as_deref().map(voice),
                 speed: settings.speed.and_then(speed),
             },
         },
         tools: tools(&settings.tools),
         tool_choice: choice(settings),
-        reasoning: settings.reasoning_effort.map(|effort| Reasoning {
-            effort: effort_name(effort),
-        }),
-        max_output_tokens: settings.max_output_tokens.map(tokens),
+        parallel_tool_calls: generation
+            .parallel_tool_calls
+            .filter(|_| reasons && !settings.tools.is_empty()),
+        reasoning: generation
+            .reasoning_effort
+            .filter(|_| reasons)
+            .map(|effort| Reasoning {
+                effort: effort_name(effort),
+            }),
+        max_output_tokens: generation.max_output_tokens.map(tokens),
+        truncation: generation.truncation.map(retention),
+        tracing: spelling.openai_settings.then_some(Off),
     }
 }
 
-/// `idle_timeout_ms` and `reasoning` are younger than the beta protocol.
-fn beta_session(settings: &SessionSettings) -> BetaSession<'_> {
+fn flat_session(settings: &SessionSettings, spelling: Spelling) -> FlatSession<'_> {
+    let format = |format| FlatFormat {
+        format: ga_format(format, spelling),
+    };
+    FlatSession {
+        instructions: &settings.instructions,
+        voice: settings.voice.as_deref(),
+        turn_detection: detection(&settings.turn_detection, spelling),
+        audio: FlatAudio {
+            input: format(settings.input_format),
+            output: format(settings.output_format),
+        },
+        tools: tools(&settings.tools),
+    }
+}
+
+/// `idle_timeout_ms`, `reasoning` and the like are younger than the beta protocol.
+fn beta_session(settings: &SessionSettings, spelling: Spelling) -> BetaSession<'_> {
     BetaSession {
-        modalities: ["audio", "text"],
+        modalities: if settings.text_only {
+            vec!["text"]
+        } else {
+            vec!["audio", "text"]
+        },
         instructions: &settings.instructions,
         voice: settings.voice.as_deref(),
         input_audio_format: beta_format(settings.input_format),
         output_audio_format: beta_format(settings.output_format),
-        input_audio_transcription: transcriber(settings),
-        input_audio_noise_reduction: settings.noise_reduction.map(noise),
-        turn_detection: detection(&settings.turn_detection, Dialect::Beta),
+        input_audio_transcription: settings.transcription.as_ref().map(|transcription| {
+            Transcriber {
+                languages: &[],
+                keywords: &[],
+                delay: None,
+                ..transcriber_of(transcription)
+            }
+        }),
+        input_audio_noise_reduction: settings.noise_reduction.map(|reduction| Noise {
+            strength: None,
+            ..noise(reduction)
+        }),
+        turn_detection: detection(&settings.turn_detection, spelling),
         tools: tools(&settings.tools),
         tool_choice: choice(settings),
         speed: settings.speed.and_then(speed),
-        max_response_output_tokens: settings.max_output_tokens.map(tokens),
+        max_response_output_tokens: settings.generation.max_output_tokens.map(tokens),
+        temperature: settings
+            .generation
+            .temperature
+            .filter(|value| value.is_finite())
+            .map(|value| value.clamp(BETA_TEMPERATURE_RANGE.0, BETA_TEMPERATURE_RANGE.1)),
     }
 }
 
-fn ga_format(format: AudioFormat) -> GaFormat {
-    match format {
-        AudioFormat::Pcmu => GaFormat {
-            r#type: "audio/pcmu",
-            rate: None,
-        },
-        AudioFormat::Pcma => GaFormat {
-            r#type: "audio/pcma",
-            rate: None,
-        },
-        AudioFormat::Pcm24k => GaFormat {
-            r#type: "audio/pcm",
-            rate: Some(24_000),
+/// Whether a model takes `reasoning` and `parallel_tool_calls`. An Azure deployment is named by its owner: one that is not
+/// named after its model gets neither.
+fn reasons(model: &str) -> bool {
+    model.starts_with("gpt-realtime-2")
+}
+
+fn voice(name: &str) -> Voice<'_> {
+    if name.starts_with("voice_") {
+        Voice::Custom { id: name }
+    } else {
+        Voice::Name(name)
+    }
+}
+
+fn retention(truncation: Truncation) -> Retention {
+    match truncation {
+        Truncation::Auto => Retention::Option("auto"),
+        Truncation::Disabled => Retention::Option("disabled"),
+        Truncation::Retention {
+            ratio,
+            post_instructions,
+        } => Retention::Ratio {
+            r#type: "retention_ratio",
+            retention_ratio: unit(ratio, 0.8),
+            token_limits: post_instructions
+                .map(|post_instructions| TokenLimits { post_instructions }),
         },
     }
+}
+
+/// A value between 0 and 1.
+fn unit(value: f32, otherwise: f32) -> f32 {
+    if value.is_finite() {
+        value.clamp(0.0, 1.0)
+    } else {
+        otherwise
+    }
+}
+
+fn ga_format(format: AudioFormat, spelling: Spelling) -> GaFormat {
+    let r#type = match format {
+        AudioFormat::Pcmu => "audio/pcmu",
+        AudioFormat::Pcma => "audio/pcma",
+        AudioFormat::Pcm16k | AudioFormat::Pcm24k => "audio/pcm",
+    };
+    let g711 = matches!(format, AudioFormat::Pcmu | AudioFormat::Pcma);
+    let rate = (!g711 || spelling.g711_rate).then(|| format.rate_hz());
+    GaFormat { r#type, rate }
 }
 
 fn beta_format(format: AudioFormat) -> &'static str {
     match format {
         AudioFormat::Pcmu => "g711_ulaw",
         AudioFormat::Pcma => "g711_alaw",
-        AudioFormat::Pcm24k => "pcm16",
+        AudioFormat::Pcm16k | AudioFormat::Pcm24k => "pcm16",
     }
 }
 
 fn noise(reduction: NoiseReduction) -> Noise {
-    let r#type = match reduction {
-        NoiseReduction::NearField => "near_field",
-        NoiseReduction::FarField => "far_field",
+    let r#type = match reduction.field {
+        NoiseField::Near => "near_field",
+        NoiseField::Far => "far_field",
     };
-    Noise { r#type }
+    let strength = reduction.strength.map(|strength| unit(strength, 1.0));
+    Noise { r#type, strength }
 }
 
 fn transcriber(settings: &SessionSettings) -> Option<Transcriber<'_>> {
-    settings
-        .transcription
-        .as_ref()
-        .map(|transcription| Transcriber {
-            model: &transcription.model,
-            language: transcription.language.as_deref(),
-            prompt: transcription.prompt.as_deref(),
-        })
+    settings.transcription.as_ref().map(transcriber_of)
 }
 
-fn detection(detection: &TurnDetection, dialect: Dialect) -> Option<Detection> {
+/// With the fields that the transcriber takes; the service rejects the others.
+fn transcriber_of(transcription: &Transcription) -> Transcriber<'_> {
+    let model = transcription.model.as_str();
+    let guided = matches!(model, "gpt-transcribe" | "gpt-live-transcribe");
+    let streams = matches!(model, "gpt-live-transcribe" | "gpt-realtime-whisper");
+    let list = |list: &'_ [String]| -> bool { guided && !list.is_empty() };
+    Transcriber {
+        model,
+        language: transcription.language.as_deref(),
+        languages: if list(&transcription.languages) {
+            &transcription.languages
+        } else {
+            &[]
+        },
+        prompt: transcription
+            .prompt
+            .as_deref()
+            .filter(|_| model != "gpt-realtime-whisper"),
+        keywords: if list(&transcription.keywords) {
+            &transcription.keywords
+        } else {
+            &[]
+        },
+        delay: transcription
+            .delay
+            .filter(|_| streams)
+            .map(transcription_delay),
+    }
+}
+
+fn transcription_delay(delay: TranscriptionDelay) -> &'static str {
+    match delay {
+        TranscriptionDelay::Minimal => "minimal",
+        TranscriptionDelay::Low => "low",
+        TranscriptionDelay::Medium => "medium",
+        TranscriptionDelay::High => "high",
+        TranscriptionDelay::XHigh => "xhigh",
+    }
+}
+
+fn detection(detection: &TurnDetection, spelling: Spelling) -> Option<Detection> {
+    let openai = spelling.openai_settings;
     match detection {
         TurnDetection::Server(vad) => Some(Detection::Server {
-            threshold: if vad.threshold.is_finite() {
-                vad.threshold.clamp(0.0, 1.0)
-            } else {
-                0.5
-            },
+            threshold: unit(vad.threshold, 0.5),
             prefix_padding_ms: vad.prefix_padding_ms,
             silence_duration_ms: vad.silence_duration_ms,
-            idle_timeout_ms: vad.idle_timeout_ms.filter(|_| dialect == Dialect::Ga),
-            create_response: vad.create_response,
-            interrupt_response: vad.interrupt_response,
+            idle_timeout_ms: vad
+                .idle_timeout_ms
+                .filter(|_| openai && spelling.dialect == Dialect::Ga),
+            create_response: openai.then_some(vad.create_response),
+            interrupt_response: openai.then_some(vad.interrupt_response),
         }),
+        // A server without semantic detection finds turns by silence, as long as that eagerness would wait at most.
+        TurnDetection::Semantic { eagerness, .. } if !openai => {
+            let vad = ServerVad {
+                silence_duration_ms: match eagerness {
+                    Eagerness::High => 400,
+                    Eagerness::Medium | Eagerness::Auto => 700,
+                    Eagerness::Low => 1_200,
+                },
+                ..ServerVad::default()
+            };
+            self::detection(&TurnDetection::Server(vad), spelling)
+        }
         TurnDetection::Semantic {
             eagerness,
             create_response,
@@ -360,7 +555,7 @@ fn speed(speed: f32) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::realtime::{ServerVad, Transcription};
+    use crate::realtime::Generation;
 
     fn telephone() -> SessionSettings {
         SessionSettings::telephone("gpt-realtime-2.1", "Be \"kind\".")
@@ -369,13 +564,13 @@ mod tests {
     #[test]
     fn a_session_for_g711_carries_no_rate_and_nothing_that_was_not_set() {
         assert_eq!(
-            session_update(1, Dialect::Ga, &telephone()),
+            session_update(1, Spelling::OPENAI, &telephone()),
             concat!(
                 r#"{"type":"session.update","event_id":"allo_1","session":{"type":"realtime","#,
                 r#""instructions":"Be \"kind\".","output_modalities":["audio"],"audio":{"input":{"#,
                 r#""format":{"type":"audio/pcmu"},"turn_detection":{"type":"server_vad","threshold":0.5,"#,
                 r#""prefix_padding_ms":300,"silence_duration_ms":500,"create_response":true,"#,
-                r#""interrupt_response":true}},"output":{"format":{"type":"audio/pcmu"}}},"tools":[]}}"#
+                r#""interrupt_response":true}},"output":{"format":{"type":"audio/pcmu"}}},"tools":[],"tracing":null}}"#
             )
         );
     }
@@ -385,7 +580,7 @@ mod tests {
         let mut settings = telephone();
         settings.turn_detection = TurnDetection::Manual;
         settings.input_format = AudioFormat::Pcm24k;
-        let text = session_update(1, Dialect::Ga, &settings);
+        let text = session_update(1, Spelling::OPENAI, &settings);
         assert!(
             text.contains(r#""format":{"type":"audio/pcm","rate":24000},"turn_detection":null"#),
             "{text}"
@@ -396,7 +591,7 @@ mod tests {
     fn a_required_tool_without_tools_is_not_sent() {
         let mut settings = telephone();
         settings.tool_choice = ToolChoice::Required;
-        assert!(!session_update(1, Dialect::Ga, &settings).contains("tool_choice"));
+        assert!(!session_update(1, Spelling::OPENAI, &settings).contains("tool_choice"));
     }
 
     #[test]
@@ -418,14 +613,14 @@ mod tests {
             idle_timeout_ms: Some(6_000),
             ..ServerVad::default()
         });
-        settings.reasoning_effort = Some(ReasoningEffort::Low);
-        settings.max_output_tokens = Some(MaxOutputTokens::Unlimited);
+        settings.generation.reasoning_effort = Some(ReasoningEffort::Low);
+        settings.generation.max_output_tokens = Some(MaxOutputTokens::Unlimited);
         settings.transcription = Some(Transcription {
             model: "whisper-1".to_owned(),
-            language: None,
-            prompt: None,
+            keywords: vec!["sole".to_owned()],
+            ..Transcription::default()
         });
-        let text = session_update(1, Dialect::Beta, &settings);
+        let text = session_update(1, Spelling::BETA, &settings);
         for absent in [
             "idle_timeout_ms",
             "reasoning",
@@ -443,5 +638,82 @@ mod tests {
         ] {
             assert!(text.contains(present), "{present} not in {text}");
         }
+    }
+
+    #[test]
+    fn a_model_or_transcriber_gets_only_what_it_knows() {
+        let mut settings = telephone();
+        settings.generation = Generation {
+            reasoning_effort: Some(ReasoningEffort::Low),
+            parallel_tool_calls: Some(false),
+            temperature: Some(0.7),
+            ..Generation::default()
+        };
+        settings.tools = vec![ToolDefinition {
+            name: "t".to_owned(),
+            description: String::new(),
+            parameters_json: "{}".to_owned(),
+        }];
+        settings.transcription = Some(Transcription {
+            model: "gpt-live-transcribe".to_owned(),
+            languages: vec!["fr".to_owned(), "en".to_owned()],
+            keywords: vec!["sole".to_owned()],
+            delay: Some(TranscriptionDelay::Low),
+            ..Transcription::default()
+        });
+        let full = session_update(1, Spelling::OPENAI, &settings);
+        for present in [
+            r#""reasoning":{"effort":"low"}"#,
+            r#""parallel_tool_calls":false"#,
+            r#""languages":["fr","en"],"keywords":["sole"],"delay":"low""#,
+        ] {
+            assert!(full.contains(present), "{present} not in {full}");
+        }
+        assert!(!full.contains("temperature"), "{full}");
+        settings.model = "gpt-realtime-1.5".to_owned();
+        if let Some(transcription) = &mut settings.transcription {
+            transcription.model = "whisper-1".to_owned();
+        }
+        let old = session_update(1, Spelling::OPENAI, &settings);
+        for absent in [
+            "reasoning",
+            "parallel",
+            "languages",
+            "keywords",
+            "delay",
+            "temperature",
+        ] {
+            assert!(!old.contains(absent), "{absent} in {old}");
+        }
+    }
+
+    #[test]
+    fn a_custom_voice_is_an_object_where_the_protocol_has_one() {
+        let mut settings = telephone();
+        settings.voice = Some("voice_1234".to_owned());
+        let text = session_update(1, Spelling::OPENAI, &settings);
+        assert!(text.contains(r#""voice":{"id":"voice_1234"}"#), "{text}");
+    }
+
+    #[test]
+    fn xai_has_a_flat_session_with_rates_and_none_of_openais_settings() {
+        let mut settings = telephone();
+        settings.voice = Some("eve".to_owned());
+        settings.noise_reduction = Some(NoiseReduction::NEAR_FIELD);
+        settings.speed = Some(1.2);
+        settings.turn_detection = TurnDetection::Semantic {
+            eagerness: Eagerness::High,
+            create_response: true,
+            interrupt_response: true,
+        };
+        assert_eq!(
+            session_update(1, Spelling::XAI, &settings),
+            concat!(
+                r#"{"type":"session.update","event_id":"allo_1","session":{"instructions":"Be \"kind\".","#,
+                r#""voice":"eve","turn_detection":{"type":"server_vad","threshold":0.5,"prefix_padding_ms":300,"#,
+                r#""silence_duration_ms":400},"audio":{"input":{"format":{"type":"audio/pcmu","rate":8000}},"#,
+                r#""output":{"format":{"type":"audio/pcmu","rate":8000}}},"tools":[]}}"#
+            )
+        );
     }
 }

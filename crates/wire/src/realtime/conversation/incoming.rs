@@ -132,7 +132,7 @@ impl Conversation {
         let event = self.event_id(Sent::SessionSetup);
         self.outbox.push_command(client_event::session_update(
             event,
-            self.dialect,
+            self.spelling,
             &self.settings,
         ));
         for command in std::mem::take(&mut self.early_commands) {
