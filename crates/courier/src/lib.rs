@@ -1,1 +1,28 @@
 //! The house's HTTP client: tools, session addresses, MCP servers and webhooks; guarded, signed and bounded.
+//!
+//! Nothing else in the product makes an HTTP request. Each request goes through [`guard`] (which addresses may be reached), has
+//! one deadline for the whole exchange, and brings back at most a bounded reply. What is deliberately absent: proxies of the
+//! environment, cookies, decompression and redirects followed by a library, since each of them is a way around the guard.
+
+pub mod guard;
+pub mod limits;
+pub mod sign;
+
+mod client;
+mod courier;
+mod http;
+mod mcp;
+
+mod metrics;
+
+mod resolve;
+mod secret;
+
+pub use courier::{Caller, Courier, CourierConfig, StartError};
+pub use guard::{Allow, BadAllow, Refusal};
+pub use http::{FetchError, Reply, SendError};
+
+pub use mcp::{McpError, McpServer, McpTool};
+pub use metrics::{Counted, Counts};
+
+pub use secret::Secret;
