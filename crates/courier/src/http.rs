@@ -93,11 +93,9 @@ impl SendError {
             Self::Unreachable => FailureKind::Connect,
             Self::Tls => FailureKind::Tls,
             Self::TooLarge => FailureKind::TooLarge,
-            Self::Invalid(_)
-            | Self::Broken
-            | Self::Encoded
-            | Self::Redirected
-            | Self::TimedOut => FailureKind::Protocol,
+            Self::Invalid(_) | Self::Broken | Self::Encoded | Self::Redirected | Self::TimedOut => {
+                FailureKind::Protocol
+            }
         }
     }
 }

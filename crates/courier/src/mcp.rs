@@ -28,7 +28,9 @@ pub struct McpServer {
 
 impl std::fmt::Debug for McpServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("McpServer").field("headers", &self.headers.len()).finish_non_exhaustive()
+        f.debug_struct("McpServer")
+            .field("headers", &self.headers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,15 +94,23 @@ impl Courier {
     ///
     /// # Errors
     /// See [`McpError`].
-    pub async fn mcp_tools(&self, server: &McpServer, caller: &Caller) -> Result<Vec<McpTool>, McpError> {
+    pub async fn mcp_tools(
+        &self,
+        server: &McpServer,
+        caller: &Caller,
+    ) -> Result<Vec<McpTool>, McpError> {
         let within = self.within(0);
-        self.bounded(within, session::tools(self, server, caller)).await
+        self.bounded(within, session::tools(self, server, caller))
+            .await
     }
 
     /// Calls a tool. After a time-out, and after an exchange that broke off, the tool may have done its work.
     pub async fn run_mcp(&self, call: &McpCall, caller: &Caller) -> ToolReply {
         let within = self.within(call.timeout_ms);
-        match self.bounded(within, session::call(self, call, caller)).await {
+        match self
+            .bounded(within, session::call(self, call, caller))
+            .await
+        {
             Ok(reply) => ToolReply::Mcp {
                 is_error: reply.is_error,
                 content: reply.content,

@@ -48,7 +48,10 @@ impl Metrics {
     }
 
     pub(crate) fn mcp<T>(&self, result: &Result<T, McpError>) {
-        count(&self.mcp, result.as_ref().map_or_else(McpError::label, |_| "answered"));
+        count(
+            &self.mcp,
+            result.as_ref().map_or_else(McpError::label, |_| "answered"),
+        );
     }
 
     pub(crate) fn delivery(&self, label: &'static str) {

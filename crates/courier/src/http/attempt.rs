@@ -11,9 +11,7 @@ use url::Url;
 use super::{Reply, SendError};
 use crate::courier::Inner;
 use crate::guard::{self, Origin, Target};
-use crate::limits::{
-    ATTEMPTS_MAX, REDIRECTS_MAX, REQUEST_BODY_MAX, RETRY_AFTER_MAX, RETRY_PAUSE,
-};
+use crate::limits::{ATTEMPTS_MAX, REDIRECTS_MAX, REQUEST_BODY_MAX, RETRY_AFTER_MAX, RETRY_PAUSE};
 use crate::resolve::refusal_within;
 use crate::secret::Secret;
 use crate::sign::{HEADER_SIGNATURE, HEADER_TIMESTAMP, tool_signature};

@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use agent::McpCall;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig, ContentBlock, Implementation,
-    MetaObject, PaginatedRequestParams, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
+    ContentBlock, Implementation, MetaObject, PaginatedRequestParams, Tool,
 };
 use rmcp::service::{ClientInitializeError, RunningService, ServiceError};
-use rmcp::transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig, StreamableHttpError};
+use rmcp::transport::streamable_http_client::{
+    StreamableHttpClientTransport, StreamableHttpClientTransportConfig, StreamableHttpError,
+};
 use rmcp::{RoleClient, ServiceExt as _};
-use agent::McpCall;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -20,8 +22,8 @@ use super::{McpError, McpReply, McpServer, McpTool};
 use crate::courier::{Caller, Courier};
 use crate::http::SendError;
 use crate::limits::{
-    FAILURE_TEXT_MAX, MCP_MESSAGE_MAX, MCP_PAGES_MAX, MCP_SESSION_IDLE, MCP_SESSIONS_MAX, MCP_TOOLS_KEPT, MCP_TOOLS_MAX,
-    REPLY_BODY_MAX,
+    FAILURE_TEXT_MAX, MCP_MESSAGE_MAX, MCP_PAGES_MAX, MCP_SESSION_IDLE, MCP_SESSIONS_MAX,
+    MCP_TOOLS_KEPT, MCP_TOOLS_MAX, REPLY_BODY_MAX,
 };
 
 /// Longest name of a tool, and longest description, in bytes.
@@ -61,7 +63,9 @@ impl Sessions {
         if open.len() >= MCP_SESSIONS_MAX && !open.contains_key(key) {
             let oldest = open
                 .iter()
-                .min_by_key(|(_, session)| *session.used.lock().unwrap_or_else(PoisonError::into_inner))
+                .min_by_key(|(_, session)| {
+                    *session.used.lock().unwrap_or_else(PoisonError::into_inner)
+                })
                 .map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
                 open.remove(&oldest);
@@ -81,7 +85,10 @@ impl Sessions {
     /// Forgets a session that broke; calls that still use it end with it.
     fn forget(&self, key: &Key, broken: &Arc<Session>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.get(key).is_some_and(|session| Arc::ptr_eq(session, broken)) {
+        if open
+            .get(key)
+            .is_some_and(|session| Arc::ptr_eq(session, broken))
+        {
             open.remove(key);
         }
     }
@@ -103,7 +110,11 @@ impl Drop for Verdict<'_> {
     }
 }
 
-pub(super) async fn tools(courier: &Courier, server: &McpServer, caller: &Caller) -> Result<Vec<McpTool>, McpError> {
+pub(super) async fn tools(
+    courier: &Courier,
+    server: &McpServer,
+    caller: &Caller,
+) -> Result<Vec<McpTool>, McpError> {
     let key = key(server, caller);
     let session = courier.inner.sessions.of(&key);
     if let Some((at, tools)) = &*session.tools.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,16 +132,24 @@ pub(super) async fn tools(courier: &Courier, server: &McpServer, caller: &Caller
     let listed = list(running).await;
     verdict.usable = !matches!(listed, Err(McpError::Send(_)));
     let listed = listed?;
-    *session.tools.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), listed.clone()));
+    *session.tools.lock().unwrap_or_else(PoisonError::into_inner) =
+        Some((Instant::now(), listed.clone()));
     Ok(listed)
 }
 
-async fn list(running: &RunningService<RoleClient, ClientConfig>) -> Result<Vec<McpTool>, McpError> {
+async fn list(
+    running: &RunningService<RoleClient, ClientConfig>,
+) -> Result<Vec<McpTool>, McpError> {
     let mut tools: Vec<McpTool> = Vec::new();
     let mut cursor = None;
     for _ in 0..MCP_PAGES_MAX {
-        let params = cursor.map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
-        let page = running.peer().list_tools(params).await.map_err(|error| service_error(&error))?;
+        let params =
+            cursor.map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
+        let page = running
+            .peer()
+            .list_tools(params)
+            .await
+            .map_err(|error| service_error(&error))?;
         tools.extend(page.tools.into_iter().filter_map(tool));
         if tools.len() > MCP_TOOLS_MAX {
             return Err(McpError::TooMuch);
@@ -151,7 +170,9 @@ fn tool(tool: Tool) -> Option<McpTool> {
     let name = tool.name.into_owned();
     let usable = !name.is_empty()
         && name.len() <= NAME_MAX
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte));
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte));
     usable.then(|| McpTool {
         name,
         description: shortened(tool.description.as_deref().unwrap_or(""), DESCRIPTION_MAX),
@@ -172,10 +193,13 @@ pub(super) async fn call(
         headers: call.headers.clone(),
     };
     let mut params = CallToolRequestParams::new(call.tool.clone()).with_arguments(arguments);
-    let meta = [("callId", caller.call.clone()), ("idempotencyKey", call.idempotency_key.clone())]
-        .into_iter()
-        .filter_map(|(name, value)| Some((format!("{META_PREFIX}{name}"), Value::String(value?))))
-        .collect();
+    let meta = [
+        ("callId", caller.call.clone()),
+        ("idempotencyKey", call.idempotency_key.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((format!("{META_PREFIX}{name}"), Value::String(value?))))
+    .collect();
     params.meta = Some(MetaObject(meta).into());
     let key = key(server, caller);
     let session = courier.inner.sessions.of(&key);
@@ -186,7 +210,11 @@ pub(super) async fn call(
         usable: false,
     };
     let running = running(courier, &session, server, caller).await?;
-    let answered = running.peer().call_tool_once(params).await.map_err(|error| service_error(&error));
+    let answered = running
+        .peer()
+        .call_tool_once(params)
+        .await
+        .map_err(|error| service_error(&error));
     verdict.usable = !matches!(answered, Err(McpError::Send(_)));
     match answered? {
         CallToolResponse::Complete(result) => reply(&result),
@@ -246,7 +274,10 @@ async fn running<'a>(
                 ClientCapabilities::default(),
                 Implementation::new("allo", env!("CARGO_PKG_VERSION")),
             );
-            client.serve(transport).await.map_err(|error| initialize_error(&error))
+            client
+                .serve(transport)
+                .await
+                .map_err(|error| initialize_error(&error))
         })
         .await
 }
@@ -272,7 +303,9 @@ fn service_error(error: &ServiceError) -> McpError {
             message: shortened(&data.message, FAILURE_TEXT_MAX),
         },
         ServiceError::TransportSend(error) => transport_error(error.error.as_ref()),
-        ServiceError::TransportClosed | ServiceError::Cancelled { .. } => McpError::Send(SendError::Broken),
+        ServiceError::TransportClosed | ServiceError::Cancelled { .. } => {
+            McpError::Send(SendError::Broken)
+        }
         ServiceError::Timeout { .. } => McpError::Send(SendError::TimedOut),
         _ => McpError::Nonsense,
     }
@@ -285,7 +318,9 @@ fn transport_error(error: &(dyn std::error::Error + 'static)) -> McpError {
         if let Some(send) = inner.downcast_ref::<SendError>() {
             return McpError::Send(send.clone());
         }
-        if let Some(StreamableHttpError::Client(send)) = inner.downcast_ref::<StreamableHttpError<SendError>>() {
+        if let Some(StreamableHttpError::Client(send)) =
+            inner.downcast_ref::<StreamableHttpError<SendError>>()
+        {
             return McpError::Send(send.clone());
         }
         source = inner.source();

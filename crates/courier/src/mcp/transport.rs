@@ -18,13 +18,15 @@ use rmcp::transport::streamable_http_client::{
 };
 use sse_stream::{Sse, SseStream};
 
-use super::{McpServer};
+use super::McpServer;
 use crate::courier::{Caller, Courier, Inner};
 use crate::guard;
 use crate::http::{SendError, connection_failure};
 use crate::limits::{MCP_MESSAGE_MAX, REQUEST_BODY_MAX, REQUEST_HEADERS_MAX};
 use crate::secret::Secret;
-use crate::sign::{HEADER_AGENT, HEADER_SIGNATURE, HEADER_TENANT, HEADER_TIMESTAMP, tool_signature};
+use crate::sign::{
+    HEADER_AGENT, HEADER_SIGNATURE, HEADER_TENANT, HEADER_TIMESTAMP, tool_signature,
+};
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
@@ -43,26 +45,44 @@ pub(super) struct GuardedTransport {
 }
 
 impl GuardedTransport {
-    pub(super) fn new(courier: &Courier, server: &McpServer, caller: &Caller) -> Result<Self, SendError> {
+    pub(super) fn new(
+        courier: &Courier,
+        server: &McpServer,
+        caller: &Caller,
+    ) -> Result<Self, SendError> {
         if server.headers.len() > REQUEST_HEADERS_MAX {
             return Err(SendError::Invalid("too many headers"));
         }
         let ours = [
-            (HEADER_TENANT, Some(caller.tenant.as_str()).filter(|tenant| !tenant.is_empty())),
+            (
+                HEADER_TENANT,
+                Some(caller.tenant.as_str()).filter(|tenant| !tenant.is_empty()),
+            ),
             (HEADER_AGENT, caller.agent.as_deref()),
         ];
         let all = server
             .headers
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
-            .chain(ours.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            .chain(
+                ours.into_iter()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
         let mut headers = HeaderMap::new();
         for (name, value) in all {
-            let name = HeaderName::try_from(name).map_err(|_| SendError::Invalid("a header's name"))?;
-            if matches!(name, header::HOST | header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
+            let name =
+                HeaderName::try_from(name).map_err(|_| SendError::Invalid("a header's name"))?;
+            if matches!(
+                name,
+                header::HOST
+                    | header::CONTENT_LENGTH
+                    | header::TRANSFER_ENCODING
+                    | header::CONNECTION
+            ) {
                 return Err(SendError::Invalid("a header that is not the tool's to set"));
             }
-            let mut value = HeaderValue::try_from(value).map_err(|_| SendError::Invalid("a header's value"))?;
+            let mut value =
+                HeaderValue::try_from(value).map_err(|_| SendError::Invalid("a header's value"))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -84,28 +104,43 @@ impl GuardedTransport {
     ) -> Result<reqwest::Response, SendError> {
         let target = guard::check_url(uri, &self.inner.allow, &self.hosts)?;
         let mut headers = self.headers.clone();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        headers.insert(
+            header::ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
         for (name, value) in further {
             headers.insert(name, value);
         }
         if let Some(session) = session {
-            let session = HeaderValue::try_from(session).map_err(|_| SendError::Invalid("a session id"))?;
+            let session =
+                HeaderValue::try_from(session).map_err(|_| SendError::Invalid("a session id"))?;
             headers.insert(SESSION_ID, session);
         }
         if let Some(secret) = &self.secret {
             let now = jiff::Timestamp::now().as_second();
             let signed = tool_signature(secret, now, method.as_str(), &target.url, &body);
-            for (name, value) in [(HEADER_TIMESTAMP, signed.timestamp), (HEADER_SIGNATURE, signed.signature)] {
+            for (name, value) in [
+                (HEADER_TIMESTAMP, signed.timestamp),
+                (HEADER_SIGNATURE, signed.signature),
+            ] {
                 if let Ok(value) = HeaderValue::try_from(value) {
                     headers.insert(HeaderName::from_static(name), value);
                 }
             }
         }
-        let mut request = self.inner.clients.of(&target).request(method, target.url.clone()).headers(headers);
+        let mut request = self
+            .inner
+            .clients
+            .of(&target)
+            .request(method, target.url.clone())
+            .headers(headers);
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, JSON).body(body);
         }
-        let response = request.send().await.map_err(|error| connection_failure(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| connection_failure(&error))?;
         if response.status().is_redirection() {
             return Err(SendError::Redirected);
         }
@@ -129,10 +164,18 @@ impl StreamableHttpClient for GuardedTransport {
     ) -> Result<StreamableHttpPostResponse, Failed> {
         let body = serde_json::to_vec(&message)?;
         if body.len() > REQUEST_BODY_MAX {
-            return Err(StreamableHttpError::Client(SendError::Invalid("the body is too large")));
+            return Err(StreamableHttpError::Client(SendError::Invalid(
+                "the body is too large",
+            )));
         }
         let response = self
-            .send(Method::POST, &uri, session_id.as_deref(), custom_headers, body)
+            .send(
+                Method::POST,
+                &uri,
+                session_id.as_deref(),
+                custom_headers,
+                body,
+            )
             .await
             .map_err(StreamableHttpError::Client)?;
         let status = response.status();
@@ -153,10 +196,16 @@ impl StreamableHttpClient for GuardedTransport {
         _auth_header: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), Failed> {
-        self.send(Method::DELETE, &uri, Some(&session_id), custom_headers, Vec::new())
-            .await
-            .map(|_| ())
-            .map_err(StreamableHttpError::Client)
+        self.send(
+            Method::DELETE,
+            &uri,
+            Some(&session_id),
+            custom_headers,
+            Vec::new(),
+        )
+        .await
+        .map(|_| ())
+        .map_err(StreamableHttpError::Client)
     }
 
     async fn get_stream(
@@ -172,7 +221,10 @@ impl StreamableHttpClient for GuardedTransport {
 }
 
 /// Reads the answer to a POST: one JSON message, or a stream of events.
-async fn answer(response: reqwest::Response, expects_answer: bool) -> Result<StreamableHttpPostResponse, Failed> {
+async fn answer(
+    response: reqwest::Response,
+    expects_answer: bool,
+) -> Result<StreamableHttpPostResponse, Failed> {
     let status = response.status();
     let session = response
         .headers()
@@ -186,18 +238,27 @@ async fn answer(response: reqwest::Response, expects_answer: bool) -> Result<Str
         .unwrap_or("")
         .to_ascii_lowercase();
     if status.is_success() && content_type.starts_with(EVENTS) {
-        return Ok(StreamableHttpPostResponse::Sse(bounded_events(response), session));
+        return Ok(StreamableHttpPostResponse::Sse(
+            bounded_events(response),
+            session,
+        ));
     }
-    let body = bounded_body(response).await.map_err(StreamableHttpError::Client)?;
+    let body = bounded_body(response)
+        .await
+        .map_err(StreamableHttpError::Client)?;
     match serde_json::from_slice::<ServerJsonRpcMessage>(&body) {
         Ok(message) if content_type.starts_with(JSON) => {
             let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            if status.is_success() || (matches!(message, ServerJsonRpcMessage::Error(_)) && !refused) {
+            if status.is_success()
+                || (matches!(message, ServerJsonRpcMessage::Error(_)) && !refused)
+            {
                 return Ok(StreamableHttpPostResponse::Json(message, session));
             }
             Err(unexpected(status))
         }
-        Ok(_) | Err(_) if status.is_success() && !expects_answer => Ok(StreamableHttpPostResponse::Accepted),
+        Ok(_) | Err(_) if status.is_success() && !expects_answer => {
+            Ok(StreamableHttpPostResponse::Accepted)
+        }
         Ok(_) | Err(_) => Err(unexpected(status)),
     }
 }
