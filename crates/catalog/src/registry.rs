@@ -6,6 +6,7 @@ mod end;
 mod engine;
 mod log;
 mod registration;
+mod secrets;
 mod service;
 
 use serde::{Deserialize, Serialize};
@@ -127,12 +128,13 @@ const fn is_marked(mark: &str) -> bool {
     !mark.is_empty()
 }
 
-const TABLES: [&[Entry]; 7] = [
+const TABLES: &[&[Entry]] = &[
     end::TABLE,
     configuration::TABLE,
     registration::TABLE,
     engine::TABLE,
     service::TABLE,
+    secrets::TABLE,
     log::TABLE,
     call_page::TABLE,
 ];

@@ -323,6 +323,44 @@ call_refused_because = call refused: { $cause ->
    *[other] {" "}({ $source })
  }
 
+## Secrets
+
+secrets_bad_setting = The encryption key of the settings (ENCRYPTION_KEY) is not 64 hexadecimal digits.
+    .remedy = “allo secrets generate” makes one.
+secrets_bad_file = The key file { $path } does not hold 64 hexadecimal digits.
+    .remedy = Restore it from a backup: without the right key, what is encrypted stays unreadable.
+secrets_open_file = The key file { $path } may be read by others than its owner (mode { $mode }).
+    .remedy = chmod 600 { $path }
+secrets_file = The key file { $path } cannot be used: { $cause }.
+    .remedy = Check the path and the permissions.
+secrets_missing_key = The database holds encrypted values and there is no key: neither ENCRYPTION_KEY nor { $path }.
+    .remedy = Set ENCRYPTION_KEY, or restore the key file from a backup.
+secrets_wrong_key = The encryption key ({ $origin }) is not the one of this database.
+    .remedy = Give the key that it was written with; “allo secrets rotate” changes it afterwards. Nothing was changed.
+secrets_unreadable = An encrypted value does not open with the key: { $table }, { $id }.
+    .remedy = Save that value again, or restore it from a backup.
+secrets_in_use = { $count ->
+    [one] A process uses
+   *[other] { $count } processes use
+ } this database.
+    .remedy = Stop the server, then try again.
+secrets_failed = The value could not be encrypted: { $cause }.
+secrets_not_opened = The value is not encrypted under this key for { $id }.
+    .remedy = Check the id of the line and the key.
+secrets_input = The input could not be read: { $cause }.
+secrets_made = A file with an encryption key was made: { $path }. Back it up apart from the database.
+secrets_migrated = { $count ->
+    [one] A clear value was encrypted.
+   *[other] { $count } clear values were encrypted.
+ }
+secrets_rotated = The encryption key was changed; { $count ->
+    [one] one value was encrypted
+   *[other] { $count } values were encrypted
+ } anew.
+secrets_left = This value opens with neither of the two keys and stays as it is: { $value }.
+secrets_outdated = ENCRYPTION_KEY is still the key of before the change.
+    .remedy = Put the content of { $path } there, then delete that file.
+
 ## Log
 
 log_started = allo{ $version ->

@@ -323,6 +323,44 @@ call_refused_because = appel refusé : { $cause ->
    *[other] {" "}({ $source })
  }
 
+## Secrets
+
+secrets_bad_setting = La clé de chiffrement des réglages (ENCRYPTION_KEY) n'est pas faite de 64 chiffres hexadécimaux.
+    .remedy = « allo secrets generate » en fabrique une.
+secrets_bad_file = Le fichier de clé { $path } ne contient pas 64 chiffres hexadécimaux.
+    .remedy = Restaurez-le d'une sauvegarde : sans la bonne clé, ce qui est chiffré reste illisible.
+secrets_open_file = Le fichier de clé { $path } peut être lu par d'autres que son propriétaire (droits { $mode }).
+    .remedy = chmod 600 { $path }
+secrets_file = Le fichier de clé { $path } est inutilisable : { $cause }.
+    .remedy = Vérifiez le chemin et les droits.
+secrets_missing_key = La base de données contient des valeurs chiffrées et il n'y a pas de clé : ni ENCRYPTION_KEY, ni { $path }.
+    .remedy = Donnez ENCRYPTION_KEY, ou restaurez le fichier de clé d'une sauvegarde.
+secrets_wrong_key = La clé de chiffrement ({ $origin }) n'est pas celle de cette base de données.
+    .remedy = Donnez la clé avec laquelle elle a été écrite ; « allo secrets rotate » la change ensuite. Rien n'a été modifié.
+secrets_unreadable = Une valeur chiffrée ne s'ouvre pas avec la clé : { $table }, { $id }.
+    .remedy = Enregistrez de nouveau cette valeur, ou restaurez-la d'une sauvegarde.
+secrets_in_use = { $count ->
+    [one] Un processus utilise
+   *[other] { $count } processus utilisent
+ } cette base de données.
+    .remedy = Arrêtez le serveur, puis recommencez.
+secrets_failed = La valeur n'a pas pu être chiffrée : { $cause }.
+secrets_not_opened = La valeur n'est pas chiffrée sous cette clé pour { $id }.
+    .remedy = Vérifiez l'identifiant de la ligne et la clé.
+secrets_input = L'entrée n'a pas pu être lue : { $cause }.
+secrets_made = Un fichier de clé de chiffrement a été créé : { $path }. Sauvegardez-le à part de la base de données.
+secrets_migrated = { $count ->
+    [one] Une valeur en clair a été chiffrée.
+   *[other] { $count } valeurs en clair ont été chiffrées.
+ }
+secrets_rotated = La clé de chiffrement a été changée ; { $count ->
+    [one] une valeur a été chiffrée
+   *[other] { $count } valeurs ont été chiffrées
+ } de nouveau.
+secrets_left = Cette valeur ne s'ouvre avec aucune des deux clés et reste telle quelle : { $value }.
+secrets_outdated = ENCRYPTION_KEY est encore la clé d'avant le changement.
+    .remedy = Mettez-y le contenu de { $path }, puis supprimez ce fichier.
+
 ## Log
 
 log_started = allo{ $version ->

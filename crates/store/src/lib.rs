@@ -8,6 +8,7 @@
 //! [`mod@explain`] is the pure part: it makes a readable explanation from a call's record and journal.
 
 mod call_record;
+pub mod credential;
 mod db;
 mod error;
 mod event_log;
@@ -18,6 +19,7 @@ mod listing;
 mod process;
 mod recovery;
 mod scope;
+pub mod secret;
 mod transcript;
 
 pub use call_record::{CallEnd, CallRecord, CallState, Direction, NewCall, StoredEnd};

@@ -1,0 +1,74 @@
+//! Every column of the database that holds encrypted values. What is not in this list is neither migrated nor sealed anew.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::BATCH_ROWS;
+use super::account::account_salt;
+use crate::db::{Store, Write};
+use crate::error::{ReadError, WriteError};
+
+pub(super) struct Column {
+    pub(super) table: &'static str,
+    id: &'static str,
+    value: &'static str,
+    /// What the salt has besides the id; a line's password has the bare id, as the existing services want it.
+    purpose: Option<&'static str>,
+}
+
+pub(super) const COLUMNS: &[Column] = &[Column {
+    table: "account_secrets",
+    id: "id",
+    value: "value_enc",
+    purpose: None,
+}];
+
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) value: String,
+}
+
+impl Column {
+    pub(super) fn salt(&self, id: &str) -> String {
+        self.purpose
+            .map_or_else(|| id.to_owned(), |purpose| account_salt(id, purpose))
+    }
+
+    /// The next rows that hold a value, by id.
+    pub(super) async fn rows_after(&self, store: &Store, id: &str) -> Result<Vec<Row>, ReadError> {
+        let (table, key, value) = (self.table, self.id, self.value);
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {key} AS id, {value} AS value FROM {table} \
+             WHERE {value} IS NOT NULL AND {value} <> '' AND {key} > $1 ORDER BY {key} LIMIT {BATCH_ROWS}"
+        )))
+        .bind(id.to_owned())
+        .fetch_all(store.readers())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Row {
+                    id: row.try_get("id")?,
+                    value: row.try_get("value")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Puts a value in the place of the one that was read. One that somebody changed since then stays.
+    pub(super) async fn exchange(
+        &self,
+        write: &mut Write,
+        row: &Row,
+        sealed: String,
+    ) -> Result<bool, WriteError> {
+        let (table, key, value) = (self.table, self.id, self.value);
+        let done = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE {table} SET {value} = $1 WHERE {key} = $2 AND {value} = $3"
+        )))
+        .bind(sealed)
+        .bind(row.id.clone())
+        .bind(row.value.clone())
+        .execute(&mut **write)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
