@@ -5,6 +5,7 @@ mod configuration;
 mod end;
 mod engine;
 mod log;
+mod platform;
 mod registration;
 mod secrets;
 mod service;
@@ -137,6 +138,7 @@ const TABLES: &[&[Entry]] = &[
     secrets::TABLE,
     log::TABLE,
     call_page::TABLE,
+    platform::TABLE,
 ];
 
 /// Every code, chapter by chapter.

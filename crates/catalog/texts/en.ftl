@@ -105,6 +105,8 @@ config_file_syntax = { $path } line { $line }: the syntax is wrong ({ $cause }).
     .remedy = Correct the line; texts go between quotation marks.
 config_public_without_tls = { $key } ({ $origin }): { $address } is visible from the network without TLS and a token. The service does not start like this.
     .remedy = Give a certificate and a token, or listen on 127.0.0.1.
+config_open_without_loopback = { $key } ({ $origin }): { $address } is visible from the network, and platform.unauthenticated takes requests without a credential. The service does not start like this.
+    .remedy = Listen on 127.0.0.1, or switch platform.unauthenticated off.
 config_no_listener = No SIP address is set: nobody could call.
     .remedy = Set sip.udp, sip.tcp or sip.tls.
 config_no_line = No line is set: every call will be refused.
@@ -669,3 +671,40 @@ demo_answered_after = answered after { $ms } ms
 demo_first_audio_after = first audio of the agent { $ms } ms after the answer
 demo_turn_after = the agent answers { $ms } ms after the end of the sentence
 demo_silent_after = the agent is silent { $ms } ms after the interruption
+
+## Platform API
+
+platform_unauthorized = The credential is missing, wrong or expired.
+    .remedy = Send "X-API-Key: …" with an account's key, or "Authorization: Bearer …" with the token of an agent or a session.
+api_forbidden = This credential does not allow this operation.
+    .remedy = Ask the account's administrator for a wider role or scope.
+api_unknown = There is no such thing.
+api_invalid = The request is understood, but it has { $count ->
+    [one] one fault
+   *[other] { $count } faults
+ }.
+    .remedy = The field "errors" gives each fault with its place.
+api_rate_limited = Too many requests: the next one is welcome in { $seconds } s.
+api_body_too_large = The body of the request is over 1 MB.
+api_body_too_deep = The request's JSON has more than { $depth } levels.
+api_body_slow = The body of the request did not arrive in time.
+api_media_type = The body must be JSON.
+    .remedy = Send "Content-Type: application/json".
+api_precondition_failed = It has changed since you read it.
+    .remedy = Read it again and send its "ETag" in "If-Match".
+api_precondition_required = This account asks for "If-Match" on every change.
+    .remedy = Read it and send its "ETag" in "If-Match".
+api_idempotency_mismatch = This idempotency key was used for another request.
+    .remedy = Take a new key for each different request.
+api_idempotency_in_progress = The same request is in progress.
+    .remedy = Wait for its result, then repeat it.
+api_idempotency_key = The idempotency key must have 1 to 255 visible ASCII characters.
+api_exists = Something of this name exists already.
+api_in_use = It is still used by others.
+api_number_taken = This number is not available.
+api_login_failed = The address or the password is wrong.
+api_login_blocked = Too many failed log-ins: try again in { $seconds } s.
+api_too_many_watchers = Too many event streams are open.
+    .remedy = Close one before you open another.
+api_no_chat = This agent does not chat.
+api_call_refused = The call could not be placed: { $cause }.

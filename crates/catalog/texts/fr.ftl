@@ -105,6 +105,8 @@ config_file_syntax = { $path } ligne { $line } : la syntaxe est fausse ({ $caus
     .remedy = Corrigez la ligne ; les textes vont entre guillemets.
 config_public_without_tls = { $key } ({ $origin }) : { $address } est visible du réseau sans TLS ni jeton. Le service ne démarre pas ainsi.
     .remedy = Donnez un certificat et un jeton, ou écoutez sur 127.0.0.1.
+config_open_without_loopback = { $key } ({ $origin }) : { $address } est visible du réseau et platform.unauthenticated admet les demandes sans preuve d'identité. Le service ne démarre pas ainsi.
+    .remedy = Écoutez sur 127.0.0.1, ou désactivez platform.unauthenticated.
 config_no_listener = Aucune adresse SIP n'est réglée : personne ne pourrait appeler.
     .remedy = Réglez sip.udp, sip.tcp ou sip.tls.
 config_no_line = Aucune ligne n'est réglée : tous les appels seront refusés.
@@ -669,3 +671,40 @@ demo_answered_after = réponse après { $ms } ms
 demo_first_audio_after = premier son de l'agent { $ms } ms après la réponse
 demo_turn_after = l'agent répond { $ms } ms après la fin de la phrase
 demo_silent_after = l'agent se tait { $ms } ms après l'interruption
+
+## API de la plateforme
+
+platform_unauthorized = La preuve d'identité manque, est fausse ou a expiré.
+    .remedy = Envoyez « X-API-Key: … » avec une clé de compte, ou « Authorization: Bearer … » avec le jeton d'un agent ou d'une session.
+api_forbidden = Cette preuve d'identité ne permet pas cette opération.
+    .remedy = Demandez un rôle ou une portée plus large à l'administrateur du compte.
+api_unknown = Cet élément n'existe pas.
+api_invalid = La demande est comprise, mais elle a { $count ->
+    [one] une faute
+   *[other] { $count } fautes
+ }.
+    .remedy = Le champ « errors » donne chaque faute avec sa place.
+api_rate_limited = Trop de demandes : la prochaine est admise dans { $seconds } s.
+api_body_too_large = Le corps de la demande dépasse 1 Mo.
+api_body_too_deep = Le JSON de la demande a plus de { $depth } niveaux.
+api_body_slow = Le corps de la demande n'est pas arrivé à temps.
+api_media_type = Le corps doit être du JSON.
+    .remedy = Envoyez « Content-Type: application/json ».
+api_precondition_failed = L'élément a changé depuis que vous l'avez lu.
+    .remedy = Relisez-le et envoyez son « ETag » dans « If-Match ».
+api_precondition_required = Ce compte demande « If-Match » à chaque modification.
+    .remedy = Lisez l'élément et envoyez son « ETag » dans « If-Match ».
+api_idempotency_mismatch = Cette clé d'idempotence a déjà servi à une autre demande.
+    .remedy = Prenez une clé neuve pour chaque demande différente.
+api_idempotency_in_progress = La même demande est en cours.
+    .remedy = Attendez son résultat, puis répétez-la.
+api_idempotency_key = La clé d'idempotence doit avoir de 1 à 255 caractères ASCII visibles.
+api_exists = Un élément de ce nom existe déjà.
+api_in_use = L'élément sert encore à d'autres.
+api_number_taken = Ce numéro n'est pas disponible.
+api_login_failed = L'adresse ou le mot de passe est faux.
+api_login_blocked = Trop d'échecs de connexion : réessayez dans { $seconds } s.
+api_too_many_watchers = Trop de flux d'événements sont ouverts.
+    .remedy = Fermez-en un avant d'en ouvrir un autre.
+api_no_chat = Cet agent ne tient pas de conversation écrite.
+api_call_refused = L'appel n'a pas pu être passé : { $cause }.

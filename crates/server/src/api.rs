@@ -6,7 +6,7 @@
 mod auth;
 mod calls;
 mod health;
-mod listener;
+pub(crate) mod listener;
 mod problem;
 
 use crate::config::AdminConfig;

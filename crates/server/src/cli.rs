@@ -3,7 +3,7 @@
 use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
 use crate::terminal::Terminal;
-use crate::{check, demo, explain, serve, standin_command};
+use crate::{check, demo, explain, openapi_command, serve, standin_command};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -36,6 +36,8 @@ enum Command {
         #[command(subcommand)]
         command: CallCommand,
     },
+    /// Print the OpenAPI document of the platform API, as docs/openapi.json holds it.
+    Openapi,
     /// Serve the stand-in for the OpenAI Realtime service.
     EngineStandin(StandinArguments),
 }
@@ -134,6 +136,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Command::Call {
             command: CallCommand::Explain(arguments),
         } => explain::explain(&arguments).await,
+        Command::Openapi => openapi_command::run(),
         Command::EngineStandin(arguments) => standin_command::run(&arguments).await,
     }
 }

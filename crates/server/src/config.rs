@@ -22,6 +22,7 @@ use wire::realtime::{
 pub(crate) struct ProcessConfig {
     pub(crate) engine: Config,
     pub(crate) admin: AdminConfig,
+    pub(crate) platform: Option<PlatformConfig>,
     pub(crate) data_dir: PathBuf,
     pub(crate) database: String,
     pub(crate) drain: Duration,
@@ -36,6 +37,14 @@ pub(crate) struct AdminConfig {
     pub(crate) tls: Option<TlsIdentity>,
 }
 
+/// The platform API.
+pub(crate) struct PlatformConfig {
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<TlsIdentity>,
+    pub(crate) unauthenticated: bool,
+    pub(crate) rate_per_s: u32,
+}
+
 /// Builds the configuration, or lists every problem at once.
 pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> {
     let mut problems = Vec::new();
@@ -44,6 +53,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
         problems.push(bad_value(settings, "server.database", "allo.db, sqlite:…"));
     }
     let admin = admin(settings, &mut problems);
+    let platform = platform(settings, &mut problems);
     let engine = Config {
         sip: sip(settings, &mut problems),
         rtp: rtp(settings, &mut problems),
@@ -65,6 +75,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
         Ok(ProcessConfig {
             engine,
             admin,
+            platform,
             database: database(settings),
             data_dir,
             drain: Duration::from_secs(settings.integer("server.drain_s")),
@@ -133,6 +144,36 @@ fn admin(settings: &Settings, problems: &mut Vec<Problem>) -> AdminConfig {
         );
     }
     AdminConfig { listen, token, tls }
+}
+
+fn platform(settings: &Settings, problems: &mut Vec<Problem>) -> Option<PlatformConfig> {
+    let tls = identity(
+        settings,
+        "platform.tls_certificate",
+        "platform.tls_key",
+        problems,
+    );
+    let listen: SocketAddr = settings.set("platform.listen")?.parse().ok()?;
+    let unauthenticated = settings.switch("platform.unauthenticated");
+    let mut refuse = |code: &'static str| {
+        problems.push(
+            Problem::new(code)
+                .with("key", "platform.listen")
+                .with("address", listen)
+                .with("origin", settings.origin("platform.listen")),
+        );
+    };
+    if unauthenticated && !platform::may_be_open(listen) {
+        refuse("config_open_without_loopback");
+    } else if !listen.ip().is_loopback() && tls.is_none() {
+        refuse("config_public_without_tls");
+    }
+    Some(PlatformConfig {
+        listen,
+        tls,
+        unauthenticated,
+        rate_per_s: u32::try_from(settings.integer("platform.rate_per_s")).unwrap_or(u32::MAX),
+    })
 }
 
 /// A shorter token can be guessed.

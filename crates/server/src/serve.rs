@@ -5,7 +5,7 @@ use crate::config::{self, ProcessConfig};
 use crate::settings::Settings;
 use crate::shutdown::Signals;
 use crate::terminal::{Terminal, line};
-use crate::{api, check, identity, telemetry};
+use crate::{api, check, identity, platform_api, telemetry};
 use catalog::Message;
 use engine::{Engine, StartError};
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ pub(crate) struct House {
     pub(crate) engine: Engine,
     pub(crate) store: Store,
     pub(crate) admin: api::Running,
+    pub(crate) platform: Option<platform_api::Running>,
     addresses_file: PathBuf,
 }
 
@@ -105,6 +106,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         .map_err(|error| start_failed(error.to_string()))?;
         config.engine.sip.tls = Some(identity);
     }
+    let platform = config.platform.take();
     let token = match config.admin.token.take() {
         Some(token) => token,
         None => identity::admin_token(&config.data_dir)
@@ -116,7 +118,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         .map_err(|error| start_message(&error))?;
     let admin = match api::start(
         &config.admin,
-        token,
+        token.clone(),
         engine.clone(),
         store.clone(),
         config.language,
@@ -132,10 +134,27 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
                 .with("cause", error.to_string()));
         }
     };
+    let platform = match platform {
+        None => None,
+        Some(platform) => {
+            let listen = platform.listen;
+            match platform_api::start(platform, &token, &engine, &store, config.language).await {
+                Ok(running) => Some(running),
+                Err(error) => {
+                    engine.drain(Duration::ZERO).await;
+                    return Err(Message::new("port_in_use")
+                        .with("protocol", "HTTP")
+                        .with("address", listen.to_string())
+                        .with("cause", error.to_string()));
+                }
+            }
+        }
+    };
     let house = House {
         engine,
         store,
         admin,
+        platform,
         addresses_file: config.data_dir.join("addresses.json"),
     };
     house.write_addresses();
@@ -202,6 +221,10 @@ impl House {
             ("sip/tcp", sip.tcp),
             ("sip/tls", sip.tls),
             ("admin", Some(self.admin.address())),
+            (
+                "platform",
+                self.platform.as_ref().map(platform_api::Running::address),
+            ),
         ]
         .into_iter()
         .filter_map(|(name, address)| Some((name, address?)))
@@ -234,6 +257,9 @@ impl House {
         };
         tracing::info!(finished = report.finished, cut = report.cut, "drained");
         self.admin.stop().await;
+        if let Some(platform) = self.platform {
+            platform.stop().await;
+        }
         self.store.close().await;
         remove(&self.addresses_file);
     }

@@ -80,6 +80,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("admin.tls_certificate", &[], Kind::Text, "", "PEM file; needed to listen on anything but loopback."),
     setting("admin.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
 
+    setting("platform.listen", &[], Kind::Listen, "127.0.0.1:4000", "Address of the platform API (`/api`); elsewhere than on loopback only with TLS."),
+    setting("platform.tls_certificate", &[], Kind::Text, "", "PEM file; needed to listen on anything but loopback."),
+    setting("platform.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
+    setting("platform.unauthenticated", &[], Kind::Switch, "false", "Whether requests without a credential are the owner's, for clients that send none; only on loopback."),
+    setting("platform.rate_per_s", &[], Kind::Integer { min: 1, max: 100_000 }, "20", "Requests a second of one credential, twice as many at once; more are answered 429."),
+
     setting("sip.udp", &[], Kind::Listen, "0.0.0.0:5060", "SIP over UDP."),
     setting("sip.tcp", &[], Kind::Listen, "0.0.0.0:5060", "SIP over TCP."),
     setting("sip.tls", &[], Kind::Listen, "0.0.0.0:5061", "SIP over TLS."),

@@ -1,0 +1,27 @@
+//! The platform API.
+
+#[rustfmt::skip]
+super::table! { Service:
+    Warning platform_unauthorized();
+    Warning api_forbidden();
+    Warning api_unknown();
+    Warning api_invalid(count: Count);
+    Warning api_rate_limited(seconds: Count);
+    Warning api_body_too_large();
+    Warning api_body_too_deep(depth: Count);
+    Warning api_body_slow();
+    Warning api_media_type();
+    Notice api_precondition_failed();
+    Notice api_precondition_required();
+    Warning api_idempotency_mismatch();
+    Notice api_idempotency_in_progress();
+    Warning api_idempotency_key();
+    Warning api_exists();
+    Warning api_in_use();
+    Warning api_number_taken();
+    Warning api_login_failed();
+    Warning api_login_blocked(seconds: Count);
+    Warning api_too_many_watchers();
+    Warning api_no_chat();
+    Warning api_call_refused(cause: Text);
+}

@@ -1,0 +1,87 @@
+//! What every handler may use, and the configuration of the API.
+
+use crate::rate::{Limiter, Rate};
+use catalog::Language;
+use engine::Engine;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+use store::Store;
+use subtle::ConstantTimeEq as _;
+
+/// The admin token of the process: it never prints itself and compares in constant time.
+#[derive(Clone)]
+pub struct AdminToken(Arc<[u8]>);
+
+impl AdminToken {
+    /// Wraps the token.
+    pub fn new(token: &str) -> Self {
+        Self(token.as_bytes().into())
+    }
+
+    pub(crate) fn matches(&self, presented: &str) -> bool {
+        !self.0.is_empty() && bool::from(self.0.ct_eq(presented.as_bytes()))
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(***)")
+    }
+}
+
+/// Configuration of the API.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Token of the process's owner.
+    pub admin_token: AdminToken,
+    /// Requests without a credential are the owner's. The listener must be on loopback: see [`crate::may_be_open`].
+    pub unauthenticated: bool,
+    /// Language of answers where the client names none that we speak.
+    pub language: Language,
+    /// Requests a second of one credential.
+    pub rate_per_s: u32,
+    /// Version of the program.
+    pub version: &'static str,
+}
+
+/// Called after each write that running calls or registrations may have to follow.
+pub type Nudge = Arc<dyn Fn() + Send + Sync>;
+
+/// The parts of the house that the API works with.
+pub struct Api {
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    pub(crate) config: Config,
+    pub(crate) limiter: Limiter,
+    pub(crate) nudge: Nudge,
+    pub(crate) started: Instant,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// Puts the parts together. `nudge` is called after each write.
+    pub fn new(store: Store, engine: Engine, config: Config, nudge: Nudge) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            engine,
+            config,
+            limiter: Limiter::default(),
+            nudge,
+            started: Instant::now(),
+        })
+    }
+
+    pub(crate) fn rate(&self) -> Rate {
+        let per_s = f64::from(self.config.rate_per_s.max(1));
+        Rate {
+            per_s,
+            burst: 2.0 * per_s,
+        }
+    }
+}

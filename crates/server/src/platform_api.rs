@@ -1,0 +1,66 @@
+//! The platform API's listener and its parts.
+
+use crate::api::listener::Listener;
+use crate::config::PlatformConfig;
+use engine::Engine;
+use platform::{AdminToken, Api, Config};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The running API.
+pub(crate) struct Running {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops taking requests and waits for those in progress, a few seconds at most.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the platform API ended");
+        }
+    }
+}
+
+/// Binds the address and serves.
+///
+/// # Errors
+/// When the address cannot be bound or the TLS identity cannot be used.
+pub(crate) async fn start(
+    config: PlatformConfig,
+    token: &str,
+    engine: &Engine,
+    store: &Store,
+    language: catalog::Language,
+) -> std::io::Result<Running> {
+    let listener = Listener::bind(config.listen, config.tls.as_ref()).await?;
+    let address = listener.address()?;
+    let api = Api::new(
+        store.clone(),
+        engine.clone(),
+        Config {
+            admin_token: AdminToken::new(token),
+            unauthenticated: config.unauthenticated,
+            language,
+            rate_per_s: config.rate_per_s,
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        Arc::new(|| ()),
+    );
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(platform::serve(listener, platform::router(&api), stopped));
+    Ok(Running {
+        address,
+        stop,
+        task,
+    })
+}
