@@ -46,6 +46,8 @@ pub(crate) fn phrases(language: Language) -> Phrases {
             resume: "Un bruit t'a interrompu, pas une parole. Reprends où tu en étais, sans te répéter.".to_owned(),
             tool_filler: "Dis en quelques mots que tu regardes et que cela prend un instant. Ne dis rien d'autre.".to_owned(),
             reconnected: "La ligne a été brièvement coupée. Excuse-toi en quelques mots et poursuis la conversation.".to_owned(),
+            goodbye_budget: "L'appel ne peut pas continuer. Excuse-toi en une phrase courte, invite l'appelant à rappeler plus tard et dis au revoir.".to_owned(),
+            transfer_failed: "L'appelant n'a pas pu être mis en relation. Dis-le en une phrase courte et propose de prendre un message ou d'aider autrement.".to_owned(),
         },
     }
 }
