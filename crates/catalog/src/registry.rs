@@ -9,6 +9,7 @@ mod platform;
 mod registration;
 mod secrets;
 mod service;
+mod store;
 
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +137,7 @@ const TABLES: &[&[Entry]] = &[
     engine::TABLE,
     service::TABLE,
     secrets::TABLE,
+    store::TABLE,
     log::TABLE,
     call_page::TABLE,
     platform::TABLE,

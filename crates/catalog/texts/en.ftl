@@ -246,7 +246,7 @@ engine_fault = The voice engine reports a fault{ $detail ->
 
 store_unusable = The database { $path } cannot be used: { $cause }.
 store_unsupported = Databases of the kind "{ $scheme }" are not supported by this version.
-    .remedy = Give the path of an SQLite file.
+    .remedy = Give the path of an SQLite file, or postgres://… for PostgreSQL.
 store_directory = The directory { $path } cannot be used: { $cause }.
     .remedy = Check the path and the permissions.
 store_unreadable = The database { $path } cannot be opened: { $cause }.
@@ -362,6 +362,20 @@ secrets_rotated = The encryption key was changed; { $count ->
 secrets_left = This value opens with neither of the two keys and stays as it is: { $value }.
 secrets_outdated = ENCRYPTION_KEY is still the key of before the change.
     .remedy = Put the content of { $path } there, then delete that file.
+
+## Store
+
+store_bad_address = The address of the database server cannot be read.
+    .remedy = Write it as postgres://user:password@host:5432/database, special characters percent-encoded.
+store_unavailable = The database cannot be reached.
+    .remedy = Check that the database server runs and takes connections; what was written stays.
+store_not_found = There is no such entry ({ $what }).
+store_version_conflict = The entry was changed meanwhile; its version is now { $current }.
+    .remedy = Read it again, then repeat the change.
+store_duplicate = This entry is not available: { $what } is taken.
+store_unknown_reference = The request names an entry that does not exist.
+store_in_use = The entry is still in use ({ $what }).
+store_refused = The entry cannot be stored: { $cause }.
 
 ## Log
 

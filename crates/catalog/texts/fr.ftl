@@ -246,7 +246,7 @@ engine_fault = Le moteur vocal signale une faute{ $detail ->
 
 store_unusable = La base de données { $path } est inutilisable : { $cause }.
 store_unsupported = Les bases de données « { $scheme } » ne sont pas prises en charge par cette version.
-    .remedy = Donnez le chemin d'un fichier SQLite.
+    .remedy = Donnez le chemin d'un fichier SQLite, ou postgres://… pour PostgreSQL.
 store_directory = Le dossier { $path } ne peut pas être utilisé : { $cause }.
     .remedy = Vérifiez le chemin et les droits.
 store_unreadable = La base de données { $path } ne peut pas être ouverte : { $cause }.
@@ -362,6 +362,20 @@ secrets_rotated = La clé de chiffrement a été changée ; { $count ->
 secrets_left = Cette valeur ne s'ouvre avec aucune des deux clés et reste telle quelle : { $value }.
 secrets_outdated = ENCRYPTION_KEY est encore la clé d'avant le changement.
     .remedy = Mettez-y le contenu de { $path }, puis supprimez ce fichier.
+
+## Store
+
+store_bad_address = L'adresse du serveur de base de données est illisible.
+    .remedy = Écrivez-la sous la forme postgres://utilisateur:motdepasse@hôte:5432/base, caractères spéciaux encodés en pour-cent.
+store_unavailable = La base de données est injoignable.
+    .remedy = Vérifiez que le serveur de base de données tourne et accepte les connexions ; ce qui était écrit reste.
+store_not_found = Cet élément n'existe pas ({ $what }).
+store_version_conflict = L'élément a été modifié entre-temps ; sa version est maintenant { $current }.
+    .remedy = Relisez-le, puis refaites la modification.
+store_duplicate = Cet élément n'est pas disponible : { $what } est déjà pris.
+store_unknown_reference = La demande nomme un élément qui n'existe pas.
+store_in_use = L'élément est encore utilisé ({ $what }).
+store_refused = L'élément ne peut pas être enregistré : { $cause }.
 
 ## Log
 

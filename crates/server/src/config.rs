@@ -49,8 +49,9 @@ pub(crate) struct PlatformConfig {
 pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> {
     let mut problems = Vec::new();
     let data_dir = PathBuf::from(settings.text("server.data_dir"));
-    if database(settings).contains("://") {
-        problems.push(bad_value(settings, "server.database", "allo.db, sqlite:…"));
+    if database(settings).contains("://") && !is_postgres(&database(settings)) {
+        let expected = "allo.db, sqlite:…, postgres://…";
+        problems.push(bad_value(settings, "server.database", expected));
     }
     let admin = admin(settings, &mut problems);
     let platform = platform(settings, &mut problems);
@@ -102,6 +103,25 @@ pub(crate) fn database(settings: &Settings) -> String {
                 .to_owned()
         },
     )
+}
+
+/// Whether that database is a PostgreSQL server.
+pub(crate) fn is_postgres(database: &str) -> bool {
+    database.starts_with("postgres://") || database.starts_with("postgresql://")
+}
+
+/// The address of a database as it may be shown: a server's has no password.
+pub(crate) fn without_password(database: &str) -> String {
+    let Some((scheme, rest)) = database.split_once("://") else {
+        return database.to_owned();
+    };
+    // What follows the name of the database may hold a password as well.
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    let Some((user, place)) = rest.rsplit_once('@') else {
+        return format!("{scheme}://{rest}");
+    };
+    let name = user.split_once(':').map_or(user, |(name, _)| name);
+    format!("{scheme}://{name}@{place}")
 }
 
 /// The language of everything that people read.

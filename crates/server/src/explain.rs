@@ -30,7 +30,7 @@ async fn opened(arguments: &ConfigArguments) -> Result<(Store, Terminal), ExitCo
     let settings = settings_or_report(arguments)?;
     let terminal = Terminal::new(config::language(&settings));
     let database = config::database(&settings);
-    if !std::path::Path::new(&database).exists() {
+    if !config::is_postgres(&database) && !std::path::Path::new(&database).exists() {
         terminal.complain(&Message::new("store_missing").with("path", database));
         return Err(ExitCode::FAILURE);
     }

@@ -168,7 +168,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
 pub(crate) async fn open_store(database: &str) -> Result<Store, Message> {
     Store::open(database).await.map_err(|error| {
         Message::new("store_unusable")
-            .with("path", database)
+            .with("path", config::without_password(database))
             .with("cause", causes(&error))
     })
 }

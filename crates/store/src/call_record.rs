@@ -4,13 +4,15 @@ use call::{CallId, EndReason, EndedBy};
 use catalog::Message;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::AnyConnection;
+use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::db::Store;
 use crate::error::{Cause, ReadError, WriteError, cause};
 use crate::limits;
 use crate::scope::TenantScope;
+use crate::sql::Sql;
 
 /// Who called whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +187,7 @@ impl Store {
                 Cause::ForeignKey => WriteError::UnknownTenant,
                 Cause::DiskFull
                 | Cause::Locked
+                | Cause::Unavailable
                 | Cause::Corrupt
                 | Cause::Unwritable
                 | Cause::Other => error.into(),
@@ -272,18 +275,17 @@ impl Store {
         scope: &TenantScope,
         call: &CallId,
     ) -> Result<Option<CallRecord>, ReadError> {
-        let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
+        let mut query = Sql::new(COLUMNS);
         query
-            .push_bind(scope.id().to_owned())
-            .push(" AND id = ")
-            .push_bind(call.as_str().to_owned());
-        let row = query.build().fetch_optional(self.readers()).await?;
+            .bind(scope.id().to_owned())
+            .with(" AND id = ", call.as_str().to_owned());
+        let row = query.row(self.readers()).await?;
         row.as_ref().map(record).transpose()
     }
 }
 
 pub(crate) async fn finish(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     tenant: &str,
     call: &str,
     end: &CallEnd,
@@ -316,7 +318,7 @@ pub(crate) async fn finish(
 }
 
 pub(crate) async fn require_call(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     tenant: &str,
     call: &str,
 ) -> Result<(), WriteError> {
@@ -368,7 +370,7 @@ fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-pub(crate) fn record(row: &SqliteRow) -> Result<CallRecord, ReadError> {
+pub(crate) fn record(row: &AnyRow) -> Result<CallRecord, ReadError> {
     let direction = match row.try_get::<&str, _>("direction")? {
         "outbound" => Direction::Outbound,
         _ => Direction::Inbound,

@@ -14,6 +14,9 @@ pub enum OpenError {
         /// The scheme, without anything secret.
         scheme: String,
     },
+    /// The address of a database server cannot be read. It is not repeated here: it may hold a password.
+    #[error("the address of the database server cannot be read")]
+    BadAddress,
     /// The directory of the database cannot be made or written.
     #[error("the directory {path} cannot be used")]
     Directory {
@@ -23,12 +26,12 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
-    /// The file cannot be opened or written.
+    /// The file cannot be opened or written, or the server cannot be reached or refuses us.
     #[error("the database {path} cannot be opened")]
     Unreadable {
-        /// The file.
+        /// The file, or the server's address without its password; so in the other variants.
         path: PathBuf,
-        /// What SQLite said.
+        /// What the database said.
         #[source]
         source: sqlx::Error,
     },
@@ -75,9 +78,12 @@ pub enum WriteError {
     /// The disk is full. What was committed before stays.
     #[error("no space left on the disk of the database")]
     DiskFull,
-    /// Another process kept the database locked for too long, or too many writes wait.
+    /// Another process kept the database or the row locked for too long, or two writes met in a way that one has to begin again.
     #[error("the database stayed locked")]
     Locked,
+    /// The database server cannot be reached or is restarting, or too many statements wait for a connection.
+    #[error("the database cannot be reached")]
+    Unavailable,
     /// The file is damaged.
     #[error("the database is damaged")]
     Corrupt,
@@ -96,7 +102,7 @@ pub enum WriteError {
     /// More than [`crate::limits::BATCH_MAX`] entries in one write.
     #[error("too many entries in one write")]
     BatchTooLarge,
-    /// Anything else that SQLite refuses.
+    /// Anything else that the database refuses.
     #[error("the database refused the write")]
     Other(#[source] sqlx::Error),
 }
@@ -104,9 +110,12 @@ pub enum WriteError {
 /// Why something could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Another process kept the database locked for too long, or too many reads wait.
+    /// Another process kept the database locked for too long.
     #[error("the database stayed locked")]
     Locked,
+    /// The database server cannot be reached or is restarting, or too many statements wait for a connection.
+    #[error("the database cannot be reached")]
+    Unavailable,
     /// The file is damaged.
     #[error("the database is damaged")]
     Corrupt,
@@ -115,11 +124,12 @@ pub enum ReadError {
     Other(#[source] sqlx::Error),
 }
 
-/// SQLite's primary result codes that mean something to people (<https://www.sqlite.org/rescode.html>).
+/// What an error of the database means to people, whichever database says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     DiskFull,
     Locked,
+    Unavailable,
     Corrupt,
     Unwritable,
     Unique,
@@ -128,22 +138,48 @@ pub(crate) enum Cause {
 }
 
 pub(crate) fn cause(error: &sqlx::Error) -> Cause {
-    if let sqlx::Error::Io(source) = error
-        && source.kind() == std::io::ErrorKind::StorageFull
-    {
-        return Cause::DiskFull;
-    }
     if let sqlx::Error::Database(database) = error {
-        let code = database.code().and_then(|code| code.parse::<u32>().ok());
-        return code.map_or(Cause::Other, cause_of_code);
+        let code = database.code().unwrap_or_default();
+        if database
+            .try_downcast_ref::<sqlx::postgres::PgDatabaseError>()
+            .is_some()
+        {
+            return cause_of_state(&code);
+        }
+        return code.parse().map_or(Cause::Other, cause_of_code);
+    }
+    if let sqlx::Error::Io(source) = error {
+        return cause_of_io(source.kind());
     }
     if matches!(error, sqlx::Error::PoolTimedOut) {
-        Cause::Locked
+        Cause::Unavailable
     } else {
         Cause::Other
     }
 }
 
+/// The connection to a server that is gone; a file has only the first.
+fn cause_of_io(kind: std::io::ErrorKind) -> Cause {
+    use std::io::ErrorKind as Kind;
+    const LOST: &[Kind] = &[
+        Kind::ConnectionRefused,
+        Kind::ConnectionReset,
+        Kind::ConnectionAborted,
+        Kind::NotConnected,
+        Kind::BrokenPipe,
+        Kind::UnexpectedEof,
+        Kind::TimedOut,
+        Kind::HostUnreachable,
+        Kind::NetworkUnreachable,
+    ];
+    match kind {
+        Kind::StorageFull => Cause::DiskFull,
+        kind if LOST.contains(&kind) => Cause::Unavailable,
+        _ => Cause::Other,
+    }
+}
+
+/// SQLite's result codes (<https://www.sqlite.org/rescode.html>).
 fn cause_of_code(code: u32) -> Cause {
     // Extended codes hold the primary code in their low byte; the constraint codes are told apart by their high byte.
     match code {
@@ -160,11 +196,33 @@ fn cause_of_code(code: u32) -> Cause {
     }
 }
 
+/// PostgreSQL's SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+fn cause_of_state(state: &str) -> Cause {
+    match state {
+        "23505" => Cause::Unique,
+        "23503" => Cause::ForeignKey,
+        "53100" => Cause::DiskFull,
+        // Serialization failure, deadlock, lock not available, statement cancelled by its time limit.
+        "40001" | "40P01" | "55P03" | "57014" => Cause::Locked,
+        // A read-only server (a standby, for one) and an I/O error.
+        "25006" | "58030" => Cause::Unwritable,
+        "XX001" | "XX002" => Cause::Corrupt,
+        // Out of memory, too many connections.
+        "53200" | "53300" => Cause::Unavailable,
+        // Connection exceptions; shutdown, crash, starting up, dropped, idle for too long.
+        state if state.starts_with("08") || state.starts_with("57P") || state == "25P03" => {
+            Cause::Unavailable
+        }
+        _ => Cause::Other,
+    }
+}
+
 impl From<sqlx::Error> for WriteError {
     fn from(error: sqlx::Error) -> Self {
         match cause(&error) {
             Cause::DiskFull => Self::DiskFull,
             Cause::Locked => Self::Locked,
+            Cause::Unavailable => Self::Unavailable,
             Cause::Corrupt => Self::Corrupt,
             Cause::Unwritable => Self::Unwritable(error),
             Cause::Unique | Cause::ForeignKey | Cause::Other => Self::Other(error),
@@ -176,6 +234,7 @@ impl From<sqlx::Error> for ReadError {
     fn from(error: sqlx::Error) -> Self {
         match cause(&error) {
             Cause::Locked => Self::Locked,
+            Cause::Unavailable => Self::Unavailable,
             Cause::Corrupt => Self::Corrupt,
             Cause::DiskFull
             | Cause::Unwritable
@@ -194,6 +253,7 @@ impl OpenError {
             Self::UnsupportedUrl { scheme } => {
                 Message::new("store_unsupported").with("scheme", scheme)
             }
+            Self::BadAddress => Message::new("store_bad_address"),
             Self::Directory {
                 path: directory,
                 source,
@@ -224,6 +284,7 @@ impl WriteError {
         match self {
             Self::DiskFull => Message::new("store_write_disk_full"),
             Self::Locked => Message::new("store_write_locked"),
+            Self::Unavailable => Message::new("store_unavailable"),
             Self::Corrupt => Message::new("store_write_corrupt"),
             Self::Unwritable(source) | Self::Other(source) => {
                 Message::new("store_write_failed").with("cause", source.to_string())
@@ -238,7 +299,7 @@ impl WriteError {
     /// Whether the same write may succeed a little later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::DiskFull | Self::Locked | Self::Unwritable(_) => true,
+            Self::DiskFull | Self::Locked | Self::Unavailable | Self::Unwritable(_) => true,
             Self::Corrupt
             | Self::UnknownCall
             | Self::DuplicateCall
@@ -254,6 +315,7 @@ impl ReadError {
     pub fn message(&self) -> Message {
         match self {
             Self::Locked => Message::new("store_write_locked"),
+            Self::Unavailable => Message::new("store_unavailable"),
             Self::Corrupt => Message::new("store_write_corrupt"),
             Self::Other(source) => {
                 Message::new("store_read_failed").with("cause", source.to_string())

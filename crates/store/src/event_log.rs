@@ -1,8 +1,9 @@
 //! The journal of a call in the database.
 
 use call::CallId;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::AnyConnection;
+use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::call_record::{require_call, signed, timestamp, unsigned};
 use crate::db::Store;
@@ -57,7 +58,7 @@ impl Store {
 }
 
 pub(crate) async fn insert_event(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     call: &str,
     entry: &JournalEntry,
 ) -> Result<(), WriteError> {
@@ -77,7 +78,7 @@ pub(crate) async fn insert_event(
     Ok(())
 }
 
-fn entry(row: &SqliteRow) -> Result<JournalEntry, ReadError> {
+fn entry(row: &AnyRow) -> Result<JournalEntry, ReadError> {
     let event = row.try_get::<&str, _>("event")?;
     Ok(JournalEntry {
         seq: unsigned(row.try_get("seq")?),

@@ -1,32 +1,62 @@
 //! All SQL of the product: calls, their journals and transcripts.
 //!
-//! SQLite is embedded; the statements keep to what PostgreSQL understands too. Every function takes a [`TenantScope`]: there is
-//! no way to read or write a row without saying whose it is. One connection writes, several read; a write is one transaction.
+//! SQLite is embedded, PostgreSQL serves several nodes; the functions and their statements are the same for both. Every function
+//! takes a [`TenantScope`]: there is no way to read or write a row without saying whose it is. The exceptions have it in their
+//! name: `resolve_…` finds out who asks, `node_…` is for the node itself. A write is one transaction.
 //! What was committed survives the death of the process, and [`Store::recover_unfinished`] turns the calls that it cut into
 //! honest finished records.
 //!
 //! [`mod@explain`] is the pure part: it makes a readable explanation from a call's record and journal.
 
+mod api_key;
+mod audit;
+mod blocked;
 mod call_record;
+mod change;
 pub mod credential;
 mod db;
+mod entry;
 mod error;
 mod event_log;
 pub mod explain;
+mod faq;
+mod final_customer;
 pub mod journal;
 pub mod limits;
 mod listing;
+mod page;
+mod phone_line;
+mod plan;
 mod process;
 mod recovery;
 mod scope;
+mod sealed;
 pub mod secret;
+mod sql;
+mod subscription;
+mod tenant;
 mod transcript;
+mod user;
 
+pub use api_key::{ApiKey, ApiKeyFilter};
+pub use audit::{Action, Actor, AuditFilter, AuditLine, AuditNote};
+pub use blocked::{BlockedNumber, BlockedNumberFilter};
 pub use call_record::{CallEnd, CallRecord, CallState, Direction, NewCall, StoredEnd};
-pub use db::Store;
+pub use change::ChangeError;
+pub use db::{Dialect, Store};
+pub use entry::{Entry, new_id};
 pub use error::{OpenError, ReadError, WriteError};
 pub use explain::{Explanation, explain};
+pub use faq::{Faq, FaqFilter};
+pub use final_customer::{FinalCustomer, FinalCustomerFilter};
 pub use journal::{Event, JournalEntry};
-pub use listing::{BadCursor, CallFilter, Cursor, Page};
-pub use scope::TenantScope;
+pub use listing::{CallFilter, Page};
+pub use page::{BadCursor, Cursor, List, PageRequest};
+pub use phone_line::{PhoneLine, PhoneLineFilter};
+pub use plan::{Plan, PlanFilter};
+pub use scope::{Realm, TenantScope};
+pub use sealed::Sealed;
+pub use subscription::{Subscription, SubscriptionFilter};
+pub use tenant::{Tenant, TenantFilter};
 pub use transcript::{TranscriptLine, speaker_label};
+pub use user::{User, UserFilter};

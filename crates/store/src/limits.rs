@@ -23,11 +23,17 @@ pub const EVENTS_READ_MAX: u32 = 200_000;
 /// Most transcript entries of one call that are read at once.
 pub const TRANSCRIPT_READ_MAX: u32 = 20_000;
 
-/// Most calls on one page of a list.
+/// Entries on one page of a list when nothing is asked.
+pub const PAGE_DEFAULT: u32 = 50;
+
+/// Most entries on one page of a list.
 pub const PAGE_MAX: u32 = 500;
 
 /// Connections that read.
 pub const READERS_MAX: u32 = 4;
+
+/// Connections that write to PostgreSQL; SQLite has one.
+pub const POSTGRES_WRITERS_MAX: u32 = 8;
 
 /// How long a write waits for another process that writes.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,5 +44,15 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a process says that it lives.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
-/// A process that cannot be asked (another machine) and was silent for this long counts as dead.
-pub const HEARTBEAT_STALE: Duration = Duration::from_secs(60);
+/// A process of another machine whose session with PostgreSQL is gone counts as dead after this much silence: a living one that
+/// lost its connection has had several chances to come back.
+pub const HEARTBEAT_STALE: Duration = Duration::from_secs(20);
+
+/// Longest text of an entry (settings, a body to deliver), in bytes. A longer one is refused.
+pub const ENTRY_TEXT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest question of an FAQ entry, in bytes: it is part of an index.
+pub const QUESTION_BYTES_MAX: usize = 1024;
+
+/// How often the use of a key is noted at most.
+pub const KEY_USE_EVERY: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);

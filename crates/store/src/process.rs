@@ -1,36 +1,79 @@
 //! Which process takes which call, and which of them are alive.
 //!
-//! A process that takes calls holds an operating-system lock on a file beside the database, which the system releases at the
-//! instant of its death, however it dies. Its row's heartbeat says until when it lived.
+//! A process that takes calls holds a lock that is released at the instant of its death, however it dies: with SQLite the
+//! operating system's lock on a file beside the database, with PostgreSQL an advisory lock of a session of its own. Its row's
+//! heartbeat says until when it lived.
 
-use std::fs::File;
+mod files;
+mod host;
+mod sessions;
+
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqlitePool;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AnyConnection, AnyPool};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 
 use crate::error::WriteError;
-use crate::limits::HEARTBEAT_EVERY;
+use crate::sql::Sql;
 
 pub(crate) struct Processes {
-    directory: PathBuf,
+    locks: Locks,
     /// This process, from its first call or recovery on; a handle that only reads has none.
     own: OnceCell<Own>,
 }
 
+enum Locks {
+    Files(files::LockFiles),
+    Sessions(sessions::Sessions),
+}
+
 struct Own {
     id: String,
-    lock_path: PathBuf,
-    lock: Mutex<Option<File>>,
     heartbeat: AbortHandle,
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
         self.heartbeat.abort();
+    }
+}
+
+/// The row of a process, as far as it says whether it lives.
+pub(crate) struct ProcessRow {
+    pub(crate) id: String,
+    pub(crate) pid: i64,
+    pub(crate) host: String,
+    pub(crate) heartbeat_at: i64,
+    pub(crate) stopped: bool,
+}
+
+impl ProcessRow {
+    /// The processes that `condition`, words of ours, is true of; oldest first.
+    pub(crate) async fn read(
+        connection: &mut AnyConnection,
+        condition: &'static str,
+    ) -> Result<Vec<Self>, WriteError> {
+        let mut sql = Sql::new("SELECT id, pid, host, heartbeat_at, stopped_at FROM processes ");
+        sql.push(condition).push(" ORDER BY started_at, id");
+        let read = |row: &AnyRow| {
+            Ok(Self {
+                id: row.try_get("id")?,
+                pid: row.try_get("pid")?,
+                host: row.try_get("host")?,
+                heartbeat_at: row.try_get("heartbeat_at")?,
+                stopped: row.try_get::<Option<i64>, _>("stopped_at")?.is_some(),
+            })
+        };
+        let rows = sql.rows_in(connection).await?;
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, sqlx::Error>>()
+            .map_err(WriteError::from)
     }
 }
 
@@ -41,61 +84,70 @@ impl Processes {
         PathBuf::from(name)
     }
 
-    pub(crate) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn with_files(directory: PathBuf) -> Self {
+        Self::new(Locks::Files(files::LockFiles::new(directory)))
+    }
+
+    pub(crate) fn with_sessions(options: PgConnectOptions) -> Self {
+        Self::new(Locks::Sessions(sessions::Sessions::new(options)))
+    }
+
+    fn new(locks: Locks) -> Self {
         Self {
-            directory,
+            locks,
             own: OnceCell::new(),
         }
     }
 
     /// The id of this process; the first time, its row and lock are made and its heart begins to beat.
-    pub(crate) async fn own_id(&self, writer: &SqlitePool) -> Result<&str, WriteError> {
+    pub(crate) async fn own_id(&self, writer: &AnyPool) -> Result<&str, WriteError> {
         let own = self.own.get_or_try_init(|| self.register(writer)).await?;
         Ok(&own.id)
     }
 
-    async fn register(&self, writer: &SqlitePool) -> Result<Own, WriteError> {
+    async fn register(&self, writer: &AnyPool) -> Result<Own, WriteError> {
         let id = uuid::Uuid::now_v7().to_string();
-        let lock_path = self.directory.join(&id);
         // The lock comes before the row: a row without a held lock is a dead process.
-        let lock =
-            lock_file(&lock_path).map_err(|source| WriteError::from(sqlx::Error::Io(source)))?;
-        let now = Timestamp::now().as_microsecond();
-        sqlx::query(
-            "INSERT INTO processes (id, pid, started_at, heartbeat_at) VALUES ($1, $2, $3, $3)",
-        )
-        .bind(id.clone())
-        .bind(i64::from(std::process::id()))
-        .bind(now)
-        .execute(writer)
-        .await?;
-        let heartbeat = tokio::spawn(beat(writer.clone(), id.clone())).abort_handle();
-        Ok(Own {
-            id,
-            lock_path,
-            lock: Mutex::new(Some(lock)),
-            heartbeat,
-        })
+        let heartbeat = match &self.locks {
+            Locks::Files(files) => {
+                files.take(&id).map_err(sqlx::Error::Io)?;
+                insert(writer, &id).await?;
+                tokio::spawn(files::beat(writer.clone(), id.clone())).abort_handle()
+            }
+            Locks::Sessions(sessions) => {
+                let session = sessions.take(&id).await?;
+                insert(writer, &id).await?;
+                tokio::spawn(sessions::beat(sessions.clone(), session, id.clone())).abort_handle()
+            }
+        };
+        Ok(Own { id, heartbeat })
     }
 
-    /// Whether the process of that id is dead for certain. The one of this store is not.
-    pub(crate) fn is_dead(&self, id: &str) -> bool {
-        if self.own.get().is_some_and(|own| own.id == id) {
-            return false;
+    /// Whether that process is dead for certain. The one of this store is not. With PostgreSQL the answer holds until the end of
+    /// the transaction of `connection`, in which it must be asked.
+    pub(crate) async fn is_dead(
+        &self,
+        connection: &mut AnyConnection,
+        process: &ProcessRow,
+    ) -> Result<bool, WriteError> {
+        if self.own.get().is_some_and(|own| own.id == process.id) {
+            return Ok(false);
         }
-        match File::options().write(true).open(self.directory.join(id)) {
-            Ok(file) => file.try_lock().is_ok(),
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        match &self.locks {
+            Locks::Files(files) => Ok(files.is_free(&process.id)),
+            Locks::Sessions(_) => Ok(sessions::is_dead(connection, process).await?),
         }
     }
 
-    /// Forgets the lock file of a dead process.
+    /// Forgets the lock of a dead process.
     pub(crate) fn forget(&self, id: &str) {
-        // A file that stays does no harm: it can be locked, so its process is dead.
-        let _ = std::fs::remove_file(self.directory.join(id));
+        match &self.locks {
+            Locks::Files(files) => files.forget(id),
+            Locks::Sessions(_) => {}
+        }
     }
 
-    pub(crate) async fn stop(&self, writer: &SqlitePool) {
+    pub(crate) async fn stop(&self, writer: &AnyPool) {
         let Some(own) = self.own.get() else { return };
         own.heartbeat.abort();
         let now = Timestamp::now().as_microsecond();
@@ -108,32 +160,23 @@ impl Processes {
         if let Err(error) = stopped {
             tracing::debug!(%error, "the end of the process could not be written");
         }
-        let lock = own.lock.lock().map(|mut lock| lock.take());
-        if let Ok(Some(lock)) = lock {
-            let _ = std::fs::remove_file(&own.lock_path);
-            drop(lock);
+        match &self.locks {
+            Locks::Files(files) => files.release(),
+            // The session ended with its task.
+            Locks::Sessions(_) => {}
         }
     }
 }
 
-fn lock_file(path: &Path) -> std::io::Result<File> {
-    let file = File::options().write(true).create_new(true).open(path)?;
-    file.try_lock().map_err(std::io::Error::from)?;
-    Ok(file)
-}
-
-async fn beat(writer: SqlitePool, id: String) {
-    let mut every = tokio::time::interval(HEARTBEAT_EVERY);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    while !writer.is_closed() {
-        every.tick().await;
-        let beaten = sqlx::query("UPDATE processes SET heartbeat_at = $2 WHERE id = $1")
-            .bind(id.clone())
-            .bind(Timestamp::now().as_microsecond())
-            .execute(&writer)
-            .await;
-        if let Err(error) = beaten {
-            tracing::debug!(%error, "heartbeat not written");
-        }
-    }
+async fn insert(writer: &AnyPool, id: &str) -> Result<(), WriteError> {
+    sqlx::query(
+        "INSERT INTO processes (id, pid, host, started_at, heartbeat_at) VALUES ($1, $2, $3, $4, $4)",
+    )
+    .bind(id.to_owned())
+    .bind(i64::from(std::process::id()))
+    .bind(host::identity())
+    .bind(Timestamp::now().as_microsecond())
+    .execute(writer)
+    .await?;
+    Ok(())
 }

@@ -3,13 +3,15 @@
 use call::{CallId, EndReason};
 use catalog::Message;
 use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection};
+use sqlx::AnyConnection;
+use sqlx::Row;
 
 use crate::call_record::{CallEnd, finish, signed, timestamp, unsigned};
 use crate::db::Store;
 use crate::error::WriteError;
 use crate::event_log::insert_event;
 use crate::journal::{Event, JournalEntry};
+use crate::process::ProcessRow;
 
 struct Unfinished {
     id: String,
@@ -50,21 +52,20 @@ impl Store {
 
     async fn dead_processes(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut AnyConnection,
         own: &str,
     ) -> Result<Vec<String>, WriteError> {
-        let rows = sqlx::query(
-            "SELECT id FROM processes p WHERE id <> $1 AND (stopped_at IS NULL OR EXISTS \
-             (SELECT 1 FROM calls c WHERE c.process_id = p.id AND c.ended_at IS NULL)) ORDER BY started_at, id",
+        let processes = ProcessRow::read(
+            connection,
+            "WHERE stopped_at IS NULL OR EXISTS \
+             (SELECT 1 FROM calls c WHERE c.process_id = processes.id AND c.ended_at IS NULL)",
         )
-        .bind(own.to_owned())
-        .fetch_all(connection)
         .await?;
         let mut dead = Vec::new();
-        for row in rows {
-            let id: String = row.try_get("id")?;
-            if self.inner.processes.is_dead(&id) {
-                dead.push(id);
+        for process in processes {
+            let other = process.id != own;
+            if other && self.inner.processes.is_dead(connection, &process).await? {
+                dead.push(process.id);
             }
         }
         Ok(dead)
@@ -72,7 +73,7 @@ impl Store {
 }
 
 async fn unfinished(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     process: &str,
 ) -> Result<Vec<Unfinished>, WriteError> {
     let rows = sqlx::query(
@@ -94,7 +95,7 @@ async fn unfinished(
         .collect()
 }
 
-async fn recover(connection: &mut SqliteConnection, call: &Unfinished) -> Result<(), WriteError> {
+async fn recover(connection: &mut AnyConnection, call: &Unfinished) -> Result<(), WriteError> {
     let journal = sqlx::query("SELECT MAX(seq) AS seq, MAX(wall) AS wall, MAX(at_ms) AS at_ms FROM call_events WHERE call_id = $1")
         .bind(call.id.clone())
         .fetch_one(&mut *connection)
@@ -146,7 +147,7 @@ async fn recover(connection: &mut SqliteConnection, call: &Unfinished) -> Result
 
 /// When the call was answered, as its journal says.
 async fn milestone_wall(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     call: &str,
 ) -> Result<Option<Timestamp>, WriteError> {
     let rows = sqlx::query("SELECT seq, at_ms, wall, event FROM call_events WHERE call_id = $1 AND type = 'milestone' ORDER BY seq LIMIT $2")
@@ -168,7 +169,7 @@ async fn milestone_wall(
 
 /// The last RTP counters that the journal holds.
 async fn last_statistics(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     call: &str,
 ) -> Result<Option<serde_json::Value>, WriteError> {
     let row = sqlx::query("SELECT event FROM call_events WHERE call_id = $1 AND type = 'rtp_statistics' ORDER BY seq DESC LIMIT 1")

@@ -37,3 +37,27 @@ impl Default for TenantScope {
         Self::new(TenantId::from(Self::DEFAULT_TENANT))
     }
 }
+
+/// Where an entry belongs that is either a tenant's or the node's own (users, keys, the audit log).
+#[derive(Clone, Copy, Debug)]
+pub enum Realm<'a> {
+    /// The node itself: its operator's.
+    Node,
+    /// A tenant.
+    Tenant(&'a TenantScope),
+}
+
+impl Realm<'_> {
+    pub(crate) fn tenant_id(self) -> Option<String> {
+        match self {
+            Self::Node => None,
+            Self::Tenant(scope) => Some(scope.id().to_owned()),
+        }
+    }
+}
+
+impl<'a> From<&'a TenantScope> for Realm<'a> {
+    fn from(scope: &'a TenantScope) -> Self {
+        Self::Tenant(scope)
+    }
+}

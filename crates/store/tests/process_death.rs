@@ -288,7 +288,7 @@ async fn check_record(store: &Store, call: &CallId, known: &Acknowledged, lost: 
 }
 
 async fn assert_sound(store: &Store) {
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", store.path().display()))
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", store.location()))
         .await
         .expect("it opens");
     let verdict: String = sqlx::query_scalar("PRAGMA integrity_check")

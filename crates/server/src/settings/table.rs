@@ -69,7 +69,7 @@ const MILLISECONDS: Kind = Kind::Integer {
 pub(crate) const SETTINGS: &[Setting] = &[
     setting("server.language", &[], Kind::Choice(&["fr", "en"]), "fr", "Language of the command line, the logs and the spoken local phrases."),
     setting("server.data_dir", &[], Kind::Text, "data", "Where the database, the recordings and the keys live."),
-    setting("server.database", &["DATABASE_URL"], Kind::Text, "", "SQLite file; empty: allo.db in the data directory."),
+    setting("server.database", &["DATABASE_URL"], Kind::Text, "", "SQLite file, or postgres://user:password@host:port/database; empty: allo.db in the data directory."),
     setting("server.log_format", &[], Kind::Choice(&["text", "json"]), "text", "One line an event, for people or for machines."),
     setting("server.log_level", &["LOG_LEVEL"], Kind::Text, "info", "A level (error, warn, info, debug, trace) or a filter such as `info,sip=debug`."),
     setting("server.drain_s", &[], SECONDS, "120", "How long calls in progress may go on after SIGTERM."),
@@ -184,7 +184,7 @@ pub(crate) const NOT_YET: &[Retired] = &[
     Retired { variable: "TWILIO_ACCOUNT_SID", why: "Twilio is not part of this version" },
     Retired { variable: "TWILIO_AUTH_TOKEN", why: "Twilio is not part of this version" },
     Retired { variable: "NEXT_PUBLIC_BILLING_CURRENCY", why: "costs are not counted by this version" },
-    Retired { variable: "DATABASE_TYPE", why: "SQLite is the only database of this version" },
+    Retired { variable: "DATABASE_TYPE", why: "DATABASE_URL says it: a path is SQLite, postgres://… is PostgreSQL" },
     Retired { variable: "GOOGLE_MAPS_API_KEY", why: "the restaurant's back office is not part of this version" },
     Retired { variable: "SERPAPI_KEY", why: "the restaurant's back office is not part of this version" },
     Retired { variable: "SIP_AGENT_SERVER_URL", why: "provisioning is not part of this version" },

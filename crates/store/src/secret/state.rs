@@ -6,6 +6,7 @@ use sqlx::Row as _;
 
 use crate::db::{Store, Write};
 use crate::error::WriteError;
+use crate::process::ProcessRow;
 
 /// Encrypted with the master key; opens only with it.
 pub(super) const CHECK: &str = "check";
@@ -95,13 +96,10 @@ impl Store {
 
     /// How many other processes work on the database.
     pub(super) async fn living_processes(&self, write: &mut Write) -> Result<usize, WriteError> {
-        let rows = sqlx::query("SELECT id FROM processes WHERE stopped_at IS NULL")
-            .fetch_all(&mut **write)
-            .await?;
+        let rows = ProcessRow::read(write, "WHERE stopped_at IS NULL").await?;
         let mut living = 0;
-        for row in rows {
-            let id: String = row.try_get("id")?;
-            living += usize::from(!self.inner.processes.is_dead(&id));
+        for process in rows {
+            living += usize::from(!self.inner.processes.is_dead(write, &process).await?);
         }
         Ok(living)
     }
