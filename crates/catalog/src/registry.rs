@@ -10,6 +10,7 @@ mod registration;
 mod secrets;
 mod service;
 mod store;
+mod voice;
 
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +140,7 @@ const TABLES: &[&[Entry]] = &[
     secrets::TABLE,
     store::TABLE,
     log::TABLE,
+    voice::TABLE,
     call_page::TABLE,
     platform::TABLE,
 ];

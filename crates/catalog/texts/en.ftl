@@ -722,3 +722,9 @@ api_too_many_watchers = Too many event streams are open.
     .remedy = Close one before you open another.
 api_no_chat = This agent does not chat.
 api_call_refused = The call could not be placed: { $cause }.
+
+carrier_stream = Call brought by { $carrier } under the name { $call }.
+log_carrier_refused = { $carrier } did not do what it was asked ({ $request }): { $cause }.
+log_stream_refused = Audio stream of { $carrier } refused, from { $source }: { $cause }.
+log_webhook_refused = Request of { $carrier } refused, from { $source }: { $cause }.
+log_carrier_status = { $carrier } says of call { $call }: { $state }.

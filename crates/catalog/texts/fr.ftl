@@ -722,3 +722,9 @@ api_too_many_watchers = Trop de flux d'événements sont ouverts.
     .remedy = Fermez-en un avant d'en ouvrir un autre.
 api_no_chat = Cet agent ne tient pas de conversation écrite.
 api_call_refused = L'appel n'a pas pu être passé : { $cause }.
+
+carrier_stream = Appel apporté par { $carrier } sous le nom { $call }.
+log_carrier_refused = { $carrier } n'a pas fait ce qui lui était demandé ({ $request }) : { $cause }.
+log_stream_refused = Flux audio de { $carrier } refusé, venant de { $source } : { $cause }.
+log_webhook_refused = Requête de { $carrier } refusée, venant de { $source } : { $cause }.
+log_carrier_status = { $carrier } dit de l'appel { $call } : { $state }.

@@ -4,6 +4,7 @@
 //! one deadline for the whole exchange, and brings back at most a bounded reply. What is deliberately absent: proxies of the
 //! environment, cookies, decompression and redirects followed by a library, since each of them is a way around the guard.
 
+pub mod carrier;
 pub mod guard;
 pub mod limits;
 pub mod sign;

@@ -30,6 +30,7 @@ use crate::dispatch::Line;
 use crate::engine_link::{EngineLink, LinkEvent};
 use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
+use crate::leg::carrier::CarrierMedia;
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
 use crate::leg::{Leg, negotiation};
 use crate::limits::STATISTICS_EVERY;
@@ -50,6 +51,8 @@ pub(crate) enum Start {
     },
     /// Our INVITE left, with the offer of this leg.
     Outgoing { media: Box<MediaLeg> },
+    /// A carrier brings the call: it is answered there, and its audio flows.
+    Stream { media: Box<CarrierMedia> },
 }
 
 /// What waits to be said in the answer.
@@ -109,6 +112,13 @@ impl Preparation {
         self.desk.milestone(now, Milestone::Invited);
         let prepared = match start {
             Start::Outgoing { media } => Ok((LegAudio::Rtp(media), None)),
+            Start::Stream { media } => {
+                let answer = Answer {
+                    sdp: Vec::new(),
+                    is_offer: false,
+                };
+                Ok((LegAudio::Carrier(media), Some(answer)))
+            }
             Start::Incoming { offer, source } => self.incoming(now, offer.as_deref(), source),
         };
         match prepared {
@@ -190,7 +200,8 @@ impl Preparation {
             codec,
         );
         let start = SessionStart {
-            inbound: desk.identity.inbound,
+            // A carrier connects the stream once the other side has answered: from there both directions are the same.
+            inbound: desk.identity.inbound || matches!(media, LegAudio::Carrier(_)),
         };
         CallTask {
             session: Session::new(now, agent.config.profile.clone(), start),
@@ -345,7 +356,7 @@ impl CallTask {
         let statistics = self.summary(now);
         let recording = self.recording.take();
         // Ports go to rest before the record is written: a slow disk must not hold them.
-        drop(self.media);
+        self.media.close().await;
         self.desk.finish(reason, Some(statistics), recording).await;
     }
 }

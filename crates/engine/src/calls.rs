@@ -19,8 +19,9 @@ use tracing::Instrument;
 use crate::call_task::{CallTask, Start};
 use crate::config::RtpConfig;
 use crate::dispatch::{Admitted, Line};
-use crate::engine::PlaceCallError;
+use crate::engine::{PlaceCallError, StreamCall};
 use crate::journal::{CallJournal, Journal};
+use crate::leg::carrier::{CarrierLeg, CarrierMedia};
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
 use crate::leg::negotiation::local_media;
 use crate::leg::{Leg, SipLeg};
@@ -32,6 +33,7 @@ use crate::random;
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
+use crate::stream_socket::StreamSocket;
 
 /// What a call can be told from outside.
 #[derive(Debug)]
@@ -270,7 +272,7 @@ impl Calls {
             leg,
             commands,
         );
-        self.spawn(journal, admitted, async move {
+        self.spawn("sip", journal, admitted, async move {
             if let Some(task) = task.begin(start).await {
                 task.run().await;
             }
@@ -335,13 +337,14 @@ impl Calls {
     /// Runs a call's task; its panic ends that call alone, with an honest record.
     fn spawn(
         self: &Arc<Self>,
+        leg: &'static str,
         journal: CallJournal,
         admitted: Admitted,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         let calls = Arc::clone(self);
         let id = journal.id().clone();
-        let span = tracing::info_span!("call", call = %id, leg = "sip");
+        let span = tracing::info_span!("call", call = %id, leg);
         let guarded = async move {
             let outcome = AssertUnwindSafe(task).catch_unwind().await;
             let entry = calls.unregister(&id);
@@ -387,6 +390,37 @@ impl Calls {
             recording_path: None,
         };
         journal.finish(end).await;
+    }
+
+    /// Begins a call whose audio a carrier brings.
+    pub(crate) fn begin_stream(
+        self: &Arc<Self>,
+        line: Arc<Line>,
+        admitted: Admitted,
+        socket: StreamSocket,
+        call: StreamCall,
+    ) -> CallId {
+        let now = Instant::now();
+        let direction = if call.inbound {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        };
+        let parties = (call.from, call.to);
+        let (identity, journal, commands) = self.begin(now, &line, parties, None, direction);
+        let id = identity.id.clone();
+        let carrier = socket.stream.dialect().name();
+        let note = Message::new("carrier_stream").with("carrier", carrier);
+        journal.note(now, note.with("call", call.carrier_call));
+        let leg = Leg::Carrier(CarrierLeg::new(call.control));
+        let media = Box::new(CarrierMedia::new(now, socket));
+        let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
+        self.spawn(carrier, journal, admitted, async move {
+            if let Some(task) = task.begin(Start::Stream { media }).await {
+                task.run().await;
+            }
+        });
+        id
     }
 
     /// Places a call through a line.
@@ -437,7 +471,7 @@ impl Calls {
         let id = identity.id.clone();
         let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), queue));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
-        self.spawn(journal, admitted, async move {
+        self.spawn("sip", journal, admitted, async move {
             if let Some(task) = task
                 .begin(Start::Outgoing {
                     media: Box::new(media),

@@ -162,6 +162,8 @@ pub struct LineConfig {
     pub agent: String,
     /// Account that the line registers; `None` for a line that is only called directly.
     pub account: Option<sip::AccountConfig>,
+    /// How its calls come.
+    pub provider: LineProvider,
     /// User parts of the Request-URI that belong to this line; empty takes any.
     pub numbers: Vec<String>,
     /// Addresses that may call without credentials. Loopback too must be listed to be allowed.
@@ -174,6 +176,16 @@ pub struct LineConfig {
     pub codecs: Vec<media::Codec>,
     /// Calls at the same time on this line; beyond it 486. 0 is no limit of its own.
     pub calls_max: u32,
+}
+
+/// How the calls of a line come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineProvider {
+    /// By SIP.
+    #[default]
+    Sip,
+    /// By the stream of this carrier; `None` takes any carrier's.
+    Stream(Option<wire::twilio::Dialect>),
 }
 
 /// Digest credentials that a caller of a line must prove.

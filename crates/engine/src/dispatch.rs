@@ -8,9 +8,10 @@ use std::time::Instant;
 use call::EndReason;
 use catalog::Message;
 use sip::{AccountId, IncomingInvite};
+use wire::twilio::Dialect;
 
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
-use crate::config::{AgentConfig, Config, LineConfig, UnknownSource};
+use crate::config::{AgentConfig, Config, LineConfig, LineProvider, UnknownSource};
 use crate::engine::StartError;
 use crate::limits::BANNED_FOR;
 use crate::log::say;
@@ -231,6 +232,35 @@ impl Dispatcher {
             })
     }
 
+    /// The line of a carrier's call.
+    pub(crate) fn stream_line(
+        &self,
+        dialect: Dialect,
+        name: Option<&str>,
+        called: &str,
+    ) -> Option<&Arc<Line>> {
+        let takes = |line: &&Arc<Line>| match line.config.provider {
+            LineProvider::Stream(only) => only.is_none_or(|only| only == dialect),
+            LineProvider::Sip => false,
+        };
+        let numbered = |line: &&Arc<Line>, wanted: &str| {
+            let numbers = &line.config.numbers;
+            !wanted.is_empty() && numbers.iter().any(|number| same_number(number, wanted))
+        };
+        if let Some(name) = name {
+            return self
+                .lines
+                .iter()
+                .filter(takes)
+                .find(|line| line.config.name == name || numbered(line, name));
+        }
+        let mut lines = self.lines.iter().filter(takes);
+        lines
+            .clone()
+            .find(|line| numbered(line, called))
+            .or_else(|| lines.find(|line| line.config.numbers.is_empty()))
+    }
+
     /// A place for a call that we place.
     pub(crate) fn admit_outgoing(
         &self,
@@ -365,6 +395,7 @@ mod tests {
             tenant: call::TenantId::from("default"),
             agent: "agent".to_owned(),
             account: None,
+            provider: LineProvider::Sip,
             numbers: Vec::new(),
             allow: vec!["192.0.2.0/24".parse().expect("a network")],
             credentials: Some(LineCredentials {

@@ -3,6 +3,7 @@
 mod error;
 mod listeners;
 mod start;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,8 @@ use crate::live::{LiveCall, LiveEvent};
 use crate::log::say;
 use crate::recorder::Recorder;
 use crate::sip_driver::Command;
-pub use error::{PlaceCallError, StartError};
+pub use error::{BeginStreamError, PlaceCallError, StartError};
+pub use streams::{StreamCall, StreamLine};
 
 /// Addresses that are really bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! One party's connection to a call: signalling ([`Leg`]) and audio ([`audio::LegAudio`]).
 
 pub(crate) mod audio;
+pub(crate) mod carrier;
 pub(crate) mod media;
 pub(crate) mod negotiation;
 
@@ -8,12 +9,15 @@ use call::{EndReason, LegEnd};
 use sip::{EndCause, InviteId, Rejection};
 use tokio::sync::mpsc;
 
+use self::carrier::CarrierLeg;
 use crate::sip_driver::{Command, LegEvent};
 
 /// The signalling of one leg, as its call sees it.
 pub(crate) enum Leg {
     /// An INVITE of the SIP user agent.
     Sip(SipLeg),
+    /// A call that a carrier has, and whose audio it brings by WebSocket.
+    Carrier(CarrierLeg),
 }
 
 impl Leg {
@@ -21,6 +25,7 @@ impl Leg {
     pub(crate) async fn next(&mut self) -> Option<LegEvent> {
         match self {
             Self::Sip(sip) => sip.next().await,
+            Self::Carrier(carrier) => carrier.next().await,
         }
     }
 
@@ -28,6 +33,7 @@ impl Leg {
     pub(crate) fn try_next(&mut self) -> Option<LegEvent> {
         match self {
             Self::Sip(sip) => sip.try_next(),
+            Self::Carrier(carrier) => carrier.try_next(),
         }
     }
 
@@ -35,12 +41,14 @@ impl Leg {
     pub(crate) fn set_ended(&mut self) {
         match self {
             Self::Sip(sip) => sip.set_ended(),
+            Self::Carrier(carrier) => carrier.set_ended(),
         }
     }
 
     pub(crate) fn is_ended(&self) -> bool {
         match self {
             Self::Sip(sip) => sip.is_ended(),
+            Self::Carrier(carrier) => carrier.is_ended(),
         }
     }
 
@@ -48,6 +56,7 @@ impl Leg {
     pub(crate) fn has_last_messages(&self) -> bool {
         match self {
             Self::Sip(_) => true,
+            Self::Carrier(_) => false,
         }
     }
 
@@ -55,24 +64,29 @@ impl Leg {
     pub(crate) fn ring(&mut self) -> bool {
         match self {
             Self::Sip(sip) => sip.ring(),
+            // The carrier has answered; until we speak it is silent there.
+            Self::Carrier(_) => true,
         }
     }
 
     pub(crate) fn answer(&mut self, sdp: Vec<u8>) -> bool {
         match self {
             Self::Sip(sip) => sip.answer(sdp),
+            Self::Carrier(carrier) => carrier.answer(),
         }
     }
 
     pub(crate) fn answer_offer(&mut self, sdp: Vec<u8>) -> bool {
         match self {
             Self::Sip(sip) => sip.answer_offer(sdp),
+            Self::Carrier(_) => true,
         }
     }
 
     pub(crate) fn reject_offer(&mut self, status: u16) -> bool {
         match self {
             Self::Sip(sip) => sip.reject_offer(status),
+            Self::Carrier(_) => true,
         }
     }
 
@@ -80,6 +94,7 @@ impl Leg {
     pub(crate) fn reject(&mut self, reason: EndReason, retry_after_s: Option<u32>) -> bool {
         match self {
             Self::Sip(sip) => sip.reject(reason, retry_after_s),
+            Self::Carrier(carrier) => carrier.hang_up(reason),
         }
     }
 
@@ -87,6 +102,7 @@ impl Leg {
     pub(crate) fn hang_up(&mut self, reason: EndReason) -> bool {
         match self {
             Self::Sip(sip) => sip.hang_up(reason),
+            Self::Carrier(carrier) => carrier.hang_up(reason),
         }
     }
 }

@@ -31,12 +31,15 @@ mod rtp_ports;
 mod sip_driver;
 mod sip_socket;
 mod sounds;
+mod stream_socket;
 mod tls;
 mod trace;
 
 pub use config::Config;
 pub use engine::{
-    Addresses, DrainReport, Engine, PlaceCall, PlaceCallError, Readiness, RegistrationStatus,
-    StartError,
+    Addresses, BeginStreamError, DrainReport, Engine, PlaceCall, PlaceCallError, Readiness,
+    RegistrationStatus, StartError, StreamCall, StreamLine,
 };
+pub use leg::carrier::CarrierControl;
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
+pub use stream_socket::{NotStarted, StreamIo, StreamSocket};

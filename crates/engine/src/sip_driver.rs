@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use call::TransferEnd;
 use sip::{
     EndCause, Input, InviteError, InviteId, ListenerId, OutgoingInvite, Output, Protocol, QueryId,
     RegistrationState, Rejection, Target, Trace, UserAgent,
@@ -101,6 +102,10 @@ pub(crate) enum LegEvent {
         body: Vec<u8>,
     },
     Trace(Box<Trace>),
+    /// A transfer is over.
+    TransferFinished {
+        end: TransferEnd,
+    },
     /// The user agent refused a command: the leg is not in the state that we thought.
     CommandRefused {
         command: &'static str,

@@ -216,6 +216,24 @@ impl Feed {
         self.playout.has_frame() || self.playout.is_dry()
     }
 
+    /// Whether no item is queued; what was handed over may still be played.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.playout.is_idle()
+    }
+
+    /// Whether something is reported once what was handed over is heard.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.timeline.is_waiting() || self.playout.is_dry()
+    }
+
+    /// Whether less than `samples` are queued and more of the same item is to come.
+    #[must_use]
+    pub fn is_too_short(&self, samples: u64) -> bool {
+        samples > FRAME_SAMPLES as u64 && self.playout.is_shorter(samples)
+    }
+
     /// Whether what would be handed over next is the background only.
     #[must_use]
     pub fn is_background(&self) -> bool {

@@ -276,6 +276,12 @@ impl Playout {
                 .is_some_and(|item| !item.finished && item.audio.len() < FRAME_SAMPLES)
     }
 
+    /// Whether less than `samples` are queued behind an open item.
+    pub(crate) fn is_shorter(&self, samples: u64) -> bool {
+        let open = self.items.back().is_some_and(|item| !item.finished);
+        open && (self.queued as u64) < samples
+    }
+
     pub(crate) fn has_background(&self) -> bool {
         self.background.is_some()
     }

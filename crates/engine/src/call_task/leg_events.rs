@@ -40,6 +40,9 @@ impl CallTask {
                     Message::new("sip_command_refused").with("command", command),
                 );
             }
+            LegEvent::TransferFinished { end } => {
+                self.session.handle(now, Input::TransferFinished { end });
+            }
             LegEvent::Ended { cause } => self.leg_over(now, &cause),
         }
     }

@@ -27,6 +27,12 @@ impl CallTask {
             self.stream_event(now, event);
             busy = true;
         }
+        if let Some(event) = self.media.poll_leg()
+            && !self.desk.leg.is_ended()
+        {
+            self.leg_event(now, event);
+            busy = true;
+        }
         busy
     }
 

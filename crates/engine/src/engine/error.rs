@@ -83,3 +83,14 @@ pub enum PlaceCallError {
     #[error("no RTP port is free")]
     NoPort,
 }
+
+/// Why a carrier's stream does not become a call.
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+pub enum BeginStreamError {
+    /// No line has this name.
+    #[error("no line has this name")]
+    UnknownLine,
+    /// Too many calls, or draining.
+    #[error("no call can be taken now")]
+    Busy,
+}

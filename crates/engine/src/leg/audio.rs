@@ -8,12 +8,16 @@ use media::{
     Statistics, StreamEvent,
 };
 
+use super::carrier::CarrierMedia;
 use super::media::MediaLeg;
+use crate::sip_driver::LegEvent;
 
 /// See the module.
 pub(crate) enum LegAudio {
     /// RTP on sockets of ours, agreed by SDP.
     Rtp(Box<MediaLeg>),
+    /// A carrier's WebSocket.
+    Carrier(Box<CarrierMedia>),
 }
 
 impl LegAudio {
@@ -21,6 +25,7 @@ impl LegAudio {
     pub(crate) fn sdp(&mut self) -> Option<&mut MediaLeg> {
         match self {
             Self::Rtp(rtp) => Some(rtp),
+            Self::Carrier(_) => None,
         }
     }
 
@@ -28,6 +33,7 @@ impl LegAudio {
     pub(crate) fn codec(&self) -> Codec {
         match self {
             Self::Rtp(rtp) => rtp.codec(),
+            Self::Carrier(carrier) => carrier.feed.codec(),
         }
     }
 
@@ -35,6 +41,7 @@ impl LegAudio {
     pub(crate) fn is_held(&self) -> bool {
         match self {
             Self::Rtp(rtp) => rtp.is_held(),
+            Self::Carrier(_) => false,
         }
     }
 
@@ -42,6 +49,7 @@ impl LegAudio {
     pub(crate) fn sent(&self) -> u64 {
         match self {
             Self::Rtp(rtp) => rtp.sent(),
+            Self::Carrier(carrier) => carrier.feed.sent(),
         }
     }
 
@@ -49,6 +57,7 @@ impl LegAudio {
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Rtp(rtp) => rtp.poll_readable(cx),
+            Self::Carrier(carrier) => carrier.poll_readable(cx),
         }
     }
 
@@ -56,14 +65,15 @@ impl LegAudio {
     pub(crate) fn receive(&mut self, now: Instant) {
         match self {
             Self::Rtp(rtp) => rtp.receive(now),
+            Self::Carrier(carrier) => carrier.receive(now),
         }
     }
 
     /// Sends what is ready. What the kernel does not take is lost, as on the network.
     pub(crate) fn transmit(&mut self, now: Instant) {
-        let _ = now;
         match self {
             Self::Rtp(rtp) => rtp.transmit(),
+            Self::Carrier(carrier) => carrier.transmit(now),
         }
     }
 
@@ -71,6 +81,7 @@ impl LegAudio {
     pub(crate) fn start(&mut self, now: Instant) {
         match self {
             Self::Rtp(rtp) => rtp.stream.start(now),
+            Self::Carrier(carrier) => carrier.feed.start(now),
         }
     }
 
@@ -78,6 +89,23 @@ impl LegAudio {
     pub(crate) fn stop(&mut self, now: Instant) {
         match self {
             Self::Rtp(rtp) => rtp.stream.stop(now),
+            Self::Carrier(_) => {}
+        }
+    }
+
+    /// What the audio's own connection says about the leg.
+    pub(crate) fn poll_leg(&mut self) -> Option<LegEvent> {
+        match self {
+            Self::Rtp(_) => None,
+            Self::Carrier(carrier) => carrier.poll_leg(),
+        }
+    }
+
+    /// Frees what the audio held, at the end of the call.
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Rtp(rtp) => drop(rtp),
+            Self::Carrier(carrier) => carrier.close().await,
         }
     }
 
@@ -85,12 +113,15 @@ impl LegAudio {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self {
             Self::Rtp(rtp) => rtp.stream.poll_timeout(),
+            Self::Carrier(carrier) => carrier.poll_timeout(),
         }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         match self {
             Self::Rtp(rtp) => rtp.stream.handle_timeout(now),
+            // Whatever is due happens when everything is drained.
+            Self::Carrier(_) => {}
         }
     }
 
@@ -98,6 +129,7 @@ impl LegAudio {
     pub(crate) fn set_media_timeout_ms(&mut self, timeout_ms: u32) {
         match self {
             Self::Rtp(rtp) => rtp.stream.set_media_timeout_ms(timeout_ms),
+            Self::Carrier(carrier) => carrier.feed.set_media_timeout_ms(timeout_ms),
         }
     }
 
@@ -105,6 +137,7 @@ impl LegAudio {
     pub(crate) fn set_recording(&mut self, on: bool) {
         match self {
             Self::Rtp(rtp) => rtp.stream.set_recording(on),
+            Self::Carrier(carrier) => carrier.feed.set_recording(on),
         }
     }
 
@@ -112,6 +145,7 @@ impl LegAudio {
     pub(crate) fn poll_frame(&mut self) -> Option<CallerFrame<'_>> {
         match self {
             Self::Rtp(rtp) => rtp.stream.poll_frame(),
+            Self::Carrier(carrier) => carrier.feed.poll_frame(),
         }
     }
 
@@ -119,12 +153,14 @@ impl LegAudio {
     pub(crate) fn poll_recording(&mut self) -> Option<RecordingFrame> {
         match self {
             Self::Rtp(rtp) => rtp.stream.poll_recording(),
+            Self::Carrier(carrier) => carrier.feed.poll_recording(),
         }
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<StreamEvent> {
         match self {
             Self::Rtp(rtp) => rtp.stream.poll_event(),
+            Self::Carrier(carrier) => carrier.feed.poll_event(),
         }
     }
 
@@ -132,6 +168,7 @@ impl LegAudio {
     pub(crate) fn statistics(&self, now: Instant) -> Statistics {
         match self {
             Self::Rtp(rtp) => rtp.stream.statistics(now),
+            Self::Carrier(carrier) => carrier.feed.statistics(),
         }
     }
 
@@ -139,6 +176,7 @@ impl LegAudio {
     pub(crate) fn push(&mut self, item: &ItemKey, audio: &[u8]) -> Result<(), PlayoutFull> {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().push(item, audio),
+            Self::Carrier(carrier) => carrier.feed.push(item, audio),
         }
     }
 
@@ -146,16 +184,15 @@ impl LegAudio {
     pub(crate) fn finish(&mut self, item: &ItemKey) {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().finish(item),
+            Self::Carrier(carrier) => carrier.feed.finish(item),
         }
     }
 
     /// Stops the agent's audio at once: what the caller has heard of each item that was not yet reported finished, in order.
     pub(crate) fn clear(&mut self, now: Instant) -> Vec<Played> {
         match self {
-            Self::Rtp(rtp) => {
-                let _ = now;
-                rtp.stream.playout().clear()
-            }
+            Self::Rtp(rtp) => rtp.stream.playout().clear(),
+            Self::Carrier(carrier) => carrier.clear(now),
         }
     }
 
@@ -163,6 +200,7 @@ impl LegAudio {
     pub(crate) fn hold_back(&mut self, held: bool) {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().hold_back(held),
+            Self::Carrier(carrier) => carrier.feed.hold_back(held),
         }
     }
 
@@ -170,6 +208,7 @@ impl LegAudio {
     pub(crate) fn set_background(&mut self, background: Option<Background>) {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().set_background(background),
+            Self::Carrier(carrier) => carrier.feed.set_background(background),
         }
     }
 
@@ -177,6 +216,8 @@ impl LegAudio {
     pub(crate) fn send_dtmf(&mut self, digits: &str, duration_ms: u32) -> Result<(), DtmfError> {
         match self {
             Self::Rtp(rtp) => rtp.stream.send_dtmf(digits, duration_ms),
+            // No dialect has a message for it.
+            Self::Carrier(_) => Err(DtmfError::NotNegotiated),
         }
     }
 }

@@ -53,6 +53,7 @@ impl Caller {
 
     #[expect(
         clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
         reason = "sequence numbers and media time wrap, as on RTP"
     )]
     pub(super) fn push(&mut self, now: Instant, number: Option<u64>, audio: &[u8]) {

@@ -103,6 +103,10 @@ impl Timeline {
         }
     }
 
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Everything beyond `heard` is gone. `waiting` is what the playout still had.
     pub(super) fn clear(&mut self, heard: u64, waiting: Vec<Played>) -> Vec<Played> {
         let mut all: Vec<Played> = Vec::with_capacity(waiting.len() + 2);
