@@ -3,7 +3,7 @@
 use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
 use crate::terminal::Terminal;
-use crate::{check, demo, explain, openapi_command, serve, standin_command};
+use crate::{check, demo, explain, openapi_command, secrets, serve, standin_command};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +38,11 @@ enum Command {
     },
     /// Print the OpenAPI document of the platform API, as docs/openapi.json holds it.
     Openapi,
+    /// Keys of the encryption at rest.
+    Secrets {
+        #[command(subcommand)]
+        command: secrets::SecretsCommand,
+    },
     /// Serve the stand-in for the OpenAI Realtime service.
     EngineStandin(StandinArguments),
 }
@@ -137,6 +142,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             command: CallCommand::Explain(arguments),
         } => explain::explain(&arguments).await,
         Command::Openapi => openapi_command::run(),
+        Command::Secrets { command } => secrets::run(&command).await,
         Command::EngineStandin(arguments) => standin_command::run(&arguments).await,
     }
 }

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use store::secret::KeySource;
 use wire::Protocol;
 use wire::realtime::{
     Eagerness, Generation, NoiseReduction, ReasoningEffort, ServerVad, Spelling, ToolDefinition,
@@ -25,6 +26,7 @@ pub(crate) struct ProcessConfig {
     pub(crate) platform: Option<PlatformConfig>,
     pub(crate) data_dir: PathBuf,
     pub(crate) database: String,
+    pub(crate) keys: KeySource,
     pub(crate) drain: Duration,
     pub(crate) language: catalog::Language,
 }
@@ -78,6 +80,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
             admin,
             platform,
             database: database(settings),
+            keys: crate::secrets::key_source(settings),
             data_dir,
             drain: Duration::from_secs(settings.integer("server.drain_s")),
             language: language(settings),

@@ -13,6 +13,7 @@ mod identity;
 mod openapi_command;
 mod phrases;
 mod platform_api;
+mod secrets;
 mod serve;
 mod settings;
 mod shutdown;

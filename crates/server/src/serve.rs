@@ -5,7 +5,7 @@ use crate::config::{self, ProcessConfig};
 use crate::settings::Settings;
 use crate::shutdown::Signals;
 use crate::terminal::{Terminal, line};
-use crate::{api, check, identity, platform_api, telemetry};
+use crate::{api, check, identity, platform_api, secrets, telemetry};
 use catalog::Message;
 use engine::{Engine, StartError};
 use std::net::SocketAddr;
@@ -70,7 +70,7 @@ pub(crate) async fn run(arguments: &ConfigArguments) -> ExitCode {
 
 fn failed(terminal: Terminal, message: &Message) -> ExitCode {
     terminal.complain(message);
-    ExitCode::FAILURE
+    secrets::status_of(message)
 }
 
 fn warn_without_line(terminal: Terminal, settings: &Settings) {
@@ -113,6 +113,8 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
             .map_err(|error| start_failed(error.to_string()))?,
     };
     let store = open_store(&config.database).await?;
+    // Before anything listens: a server that could not read its passwords must not take a call.
+    secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
     let engine = Engine::start(config.engine, store.clone())
         .await
         .map_err(|error| start_message(&error))?;

@@ -126,6 +126,7 @@ mod tests {
             for candidate in text.split('"').skip(1).step_by(2) {
                 let prefix = [
                     "api_",
+                    "secrets_",
                     "config_",
                     "demo_",
                     "calls_",

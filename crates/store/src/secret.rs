@@ -16,7 +16,7 @@ mod rotation;
 mod state;
 mod vault;
 
-pub use account::account_salt;
+pub use account::{WEBHOOK, account_salt};
 pub use cipher::{MasterKey, SecretText, is_sealed};
 pub use error::{OpenValueError, VaultError};
 pub use key_file::{KEY_FILE, KeySource, NEXT_KEY_FILE};

@@ -10,6 +10,9 @@ use crate::db::Store;
 use crate::error::WriteError;
 use crate::scope::TenantScope;
 
+/// Purpose of an account's webhook secret, which is in its own row (`tenants.webhook_secret_enc`).
+pub const WEBHOOK: &str = "webhook";
+
 /// The salt of a value that belongs to an account: its id and what the value is for (`engine:openai`, `webhook`).
 pub fn account_salt(tenant: &str, purpose: &str) -> String {
     format!("{tenant}:{purpose}")

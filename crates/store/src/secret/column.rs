@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::BATCH_ROWS;
-use super::account::account_salt;
+use super::account::{WEBHOOK, account_salt};
 use crate::db::{Store, Write};
 use crate::error::{ReadError, WriteError};
 
@@ -15,12 +15,26 @@ pub(super) struct Column {
     purpose: Option<&'static str>,
 }
 
-pub(super) const COLUMNS: &[Column] = &[Column {
-    table: "account_secrets",
-    id: "id",
-    value: "value_enc",
-    purpose: None,
-}];
+pub(super) const COLUMNS: &[Column] = &[
+    Column {
+        table: "phone_lines",
+        id: "id",
+        value: "sip_password_enc",
+        purpose: None,
+    },
+    Column {
+        table: "tenants",
+        id: "id",
+        value: "webhook_secret_enc",
+        purpose: Some(WEBHOOK),
+    },
+    Column {
+        table: "account_secrets",
+        id: "id",
+        value: "value_enc",
+        purpose: None,
+    },
+];
 
 pub(super) struct Row {
     pub(super) id: String,

@@ -40,7 +40,7 @@ impl KeySource {
         self.data_dir.join(NEXT_KEY_FILE)
     }
 
-    pub(super) fn from_setting(&self) -> Result<Option<MasterKey>, VaultError> {
+    pub(super) fn setting_key(&self) -> Result<Option<MasterKey>, VaultError> {
         self.setting
             .as_ref()
             .map(|text| MasterKey::from_hex(text.expose()).ok_or(VaultError::BadSetting))
@@ -121,7 +121,7 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), VaultError> {
 pub(super) fn settle(source: &KeySource, key: &MasterKey) -> Result<Option<PathBuf>, VaultError> {
     let (file, next_file) = (source.file(), source.next_file());
     let next = read(&next_file)?;
-    if let Some(setting) = source.from_setting()? {
+    if let Some(setting) = source.setting_key()? {
         if setting == *key {
             return Ok(None);
         }

@@ -105,7 +105,7 @@ pub(super) async fn finish(
 ) -> Result<Rotated, VaultError> {
     // On another machine than the one that began there may be no file; the key is about to be the only one.
     if key_file::read(&source.next_file())?.as_ref() != Some(next.master())
-        && source.from_setting()?.as_ref() != Some(next.master())
+        && source.setting_key()?.as_ref() != Some(next.master())
     {
         key_file::replace(&source.next_file(), next.master())?;
     }

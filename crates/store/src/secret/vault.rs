@@ -351,7 +351,7 @@ impl Vault {
 /// The keys that may be the right one, in the order in which they are tried.
 fn candidates(source: &KeySource) -> Result<Vec<(KeyOrigin, MasterKey)>, VaultError> {
     let mut found = Vec::new();
-    match source.from_setting()? {
+    match source.setting_key()? {
         Some(key) => found.push((KeyOrigin::Setting, key)),
         None => {
             let path = source.file();
