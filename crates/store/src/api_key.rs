@@ -29,11 +29,11 @@ pub struct ApiKey {
     /// What it may do, as JSON text.
     pub scopes: String,
     /// Until when it is let in.
-    pub expires_at: Option<jiff::Timestamp>,
+    pub expires_at: Option<Timestamp>,
     /// When it was taken back.
-    pub revoked_at: Option<jiff::Timestamp>,
+    pub revoked_at: Option<Timestamp>,
     /// When it was used last, to the minute. Read only.
-    pub last_used_at: Option<jiff::Timestamp>,
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// Which api keys to list; the default is all.

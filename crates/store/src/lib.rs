@@ -8,6 +8,7 @@
 //!
 //! [`mod@explain`] is the pure part: it makes a readable explanation from a call's record and journal.
 
+mod agent;
 mod api_key;
 mod audit;
 mod blocked;
@@ -38,6 +39,9 @@ mod tenant;
 mod transcript;
 mod user;
 
+pub use agent::{
+    Agent, AgentFilter, AgentIdentity, AgentVersion, AgentVersionSummary, Brain, Tool, VersionNote,
+};
 pub use api_key::{ApiKey, ApiKeyFilter};
 pub use audit::{Action, Actor, AuditFilter, AuditLine, AuditNote};
 pub use blocked::{BlockedNumber, BlockedNumberFilter};

@@ -56,3 +56,6 @@ pub const QUESTION_BYTES_MAX: usize = 1024;
 
 /// How often the use of a key is noted at most.
 pub const KEY_USE_EVERY: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+
+/// Most tools of an agent.
+pub const TOOLS_MAX: usize = 128;

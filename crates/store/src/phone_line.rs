@@ -5,11 +5,12 @@ use sqlx::any::AnyRow;
 
 use crate::change::ChangeError;
 use crate::db::Store;
-use crate::entry::{Content, Entry, Value, flag};
+use crate::entry::{Content, Entry, Value, entry, flag};
 use crate::error::ReadError;
 use crate::page::{List, PageRequest, contains};
 use crate::scope::TenantScope;
 use crate::sealed::Sealed;
+use crate::sql::Sql;
 
 /// A phone number that an agent answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,5 +161,21 @@ impl Store {
         expected: Option<i64>,
     ) -> Result<(), ChangeError> {
         self.erase::<PhoneLine>(scope.into(), id, expected).await
+    }
+
+    /// The line of this number, if it is this tenant's.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn phone_line_of_number(
+        &self,
+        scope: &TenantScope,
+        phone_number: &str,
+    ) -> Result<Option<Entry<PhoneLine>>, ReadError> {
+        let mut sql = Sql::new("SELECT * FROM phone_lines WHERE tenant_id = ");
+        sql.bind(scope.id().to_owned());
+        sql.with(" AND phone_number = ", phone_number.replace('\0', ""));
+        let row = sql.row(self.readers()).await?;
+        Ok(row.as_ref().map(entry).transpose()?)
     }
 }
