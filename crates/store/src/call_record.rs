@@ -8,6 +8,7 @@ use sqlx::AnyConnection;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use crate::call_service::CallService;
 use crate::db::Store;
 use crate::error::{Cause, ReadError, WriteError, cause};
 use crate::limits;
@@ -111,6 +112,9 @@ pub struct CallRecord {
     pub end: Option<StoredEnd>,
     /// Where the recording is.
     pub recording_path: Option<String>,
+    /// What the platform keeps of it.
+    #[serde(default)]
+    pub service: CallService,
 }
 
 /// The end of a stored call.
@@ -155,7 +159,8 @@ fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
 }
 
 pub(crate) const COLUMNS: &str = "SELECT id, tenant_id, direction, from_party, to_party, line, agent, sip_call_id, started_at, answered_at, \
-                       ended_at, reason, ended_by, verdict, statistics, recording_path FROM calls WHERE tenant_id = ";
+                       ended_at, reason, ended_by, verdict, statistics, recording_path, agent_id, agent_version, final_customer_id, carrier, \
+                       carrier_call_id, outcome, costs, cost_micro, currency, context, model FROM calls WHERE tenant_id = ";
 
 impl Store {
     /// Writes a call that begins.
@@ -409,5 +414,6 @@ pub(crate) fn record(row: &AnyRow) -> Result<CallRecord, ReadError> {
         answered_at: row.try_get::<Option<i64>, _>("answered_at")?.map(timestamp),
         end,
         recording_path: row.try_get("recording_path")?,
+        service: crate::call_service::read(row)?,
     })
 }

@@ -59,3 +59,15 @@ pub const KEY_USE_EVERY: jiff::SignedDuration = jiff::SignedDuration::from_secs(
 
 /// Most tools of an agent.
 pub const TOOLS_MAX: usize = 128;
+
+/// Longest text of a tool run (arguments, output), in bytes; a longer one is cut and marked.
+pub const TOOL_TEXT_BYTES_MAX: usize = 256 * 1024;
+
+/// Most tool runs of one call that are read at once.
+pub const TOOL_RUNS_READ_MAX: u32 = 1_000;
+
+/// Most price tables that are read at once.
+pub const PRICES_READ_MAX: u32 = 1_000;
+
+/// After how long a request that was begun under an idempotency key and never answered may be begun again.
+pub const IDEMPOTENCY_LEASE: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);

@@ -10,7 +10,7 @@ use store::journal::{
     EngineState, Event, Milestone, PlayoutPhase, RtpStatistics, SdpDecision, SipMessage,
     engine_failure,
 };
-use store::{CallRecord, Direction, JournalEntry, StoredEnd, TranscriptLine, explain};
+use store::{CallRecord, CallService, Direction, JournalEntry, StoredEnd, TranscriptLine, explain};
 
 const PEER: &str = "198.51.100.7:5060";
 
@@ -36,6 +36,7 @@ impl Script {
             answered_at: None,
             end: None,
             recording_path: None,
+            service: CallService::default(),
         };
         Self {
             record,

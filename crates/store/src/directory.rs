@@ -1,0 +1,164 @@
+//! Everything that takes calls, of all tenants, in one reading: what the engine's directory is made from.
+
+use std::collections::HashMap;
+
+use sqlx::Row;
+
+use crate::agent::{Agent, Tool};
+use crate::db::Store;
+use crate::entry::{Entry, entry};
+use crate::error::ReadError;
+use crate::faq::Faq;
+use crate::final_customer::FinalCustomer;
+use crate::phone_line::PhoneLine;
+use crate::sql::Sql;
+use crate::tenant::Tenant;
+
+/// What takes calls.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Directory {
+    /// The active tenants that have an agent here, by id.
+    pub tenants: HashMap<String, Entry<Tenant>>,
+    /// Their final customers that have an agent here, by id.
+    pub final_customers: HashMap<String, Entry<FinalCustomer>>,
+    /// Their agents, also those that are paused: a paused one says why.
+    pub agents: Vec<DirectoryAgent>,
+}
+
+/// An agent with all that belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectoryAgent {
+    /// The agent.
+    pub agent: Entry<Agent>,
+    /// Its tools, in their order, also those that are not enabled.
+    pub tools: Vec<Entry<Tool>>,
+    /// Its active lines.
+    pub lines: Vec<Entry<PhoneLine>>,
+    /// Its answered questions, oldest first.
+    pub faqs: Vec<Entry<Faq>>,
+}
+
+/// Of an agent that exists and whose tenant is active.
+const LIVING: &str = "JOIN agents a ON a.id = x.agent_id AND a.deleted_at IS NULL JOIN tenants t ON t.id = a.tenant_id AND t.is_active = 1";
+
+impl Store {
+    /// A text that changes whenever the directory may have changed: cheap to ask, so that nothing is read in vain.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn node_directory_stamp(&self) -> Result<String, ReadError> {
+        let mut stamp = String::new();
+        for table in [
+            "tenants",
+            "final_customers",
+            "agents",
+            "phone_lines",
+            "faqs",
+        ] {
+            let mut sql = Sql::new(
+                "SELECT COUNT(*) AS number, COALESCE(MAX(updated_at), 0) AS latest, \
+                 CAST(COALESCE(SUM(version), 0) AS BIGINT) AS versions FROM ",
+            );
+            sql.push(table);
+            if let Some(row) = sql.row(self.readers()).await? {
+                for column in ["number", "latest", "versions"] {
+                    let value: i64 = row.try_get(column)?;
+                    stamp.push_str(&value.to_string());
+                    stamp.push('.');
+                }
+            }
+        }
+        Ok(stamp)
+    }
+
+    /// Everything that takes calls. For all tenants. What is changed while it is read is found by the next reading: read the
+    /// stamp first.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn node_directory(&self) -> Result<Directory, ReadError> {
+        let living = |columns: &str, table: &str, condition: &str| {
+            let mut sql = Sql::new("SELECT ");
+            sql.push(columns).push(" FROM ").push(table).push(" x ");
+            sql.push(LIVING).push(condition);
+            sql
+        };
+        let pool = self.readers();
+        let agents = Sql::new(
+            "SELECT a.* FROM agents a JOIN tenants t ON t.id = a.tenant_id AND t.is_active = 1 \
+             WHERE a.deleted_at IS NULL ORDER BY a.created_at, a.id",
+        );
+        let agents = agents.rows(pool).await?;
+        let tools = living("x.*", "tools", " ORDER BY x.sort_order, x.name");
+        let tools = tools.rows(pool).await?;
+        let lines = living(
+            "x.*",
+            "phone_lines",
+            " WHERE x.is_active = 1 ORDER BY x.created_at, x.id",
+        );
+        let lines = lines.rows(pool).await?;
+        let faqs = living(
+            "x.*",
+            "faqs",
+            " WHERE x.status = 'answered' AND x.answer IS NOT NULL ORDER BY x.created_at, x.id",
+        );
+        let faqs = faqs.rows(pool).await?;
+        let mut directory = Directory::default();
+        let mut places = HashMap::new();
+        for row in &agents {
+            let agent = entry::<Agent>(row)?;
+            places.insert(agent.id.clone(), directory.agents.len());
+            directory.agents.push(DirectoryAgent {
+                agent,
+                tools: Vec::new(),
+                lines: Vec::new(),
+                faqs: Vec::new(),
+            });
+        }
+        for row in &tools {
+            let agent: String = row.try_get("agent_id")?;
+            if let Some(&place) = places.get(&agent) {
+                directory.agents[place].tools.push(entry(row)?);
+            }
+        }
+        for row in &lines {
+            let line = entry::<PhoneLine>(row)?;
+            if let Some(&place) = places.get(&line.agent_id) {
+                directory.agents[place].lines.push(line);
+            }
+        }
+        for row in &faqs {
+            let faq = entry::<Faq>(row)?;
+            if let Some(&place) = places.get(&faq.agent_id) {
+                directory.agents[place].faqs.push(faq);
+            }
+        }
+        self.owners(&mut directory).await?;
+        Ok(directory)
+    }
+
+    async fn owners(&self, directory: &mut Directory) -> Result<(), ReadError> {
+        let tenants = Sql::new(
+            "SELECT * FROM tenants WHERE is_active = 1 AND id IN (SELECT tenant_id FROM agents WHERE deleted_at IS NULL)",
+        );
+        for row in &tenants.rows(self.readers()).await? {
+            let tenant = entry::<Tenant>(row)?;
+            directory.tenants.insert(tenant.id.clone(), tenant);
+        }
+        let customers = Sql::new(
+            "SELECT * FROM final_customers WHERE id IN (SELECT final_customer_id FROM agents WHERE deleted_at IS NULL)",
+        );
+        for row in &customers.rows(self.readers()).await? {
+            let customer = entry::<FinalCustomer>(row)?;
+            directory
+                .final_customers
+                .insert(customer.id.clone(), customer);
+        }
+        // An agent whose tenant was switched off between the readings takes no calls.
+        directory.agents.retain(|agent| {
+            let tenant = agent.agent.tenant.as_deref();
+            tenant.is_some_and(|tenant| directory.tenants.contains_key(tenant))
+        });
+        Ok(())
+    }
+}
