@@ -12,6 +12,11 @@ use store::{
 };
 use tempfile::TempDir;
 
+#[path = "common/place.rs"]
+#[macro_use]
+mod place;
+use place::Place;
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).expect("within range")
 }
@@ -63,17 +68,9 @@ fn end(reason: EndReason) -> CallEnd {
     }
 }
 
-async fn opened(directory: &TempDir) -> Store {
-    let path = directory.path().join("data").join("allo.db");
-    Store::open(path.to_str().expect("a UTF-8 path"))
-        .await
-        .expect("the store opens")
-}
-
-#[tokio::test]
-async fn a_call_is_read_as_it_was_written() {
-    let directory = TempDir::new().unwrap();
-    let store = opened(&directory).await;
+on_both! {
+async fn a_call_is_read_as_it_was_written(place) {
+    let store = place.open().await;
     let scope = TenantScope::default();
     let id = CallId::from("c1");
     store.create_call(&scope, &new_call("c1", 0)).await.unwrap();
@@ -122,6 +119,7 @@ async fn a_call_is_read_as_it_was_written() {
         .unwrap();
     check_finished(&store, &id).await;
 }
+}
 
 async fn check_finished(store: &Store, id: &CallId) {
     let scope = TenantScope::default();
@@ -159,10 +157,9 @@ async fn check_finished(store: &Store, id: &CallId) {
     );
 }
 
-#[tokio::test]
-async fn a_tenant_never_sees_or_changes_the_calls_of_another() {
-    let directory = TempDir::new().unwrap();
-    let store = opened(&directory).await;
+on_both! {
+async fn a_tenant_never_sees_or_changes_the_calls_of_another(place) {
+    let store = place.open().await;
     let (own, other) = (
         TenantScope::default(),
         TenantScope::new(TenantId::from("other")),
@@ -224,10 +221,10 @@ async fn a_tenant_never_sees_or_changes_the_calls_of_another() {
     );
     assert_eq!(store.events(&own, &id).await.unwrap().len(), 1);
 }
+}
 
-async fn twenty_five_calls() -> (TempDir, Store) {
-    let directory = TempDir::new().expect("it is written");
-    let store = opened(&directory).await;
+async fn twenty_five_calls(place: &Place) -> Store {
+    let store = place.open().await;
     let scope = TenantScope::default();
     for number in 0..25 {
         // Several calls of one instant: the id decides between them.
@@ -240,12 +237,12 @@ async fn twenty_five_calls() -> (TempDir, Store) {
         .finish_call(&scope, &CallId::from("c07"), &end(EndReason::CallerHungUp))
         .await
         .expect("it is written");
-    (directory, store)
+    store
 }
 
-#[tokio::test]
-async fn pages_follow_each_other_without_gap_or_repetition() {
-    let (_directory, store) = twenty_five_calls().await;
+on_both! {
+async fn pages_follow_each_other_without_gap_or_repetition(place) {
+    let store = twenty_five_calls(place).await;
     let scope = TenantScope::default();
     let filter = CallFilter {
         limit: 4,
@@ -268,10 +265,11 @@ async fn pages_follow_each_other_without_gap_or_repetition() {
         .collect();
     assert_eq!(seen, expected);
 }
+}
 
-#[tokio::test]
-async fn a_filter_lists_what_it_names() {
-    let (_directory, store) = twenty_five_calls().await;
+on_both! {
+async fn a_filter_lists_what_it_names(place) {
+    let store = twenty_five_calls(place).await;
     let scope = TenantScope::default();
     for (filter, expected) in [
         (
@@ -337,6 +335,7 @@ async fn a_filter_lists_what_it_names() {
         );
     }
 }
+}
 
 #[test]
 fn a_text_that_is_no_cursor_is_refused() {
@@ -345,14 +344,13 @@ fn a_text_that_is_no_cursor_is_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hundred_writers_lose_nothing_and_meet_no_lock() {
+on_both! {
+async fn a_hundred_writers_lose_nothing_and_meet_no_lock(place) {
     const WRITERS: u64 = 100;
     const BATCHES: u64 = 10;
     const BATCH: u64 = 5;
-    let directory = TempDir::new().unwrap();
     // Two handles with a writer each, as two processes have: they must wait for each other.
-    let stores = [opened(&directory).await, opened(&directory).await];
+    let stores = [place.open().await, place.open().await];
     let scope = Arc::new(TenantScope::default());
     let mut tasks = Vec::new();
     for writer in 0..WRITERS {
@@ -393,43 +391,38 @@ async fn a_hundred_writers_lose_nothing_and_meet_no_lock() {
         );
     }
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn migrations_run_once_when_many_handles_open_a_new_file_at_once() {
-    for _ in 0..5 {
-        let directory = TempDir::new().unwrap();
-        let path = directory
-            .path()
-            .join("allo.db")
-            .to_str()
-            .unwrap()
-            .to_owned();
-        let tasks: Vec<_> = (0..6)
-            .map(|_| {
-                let path = path.clone();
-                tokio::spawn(async move { Store::open(&path).await })
-            })
-            .collect();
-        for task in tasks {
-            let store = task.await.unwrap().expect("every handle opens");
-            assert_eq!(
-                store.path().and_then(|file| file.to_str()),
-                Some(path.as_str())
-            );
-            store.check().await.unwrap();
-        }
-        let again = Store::open(&format!("sqlite://{path}")).await.unwrap();
-        again
-            .create_call(&TenantScope::default(), &new_call("c", 0))
-            .await
-            .unwrap();
-    }
 }
 
-#[tokio::test]
-async fn what_is_too_long_is_cut_and_marked() {
-    let directory = TempDir::new().unwrap();
-    let store = opened(&directory).await;
+on_both! {
+async fn migrations_run_once_when_many_handles_open_a_new_database_at_once(place) {
+    let tasks: Vec<_> = (0..6)
+        .map(|_| {
+            let location = place.location().to_owned();
+            tokio::spawn(async move { Store::open(&location).await })
+        })
+        .collect();
+    for task in tasks {
+        let store = task.await.unwrap().expect("every handle opens");
+        store.check().await.unwrap();
+        assert_eq!(store.path().is_none(), place.is_postgres());
+    }
+    let again = if place.is_postgres() {
+        place.location().replace("postgres://", "postgresql://")
+    } else {
+        format!("sqlite://{}", place.location())
+    };
+    let again = Store::open(&again).await.unwrap();
+    again
+        .create_call(&TenantScope::default(), &new_call("c", 0))
+        .await
+        .unwrap();
+    place.assert_sound().await;
+}
+}
+
+on_both! {
+async fn what_is_too_long_is_cut_and_marked(place) {
+    let store = place.open().await;
     let scope = TenantScope::default();
     let id = CallId::from("c1");
     let mut call = new_call("c1", 0);
@@ -492,26 +485,24 @@ async fn what_is_too_long_is_cut_and_marked() {
     let again = store.create_call(&scope, &new_call("c1", 0)).await;
     assert!(matches!(again, Err(WriteError::DuplicateCall)));
 }
+}
 
-#[tokio::test]
-async fn an_event_of_a_later_version_reads_as_unknown() {
-    let directory = TempDir::new().unwrap();
-    let store = opened(&directory).await;
+on_both! {
+async fn an_event_of_a_later_version_reads_as_unknown(place) {
+    let store = place.open().await;
     let scope = TenantScope::default();
     let id = CallId::from("c1");
     store.create_call(&scope, &new_call("c1", 0)).await.unwrap();
     store.append_events(&scope, &id, &[event(0)]).await.unwrap();
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", store.location()))
-        .await
-        .unwrap();
-    sqlx::query(r#"UPDATE call_events SET event = '{"type":"of_the_future","x":1}'"#)
-        .execute(&pool)
+    place
+        .execute(r#"UPDATE call_events SET event = '{"type":"of_the_future","x":1}'"#)
         .await
         .unwrap();
     assert_eq!(
         store.events(&scope, &id).await.unwrap()[0].event,
         Event::Unknown
     );
+}
 }
 
 #[tokio::test]
@@ -575,8 +566,8 @@ async fn a_database_that_cannot_be_used_says_why() {
 #[tokio::test]
 async fn the_file_is_readable_by_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let directory = TempDir::new().unwrap();
-    let store = opened(&directory).await;
+    let place = Place::sqlite();
+    let store = place.open().await;
     store
         .create_call(&TenantScope::default(), &new_call("c", 0))
         .await

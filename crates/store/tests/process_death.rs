@@ -12,7 +12,11 @@ use store::{
     CallEnd, CallFilter, CallState, Direction, JournalEntry, NewCall, Store, TenantScope,
     WriteError,
 };
-use tempfile::TempDir;
+
+#[path = "common/place.rs"]
+#[macro_use]
+mod place;
+use place::Place;
 
 /// Tells a second run of this test program that it is the process to be killed.
 const CHILD: &str = "STORE_TEST_DATABASE";
@@ -178,15 +182,9 @@ fn note(calls: &mut BTreeMap<String, Acknowledged>, said: &str) {
     }
 }
 
-#[tokio::test]
-async fn a_killed_process_leaves_finished_honest_records() {
-    let directory = TempDir::new().unwrap();
-    let path = directory
-        .path()
-        .join("allo.db")
-        .to_str()
-        .unwrap()
-        .to_owned();
+on_both! {
+async fn a_killed_process_leaves_finished_honest_records(place) {
+    let path = place.location();
     let scope = TenantScope::default();
     // Lines of output before the kill, spread over the life of calls; a fixed pseudo-random row, so that a failure repeats.
     let mut state = 0x2545_f491_u64;
@@ -194,8 +192,8 @@ async fn a_killed_process_leaves_finished_honest_records() {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        let acknowledged = run_and_kill(&path, 4 + usize::try_from((state >> 33) % 160).unwrap());
-        let store = Store::open(&path).await.unwrap();
+        let acknowledged = run_and_kill(path, 4 + usize::try_from((state >> 33) % 160).unwrap());
+        let store = Store::open(path).await.unwrap();
         let recovered = store.recover_unfinished().await.unwrap();
         assert!(
             !recovered.is_empty(),
@@ -226,16 +224,19 @@ async fn a_killed_process_leaves_finished_honest_records() {
                 .calls
                 .is_empty()
         );
-        assert_sound(&store).await;
+        place.assert_sound().await;
         store.close().await;
     }
-    assert_eq!(
-        std::fs::read_dir(format!("{path}-processes"))
-            .unwrap()
-            .count(),
-        1,
-        "only the lock of opening stays"
-    );
+    if !place.is_postgres() {
+        assert_eq!(
+            std::fs::read_dir(format!("{path}-processes"))
+                .unwrap()
+                .count(),
+            1,
+            "only the lock of opening stays"
+        );
+    }
+}
 }
 
 async fn check_record(store: &Store, call: &CallId, known: &Acknowledged, lost: bool) {
@@ -287,31 +288,13 @@ async fn check_record(store: &Store, call: &CallId, known: &Acknowledged, lost: 
     );
 }
 
-async fn assert_sound(store: &Store) {
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite:{}", store.location()))
-        .await
-        .expect("it opens");
-    let verdict: String = sqlx::query_scalar("PRAGMA integrity_check")
-        .fetch_one(&pool)
-        .await
-        .expect("it answers");
-    assert_eq!(verdict, "ok");
-    pool.close().await;
-}
-
-#[tokio::test]
-async fn calls_of_a_living_process_are_left_alone() {
-    let directory = TempDir::new().unwrap();
-    let path = directory
-        .path()
-        .join("allo.db")
-        .to_str()
-        .unwrap()
-        .to_owned();
+on_both! {
+async fn calls_of_a_living_process_are_left_alone(place) {
+    let path = place.location();
     let scope = TenantScope::default();
     let (first, second) = (
-        Store::open(&path).await.unwrap(),
-        Store::open(&path).await.unwrap(),
+        Store::open(path).await.unwrap(),
+        Store::open(path).await.unwrap(),
     );
     first.create_call(&scope, &new_call("c1")).await.unwrap();
     assert!(second.recover_unfinished().await.unwrap().is_empty());
@@ -340,4 +323,5 @@ async fn calls_of_a_living_process_are_left_alone() {
             .state(),
         CallState::Finished
     );
+}
 }
