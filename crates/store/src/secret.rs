@@ -14,6 +14,8 @@ mod error;
 mod key_file;
 mod rotation;
 mod state;
+#[cfg(test)]
+mod tests;
 mod vault;
 
 pub use account::{WEBHOOK, account_salt};

@@ -8,13 +8,16 @@ use std::fmt;
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{AeadInOut as _, KeyInit as _, Nonce, Tag};
 use base64_simd::STANDARD;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::error::OpenValueError;
 
 /// Rounds of PBKDF2.
 pub const ITERATIONS: u32 = 100_000;
+const ROUNDS: pbkdf2::Params = match pbkdf2::Params::new(ITERATIONS) {
+    Ok(rounds) => rounds,
+    Err(_) => pbkdf2::Params::RECOMMENDED,
+};
 /// Bytes of the initialisation vector.
 pub const IV_BYTES: usize = 12;
 /// Bytes of the authentication tag.
@@ -80,10 +83,12 @@ impl MasterKey {
     /// The key of one row. Takes some 20 ms of a core.
     pub(crate) fn derive(&self, salt: &str) -> DerivedKey {
         let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
-        pbkdf2::pbkdf2_hmac::<Sha256>(
+        // Not the generic function: this one is compiled in its own crate, hence optimised in development too.
+        pbkdf2::pbkdf2_hmac_with_params(
             self.0.as_slice(),
             salt.as_bytes(),
-            ITERATIONS,
+            pbkdf2::Algorithm::Pbkdf2Sha256,
+            ROUNDS,
             key.as_mut_slice(),
         );
         DerivedKey(key)
