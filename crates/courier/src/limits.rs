@@ -70,11 +70,12 @@ pub const LEASE: Duration = Duration::from_secs(60);
 pub const DELIVERY_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause between two attempts of a delivery.
 pub const DELIVERY_PAUSE_MAX: Duration = Duration::from_secs(3600);
-/// After this time without success a delivery is dead. It can be replayed.
-pub const DELIVERY_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Attempts of one delivery, which take a day with the pauses between them; then it is dead. It can be replayed. Attempts are
+/// counted rather than time, so that a day on which this process was down is not a day of attempts.
+pub const DELIVERY_ATTEMPTS_MAX: u32 = 34;
 /// The outbox looks for due rows at least this often.
 pub const OUTBOX_LOOKS_EVERY: Duration = Duration::from_secs(5);
-/// Longest text of a failure that is kept with a row, in bytes.
+/// Longest text of a server's refusal that is passed on, in bytes.
 pub const FAILURE_TEXT_MAX: usize = 300;
 /// Destinations whose state is remembered, so that a change is logged once.
 pub const DESTINATIONS_MAX: usize = 1024;

@@ -1,0 +1,143 @@
+//! One attempt of one delivery, and what it is written down as.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::Method;
+use jiff::Timestamp;
+use store::secret::Vault;
+use store::{Delivered, Delivery, Store, TenantScope};
+
+use super::{Work, schedule};
+use crate::guard::Refusal;
+use crate::http::{Order, Reply, SendError, exchange};
+use crate::limits::{DELIVERY_WITHIN, REPLY_BODY_MAX};
+use crate::secret::Secret;
+use crate::sign::{
+    HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, WebhookSecret,
+};
+
+/// What a tenant's webhook secret is called in the vault.
+pub const WEBHOOK_PURPOSE: &str = "webhook";
+
+/// The answer of [`WebhookSecrets`]: the tenant's secret; none where it has none. An error is a secret that cannot be read now.
+pub type SecretSource = Pin<Box<dyn Future<Output = Result<Option<Secret>, ()>> + Send>>;
+
+/// Where the webhook secret of a tenant comes from.
+#[derive(Clone)]
+pub struct WebhookSecrets(Arc<dyn Fn(TenantScope) -> SecretSource + Send + Sync>);
+
+impl std::fmt::Debug for WebhookSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebhookSecrets(..)")
+    }
+}
+
+impl WebhookSecrets {
+    /// From a function.
+    pub fn from_fn(source: impl Fn(TenantScope) -> SecretSource + Send + Sync + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    /// From the vault: the tenant's value for [`WEBHOOK_PURPOSE`].
+    pub fn from_vault(store: Store, vault: Vault) -> Self {
+        Self::from_fn(move |scope| {
+            let (store, vault) = (store.clone(), vault.clone());
+            Box::pin(async move {
+                let found = vault.get(&store, &scope, WEBHOOK_PURPOSE).await.map_err(|_| ())?;
+                Ok(found.map(|text| Secret::new(text.expose())))
+            })
+        })
+    }
+}
+
+/// How an attempt went.
+enum Ended {
+    Done(u16),
+    /// It may work later.
+    Later { status: Option<u16>, cause: &'static str, named: Option<Duration> },
+    /// It will never work.
+    Never { status: Option<u16>, cause: &'static str },
+}
+
+/// Makes the attempt and writes down what came of it.
+pub(super) async fn deliver(work: &Work, delivery: &Delivery) {
+    let ended = match headers(work, delivery).await {
+        Ok(headers) => judge(send(work, delivery, headers).await),
+        Err(cause) => Ended::Later { status: None, cause, named: None },
+    };
+    let now = Timestamp::now();
+    let (outcome, label) = match ended {
+        Ended::Done(status) => (Delivered::Done { status }, "delivered"),
+        Ended::Never { status, cause } => (Delivered::Dead { status, error: cause.to_owned() }, "dead"),
+        Ended::Later { status, cause, named } => match schedule::pause_after(delivery.attempts, random_share(), named) {
+            Some(pause) => (Delivered::Again { at: now + pause, status, error: cause.to_owned() }, "failed"),
+            None => (Delivered::Dead { status, error: cause.to_owned() }, "dead"),
+        },
+    };
+    work.courier.inner.metrics.delivery(label);
+    work.voice.heard(delivery, &outcome);
+    // Where this cannot be written the lease ends, and the row is delivered again under the same id.
+    if work.store.finish_delivery(delivery, &outcome, now).await.is_err() {
+        work.voice.store_fails();
+    }
+}
+
+fn random_share() -> f64 {
+    let (_, random) = uuid::Uuid::new_v4().as_u64_pair();
+    f64::from(u32::try_from(random & 0xffff).unwrap_or(0)) / 65_535.0
+}
+
+async fn headers(work: &Work, delivery: &Delivery) -> Result<HeaderMap, &'static str> {
+    let scope = TenantScope::new(delivery.tenant.clone());
+    let secret = (work.secrets.0)(scope).await.map_err(|()| "secret_unreadable")?;
+    let now = Timestamp::now().as_second();
+    let mut values = vec![
+        (HEADER_WEBHOOK_ID, delivery.id.clone()),
+        (HEADER_WEBHOOK_TIMESTAMP, now.to_string()),
+    ];
+    if let Some(secret) = secret {
+        let secret = WebhookSecret::parse(&secret).map_err(|_| "secret_malformed")?;
+        values.push((HEADER_WEBHOOK_SIGNATURE, secret.sign(&delivery.id, now, delivery.body.as_bytes())));
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in values {
+        let value = HeaderValue::try_from(value).map_err(|_| "invalid_request")?;
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    Ok(headers)
+}
+
+async fn send(work: &Work, delivery: &Delivery, headers: HeaderMap) -> Result<Reply, SendError> {
+    let order = Order {
+        method: Method::POST,
+        url: &delivery.url,
+        headers,
+        body: Bytes::from(delivery.body.clone()),
+        hosts: &[],
+        signing_secret: None,
+        // The schedule repeats, with a record of each attempt.
+        repeatable: false,
+        within: DELIVERY_WITHIN,
+        reply_max: REPLY_BODY_MAX,
+    };
+    exchange(&work.courier.inner, &order).await
+}
+
+fn judge(result: Result<Reply, SendError>) -> Ended {
+    match result {
+        Ok(reply) if reply.is_success() => Ended::Done(reply.status),
+        Ok(reply) if reply.status == 410 => Ended::Never { status: Some(410), cause: "gone" },
+        Ok(reply) => Ended::Later { status: Some(reply.status), cause: "status", named: reply.retry_after },
+        // The receiver took it and answered at length: the status is lost, so it is asked again.
+        Err(
+            error @ (SendError::Invalid(_)
+            | SendError::Refused(Refusal::Malformed | Refusal::Scheme | Refusal::UserInformation)),
+        ) => Ended::Never { status: None, cause: error.label() },
+        Err(error) => Ended::Later { status: None, cause: error.label(), named: None },
+    }
+}

@@ -1,0 +1,82 @@
+//! What the delivery says in the log: each change of state once.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use catalog::{Language, Message, Severity};
+use store::{Delivered, Delivery};
+
+use crate::limits::DESTINATIONS_MAX;
+
+/// Remembers what was said.
+#[derive(Default)]
+pub(super) struct Voice {
+    failing: Mutex<HashSet<String>>,
+    store_fails: Mutex<bool>,
+}
+
+impl Voice {
+    /// A delivery ended.
+    pub(super) fn heard(&self, delivery: &Delivery, outcome: &Delivered) {
+        let destination = delivery.destination.as_str();
+        match outcome {
+            Delivered::Done { .. } => {
+                if self.failing().remove(destination) {
+                    say(&Message::new("log_webhook_recovered").with("destination", destination));
+                }
+            }
+            Delivered::Again { error, status, .. } => {
+                let mut failing = self.failing();
+                let known = failing.len() < DESTINATIONS_MAX;
+                if known && failing.insert(destination.to_owned()) {
+                    drop(failing);
+                    say(&Message::new("log_webhook_failing")
+                        .with("destination", destination)
+                        .with("cause", cause(*status, error)));
+                }
+            }
+            Delivered::Dead { error, status } => say(&Message::new("log_webhook_dead")
+                .with("destination", destination)
+                .with("delivery", delivery.id.as_str())
+                .with("cause", cause(*status, error))),
+        }
+    }
+
+    /// The store does not answer.
+    pub(super) fn store_fails(&self) {
+        if !self.store_state(true) {
+            say(&Message::new("log_outbox_store_failing"));
+        }
+    }
+
+    /// The store answers.
+    pub(super) fn store_answers(&self) {
+        if self.store_state(false) {
+            say(&Message::new("log_outbox_store_recovered"));
+        }
+    }
+
+    fn store_state(&self, fails: bool) -> bool {
+        let mut state = self.store_fails.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *state, fails)
+    }
+
+    fn failing(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cause(status: Option<u16>, error: &str) -> String {
+    status.map_or_else(|| error.to_owned(), |status| status.to_string())
+}
+
+/// Writes a message to the log, at the level of its severity.
+fn say(message: &Message) {
+    let text = catalog::render(message, Language::En).text;
+    let code = message.code.as_ref();
+    match catalog::entry(code).map_or(Severity::Notice, |entry| entry.severity) {
+        Severity::Info | Severity::Notice => tracing::info!(code, "{text}"),
+        Severity::Warning => tracing::warn!(code, "{text}"),
+        Severity::Error => tracing::error!(code, "{text}"),
+    }
+}
