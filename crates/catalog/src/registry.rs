@@ -2,6 +2,7 @@
 
 mod call_page;
 mod configuration;
+mod courier;
 mod end;
 mod engine;
 mod log;
@@ -143,6 +144,7 @@ const TABLES: &[&[Entry]] = &[
     voice::TABLE,
     call_page::TABLE,
     platform::TABLE,
+    courier::TABLE,
 ];
 
 /// Every code, chapter by chapter.

@@ -728,3 +728,17 @@ log_carrier_refused = { $carrier } did not do what it was asked ({ $request }): 
 log_stream_refused = Audio stream of { $carrier } refused, from { $source }: { $cause }.
 log_webhook_refused = Request of { $carrier } refused, from { $source }: { $cause }.
 log_carrier_status = { $carrier } says of call { $call }: { $state }.
+## Requests that leave the house
+
+log_webhook_failing = { $destination } does not take its webhooks ({ $cause ->
+    [none] no cause given
+   *[other] { $cause }
+}). They are tried again for a day.
+log_webhook_recovered = { $destination } takes its webhooks again.
+log_webhook_dead = The webhook { $delivery } for { $destination } was given up ({ $cause ->
+    [none] no cause given
+   *[other] { $cause }
+}). It can be replayed.
+log_outbox_store_failing = The database does not answer the outbox: webhooks wait.
+log_outbox_store_recovered = The database answers the outbox again.
+courier_allow_invalid = tools.allow_private: “{ $entry }” is neither an origin such as http://10.0.0.5:3000 nor a network such as 10.0.0.0/8.

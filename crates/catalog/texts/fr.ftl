@@ -728,3 +728,17 @@ log_carrier_refused = { $carrier } n'a pas fait ce qui lui était demandé ({ $r
 log_stream_refused = Flux audio de { $carrier } refusé, venant de { $source } : { $cause }.
 log_webhook_refused = Requête de { $carrier } refusée, venant de { $source } : { $cause }.
 log_carrier_status = { $carrier } dit de l'appel { $call } : { $state }.
+## Requêtes qui quittent la maison
+
+log_webhook_failing = { $destination } ne prend pas ses webhooks ({ $cause ->
+    [none] sans cause donnée
+   *[other] { $cause }
+}). Ils sont retentés pendant un jour.
+log_webhook_recovered = { $destination } prend de nouveau ses webhooks.
+log_webhook_dead = Le webhook { $delivery } pour { $destination } est abandonné ({ $cause ->
+    [none] sans cause donnée
+   *[other] { $cause }
+}). Il peut être rejoué.
+log_outbox_store_failing = La base ne répond pas à la boîte d'envoi : les webhooks attendent.
+log_outbox_store_recovered = La base répond de nouveau à la boîte d'envoi.
+courier_allow_invalid = tools.allow_private : « { $entry } » n'est ni une origine comme http://10.0.0.5:3000 ni un réseau comme 10.0.0.0/8.

@@ -15,6 +15,7 @@ mod http;
 mod mcp;
 
 mod metrics;
+mod outbox;
 
 mod resolve;
 mod secret;
@@ -26,4 +27,5 @@ pub use http::{FetchError, Reply, SendError};
 pub use mcp::{McpError, McpServer, McpTool};
 pub use metrics::{Counted, Counts};
 
+pub use outbox::{Nudge, Outbox, OutboxHandle, SecretSource, WEBHOOK_PURPOSE, WebhookSecrets};
 pub use secret::Secret;

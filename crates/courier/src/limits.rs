@@ -65,7 +65,7 @@ pub const DELIVERIES_PER_DESTINATION_MAX: usize = 4;
 /// How long one attempt of a delivery may take.
 pub const DELIVERY_WITHIN: Duration = Duration::from_secs(15);
 /// How long a claimed row belongs to the process that claimed it. Longer than an attempt can take.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 /// First pause after a failed delivery; it doubles.
 pub const DELIVERY_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause between two attempts of a delivery.

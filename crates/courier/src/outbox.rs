@@ -8,7 +8,7 @@ mod attempt;
 mod schedule;
 mod voice;
 
-pub use attempt::{SecretSource, WebhookSecrets};
+pub use attempt::{SecretSource, WEBHOOK_PURPOSE, WebhookSecrets};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -178,13 +178,14 @@ async fn run(work: Arc<Work>, nudge: Arc<Notify>, mut stopped: watch::Receiver<b
 async fn fill(work: &Arc<Work>, in_flight: &mut InFlight) -> Duration {
     while !in_flight.is_full() {
         let now = Timestamp::now();
-        let lease = now + LEASE;
         let busy = in_flight.busy();
-        match work.store.claim_delivery(now, lease, &busy).await {
+        // One at a time: a batch could go to one destination, beyond its share.
+        let claimed = work.store.node_claim_deliveries(now, 1, LEASE, &busy).await;
+        match claimed.map(|mut claimed| claimed.pop()) {
             Ok(Some(delivery)) => in_flight.begin(work, delivery),
             Ok(None) => {
                 work.voice.store_answers();
-                return match work.store.next_delivery_at(&busy).await {
+                return match work.store.node_next_delivery(&busy).await {
                     Ok(next) => until(next, now),
                     Err(_) => OUTBOX_LOOKS_EVERY,
                 };
@@ -199,7 +200,11 @@ async fn fill(work: &Arc<Work>, in_flight: &mut InFlight) -> Duration {
 }
 
 fn until(next: Option<Timestamp>, now: Timestamp) -> Duration {
-    next.and_then(|at| Duration::try_from(at.duration_since(now)).ok().or(Some(LOOK_PAUSE)))
-        .unwrap_or(OUTBOX_LOOKS_EVERY)
-        .clamp(LOOK_PAUSE, OUTBOX_LOOKS_EVERY)
+    next.and_then(|at| {
+        Duration::try_from(at.duration_since(now))
+            .ok()
+            .or(Some(LOOK_PAUSE))
+    })
+    .unwrap_or(OUTBOX_LOOKS_EVERY)
+    .clamp(LOOK_PAUSE, OUTBOX_LOOKS_EVERY)
 }

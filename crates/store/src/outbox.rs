@@ -67,6 +67,8 @@ pub struct Delivery {
     pub scope: TenantScope,
     /// What, and where to.
     pub delivery: NewDelivery,
+    /// Scheme, host and port of the address: those of one destination are kept from filling the time of the others.
+    pub destination: String,
     /// When it was written.
     pub created_at: Timestamp,
     /// When it is due.
@@ -136,6 +138,7 @@ fn read(row: &AnyRow) -> sqlx::Result<Delivery> {
             url: row.try_get("url")?,
             body: row.try_get("body")?,
         },
+        destination: row.try_get("destination")?,
         created_at: time(row, "created_at")?,
         next_attempt_at: time(row, "next_attempt_at")?,
         attempts: row.try_get("attempts")?,
@@ -145,6 +148,32 @@ fn read(row: &AnyRow) -> sqlx::Result<Delivery> {
         claimed_until: time_if(row, "claimed_until")?,
         ended_at: time_if(row, "ended_at")?,
     })
+}
+
+/// Scheme, host and port of an address as it is written, in lower case. It groups deliveries and decides nothing else.
+fn destination(url: &str) -> String {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let scheme = url.get(..after_scheme).unwrap_or_default();
+    let rest = url.get(after_scheme..).unwrap_or_default();
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    // User information is no place, and may be a secret.
+    let place = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}{place}").to_lowercase()
+}
+
+/// Leaves out the deliveries to some destinations.
+fn elsewhere(sql: &mut Sql, busy: &[String]) {
+    for (index, destination) in busy.iter().enumerate() {
+        let words = if index == 0 {
+            " AND destination NOT IN ("
+        } else {
+            ", "
+        };
+        sql.with(words, destination.clone());
+    }
+    if !busy.is_empty() {
+        sql.push(")");
+    }
 }
 
 /// Writes a delivery within a write; one of the same id, or of the same call and kind, stays as it is.
@@ -159,8 +188,8 @@ pub(crate) async fn enqueue(
     }
     let clean = |text: &str| text.replace('\0', "");
     let mut sql = Sql::new(
-        "INSERT INTO outbox (id, tenant_id, agent_id, call_id, kind, url, body, created_at, next_attempt_at, attempts, state) \
-         VALUES (",
+        "INSERT INTO outbox (id, tenant_id, agent_id, call_id, kind, url, body, destination, created_at, next_attempt_at, attempts, \
+         state) VALUES (",
     );
     sql.bind(delivery.id.clone());
     sql.with(", ", scope.id().to_owned());
@@ -169,6 +198,7 @@ pub(crate) async fn enqueue(
     for text in [&delivery.kind, &delivery.url, &delivery.body] {
         sql.with(", ", clean(text));
     }
+    sql.with(", ", destination(&clean(&delivery.url)));
     sql.with(", ", now.as_microsecond());
     sql.with(", ", now.as_microsecond());
     sql.push(", 0, 'pending') ON CONFLICT DO NOTHING");
@@ -194,7 +224,7 @@ impl Store {
     }
 
     /// Claims deliveries that are due, for as long as `lease`: no other node is given them meanwhile. One whose node dies is due
-    /// again when the lease is over. For all tenants.
+    /// again when the lease is over. Those for the destinations in `busy` are left. For all tenants.
     ///
     /// # Errors
     /// See [`WriteError`].
@@ -203,6 +233,7 @@ impl Store {
         now: Timestamp,
         limit: u32,
         lease: jiff::SignedDuration,
+        busy: &[String],
     ) -> Result<Vec<Delivery>, WriteError> {
         let until = now.saturating_add(lease).unwrap_or(now);
         let mut write = self.write().await?;
@@ -214,7 +245,9 @@ impl Store {
             " AND (claimed_until IS NULL OR claimed_until <= ",
             now.as_microsecond(),
         );
-        sql.push(") ORDER BY next_attempt_at, id");
+        sql.push(")");
+        elsewhere(&mut sql, busy);
+        sql.push(" ORDER BY next_attempt_at, id");
         sql.with(" LIMIT ", i64::from(limit.min(limits::PAGE_MAX)));
         sql.push(write.lock_free());
         sql.push(") UPDATE outbox SET attempts = attempts + 1");
@@ -227,15 +260,19 @@ impl Store {
         Ok(claimed)
     }
 
-    /// When the next delivery is due, claimed or not; `None` when nothing waits. For all tenants.
+    /// When the next delivery is due, claimed or not, that is not for one of `busy`; `None` when nothing waits. For all tenants.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn node_next_delivery(&self) -> Result<Option<Timestamp>, ReadError> {
-        let sql = Sql::new(
+    pub async fn node_next_delivery(
+        &self,
+        busy: &[String],
+    ) -> Result<Option<Timestamp>, ReadError> {
+        let mut sql = Sql::new(
             "SELECT MIN(CASE WHEN claimed_until > next_attempt_at THEN claimed_until ELSE next_attempt_at END) AS due \
              FROM outbox WHERE state = 'pending'",
         );
+        elsewhere(&mut sql, busy);
         match sql.row(self.readers()).await? {
             Some(row) => Ok(time_if(&row, "due")?),
             None => Ok(None),
@@ -357,5 +394,24 @@ impl Store {
             }
         }
         self.page(sql, "created_at", page, read).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::destination;
+
+    #[test]
+    fn a_destination_is_scheme_host_and_port() {
+        for (url, expected) in [
+            ("https://Back.Example/a?b=c", "https://back.example"),
+            ("http://back.example:3000", "http://back.example:3000"),
+            ("http://back.example:3000?x=/", "http://back.example:3000"),
+            ("http://user:secret@back.example/", "http://back.example"),
+            ("nonsense", "nonsense"),
+            ("", ""),
+        ] {
+            assert_eq!(destination(url), expected, "{url}");
+        }
     }
 }

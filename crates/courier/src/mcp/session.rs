@@ -1,5 +1,8 @@
 //! Sessions with MCP servers: one for each tenant and server, shared by its calls, replaced when it breaks.
-#![expect(clippy::wildcard_enum_match_arm, reason = "the enums of the SDK may grow")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enums of the SDK may grow"
+)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

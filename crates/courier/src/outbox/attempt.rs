@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use store::secret::Vault;
-use store::{Delivered, Delivery, Store, TenantScope};
+use store::{Attempt, Delivery, Store, TenantScope};
 
 use super::{Work, schedule};
 use crate::guard::Refusal;
@@ -47,7 +47,10 @@ impl WebhookSecrets {
         Self::from_fn(move |scope| {
             let (store, vault) = (store.clone(), vault.clone());
             Box::pin(async move {
-                let found = vault.get(&store, &scope, WEBHOOK_PURPOSE).await.map_err(|_| ())?;
+                let found = vault
+                    .get(&store, &scope, WEBHOOK_PURPOSE)
+                    .await
+                    .map_err(|_| ())?;
                 Ok(found.map(|text| Secret::new(text.expose())))
             })
         })
@@ -58,31 +61,69 @@ impl WebhookSecrets {
 enum Ended {
     Done(u16),
     /// It may work later.
-    Later { status: Option<u16>, cause: &'static str, named: Option<Duration> },
+    Later {
+        status: Option<u16>,
+        cause: &'static str,
+        named: Option<Duration>,
+    },
     /// It will never work.
-    Never { status: Option<u16>, cause: &'static str },
+    Never {
+        status: Option<u16>,
+        cause: &'static str,
+    },
 }
 
 /// Makes the attempt and writes down what came of it.
 pub(super) async fn deliver(work: &Work, delivery: &Delivery) {
     let ended = match headers(work, delivery).await {
         Ok(headers) => judge(send(work, delivery, headers).await),
-        Err(cause) => Ended::Later { status: None, cause, named: None },
+        Err(cause) => Ended::Later {
+            status: None,
+            cause,
+            named: None,
+        },
     };
     let now = Timestamp::now();
+    let attempts = u32::try_from(delivery.attempts).unwrap_or(u32::MAX);
     let (outcome, label) = match ended {
-        Ended::Done(status) => (Delivered::Done { status }, "delivered"),
-        Ended::Never { status, cause } => (Delivered::Dead { status, error: cause.to_owned() }, "dead"),
-        Ended::Later { status, cause, named } => match schedule::pause_after(delivery.attempts, random_share(), named) {
-            Some(pause) => (Delivered::Again { at: now + pause, status, error: cause.to_owned() }, "failed"),
-            None => (Delivered::Dead { status, error: cause.to_owned() }, "dead"),
+        Ended::Done(status) => {
+            let status = status.into();
+            (Attempt::Delivered { status }, "delivered")
+        }
+        Ended::Never { status, cause } => (dead(status, cause), "dead"),
+        Ended::Later {
+            status,
+            cause,
+            named,
+        } => match schedule::pause_after(attempts, random_share(), named) {
+            Some(pause) => (
+                Attempt::Failed {
+                    status: status.map(i64::from),
+                    error: cause.to_owned(),
+                    next_attempt_at: now + pause,
+                },
+                "failed",
+            ),
+            None => (dead(status, cause), "dead"),
         },
     };
     work.courier.inner.metrics.delivery(label);
     work.voice.heard(delivery, &outcome);
     // Where this cannot be written the lease ends, and the row is delivered again under the same id.
-    if work.store.finish_delivery(delivery, &outcome, now).await.is_err() {
+    if work
+        .store
+        .note_attempt(delivery, &outcome, now)
+        .await
+        .is_err()
+    {
         work.voice.store_fails();
+    }
+}
+
+fn dead(status: Option<u16>, cause: &str) -> Attempt {
+    Attempt::Dead {
+        status: status.map(i64::from),
+        error: cause.to_owned(),
     }
 }
 
@@ -92,19 +133,30 @@ fn random_share() -> f64 {
 }
 
 async fn headers(work: &Work, delivery: &Delivery) -> Result<HeaderMap, &'static str> {
-    let scope = TenantScope::new(delivery.tenant.clone());
-    let secret = (work.secrets.0)(scope).await.map_err(|()| "secret_unreadable")?;
+    let secret = (work.secrets.0)(delivery.scope.clone())
+        .await
+        .map_err(|()| "secret_unreadable")?;
     let now = Timestamp::now().as_second();
     let mut values = vec![
-        (HEADER_WEBHOOK_ID, delivery.id.clone()),
+        (HEADER_WEBHOOK_ID, delivery.delivery.id.clone()),
         (HEADER_WEBHOOK_TIMESTAMP, now.to_string()),
     ];
     if let Some(secret) = secret {
         let secret = WebhookSecret::parse(&secret).map_err(|_| "secret_malformed")?;
-        values.push((HEADER_WEBHOOK_SIGNATURE, secret.sign(&delivery.id, now, delivery.body.as_bytes())));
+        values.push((
+            HEADER_WEBHOOK_SIGNATURE,
+            secret.sign(
+                &delivery.delivery.id,
+                now,
+                delivery.delivery.body.as_bytes(),
+            ),
+        ));
     }
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     for (name, value) in values {
         let value = HeaderValue::try_from(value).map_err(|_| "invalid_request")?;
         headers.insert(HeaderName::from_static(name), value);
@@ -115,9 +167,9 @@ async fn headers(work: &Work, delivery: &Delivery) -> Result<HeaderMap, &'static
 async fn send(work: &Work, delivery: &Delivery, headers: HeaderMap) -> Result<Reply, SendError> {
     let order = Order {
         method: Method::POST,
-        url: &delivery.url,
+        url: &delivery.delivery.url,
         headers,
-        body: Bytes::from(delivery.body.clone()),
+        body: Bytes::from(delivery.delivery.body.clone()),
         hosts: &[],
         signing_secret: None,
         // The schedule repeats, with a record of each attempt.
@@ -131,13 +183,29 @@ async fn send(work: &Work, delivery: &Delivery, headers: HeaderMap) -> Result<Re
 fn judge(result: Result<Reply, SendError>) -> Ended {
     match result {
         Ok(reply) if reply.is_success() => Ended::Done(reply.status),
-        Ok(reply) if reply.status == 410 => Ended::Never { status: Some(410), cause: "gone" },
-        Ok(reply) => Ended::Later { status: Some(reply.status), cause: "status", named: reply.retry_after },
+        Ok(reply) if reply.status == 410 => Ended::Never {
+            status: Some(410),
+            cause: "gone",
+        },
+        Ok(reply) => Ended::Later {
+            status: Some(reply.status),
+            cause: "status",
+            named: reply.retry_after,
+        },
         // The receiver took it and answered at length: the status is lost, so it is asked again.
         Err(
             error @ (SendError::Invalid(_)
-            | SendError::Refused(Refusal::Malformed | Refusal::Scheme | Refusal::UserInformation)),
-        ) => Ended::Never { status: None, cause: error.label() },
-        Err(error) => Ended::Later { status: None, cause: error.label(), named: None },
+            | SendError::Refused(
+                Refusal::Malformed | Refusal::Scheme | Refusal::UserInformation,
+            )),
+        ) => Ended::Never {
+            status: None,
+            cause: error.label(),
+        },
+        Err(error) => Ended::Later {
+            status: None,
+            cause: error.label(),
+            named: None,
+        },
     }
 }

@@ -25,18 +25,26 @@ mod tests {
     use super::*;
 
     fn pauses() -> Vec<Duration> {
-        (1..).map_while(|attempts| pause_after(attempts, 0.5, None)).collect()
+        (1..)
+            .map_while(|attempts| pause_after(attempts, 0.5, None))
+            .collect()
     }
 
     #[test]
     fn from_five_seconds_to_an_hour_for_a_day() {
         let pauses = pauses();
         let seconds: Vec<u64> = pauses.iter().take(12).map(Duration::as_secs).collect();
-        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
+        assert_eq!(
+            seconds,
+            [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+        );
         assert!(pauses.iter().all(|pause| *pause <= DELIVERY_PAUSE_MAX));
         let total: Duration = pauses.iter().sum();
         let day = Duration::from_secs(24 * 3600);
-        assert!(total >= day && total < day + Duration::from_secs(3600), "{total:?}");
+        assert!(
+            total >= day && total < day + Duration::from_secs(3600),
+            "{total:?}"
+        );
     }
 
     #[test]
@@ -46,7 +54,10 @@ mod tests {
         let named = Some(Duration::from_secs(120));
         assert_eq!(pause_after(1, 0.5, named), named);
         assert_eq!(pause_after(9, 0.5, named), Some(Duration::from_secs(1280)));
-        assert_eq!(pause_after(1, 0.5, Some(Duration::from_secs(1_000_000))), Some(DELIVERY_PAUSE_MAX));
+        assert_eq!(
+            pause_after(1, 0.5, Some(Duration::from_secs(1_000_000))),
+            Some(DELIVERY_PAUSE_MAX)
+        );
         assert_eq!(pause_after(DELIVERY_ATTEMPTS_MAX, 0.5, None), None);
         assert_eq!(pause_after(u32::MAX, 0.5, None), None);
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use catalog::{Language, Message, Severity};
-use store::{Delivered, Delivery};
+use store::{Attempt, Delivery};
 
 use crate::limits::DESTINATIONS_MAX;
 
@@ -17,15 +17,15 @@ pub(super) struct Voice {
 
 impl Voice {
     /// A delivery ended.
-    pub(super) fn heard(&self, delivery: &Delivery, outcome: &Delivered) {
+    pub(super) fn heard(&self, delivery: &Delivery, outcome: &Attempt) {
         let destination = delivery.destination.as_str();
         match outcome {
-            Delivered::Done { .. } => {
+            Attempt::Delivered { .. } => {
                 if self.failing().remove(destination) {
                     say(&Message::new("log_webhook_recovered").with("destination", destination));
                 }
             }
-            Delivered::Again { error, status, .. } => {
+            Attempt::Failed { error, status, .. } => {
                 let mut failing = self.failing();
                 let known = failing.len() < DESTINATIONS_MAX;
                 if known && failing.insert(destination.to_owned()) {
@@ -35,9 +35,9 @@ impl Voice {
                         .with("cause", cause(*status, error)));
                 }
             }
-            Delivered::Dead { error, status } => say(&Message::new("log_webhook_dead")
+            Attempt::Dead { error, status } => say(&Message::new("log_webhook_dead")
                 .with("destination", destination)
-                .with("delivery", delivery.id.as_str())
+                .with("delivery", delivery.delivery.id.as_str())
                 .with("cause", cause(*status, error))),
         }
     }
@@ -57,7 +57,10 @@ impl Voice {
     }
 
     fn store_state(&self, fails: bool) -> bool {
-        let mut state = self.store_fails.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .store_fails
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *state, fails)
     }
 
@@ -66,7 +69,7 @@ impl Voice {
     }
 }
 
-fn cause(status: Option<u16>, error: &str) -> String {
+fn cause(status: Option<i64>, error: &str) -> String {
     status.map_or_else(|| error.to_owned(), |status| status.to_string())
 }
 

@@ -1,5 +1,10 @@
 //! Servers that misbehave on purpose, and a name server that changes its mind. Raw sockets: nothing here is polite by accident.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its part"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
