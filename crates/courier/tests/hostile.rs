@@ -1,5 +1,7 @@
 //! Back offices that misbehave: nothing they do may cost more than the deadline, the bound on the reply, or one failure.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Requests that are made to look inward: redirects, names that resolve to inner addresses, names that change their mind.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use std::net::Ipv4Addr;
