@@ -1,29 +1,106 @@
-//! One call's brain: context, tools, policy, outcome, costs. The shell asks it what to send and gives it what came back.
+//! One call's brain: context, tools, policy, outcome, costs. The shell asks it what to send and gives it what came back; it never
+//! waits, and what it says of a call depends on nothing but what it was told.
 
+mod end;
+mod reply;
+mod request;
+mod run;
+mod scope;
+mod session;
+mod snapshot;
 mod types;
+mod words;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::compile::CompiledAgent;
-use crate::exchange::{HttpCall, ToolReply};
-use crate::price::{Costs, Usage};
+use crate::limits::CALLER_NAME_CHARS_MAX;
+use crate::policy::Policy;
+use crate::price::{Costs, Meter, Terms, Usage, decimal_f64};
+
+use end::Counts;
+use run::{Commitment, LogEntry, Run};
 
 pub use types::*;
 
+/// Margin of the engine's cost where nobody named one, in millionths of a percent (contracts.md 1.1: 30 %).
+const MARGIN_DEFAULT: i64 = 30_000_000;
+/// One unit of the price table's currency is one of ours.
+const EXCHANGE_DEFAULT: i64 = 1_000_000;
+
+/// What became of the session address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SessionState {
+    NotAsked,
+    Loaded,
+    Failed,
+}
+
 /// The state of one call on the side of the agent.
-#[derive(Debug)]
 pub struct CallBrain {
     agent: Arc<CompiledAgent>,
     facts: CallFacts,
+    context: Map<String, Value>,
+    data: Map<String, Value>,
+    session: SessionState,
+    /// Descriptions of tools that the session's answer replaced.
+    descriptions: BTreeMap<String, String>,
+    policy: Policy,
+    runs: BTreeMap<String, Run>,
+    commitments: BTreeMap<String, Commitment>,
+    log: Vec<LogEntry>,
+    flags: BTreeSet<String>,
+    counts: Counts,
+    meter: Meter,
+    terms: Terms,
+}
+
+impl std::fmt::Debug for CallBrain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallBrain")
+            .field("facts", &self.facts)
+            .field("agent", &self.agent.definition.agent_id)
+            .field("version", &self.agent.definition.version)
+            .field("running", &self.runs.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl CallBrain {
     /// A call begins.
-    pub fn new(agent: Arc<CompiledAgent>, facts: CallFacts) -> Self {
-        Self { agent, facts }
+    pub fn new(agent: Arc<CompiledAgent>, mut facts: CallFacts) -> Self {
+        facts.caller_name = facts.caller_name.map(|name| {
+            words::one_line(&name)
+                .chars()
+                .take(CALLER_NAME_CHARS_MAX)
+                .collect()
+        });
+        let data = agent.definition.settings.session.session_data.clone();
+        let terms = terms(&agent);
+        let mut brain = Self {
+            agent,
+            facts,
+            context: Map::new(),
+            data,
+            session: SessionState::NotAsked,
+            descriptions: BTreeMap::new(),
+            policy: Policy::default(),
+            runs: BTreeMap::new(),
+            commitments: BTreeMap::new(),
+            log: Vec::new(),
+            flags: BTreeSet::new(),
+            counts: Counts::default(),
+            meter: Meter::default(),
+            terms,
+        };
+        brain.fill_context();
+        if brain.begins_tainted() {
+            brain.policy.tainted();
+        }
+        brain
     }
 
     /// The agent's version that this call began with.
@@ -36,165 +113,79 @@ impl CallBrain {
         &self.facts
     }
 
-    /// The request for the session's data, to be sent while the phone rings; `None`: there is nothing to ask.
-    pub fn session_request(&self, _now: Timestamp) -> Option<HttpCall> {
-        None
-    }
-
-    /// Takes the answer of the session address. After an error the call can go on: `instructions` then apologises or goes on
-    /// without data, as the agent's settings say.
-    pub fn apply_session(&mut self, _reply: &ToolReply) -> Result<(), SessionFault> {
-        Ok(())
-    }
-
-    /// Questions to ask before the call is answered, in order.
-    pub fn pre_call_requests(&self, _now: Timestamp) -> Vec<PreCall> {
-        Vec::new()
-    }
-
-    /// The verdict of one of them.
-    pub fn judge_pre_call(
-        &self,
-        _index: usize,
-        _reply: &ToolReply,
-        _now: Timestamp,
-    ) -> PreCallVerdict {
-        PreCallVerdict::Pass
-    }
-
-    /// Whether the agent answers now.
-    pub fn opening(&self, _now: Timestamp) -> OpeningVerdict {
-        OpeningVerdict::Open
-    }
-
-    /// Where the call goes at once, without the model, when the agent says so.
-    pub fn automatic_transfer(&self) -> Option<TransferTarget> {
-        None
-    }
-
-    /// The instructions of the engine's session.
-    pub fn instructions(&self, _now: Timestamp) -> String {
-        self.agent
-            .definition
-            .settings
-            .prompt
-            .base_prompt
-            .clone()
-            .unwrap_or_default()
-    }
-
-    /// The voice: the session's, else the agent's.
-    pub fn voice(&self) -> Option<String> {
-        self.agent.definition.settings.engine().voice
-    }
-
-    /// How the call begins.
-    pub fn greeting(&self, _now: Timestamp) -> Greeting {
-        Greeting {
-            disclosure: "Bonjour, je suis un assistant vocal, une intelligence artificielle."
-                .to_owned(),
-            instructions: String::new(),
-            user_message: None,
-            cached_text: None,
-            disclosure_only: false,
-        }
-    }
-
-    /// The tools that the model is offered in this call.
-    pub fn offered_tools(&self) -> Vec<OfferedTool> {
-        Vec::new()
-    }
-
-    /// The model calls a tool. Nothing has been sent yet: the caller of this function writes the run down, then sends.
-    pub fn prepare(
-        &mut self,
-        _tool_call_id: &str,
-        _name: &str,
-        _arguments: &str,
-        _now: Timestamp,
-    ) -> Prepared {
-        Prepared::Refused {
-            code: Refusal::UnknownTool,
-            output: r#"{"success":false,"error":"There is no such tool."}"#.to_owned(),
-        }
-    }
-
-    /// The reply of a round that `prepare` or `finish` asked for.
-    pub fn finish(&mut self, _tool_call_id: &str, _reply: &ToolReply, _now: Timestamp) -> Finished {
-        Finished::Done(ToolDone {
-            output: r#"{"success":false,"error":"There is no such run."}"#.to_owned(),
-            ok: false,
-            refusal: None,
-            hang_up: false,
-            transfer: None,
-            cost_micro: 0,
-        })
+    /// The context store. Holds customers' data.
+    pub fn context(&self) -> &Map<String, Value> {
+        &self.context
     }
 
     /// The engine committed a turn of the caller whose words are not known (yet).
-    pub fn caller_turn(&mut self) {}
+    pub fn caller_turn(&mut self) {
+        self.policy.caller_turn();
+    }
 
     /// The words of a turn of the caller; an empty text takes a `caller_turn` back (it was a noise).
-    pub fn heard_caller(&mut self, _text: &str) {}
+    pub fn heard_caller(&mut self, text: &str) {
+        self.counts.caller_spoke |= !text.trim().is_empty();
+        self.policy.heard_caller(text);
+    }
 
     /// The agent's words, once they were (at least in part) played.
-    pub fn agent_said(&mut self, _text: &str) {}
-
-    /// The usage of one response.
-    pub fn add_usage(&mut self, _model: &str, _usage: Usage) {}
-
-    /// Time of a model that is priced by the minute, in milliseconds.
-    pub fn add_engine_time(&mut self, _model: &str, _milliseconds: u64) {}
-
-    /// Time of a carrier that is priced by the minute, in milliseconds.
-    pub fn add_telephony_time(&mut self, _milliseconds: u64) {}
-
-    /// What the call has cost so far.
-    pub fn costs(&self) -> Costs {
-        Costs::default()
-    }
-
-    /// The transfer that was asked for has taken place.
-    pub fn transferred(&mut self) {}
-
-    /// The outcome in the words of the agent's rules, else of the contract: `transferred`, `order_placed`… `abandoned`.
-    pub fn outcome(&self, end: &EndFacts) -> String {
-        self.v2_outcome(end).as_str().to_owned()
-    }
-
-    /// The outcome in the five words of the call-end body.
-    pub fn v2_outcome(&self, end: &EndFacts) -> V2Outcome {
-        match end.kind {
-            EndKind::Completed => V2Outcome::Completed,
-            EndKind::Abandoned => V2Outcome::Abandoned,
-            EndKind::Error => V2Outcome::Error,
-            EndKind::Transferred => V2Outcome::Transferred,
-            EndKind::NoBalance => V2Outcome::NoBalance,
+    pub fn agent_said(&mut self, text: &str) {
+        if !text.trim().is_empty() {
+            self.policy.agent_said();
         }
     }
 
-    /// The body for the address that wants to know that a call was answered.
-    pub fn call_start(&self, _now: Timestamp) -> Option<WebhookBody> {
-        None
+    /// The usage of one response.
+    pub fn add_usage(&mut self, model: &str, usage: Usage) {
+        self.meter.add_usage(model, usage);
     }
 
-    /// The call-end body (contracts.md 1.8).
-    pub fn call_end(&self, _end: &EndFacts) -> Option<WebhookBody> {
-        None
+    /// Time of a model that is priced by the minute, in milliseconds.
+    pub fn add_engine_time(&mut self, model: &str, milliseconds: u64) {
+        self.meter.add_engine_ms(model, milliseconds);
     }
 
-    /// The body for a conversation that ended with nothing done.
-    pub fn no_action(&self, _end: &EndFacts) -> Option<WebhookBody> {
-        None
+    /// Time of a carrier that is priced by the minute, in milliseconds.
+    pub fn add_telephony_time(&mut self, milliseconds: u64) {
+        self.meter.add_telephony_ms(milliseconds);
     }
 
-    /// All that `restore` needs. Holds customers' data: for the store, not for logs.
-    pub fn snapshot(&self) -> Value {
-        Value::Null
+    /// What the call has cost so far.
+    pub fn costs(&self) -> Costs {
+        let date = self
+            .facts
+            .started_at
+            .to_zoned(self.agent.zone.clone())
+            .date();
+        self.meter.costs(&self.agent.prices, &self.terms, date)
     }
 
-    /// The brain of a call whose process died, for its end: outcome, costs and call-end body.
-    pub fn restore(_agent: Arc<CompiledAgent>, _snapshot: &Value) -> Option<Self> {
-        None
+    /// What one call may cost, in micro-units of the costs' currency, where the agent has such a bound.
+    pub fn cost_max_micro(&self) -> Option<i64> {
+        let limits = self.agent.settings().rules.limits.as_ref()?;
+        decimal_f64(limits.cost_max?)
+    }
+
+    /// The transfer that was asked for has taken place.
+    pub fn transferred(&mut self) {
+        self.counts.transferred = true;
+    }
+}
+
+fn terms(agent: &CompiledAgent) -> Terms {
+    let definition = &agent.definition;
+    let costs = definition.settings.rules.costs.clone().unwrap_or_default();
+    let micro = |value: Option<f64>| value.and_then(decimal_f64);
+    Terms {
+        currency: costs
+            .currency
+            .or_else(|| definition.currency.clone())
+            .unwrap_or_else(|| "EUR".to_owned()),
+        margin_micro_pct: micro(costs.margin_pct)
+            .or_else(|| micro(definition.cost_margin_pct))
+            .unwrap_or(MARGIN_DEFAULT),
+        exchange_micro: micro(costs.exchange_rate).unwrap_or(EXCHANGE_DEFAULT),
+        telephony_micro_per_min: micro(costs.telephony_per_min).unwrap_or(0),
     }
 }

@@ -9,11 +9,17 @@ pub mod limits;
 
 mod brain;
 mod compile;
+mod destination;
 mod exchange;
 mod fault;
+mod hours;
 mod json;
+pub mod mask;
+mod policy;
 mod price;
+mod schema;
 mod settings;
+pub mod template;
 mod tool;
 
 pub use brain::{
@@ -21,7 +27,7 @@ pub use brain::{
     OfferedTool, OpeningVerdict, PreCall, PreCallVerdict, Prepared, Refusal, Round, SessionFault,
     Speaker, ToolDone, TranscriptLine, TransferTarget, V2Outcome, WebhookBody,
 };
-pub use compile::{CompiledAgent, Definition, FaqEntry, compile};
+pub use compile::{CompiledAgent, Definition, FaqEntry, check_tool, compile};
 pub use exchange::{FailureKind, HttpCall, McpCall, Method, ToolReply};
 pub use fault::{Fault, FaultCode};
 pub use price::{Costs, Usage};

@@ -1,0 +1,187 @@
+//! Where a call may be transferred: digits that are digits, no premium or satellite number, a SIP address only from an operator.
+
+use crate::brain::Destination;
+
+/// Premium, satellite and personal numbers by international prefix.
+const REFUSED_INTERNATIONAL: &[&str] = &[
+    "3389", // France: 089x
+    "1900", "1976", // North America
+    "449", "44871", "44872", "44873", // United Kingdom
+    "49900", "49137", // Germany
+    "3290", "4190", "3989", "34803", "34806", "34807", "31900", "31906", "31909", "43900", "43930",
+    "870", "878", "881", "882", "883", "888", "979",
+    "808", // satellites, international premium and shared cost
+];
+/// The same as people write them at home.
+const REFUSED_NATIONAL: &[&str] = &["089", "0900", "0190", "118"];
+/// Digits of an international number (E.164), country code included.
+const E164_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+/// Digits of a national number or extension.
+const NATIONAL_DIGITS: std::ops::RangeInclusive<usize> = 2..=15;
+/// Bytes of a SIP address.
+const SIP_BYTES_MAX: usize = 200;
+
+/// A number: ASCII digits with the separators that people write; `None` for anything else, a premium number included.
+pub(crate) fn number(text: &str) -> Option<Destination> {
+    let mut digits = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            '0'..='9' => digits.push(c),
+            '+' if digits.is_empty() => digits.push(c),
+            ' ' | '.' | '-' | '(' | ')' | '/' | '\u{a0}' => {}
+            // Digits of other scripts, letters, `;phone-context=`, pauses: not a number that we dial.
+            _ => return None,
+        }
+    }
+    if let Some(international) = digits.strip_prefix("00") {
+        digits = format!("+{international}");
+    }
+    let allowed = match digits.strip_prefix('+') {
+        Some(international) => {
+            E164_DIGITS.contains(&international.len())
+                && !international.starts_with('0')
+                && !REFUSED_INTERNATIONAL
+                    .iter()
+                    .any(|prefix| international.starts_with(prefix))
+        }
+        None => {
+            NATIONAL_DIGITS.contains(&digits.len())
+                && !REFUSED_NATIONAL
+                    .iter()
+                    .any(|prefix| digits.starts_with(prefix))
+                && !(digits.len() == 4 && digits.starts_with('3'))
+        }
+    };
+    allowed.then_some(Destination::Number(digits))
+}
+
+/// What an operator wrote: a number or a SIP address.
+pub(crate) fn operators(text: &str) -> Option<Destination> {
+    let text = text.trim();
+    let lower = text.to_ascii_lowercase();
+    let Some(rest) = lower
+        .strip_prefix("sip:")
+        .or_else(|| lower.strip_prefix("sips:"))
+    else {
+        return number(text.strip_prefix("tel:").unwrap_or(text));
+    };
+    let (user, host) = rest.split_once('@').unwrap_or(("", rest));
+    let host_name = host.split(';').next().unwrap_or_default();
+    let clean = text.len() <= SIP_BYTES_MAX
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && !rest.contains(['?', '<', '>', '"', ','])
+        && !rest.contains("phone-context")
+        && !host_name.is_empty()
+        && !host.contains('@')
+        // A number in front of a host is still a number.
+        && (!user.bytes().all(|byte| byte.is_ascii_digit() || byte == b'+') || user.is_empty() || number(user).is_some());
+    clean.then(|| Destination::Sip(text.to_owned()))
+}
+
+/// A number that the model named: international, and under one of the operator's prefixes.
+pub(crate) fn free(text: &str, prefixes: &[String]) -> Option<Destination> {
+    let destination = number(text)?;
+    let digits = destination.as_str();
+    let allowed = digits.starts_with('+')
+        && prefixes.iter().any(|prefix| {
+            prefix.len() > 1 && prefix.starts_with('+') && digits.starts_with(prefix.as_str())
+        });
+    allowed.then_some(destination)
+}
+
+/// Two spellings of one number: the last nine digits agree, or all of a shorter one.
+pub(crate) fn same_number(left: &str, right: &str) -> bool {
+    let tail = |text: &str| -> Vec<char> {
+        let digits: Vec<char> = text.chars().filter(char::is_ascii_digit).collect();
+        digits[digits.len().saturating_sub(9)..].to_vec()
+    };
+    let plain = |text: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '.' | '-' | '(' | ')'))
+    };
+    let (a, b) = (tail(left), tail(right));
+    !a.is_empty() && a == b && plain(left) && plain(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(texts: &[&str], expect: Expect) {
+        let mut out = String::new();
+        for text in texts {
+            let shown = |destination: Option<Destination>| match destination {
+                Some(destination) => destination.as_str().to_owned(),
+                None => "refused".to_owned(),
+            };
+            let free = free(text, &["+33".to_owned()]);
+            out.push_str(&format!(
+                "{text} | operator {} | model {}\n",
+                shown(operators(text)),
+                shown(free)
+            ));
+        }
+        expect.assert_eq(&out);
+    }
+
+    #[test]
+    fn destinations() {
+        check(
+            &[
+                "+33 4 91 23 45 67",
+                "0491234567",
+                "0033491234567",
+                "200",
+                "0899123456",
+                "+33899123456",
+                "+881612345678",
+                "+1 900 555 0100",
+                "3699",
+                "118218",
+                "+44 20 7946 0000",
+                "sip:desk@pbx.example",
+                "sip:0899123456@trunk.example",
+                "sip:desk@pbx.example?Route=x",
+                "tel:+33491234567",
+                "tel:7042;phone-context=example.com",
+                "+٣٣٤٩١٢٣٤٥٦٧",
+                "+33491234567,,,1",
+                "",
+                "+",
+                "+0033491234567",
+            ],
+            expect![[r#"
+                +33 4 91 23 45 67 | operator +33491234567 | model +33491234567
+                0491234567 | operator 0491234567 | model refused
+                0033491234567 | operator +33491234567 | model +33491234567
+                200 | operator 200 | model refused
+                0899123456 | operator refused | model refused
+                +33899123456 | operator refused | model refused
+                +881612345678 | operator refused | model refused
+                +1 900 555 0100 | operator refused | model refused
+                3699 | operator refused | model refused
+                118218 | operator refused | model refused
+                +44 20 7946 0000 | operator +442079460000 | model refused
+                sip:desk@pbx.example | operator sip:desk@pbx.example | model refused
+                sip:0899123456@trunk.example | operator refused | model refused
+                sip:desk@pbx.example?Route=x | operator refused | model refused
+                tel:+33491234567 | operator +33491234567 | model refused
+                tel:7042;phone-context=example.com | operator refused | model refused
+                +٣٣٤٩١٢٣٤٥٦٧ | operator refused | model refused
+                +33491234567,,,1 | operator refused | model refused
+                 | operator refused | model refused
+                + | operator refused | model refused
+                +0033491234567 | operator refused | model refused
+            "#]],
+        );
+    }
+
+    #[test]
+    fn one_number_in_two_spellings() {
+        assert!(same_number("0612345678", "+33612345678"));
+        assert!(!same_number("0612345678", "+33612345679"));
+        assert!(!same_number("", ""));
+        assert!(!same_number("x612345678", "+33612345678"));
+    }
+}
