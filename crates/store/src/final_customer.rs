@@ -43,7 +43,7 @@ pub struct FinalCustomerFilter {
 impl Content for FinalCustomer {
     const TABLE: &'static str = "final_customers";
     const WHAT: &'static str = "final_customer";
-    const UNIQUE: &'static str = "final customer";
+    const UNIQUE: &'static str = "id";
     const COLUMNS: &'static [&'static str] = &[
         "name",
         "email",

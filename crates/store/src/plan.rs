@@ -37,7 +37,7 @@ pub struct PlanFilter {
 impl Content for Plan {
     const TABLE: &'static str = "plans";
     const WHAT: &'static str = "plan";
-    const UNIQUE: &'static str = "plan";
+    const UNIQUE: &'static str = "id";
     const COLUMNS: &'static [&'static str] = &[
         "name",
         "price_micro",

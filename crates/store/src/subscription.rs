@@ -39,7 +39,7 @@ pub struct SubscriptionFilter {
 impl Content for Subscription {
     const TABLE: &'static str = "subscriptions";
     const WHAT: &'static str = "subscription";
-    const UNIQUE: &'static str = "subscription";
+    const UNIQUE: &'static str = "id";
     const COLUMNS: &'static [&'static str] = &[
         "final_customer_id",
         "plan_id",
