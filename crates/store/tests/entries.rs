@@ -104,10 +104,19 @@ async fn two(place: &Place) -> (Store, TenantScope, TenantScope) {
     let (a, b) = (scope("tenant-a"), scope("tenant-b"));
     for scope in [&a, &b] {
         let name = scope.tenant().as_str().to_owned();
-        store.node_create_tenant(scope, &tenant(&name)).await.expect("made");
+        store
+            .node_create_tenant(scope, &tenant(&name))
+            .await
+            .expect("made");
         let id = format!("agent-of-{name}");
         store
-            .create_agent(scope, &id, &agent("accueil"), &[tool("end_call", 2), tool("order", 1)], &why("made"))
+            .create_agent(
+                scope,
+                &id,
+                &agent("accueil"),
+                &[tool("end_call", 2), tool("order", 1)],
+                &why("made"),
+            )
             .await
             .expect("made");
     }
