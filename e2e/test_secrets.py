@@ -123,7 +123,7 @@ def test_an_exchange_of_keys_killed_anywhere_loses_nothing(folder, server, stand
         # The key that the first start made becomes a setting.
         key = (data / "encryption-key").read_text().strip()
         (data / "encryption-key").unlink()
-    passwords = lines(database, 40)
+    passwords = lines(database, 16)
     printed(allo(folder, "encrypt", "--line", "any", key=key, text="x"))
     assert all(len(base64.b64decode(value.split(":")[0])) == 12 for value in stored(database).values()), "migrated on start"
 
@@ -136,7 +136,7 @@ def test_an_exchange_of_keys_killed_anywhere_loses_nothing(folder, server, stand
         assert done.returncode == 0, done.stderr
         return following.read_text().strip() if b"still the key of before" in done.stderr else key
 
-    for number in range(int(os.environ.get("ALLO_ROTATION_KILLS", "5"))):
+    for number in range(int(os.environ.get("ALLO_ROTATION_KILLS", "3"))):
         rotation = subprocess.Popen([BINARY, "secrets", "rotate"], env=environment(folder, key), cwd=folder, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + random.uniform(0.05, 2.5)
         while rotation.poll() is None and time.monotonic() < deadline:
