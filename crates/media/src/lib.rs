@@ -22,6 +22,7 @@ pub mod quality;
 mod receiver;
 mod reception;
 mod recording;
+pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 pub mod srtp;

@@ -256,16 +256,19 @@ fn long_conversation(
             instructions: Some("Greet.".to_owned()),
             tool_choice_none: true,
             audio: true,
+            optional: false,
         },
         ResponseRequest {
             instructions: None,
             tool_choice_none: true,
             audio: true,
+            optional: false,
         },
         ResponseRequest {
             instructions: Some("Write.".to_owned()),
             tool_choice_none: false,
             audio: false,
+            optional: false,
         },
     ];
     for (turn, request) in requests.iter().cycle().take(40).enumerate() {

@@ -103,6 +103,7 @@ fn command(conversation: &mut Conversation, now: Instant, line: &str) {
         "mute" => conversation.set_input_muted(true),
         "unmute" => conversation.set_input_muted(false),
         "create" | "text" => conversation.create_response(ResponseRequest {
+            optional: false,
             instructions: (!rest.is_empty()).then(|| rest.to_owned()),
             tool_choice_none: false,
             audio: verb == "create",

@@ -105,6 +105,21 @@ pub enum EngineEvent {
         /// What it cost; absent for failed responses.
         usage: Option<Usage>,
     },
+    /// The engine takes a tool call back (the caller interrupted): its result is of no use to the model.
+    ToolCancelled {
+        /// The call.
+        call_id: String,
+    },
+    /// What was used, by engines that tell it apart from the end of a response.
+    UsageReported {
+        /// Since the last report.
+        usage: Usage,
+    },
+    /// The engine will close this connection soon.
+    GoingAway {
+        /// In how many milliseconds, when it says so.
+        left_ms: Option<u64>,
+    },
     /// The engine's limits after this response.
     RateLimits {
         /// One entry a limit.

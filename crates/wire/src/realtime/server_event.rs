@@ -5,7 +5,7 @@
 //! kind counts as absent, so that a server's novelty never costs an event. Types of the beta protocol
 //! are read as their GA successors.
 
-mod field;
+pub(crate) mod field;
 
 use std::borrow::Cow;
 

@@ -333,6 +333,9 @@ pub struct ResponseRequest {
     pub tool_choice_none: bool,
     /// Spoken; else text only.
     pub audio: bool,
+    /// Left out where the engine cannot speak just now without harm (Gemini, while it waits for a tool): it is then
+    /// reported as begun and cancelled. A filler for a slow tool is one.
+    pub optional: bool,
 }
 
 impl Default for ResponseRequest {
@@ -341,6 +344,7 @@ impl Default for ResponseRequest {
             instructions: None,
             tool_choice_none: false,
             audio: true,
+            optional: false,
         }
     }
 }

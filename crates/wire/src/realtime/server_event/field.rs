@@ -9,18 +9,18 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 /// A string, borrowed where it has no escapes. A number or a boolean is taken as its text; null, a
 /// list or an object as absent.
 #[derive(Debug, Default)]
-pub(in crate::realtime) struct Text<'a>(pub(super) Option<Cow<'a, str>>);
+pub(crate) struct Text<'a>(pub(crate) Option<Cow<'a, str>>);
 
 impl<'a> Text<'a> {
-    pub(in crate::realtime) fn as_str(&self) -> Option<&str> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
         self.0.as_deref().filter(|text| !text.is_empty())
     }
 
-    pub(super) fn or_empty(self) -> Cow<'a, str> {
+    pub(crate) fn or_empty(self) -> Cow<'a, str> {
         self.0.unwrap_or(Cow::Borrowed(""))
     }
 
-    pub(super) fn into_string(self) -> String {
+    pub(crate) fn into_string(self) -> String {
         self.or_empty().into_owned()
     }
 }
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for TextVisitor {
 
 /// A count; fractions are rounded down, anything that is not a number at or above zero is absent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Count(pub(super) Option<u64>);
+pub(crate) struct Count(pub(crate) Option<u64>);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
