@@ -132,17 +132,29 @@ impl EngineLink {
         self.last_failure = None;
         self.rotate_at = None;
         if let Some(lifetime_ms) = expires_in_ms {
-            let before_ms = u64::from(self.bounds.rotate_before_expiry_ms);
-            // A session that lives shorter than the margin is rotated at half of its life.
-            let wait_ms = if lifetime_ms > before_ms.saturating_mul(2) {
-                lifetime_ms - before_ms
-            } else {
-                lifetime_ms / 2
-            };
-            self.rotate_at = Some(now + wait_ms.max(1_000));
-            self.rotate_by = now + (wait_ms + (lifetime_ms - wait_ms) / 2).max(1_000);
+            self.schedule_rotation(now, lifetime_ms);
         }
         readiness
+    }
+
+    fn schedule_rotation(&mut self, now: u64, lifetime_ms: u64) {
+        let before_ms = u64::from(self.bounds.rotate_before_expiry_ms);
+        // A session that lives shorter than the margin is rotated at half of its life.
+        let wait_ms = if lifetime_ms > before_ms.saturating_mul(2) {
+            lifetime_ms - before_ms
+        } else {
+            lifetime_ms / 2
+        };
+        self.rotate_at = Some(now + wait_ms.max(1_000));
+        self.rotate_by = now + (wait_ms + (lifetime_ms - wait_ms) / 2).max(1_000);
+    }
+
+    /// The engine announces its end: the session is rotated as soon as nobody speaks, and in time in any case.
+    pub(crate) fn expires(&mut self, now: u64, in_ms: u64) {
+        if self.state == State::Ready {
+            self.rotate_at = Some(now);
+            self.rotate_by = now + in_ms / 2;
+        }
     }
 
     /// The engine was heard: this session works.

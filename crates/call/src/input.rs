@@ -158,6 +158,11 @@ pub enum Input {
         /// Why.
         failure: EngineFailure,
     },
+    /// The engine announces that it closes this session soon.
+    EngineExpires {
+        /// In how many milliseconds.
+        in_ms: u64,
+    },
     /// The engine hears the caller.
     UserSpeechStarted {
         /// The item that the speech will become.

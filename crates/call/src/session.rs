@@ -198,6 +198,10 @@ impl Session {
             Input::HoldChanged { held } => self.hold_changed(held),
             Input::EngineReady { expires_in_ms } => self.engine_ready(expires_in_ms),
             Input::EngineLost { failure } => self.engine_lost(failure),
+            Input::EngineExpires { in_ms } => {
+                self.liveness.engine_heard(self.now);
+                self.link.expires(self.now, in_ms);
+            }
             Input::UserSpeechStarted { item } => self.user_speech_started(item),
             Input::UserSpeechStopped { item } => self.user_speech_stopped(&item),
             Input::UserTranscript { item, text } => self.user_transcript(&item, text),

@@ -241,6 +241,8 @@ engine_fault = The voice engine reports a fault{ $detail ->
     [none] {""}
    *[other] {" "}– { $detail }
  }.
+engine_serves = The voice engine { $engine } speaks for this agent.
+engine_fallback_serves = The first voice engine is not there: { $engine } speaks in its place.
 
 ## Service
 

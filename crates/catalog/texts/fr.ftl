@@ -241,6 +241,8 @@ engine_fault = Le moteur vocal signale une faute{ $detail ->
     [none] {""}
    *[other] {" "}– { $detail }
  }.
+engine_serves = Le moteur vocal { $engine } parle pour cet agent.
+engine_fallback_serves = Le premier moteur vocal manque : { $engine } parle à sa place.
 
 ## Service
 

@@ -196,6 +196,7 @@ impl Preparation {
         let link = EngineLink::new(
             &agent.config,
             Arc::clone(&agent.target),
+            agent.fallback.clone(),
             desk.calls.connector.clone(),
             codec,
         );

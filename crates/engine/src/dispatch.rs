@@ -13,6 +13,7 @@ use wire::twilio::Dialect;
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
 use crate::config::{AgentConfig, Config, LineConfig, LineProvider, UnknownSource};
 use crate::engine::StartError;
+use crate::engine_choice::EngineChoice;
 use crate::limits::BANNED_FOR;
 use crate::log::say;
 use crate::realtime_client::Target;
@@ -21,6 +22,28 @@ use crate::realtime_client::Target;
 pub(crate) struct Agent {
     pub(crate) config: AgentConfig,
     pub(crate) target: Arc<Target>,
+    /// Of the second engine.
+    pub(crate) fallback: Option<Arc<Target>>,
+}
+
+impl Agent {
+    /// # Errors
+    /// The address of an engine cannot be used.
+    pub(crate) fn new(config: AgentConfig) -> Result<Self, StartError> {
+        let target = |engine: &EngineChoice| {
+            Target::new(&engine.realtime).ok_or_else(|| StartError::EngineUrl {
+                agent: config.name.clone(),
+                url: engine.realtime.url.clone(),
+            })
+        };
+        let first = Arc::new(target(&config.engine)?);
+        let fallback = config.fallback.as_ref().map(target).transpose()?;
+        Ok(Self {
+            target: first,
+            fallback: fallback.map(Arc::new),
+            config,
+        })
+    }
 }
 
 /// A line made ready.
@@ -76,18 +99,7 @@ impl Dispatcher {
     ) -> Result<Self, StartError> {
         let mut agents: BTreeMap<&str, Arc<Agent>> = BTreeMap::new();
         for agent in &config.agents {
-            let target =
-                Target::new(&agent.engine.realtime).ok_or_else(|| StartError::EngineUrl {
-                    agent: agent.name.clone(),
-                    url: agent.engine.realtime.url.clone(),
-                })?;
-            agents.insert(
-                &agent.name,
-                Arc::new(Agent {
-                    config: agent.clone(),
-                    target: Arc::new(target),
-                }),
-            );
+            agents.insert(&agent.name, Arc::new(Agent::new(agent.clone())?));
         }
         let mut lines = Vec::new();
         for (number, line) in (1_u64..).zip(&config.lines) {
@@ -375,7 +387,7 @@ fn called_number(uri: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{EngineChoice, LineCredentials, RealtimeConfig, Secret, SrtpPolicy};
+    use crate::config::{LineCredentials, RealtimeConfig, Secret, SrtpPolicy};
 
     #[test]
     fn the_called_number_is_the_user_part() {

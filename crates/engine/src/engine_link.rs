@@ -1,5 +1,8 @@
 //! The call's link to its engine: one session at a time, a second one while it is being replaced.
 //!
+//! An agent may name a second engine. Which of the two serves is decided here, from what failed and how
+//! ([`EngineLink::after_loss`]); the conversation only asks for a connection.
+//!
 //! A session exists from the moment its connection is begun, so that what the caller says meanwhile is kept for it.
 
 use std::future::Future;
@@ -9,12 +12,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use call::EngineFailure;
-use media::Codec;
+use media::{Codec, ItemKey};
 use tokio_rustls::TlsConnector;
-use wire::Protocol;
-use wire::realtime::{AudioFormat, Conversation, HistoryItem, SessionSettings, Spelling};
+use wire::realtime::{AudioFormat, HistoryItem, SessionSettings};
+use wire::{Dialogue, Protocol};
 
-use crate::config::{AgentConfig, EngineChoice};
+use crate::config::{AgentConfig, EngineAudio, EngineChoice};
+use crate::engine_audio::{Conversion, FromEngine};
 use crate::realtime_client::{ConnectError, EngineSocket, SocketEvent, Target, connect};
 
 /// An engine that says nothing for this long is pinged.
@@ -35,7 +39,10 @@ enum Transport {
 /// One session with the engine.
 struct EngineSession {
     transport: Transport,
-    conversation: Conversation,
+    conversation: Dialogue,
+    protocol: Protocol,
+    /// It resumes an earlier session by a handle.
+    resumed: bool,
     ready: bool,
     /// Ready by then, or it counts as timed out.
     ready_by: Instant,
@@ -64,85 +71,202 @@ pub(crate) enum LinkEvent {
     },
 }
 
-/// The link.
-pub(crate) struct EngineLink {
+/// An engine that this call may be served by.
+struct Choice {
     target: Arc<Target>,
-    connector: TlsConnector,
     settings: SessionSettings,
-    spelling: Spelling,
+    protocol: Protocol,
     append_ms: u32,
     connect_within: Duration,
+    /// It refused us: trying again cannot help.
+    refused: bool,
+}
+
+/// The link.
+pub(crate) struct EngineLink {
+    connector: TlsConnector,
+    codec: Codec,
+    /// The agent's engine, and its second one where it names one.
+    choices: Vec<Choice>,
+    /// Which of them serves.
+    serving: usize,
     current: Option<EngineSession>,
     next: Option<EngineSession>,
+    audio: Conversion,
+    /// By which the session that was lost can be resumed, at the same engine.
+    handle: Option<(usize, String)>,
     muted: bool,
     dropped_ms: u64,
     rotation_tries: u8,
+    /// The session that was closed last had been accepted.
+    worked: bool,
+    /// Which engines served, in this order; each once.
+    served: Vec<String>,
 }
 
 impl EngineLink {
-    /// A link for an agent; audio goes both ways in the codec of the leg.
+    /// A link for an agent on a call in `codec`. `fallback` belongs to the agent's second engine.
     pub(crate) fn new(
         agent: &AgentConfig,
         target: Arc<Target>,
+        fallback: Option<Arc<Target>>,
         connector: TlsConnector,
         codec: Codec,
     ) -> Self {
-        let choice = &agent.engine;
-        let spelling = match choice.realtime.protocol {
-            Protocol::Realtime(spelling) => spelling,
-            Protocol::Gemini => Spelling::OPENAI,
-        };
+        let second = agent.fallback.as_ref().zip(fallback);
+        let mut choices = vec![choice(agent, &agent.engine, target, codec)];
+        choices.extend(second.map(|(engine, target)| choice(agent, engine, target, codec)));
+        if choices.len() > 1 {
+            // Somebody else can be asked: half of the time is for that.
+            choices[0].connect_within /= 2;
+        }
+        let audio = conversion(codec, &choices[0]);
         Self {
-            target,
             connector,
-            settings: settings(agent, choice, codec),
-            spelling,
-            append_ms: choice.realtime.append_ms,
-            connect_within: choice.realtime.connect_timeout,
+            codec,
+            choices,
+            serving: 0,
             current: None,
             next: None,
+            audio,
+            handle: None,
             muted: false,
             dropped_ms: 0,
             rotation_tries: 0,
+            worked: false,
+            served: Vec::new(),
         }
     }
 
     /// Begins a session; it replaces the current one, or waits beside it for its rotation.
     pub(crate) fn connect(&mut self, now: Instant, which: Which, history: &[HistoryItem]) {
-        let mut conversation = Conversation::new(self.settings.clone(), self.spelling);
-        conversation.set_append_ms(self.append_ms);
+        let handle = self.resumption();
+        let choice = &self.choices[self.serving];
+        let mut conversation = Dialogue::new(choice.settings.clone(), choice.protocol);
+        conversation.set_append_ms(choice.append_ms);
         conversation.set_input_muted(self.muted);
-        if !history.is_empty() {
+        if let Some(handle) = &handle {
+            conversation.resume_with(handle);
+        } else if !history.is_empty() {
             conversation.replay(history);
         }
-        let connecting = connect(Arc::clone(&self.target), self.connector.clone());
+        let connecting = connect(Arc::clone(&choice.target), self.connector.clone());
         let session = EngineSession {
             transport: Transport::Connecting(Box::pin(connecting)),
             conversation,
+            protocol: choice.protocol,
+            resumed: handle.is_some(),
             ready: false,
-            ready_by: now + self.connect_within,
+            ready_by: now + choice.connect_within,
             heard_at: now,
             pinged: false,
         };
         match which {
             Which::Current => {
                 self.close(Which::Current);
+                self.worked = false;
+                self.audio = conversion(self.codec, &self.choices[self.serving]);
                 self.current = Some(session);
             }
             Which::Next => self.next = Some(session),
         }
     }
 
+    /// The handle of the session to be replaced or that was lost; used once, so that one that is refused is not tried again.
+    fn resumption(&mut self) -> Option<String> {
+        let running = self.current.as_ref().filter(|session| session.ready);
+        let running = running.and_then(|session| session.conversation.resumption_handle());
+        if let Some(handle) = running {
+            return Some(handle.to_owned());
+        }
+        let (serving, handle) = self.handle.take()?;
+        (serving == self.serving).then_some(handle)
+    }
+
+    /// A session was lost: chooses the engine of the next attempt, and says what the conversation is told of it.
+    ///
+    /// A session that worked and broke is tried again where it was; any other failure, and every second one, is the turn of
+    /// the other engine. A refusal is final for its engine, and for the conversation only when no other is left.
+    pub(crate) fn after_loss(&mut self, failure: EngineFailure) -> EngineFailure {
+        let worked = std::mem::take(&mut self.worked);
+        let Some(other) = self.other() else {
+            return failure;
+        };
+        let broke = matches!(
+            failure,
+            EngineFailure::Closed { .. } | EngineFailure::Expired
+        );
+        self.choices[self.serving].refused |= !failure.is_retryable();
+        if self.choices[other].refused || (worked && broke) {
+            return failure;
+        }
+        self.serving = other;
+        if failure.is_retryable() {
+            failure
+        } else {
+            EngineFailure::Unavailable
+        }
+    }
+
+    fn other(&self) -> Option<usize> {
+        let other = (self.serving + 1) % self.choices.len();
+        (other != self.serving).then_some(other)
+    }
+
+    /// The engine that serves, or that is tried.
+    pub(crate) fn target(&self) -> &Target {
+        &self.choices[self.serving].target
+    }
+
+    /// Its model and host, for the journal.
+    pub(crate) fn describe(&self) -> String {
+        let choice = &self.choices[self.serving];
+        format!("{} at {}", choice.settings.model, choice.target.host())
+    }
+
+    /// Its model.
+    pub(crate) fn model(&self) -> &str {
+        &self.choices[self.serving].settings.model
+    }
+
+    /// The agent's second engine serves.
+    pub(crate) fn on_fallback(&self) -> bool {
+        self.serving > 0
+    }
+
+    /// Agent audio of the current session, in the call's codec.
+    pub(crate) fn agent_audio(&mut self, item: &ItemKey, audio: Vec<u8>) -> FromEngine {
+        self.audio.from_engine(item, audio)
+    }
+
+    /// What is still to be said of an item that the engine has ended.
+    pub(crate) fn agent_audio_rest(&mut self, item: &ItemKey) -> Option<Vec<u8>> {
+        self.audio.finish(item)
+    }
+
+    /// What was being said is not wanted any more.
+    pub(crate) fn clear_agent_audio(&mut self) {
+        self.audio.clear();
+    }
+
     /// Closes a session; a closing frame is tried, not awaited.
     pub(crate) fn close(&mut self, which: Which) {
-        let slot = self.slot(which);
-        if let Some(mut session) = slot.take() {
+        if let Some(mut session) = self.slot(which).take() {
             if let Transport::Open(socket) = &mut session.transport {
                 socket.close();
                 let mut cx = Context::from_waker(std::task::Waker::noop());
                 let _ = socket.poll(&mut cx);
             }
             self.dropped_ms += session.conversation.counters().audio_dropped_ms;
+            if which == Which::Current {
+                self.worked = session.ready;
+            }
+            if which == Which::Current
+                && session.ready
+                && let Some(handle) = session.conversation.resumption_handle()
+            {
+                self.handle = Some((self.serving, handle.to_owned()));
+            }
         }
     }
 
@@ -156,6 +280,8 @@ impl EngineLink {
     pub(crate) fn rotate(&mut self) {
         self.rotation_tries = 0;
         self.close(Which::Current);
+        self.handle = None;
+        self.audio = conversion(self.codec, &self.choices[self.serving]);
         self.current = self.next.take();
     }
 
@@ -167,7 +293,7 @@ impl EngineLink {
     }
 
     /// The conversation of a session.
-    pub(crate) fn conversation(&mut self, which: Which) -> Option<&mut Conversation> {
+    pub(crate) fn conversation(&mut self, which: Which) -> Option<&mut Dialogue> {
         self.slot(which)
             .as_mut()
             .map(|session| &mut session.conversation)
@@ -177,7 +303,16 @@ impl EngineLink {
     pub(crate) fn set_ready(&mut self, which: Which) {
         if let Some(session) = self.slot(which) {
             session.ready = true;
+            let engine = self.describe();
+            if !self.served.contains(&engine) {
+                self.served.push(engine);
+            }
         }
+    }
+
+    /// The engines that served so far, for the record.
+    pub(crate) fn served(&self) -> &[String] {
+        &self.served
     }
 
     /// Milliseconds of caller audio that were dropped.
@@ -200,6 +335,7 @@ impl EngineLink {
     /// Caller audio, as it arrives. A session that waits for its rotation hears it once it is the current one.
     pub(crate) fn append(&mut self, now: Instant, frame: &[u8]) {
         if let Some(session) = &mut self.current {
+            let frame = self.audio.to_engine(frame);
             session.conversation.append_audio(now, frame);
         }
     }
@@ -271,7 +407,33 @@ impl EngineLink {
     }
 }
 
+/// Longest message that a service explains a closure with; only this much is looked at.
+const CLOSE_REASON_BYTES_MAX: usize = 512;
+
 impl EngineSession {
+    /// What a closure means. Gemini has no error message: it closes, and says why in the reason.
+    fn failure(&self, code: Option<u16>, reason: &str) -> EngineFailure {
+        let closed = EngineFailure::Closed { code };
+        if self.protocol != Protocol::Gemini || self.ready {
+            return closed;
+        }
+        let reason: String = reason
+            .chars()
+            .take(CLOSE_REASON_BYTES_MAX)
+            .collect::<String>()
+            .to_lowercase();
+        match code {
+            // The handle may be too old: the next attempt goes without it.
+            Some(1007 | 1008) if self.resumed => closed,
+            Some(1007 | 1008) if reason.contains("api key") || reason.contains("permission") => {
+                EngineFailure::Refused
+            }
+            Some(1007 | 1008) => EngineFailure::Rejected,
+            Some(1011) if reason.contains("quota") => EngineFailure::RateLimited,
+            _ => closed,
+        }
+    }
+
     fn deadline(&self) -> Instant {
         match (self.ready, self.pinged) {
             (false, _) => self.ready_by,
@@ -342,10 +504,14 @@ impl EngineSession {
                 }
                 LinkEvent::News(which)
             }
+            SocketEvent::Binary(message) => {
+                self.conversation.handle_binary(now, message.as_payload());
+                LinkEvent::News(which)
+            }
             SocketEvent::Alive => LinkEvent::News(which),
             SocketEvent::Closed { code, reason } => LinkEvent::Lost {
                 which,
-                failure: EngineFailure::Closed { code },
+                failure: self.failure(code, &reason),
                 detail: reason,
                 status: None,
             },
@@ -362,15 +528,40 @@ pub(crate) fn lost(which: Which, failure: EngineFailure, detail: &str) -> LinkEv
     }
 }
 
+fn choice(agent: &AgentConfig, engine: &EngineChoice, target: Arc<Target>, codec: Codec) -> Choice {
+    Choice {
+        target,
+        settings: settings(agent, engine, codec),
+        protocol: engine.realtime.protocol,
+        append_ms: engine.realtime.append_ms,
+        connect_within: engine.realtime.connect_timeout,
+        refused: false,
+    }
+}
+
+fn conversion(codec: Codec, choice: &Choice) -> Conversion {
+    Conversion::new(
+        codec,
+        choice.settings.input_format,
+        choice.settings.output_format,
+    )
+}
+
 fn settings(agent: &AgentConfig, choice: &EngineChoice, codec: Codec) -> SessionSettings {
-    let format = match codec {
-        Codec::Pcmu => AudioFormat::Pcmu,
-        Codec::Pcma => AudioFormat::Pcma,
+    let protocol = choice.realtime.protocol;
+    let (input_format, output_format) = match (choice.realtime.audio, codec) {
+        (EngineAudio::AsTheLeg, Codec::Pcmu) if protocol.speaks_g711() => {
+            (AudioFormat::Pcmu, AudioFormat::Pcmu)
+        }
+        (EngineAudio::AsTheLeg, Codec::Pcma) if protocol.speaks_g711() => {
+            (AudioFormat::Pcma, AudioFormat::Pcma)
+        }
+        (EngineAudio::AsTheLeg | EngineAudio::Linear, _) => protocol.linear_formats(),
     };
     SessionSettings {
         voice: choice.voice.clone(),
-        input_format: format,
-        output_format: format,
+        input_format,
+        output_format,
         turn_detection: choice.turn_detection.clone(),
         transcription: choice.transcription.clone(),
         noise_reduction: choice.noise_reduction,

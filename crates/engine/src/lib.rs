@@ -13,6 +13,7 @@ mod calls;
 pub mod config;
 mod dispatch;
 mod engine;
+mod engine_audio;
 pub mod engine_choice;
 mod engine_link;
 mod journal;

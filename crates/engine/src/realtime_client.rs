@@ -19,12 +19,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, Message, WebSocketStream};
+use wire::Protocol;
+use wire::provider::percent_encoded;
 
 use crate::config::{KeyPlacement, RealtimeConfig, Secret};
 use crate::limits::{ENGINE_MESSAGE_BYTES_MAX, HANDSHAKE_BYTES_MAX};
 
 /// Where and how to connect: the configuration made ready once.
-#[derive(Debug)]
 pub(crate) struct Target {
     uri: Uri,
     host: String,
@@ -32,6 +33,16 @@ pub(crate) struct Target {
     tls: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
     key: Secret,
+}
+
+/// Without the address, whose query may hold the key.
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A shorter key is no secret (a test's, a stand-in's), and could be part of any word.
@@ -48,7 +59,7 @@ impl Target {
         };
         let host = uri.host()?.trim_matches(['[', ']']).to_owned();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let uri = with_model(uri, &config.model)?;
+        let uri = with_model(uri, config)?;
         let mut headers = BTreeMap::new();
         if let KeyPlacement::Header { name, scheme } = &config.key_placement
             && !config.key.is_empty()
@@ -61,6 +72,12 @@ impl Target {
             };
             headers.insert(name.clone(), text);
         }
+        let uri = match &config.key_placement {
+            KeyPlacement::Query { name } if !config.key.is_empty() => {
+                with_parameter(uri, name, config.key.expose())?
+            }
+            KeyPlacement::Query { .. } | KeyPlacement::Header { .. } => uri,
+        };
         headers.extend(config.headers.iter().cloned());
         let headers = headers
             .into_iter()
@@ -89,34 +106,34 @@ impl Target {
         Cow::Owned(text.replace(key, "***"))
     }
 
+    /// The key, to show its last characters.
+    pub(crate) fn key(&self) -> &Secret {
+        &self.key
+    }
+
     /// Host of the engine, for sentences.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
 }
 
-/// Adds `model=` to an address that has none.
-fn with_model(uri: Uri, model: &str) -> Option<Uri> {
+/// Adds `model=` to an address that has none and is of the protocol that wants it there.
+fn with_model(uri: Uri, config: &RealtimeConfig) -> Option<Uri> {
     let query = uri.query().unwrap_or_default();
-    if model.is_empty()
-        || query
-            .split('&')
-            .any(|pair| pair.starts_with("model=") || pair.starts_with("deployment="))
-    {
+    let named = query
+        .split('&')
+        .any(|pair| pair.starts_with("model=") || pair.starts_with("deployment="));
+    if config.model.is_empty() || named || config.protocol == Protocol::Gemini {
         return Some(uri);
     }
-    let model: String = model
-        .bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect();
+    with_parameter(uri, "model", &config.model)
+}
+
+fn with_parameter(uri: Uri, name: &str, value: &str) -> Option<Uri> {
+    let query = uri.query().unwrap_or_default();
     let joint = if query.is_empty() { "" } else { "&" };
-    let path = format!("{}?{query}{joint}model={model}", uri.path());
+    let value = percent_encoded(value);
+    let path = format!("{}?{query}{joint}{name}={value}", uri.path());
     let mut parts = uri.into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
     Uri::from_parts(parts).ok()
@@ -274,6 +291,8 @@ fn handshake_error(error: &tokio_websockets::Error) -> ConnectError {
 pub(crate) enum SocketEvent {
     /// A text message.
     Text(Message),
+    /// A binary message.
+    Binary(Message),
     /// Something else that shows that the engine lives (a pong).
     Alive,
     /// The engine closed, with its code and reason when it gave them.
@@ -340,6 +359,14 @@ impl EngineSocket {
                 Poll::Ready(SocketEvent::Text(match clean {
                     Some(Cow::Owned(text)) => Message::text(text),
                     Some(Cow::Borrowed(_)) | None => message,
+                }))
+            }
+            Poll::Ready(Some(Ok(message))) if message.is_binary() => {
+                let text = std::str::from_utf8(message.as_payload());
+                let clean = text.map(|text| self.target.without_key(text));
+                Poll::Ready(SocketEvent::Binary(match clean {
+                    Ok(Cow::Owned(text)) => Message::binary(text.into_bytes()),
+                    Ok(Cow::Borrowed(_)) | Err(_) => message,
                 }))
             }
             Poll::Ready(Some(Ok(message))) => Poll::Ready(match message.as_close() {
@@ -508,7 +535,9 @@ mod tests {
             .expect("connected");
         match in_time(std::future::poll_fn(|cx| socket.poll(cx))).await {
             SocketEvent::Text(message) => assert_eq!(message.as_text(), Some(text.as_str())),
-            other @ (SocketEvent::Alive | SocketEvent::Closed { .. }) => panic!("{other:?}"),
+            other @ (SocketEvent::Alive | SocketEvent::Binary(_) | SocketEvent::Closed { .. }) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -556,7 +585,7 @@ mod tests {
             for _ in 0..20_000 {
                 match std::future::poll_fn(|cx| socket.poll(cx)).await {
                     SocketEvent::Text(message) if message.as_text() == Some("!") => return,
-                    SocketEvent::Text(_) | SocketEvent::Alive => {}
+                    SocketEvent::Text(_) | SocketEvent::Binary(_) | SocketEvent::Alive => {}
                     SocketEvent::Closed { reason, .. } => panic!("{reason}"),
                 }
             }

@@ -3,14 +3,15 @@
 use std::time::Instant;
 
 use call::{
-    Effect, EndReason, Input, ItemId, LocalSound, Role as SessionRole, SessionEvent, ToolOutcome,
-    TranscriptEntry,
+    Effect, EndReason, EngineFailure, Input, ItemId, LocalSound, Purpose, Role as SessionRole,
+    SessionEvent, ToolOutcome, TranscriptEntry,
 };
 use catalog::Message;
 use media::Background;
 use store::Event;
 use store::journal::{EngineState, Milestone, PlayoutPhase};
-use wire::realtime::{Conversation, ResponseRequest, Role};
+use wire::Dialogue;
+use wire::realtime::{ResponseRequest, Role};
 
 use super::{CLEARED_ITEMS_MAX, CallTask};
 use crate::engine_link::Which;
@@ -34,13 +35,13 @@ impl CallTask {
             }
             Effect::RotateEngine => self.rotate_engine(now),
             Effect::CreateResponse {
+                purpose,
                 instructions,
                 tools_allowed,
-                ..
             } => {
-                self.create_response(instructions, tools_allowed);
+                self.create_response(purpose, instructions, tools_allowed);
             }
-            Effect::CancelResponse => self.tell_engine(Conversation::cancel_response),
+            Effect::CancelResponse => self.tell_engine(Dialogue::cancel_response),
             Effect::TruncateItem { item, played_ms } => {
                 self.tell_engine(|engine| engine.truncate(item.as_str(), played_ms));
             }
@@ -104,9 +105,11 @@ impl CallTask {
         self.ask(now, |task| task.desk.leg.reject(reason, retry));
     }
 
+    /// The session is done with it: the call is over, or the engine is there and says nothing. Then another is tried.
     fn close_engine(&mut self, now: Instant) {
         self.link.close(Which::Current);
         self.link.close(Which::Next);
+        self.link.after_loss(EngineFailure::Timeout);
         self.engine_state(now, EngineState::Closed, 0);
     }
 
@@ -141,24 +144,31 @@ impl CallTask {
     }
 
     /// Without a session there is nobody to tell.
-    fn tell_engine(&mut self, tell: impl FnOnce(&mut Conversation)) {
+    fn tell_engine(&mut self, tell: impl FnOnce(&mut Dialogue)) {
         if let Some(conversation) = self.link.conversation(Which::Current) {
             tell(conversation);
         }
     }
 
-    fn create_response(&mut self, instructions: Option<String>, tools_allowed: bool) {
+    fn create_response(
+        &mut self,
+        purpose: Purpose,
+        instructions: Option<String>,
+        tools_allowed: bool,
+    ) {
         let tool_choice_none = !tools_allowed;
         let request = ResponseRequest {
             instructions,
             tool_choice_none,
             audio: true,
+            optional: purpose == Purpose::ToolFiller,
         };
         self.tell_engine(|engine| engine.create_response(request));
     }
 
     /// Empties the queue and says what of it was heard. Audio of the cut items that is still on its way is dropped.
     fn clear_playout(&mut self, now: Instant) {
+        self.link.clear_agent_audio();
         let played = self.media.clear(now);
         if played.is_empty() {
             self.session.handle(

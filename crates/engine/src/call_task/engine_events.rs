@@ -15,6 +15,9 @@ use crate::engine_link::{LinkEvent, Which};
 use crate::live::LiveEventKind;
 use crate::metrics::Metrics;
 
+/// How long an engine that announces its end without a time is taken to stay.
+const GOING_AWAY_MS: u64 = 10_000;
+
 impl CallTask {
     pub(super) fn link_event(&mut self, now: Instant, event: LinkEvent) {
         match event {
@@ -47,12 +50,12 @@ impl CallTask {
         if let EngineFailure::Closed { code: Some(code) } = failure {
             message = message.with("close_code", code);
         }
-        let agent = &self.desk.line.agent;
+        let target = self.link.target();
         if let EngineFailure::Refused = failure {
-            let key = agent.config.engine.realtime.key.expose();
+            let key = target.key().expose();
             message = message.with("key", catalog::redact::key_tail(key));
         } else if let EngineFailure::Unreachable = failure {
-            message = message.with("host", agent.target.host());
+            message = message.with("host", target.host());
         }
         crate::log::say(&message);
         let event = Event::EngineState {
@@ -70,6 +73,7 @@ impl CallTask {
         // The session begins anew from here: a rotation that was under way is part of what is lost.
         self.link.close(Which::Next);
         self.keep_unfinished_words(now);
+        let failure = self.link.after_loss(failure);
         self.session.handle(now, Input::EngineLost { failure });
     }
 
@@ -91,7 +95,7 @@ impl CallTask {
             while let Some(event) = self
                 .link
                 .conversation(which)
-                .and_then(wire::realtime::Conversation::poll_event)
+                .and_then(wire::Dialogue::poll_event)
             {
                 busy = true;
                 match which {
@@ -146,6 +150,16 @@ impl CallTask {
                 failure: None,
             },
         );
+        let code = if self.link.on_fallback() {
+            "engine_fallback_serves"
+        } else {
+            "engine_serves"
+        };
+        let served = Message::new(code).with("engine", self.link.describe());
+        if self.link.on_fallback() {
+            crate::log::say(&served);
+        }
+        self.desk.journal.note(now, served);
         let expires = self
             .link
             .conversation(Which::Current)
@@ -217,7 +231,15 @@ impl CallTask {
             } => {
                 self.response_done(now, response, status, usage);
             }
-            EngineEvent::UserCommitted { .. }
+            EngineEvent::UsageReported { usage } => self.add_usage(usage),
+            EngineEvent::GoingAway { left_ms } => {
+                let detail = left_ms.map(|left_ms| format!("{left_ms} ms left"));
+                self.note_engine(now, "goAway", None, None, detail);
+                let in_ms = left_ms.unwrap_or(GOING_AWAY_MS);
+                self.session.handle(now, Input::EngineExpires { in_ms });
+            }
+            EngineEvent::ToolCancelled { .. }
+            | EngineEvent::UserCommitted { .. }
             | EngineEvent::UserTranscriptFailed { .. }
             | EngineEvent::IdleTimeout
             | EngineEvent::ItemTruncated { .. }
@@ -262,6 +284,8 @@ impl CallTask {
                 crate::log::say(&Message::new("engine_fault").with("detail", detail.as_str()));
             }
             self.note_engine(now, "error", None, None, Some(detail));
+        } else if let EngineEvent::ToolCancelled { call_id } = event {
+            self.note_engine(now, "toolCallCancellation", None, None, Some(call_id));
         } else if let EngineEvent::Ignored { event_type } = event {
             tracing::debug!(code = "log_engine_event_ignored", event_type);
         }
@@ -311,21 +335,17 @@ impl CallTask {
         );
     }
 
-    fn agent_audio(&mut self, now: Instant, response: String, item: &ItemKey, mut audio: Vec<u8>) {
+    fn agent_audio(&mut self, now: Instant, response: String, item: &ItemKey, audio: Vec<u8>) {
         if self.cleared.contains(item) {
             return;
         }
-        let codec = self.media.codec();
-        if codec != self.engine_codec {
-            g711::transcode(self.engine_codec, codec, &mut audio);
+        let converted = self.link.agent_audio(item, audio);
+        if let Some((before, rest)) = converted.before
+            && !self.cleared.contains(&before)
+        {
+            self.queue_audio(&before, rest);
         }
-        if self.media.push(item, &audio).is_err() {
-            let dropped = u64::try_from(audio.len() / media::frame::SAMPLES_PER_MS).unwrap_or(0);
-            Metrics::count(
-                &self.desk.calls.metrics.audio_dropped_ms,
-                "playout_full",
-                dropped,
-            );
+        if !self.queue_audio(item, converted.audio) {
             return;
         }
         if self.speaking.as_ref() != Some(item) {
@@ -341,10 +361,41 @@ impl CallTask {
         }
     }
 
+    /// Queues audio in the engine's codec for the caller. False where the queue is full.
+    fn queue_audio(&mut self, item: &ItemKey, mut audio: Vec<u8>) -> bool {
+        let codec = self.media.codec();
+        if codec != self.engine_codec {
+            g711::transcode(self.engine_codec, codec, &mut audio);
+        }
+        if self.media.push(item, &audio).is_err() {
+            let dropped = u64::try_from(audio.len() / media::frame::SAMPLES_PER_MS).unwrap_or(0);
+            Metrics::count(
+                &self.desk.calls.metrics.audio_dropped_ms,
+                "playout_full",
+                dropped,
+            );
+            return false;
+        }
+        true
+    }
+
     fn agent_audio_done(&mut self, now: Instant, item: ItemKey) {
+        if let Some(rest) = self.link.agent_audio_rest(&item)
+            && !self.cleared.contains(&item)
+        {
+            self.queue_audio(&item, rest);
+        }
         self.media.finish(&item);
         let item = ItemId::from(item);
         self.session.handle(now, Input::AgentAudioDone { item });
+    }
+
+    fn add_usage(&mut self, usage: Usage) {
+        self.usage.input_tokens += usage.input_tokens;
+        self.usage.output_tokens += usage.output_tokens;
+        self.usage.cached_tokens += usage.cached_tokens;
+        self.usage.input_audio_tokens += usage.input_audio_tokens;
+        self.usage.output_audio_tokens += usage.output_audio_tokens;
     }
 
     fn response_started(&mut self, now: Instant, response: String) {
@@ -395,11 +446,7 @@ impl CallTask {
             }
         };
         if let Some(usage) = usage {
-            self.usage.input_tokens += usage.input_tokens;
-            self.usage.output_tokens += usage.output_tokens;
-            self.usage.cached_tokens += usage.cached_tokens;
-            self.usage.input_audio_tokens += usage.input_audio_tokens;
-            self.usage.output_audio_tokens += usage.output_audio_tokens;
+            self.add_usage(usage);
         }
         self.note_engine(now, "response.done", Some(&response), None, Some(label));
         self.session.handle(

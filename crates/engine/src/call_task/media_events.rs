@@ -259,6 +259,7 @@ impl CallTask {
                 "underruns": figures.underruns,
             },
             "engine": {
+                "served": self.link.served(),
                 "input_tokens": self.usage.input_tokens,
                 "output_tokens": self.usage.output_tokens,
                 "cached_tokens": self.usage.cached_tokens,
