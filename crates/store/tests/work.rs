@@ -313,13 +313,13 @@ async fn deliveries_are_claimed_by_one_node_at_a_time(place) {
         store.enqueue_delivery(&scope(), &delivery(&format!("d{number:02}"), None), at(number)).await.unwrap();
     }
     store.enqueue_delivery(&scope(), &delivery("d00", None), at(0)).await.unwrap();
-    assert_eq!(store.node_next_delivery().await.unwrap(), Some(at(0)));
-    assert_eq!(store.node_claim_deliveries(at(9), 100, SignedDuration::from_secs(30)).await.unwrap().len(), 10, "only what is due");
+    assert_eq!(store.node_next_delivery(&[]).await.unwrap(), Some(at(0)));
+    assert_eq!(store.node_claim_deliveries(at(9), 100, SignedDuration::from_secs(30), &[]).await.unwrap().len(), 10, "only what is due");
     let mut tasks = Vec::new();
     for number in 0..10 {
         let store = if number % 2 == 0 { store.clone() } else { second.clone() };
         tasks.push(tokio::spawn(async move {
-            store.node_claim_deliveries(at(100), 8, SignedDuration::from_secs(30)).await
+            store.node_claim_deliveries(at(100), 8, SignedDuration::from_secs(30), &[]).await
         }));
     }
     let mut claimed = Vec::new();
@@ -329,12 +329,12 @@ async fn deliveries_are_claimed_by_one_node_at_a_time(place) {
         claimed.extend(some.into_iter().map(|delivery| delivery.delivery.id));
     }
     // The ten of before are due again: their lease is over.
-    let rest = store.node_claim_deliveries(at(100), 100, SignedDuration::from_secs(30)).await.unwrap();
+    let rest = store.node_claim_deliveries(at(100), 100, SignedDuration::from_secs(30), &[]).await.unwrap();
     claimed.extend(rest.into_iter().map(|delivery| delivery.delivery.id));
     let different: BTreeSet<_> = claimed.iter().collect();
     assert_eq!((claimed.len(), different.len()), (60, 60));
-    assert!(store.node_claim_deliveries(at(129), 100, SignedDuration::from_secs(30)).await.unwrap().is_empty());
-    assert_eq!(store.node_next_delivery().await.unwrap(), Some(at(130)));
+    assert!(store.node_claim_deliveries(at(129), 100, SignedDuration::from_secs(30), &[]).await.unwrap().is_empty());
+    assert_eq!(store.node_next_delivery(&[]).await.unwrap(), Some(at(130)));
 }
 
 async fn a_delivery_is_tried_until_it_is_delivered_or_dead_and_may_be_replayed(place) {
@@ -342,26 +342,26 @@ async fn a_delivery_is_tried_until_it_is_delivered_or_dead_and_may_be_replayed(p
     let lease = SignedDuration::from_secs(30);
     store.enqueue_delivery(&scope(), &delivery("d", Some("c")), at(0)).await.unwrap();
     store.enqueue_delivery(&scope(), &delivery("again", Some("c")), at(0)).await.unwrap();
-    let first = store.node_claim_deliveries(at(0), 10, lease).await.unwrap();
+    let first = store.node_claim_deliveries(at(0), 10, lease, &[]).await.unwrap();
     assert_eq!((first.len(), first[0].attempts), (1, 1), "a call has one of each kind");
     let failed = Attempt::Failed { status: Some(503), error: "busy".to_owned(), next_attempt_at: at(50) };
     assert!(store.note_attempt(&first[0], &failed, at(1)).await.unwrap());
     assert!(!store.note_attempt(&first[0], &failed, at(1)).await.unwrap(), "the claim is given back");
-    assert!(store.node_claim_deliveries(at(49), 10, lease).await.unwrap().is_empty());
-    let second = store.node_claim_deliveries(at(50), 10, lease).await.unwrap();
+    assert!(store.node_claim_deliveries(at(49), 10, lease, &[]).await.unwrap().is_empty());
+    let second = store.node_claim_deliveries(at(50), 10, lease, &[]).await.unwrap();
     assert_eq!((second[0].attempts, second[0].last_status, second[0].last_error.as_deref()), (2, Some(503), Some("busy")));
     // A slow node whose lease is over: its failure does not count, its success would.
-    let third = store.node_claim_deliveries(at(90), 10, lease).await.unwrap();
+    let third = store.node_claim_deliveries(at(90), 10, lease, &[]).await.unwrap();
     assert!(!store.note_attempt(&second[0], &failed, at(91)).await.unwrap());
     let dead = Attempt::Dead { status: Some(410), error: "gone".to_owned() };
     assert!(store.note_attempt(&third[0], &dead, at(92)).await.unwrap());
     let filter = DeliveryFilter { state: Some(DeliveryState::Dead), ..DeliveryFilter::default() };
     let list = store.deliveries(&scope(), &filter, &PageRequest::default()).await.unwrap();
     assert_eq!((list.items.len(), list.items[0].ended_at), (1, Some(at(92))));
-    assert_eq!(store.node_next_delivery().await.unwrap(), None);
+    assert_eq!(store.node_next_delivery(&[]).await.unwrap(), None);
     assert!(matches!(store.replay_delivery(&other(), "d", at(100)).await, Err(ChangeError::NotFound { .. })));
     store.replay_delivery(&scope(), "d", at(100)).await.unwrap();
-    let fourth = store.node_claim_deliveries(at(100), 10, lease).await.unwrap();
+    let fourth = store.node_claim_deliveries(at(100), 10, lease, &[]).await.unwrap();
     assert!(store.note_attempt(&fourth[0], &Attempt::Delivered { status: 200 }, at(101)).await.unwrap());
     let done = store.delivery(&scope(), "d").await.unwrap().unwrap();
     assert_eq!((done.state, done.last_status, done.last_error), (DeliveryState::Delivered, Some(200), None));

@@ -1,0 +1,334 @@
+//! Several nodes on one PostgreSQL, and a server that goes away: what SQLite's file lock gives by itself.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use call::CallId;
+use jiff::Timestamp;
+use sqlx::{Executor, Row};
+use store::{CallState, Direction, NewCall, Store, TenantScope, WriteError};
+
+#[path = "common/place.rs"]
+#[macro_use]
+mod place;
+use place::Place;
+
+/// Tells a second run of this test program which database to work on.
+const CHILD: &str = "STORE_TEST_NODE";
+const LONG: Duration = Duration::from_secs(60);
+
+fn new_call(id: &str) -> NewCall {
+    NewCall {
+        id: CallId::from(id),
+        direction: Direction::Inbound,
+        from: String::new(),
+        to: String::new(),
+        line: String::new(),
+        agent: String::new(),
+        sip_call_id: None,
+        started_at: Timestamp::now(),
+    }
+}
+
+/// Not a test by itself: a node. It opens the database, writes a call, says so, and waits to be killed.
+#[test]
+#[ignore = "run by the tests of this file as a child process"]
+#[expect(clippy::print_stdout, reason = "the parent reads it")]
+fn child_node() {
+    let Ok(location) = std::env::var(CHILD) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(&location).await.unwrap();
+        println!("@open");
+        let id = format!("c{}", std::process::id());
+        store
+            .create_call(&TenantScope::default(), &new_call(&id))
+            .await
+            .unwrap();
+        println!("@called {id}");
+        std::io::stdout().flush().unwrap();
+        std::future::pending::<()>().await;
+    });
+}
+
+fn node(location: &str) -> Child {
+    Command::new(std::env::current_exe().expect("this program has a path"))
+        .args(["--exact", "child_node", "--ignored", "--nocapture"])
+        .env(CHILD, location)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the child starts")
+}
+
+/// Waits until the node said that word; what followed it.
+fn heard(child: &mut Child, word: &str) -> Option<String> {
+    let output = child.stdout.as_mut().expect("the output is piped");
+    for line in BufReader::new(output).lines() {
+        let line = line.expect("text");
+        if let Some((_, said)) = line.split_once('@')
+            && let Some(rest) = said.strip_prefix(word)
+        {
+            return Some(rest.trim().to_owned());
+        }
+    }
+    None
+}
+
+fn kill(mut child: Child) {
+    child.kill().expect("SIGKILL");
+    child.wait().expect("gone");
+}
+
+on_both! {
+async fn nodes_that_are_killed_while_the_tables_are_made_leave_a_database_that_works(place) {
+    // Killed at moments that move through the making of the tables; two nodes at a time, one of them survives each round.
+    for round in 0..12_u64 {
+        let nodes = [node(place.location()), node(place.location())];
+        let [victim, mut survivor] = nodes;
+        if place.is_postgres() {
+            // At the moment when one of the two has the migrator's lock, so in the middle of its work.
+            let mut server = place.server_connection().await;
+            let deadline = Instant::now() + LONG;
+            loop {
+                let holders: i64 = sqlx::query_scalar(
+                    "SELECT COUNT(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+                     WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()",
+                )
+                .fetch_one(&mut server)
+                .await
+                .unwrap();
+                if holders > 0 || Instant::now() > deadline {
+                    break;
+                }
+            }
+        } else {
+            let moment = Instant::now() + Duration::from_millis(round * 8);
+            tokio::time::sleep_until(moment.into()).await;
+        }
+        kill(victim);
+        let location = place.location().to_owned();
+        let (opened, survivor) = tokio::task::spawn_blocking(move || (heard(&mut survivor, "open"), survivor)).await.unwrap();
+        assert!(opened.is_some(), "round {round}: the other node opens");
+        kill(survivor);
+        if place.is_postgres() && round < 11 {
+            // As new for the next rounds.
+            place.execute("DROP SCHEMA public CASCADE").await.unwrap();
+            place.execute("CREATE SCHEMA public").await.unwrap();
+        } else if !place.is_postgres() && round < 11 {
+            let directory = std::path::Path::new(&location).parent().unwrap();
+            std::fs::remove_dir_all(directory).unwrap();
+        }
+    }
+    let store = place.open().await;
+    store.create_call(&TenantScope::default(), &new_call("last")).await.unwrap();
+    place.assert_sound().await;
+}
+
+async fn a_killed_node_is_known_to_be_dead_at_once_on_its_own_machine(place) {
+    let store = place.open().await;
+    let mut child = node(place.location());
+    let (id, child) = tokio::task::spawn_blocking(move || (heard(&mut child, "called"), child)).await.unwrap();
+    let id = CallId::from(id.expect("a call"));
+    assert!(store.recover_unfinished().await.unwrap().is_empty(), "it lives");
+    kill(child);
+    // The server notices the end of the connection a moment after the kernel closed it.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let recovered = loop {
+        let recovered = store.recover_unfinished().await.unwrap();
+        if !recovered.is_empty() || Instant::now() > deadline {
+            break recovered;
+        }
+    };
+    assert_eq!(recovered, [id]);
+}
+}
+
+/// The tables of both dialects have the same columns, of the same kind, with the same duty to be filled.
+#[tokio::test]
+async fn both_dialects_have_the_same_tables() {
+    let Some(postgres) = Place::postgres().await else {
+        return;
+    };
+    let sqlite = Place::sqlite();
+    drop((postgres.open().await, sqlite.open().await));
+    let mut server = postgres.server_connection().await;
+    let rows = sqlx::query(
+        "SELECT table_name::text, column_name::text, data_type::text, is_nullable::text, collation_name::text AS collated \
+         FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations'",
+    )
+    .fetch_all(&mut server)
+    .await
+    .unwrap();
+    let mut there = Vec::new();
+    for row in &rows {
+        let kind: String = row.get("data_type");
+        let collated: Option<String> = row.get("collated");
+        assert!(
+            kind != "text" || collated.as_deref() == Some("C"),
+            "{}.{} is not compared by its bytes",
+            row.get::<String, _>("table_name"),
+            row.get::<String, _>("column_name")
+        );
+        let table: String = row.get("table_name");
+        let column: String = row.get("column_name");
+        let empty = row.get::<String, _>("is_nullable") == "YES";
+        there.push((table, column, kind.to_uppercase(), empty));
+    }
+    let url = format!("sqlite:{}", sqlite.location());
+    let file = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let rows = sqlx::query(
+        "SELECT m.name AS table_name, c.name, c.type, c.\"notnull\" AS filled FROM sqlite_master m, pragma_table_info(m.name) c \
+         WHERE m.type = 'table' AND m.name NOT IN ('_sqlx_migrations', 'sqlite_sequence')",
+    )
+    .fetch_all(&file)
+    .await
+    .unwrap();
+    let mut here: Vec<(String, String, String, bool)> = rows
+        .iter()
+        .map(|row| {
+            let filled: i64 = row.get("filled");
+            (
+                row.get("table_name"),
+                row.get("name"),
+                row.get("type"),
+                filled == 0,
+            )
+        })
+        .collect();
+    there.sort();
+    here.sort();
+    assert!(here.len() > 150, "{} columns", here.len());
+    assert_eq!(here, there);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_survives_that_all_its_connections_are_cut() {
+    let Some(place) = Place::postgres().await else {
+        return;
+    };
+    let (store, other) = (place.open().await, place.open().await);
+    let scope = TenantScope::default();
+    store.create_call(&scope, &new_call("c1")).await.unwrap();
+    other.recover_unfinished().await.unwrap();
+    for round in 0..5 {
+        // As a restart of the server does, or a proxy in between.
+        let mut server = place.server_connection().await;
+        server
+            .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            .await
+            .unwrap();
+        let id = format!("r{round}");
+        let deadline = Instant::now() + LONG;
+        loop {
+            match store.create_call(&scope, &new_call(&id)).await {
+                Ok(()) | Err(WriteError::DuplicateCall) => break,
+                Err(error) => assert!(error.is_retryable(), "{error:?}"),
+            }
+            assert!(Instant::now() < deadline);
+        }
+        assert!(store.call(&scope, &CallId::from(id)).await.is_ok());
+        let recovered = other.recover_unfinished().await;
+        assert!(
+            recovered.as_ref().is_ok_and(Vec::is_empty)
+                || recovered.is_err_and(|error| error.is_retryable()),
+            "a node whose session was cut is alive"
+        );
+    }
+    let call = store
+        .call(&scope, &CallId::from("c1"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(call.state(), CallState::Running);
+    // Its session comes back by itself, and its heart beats again.
+    let deadline = Instant::now() + LONG;
+    loop {
+        let mut server = place.server_connection().await;
+        let held: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .fetch_one(&mut server)
+        .await
+        .unwrap();
+        if held == 2 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{held} sessions are back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_another_machine_is_dead_only_when_it_was_silent_and_its_session_is_gone() {
+    let Some(place) = Place::postgres().await else {
+        return;
+    };
+    let (store, other) = (place.open().await, place.open().await);
+    let scope = TenantScope::default();
+    store.create_call(&scope, &new_call("c1")).await.unwrap();
+    // Seen from elsewhere, and for long without a word: its session says that it lives.
+    place
+        .execute("UPDATE processes SET host = 'elsewhere', heartbeat_at = 0")
+        .await
+        .unwrap();
+    assert!(other.recover_unfinished().await.unwrap().is_empty());
+    // A process whose session is gone, with a sign of life just now: it may come back.
+    place
+        .execute(
+            "INSERT INTO processes (id, pid, host, started_at, heartbeat_at) VALUES ('0199aaaa-0000-7000-8000-000000000001', 1, 'elsewhere', 1, \
+             CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT))",
+        )
+        .await
+        .unwrap();
+    place
+        .execute(
+            "INSERT INTO calls (id, tenant_id, process_id, direction, from_party, to_party, line, agent, started_at) \
+             VALUES ('c2', 'default', '0199aaaa-0000-7000-8000-000000000001', 'inbound', '', '', '', '', 1)",
+        )
+        .await
+        .unwrap();
+    assert!(other.recover_unfinished().await.unwrap().is_empty());
+    // And the same after a long silence.
+    place
+        .execute("UPDATE processes SET heartbeat_at = heartbeat_at - 21000000 WHERE id = '0199aaaa-0000-7000-8000-000000000001'")
+        .await
+        .unwrap();
+    assert_eq!(
+        other.recover_unfinished().await.unwrap(),
+        [CallId::from("c2")]
+    );
+}
+
+/// Whoever tests a server that says no: the error of each kind of refusal has its own name.
+#[tokio::test]
+async fn a_server_that_refuses_is_named_without_the_password() {
+    let Some(place) = Place::postgres().await else {
+        return;
+    };
+    let nowhere = place.location().replace("/allo_", "/no_such_allo_");
+    let error = Store::open(&nowhere.replace("allo@", "allo:secret@"))
+        .await
+        .unwrap_err();
+    let text = format!("{error:?} {error} {}", error.message().code);
+    assert!(
+        text.contains("store_unreadable") && text.contains("does not exist"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
+    let store = Store::open(place.location()).await.unwrap();
+    place
+        .execute("ALTER TABLE tenants RENAME TO elsewhere")
+        .await
+        .unwrap();
+    let error = store
+        .add_tenant(&TenantScope::default(), "x")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, WriteError::Other(_)) && !error.is_retryable(),
+        "{error:?}"
+    );
+}
