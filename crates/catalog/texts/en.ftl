@@ -744,3 +744,4 @@ log_webhook_dead = The webhook { $delivery } for { $destination } was given up (
 log_outbox_store_failing = The database does not answer the outbox: webhooks wait.
 log_outbox_store_recovered = The database answers the outbox again.
 courier_allow_invalid = tools.allow_private: “{ $entry }” is neither an origin such as http://10.0.0.5:3000 nor a network such as 10.0.0.0/8.
+carrier_call_refused = The call was not placed: { $cause }.

@@ -744,3 +744,4 @@ log_webhook_dead = Le webhook { $delivery } pour { $destination } est abandonné
 log_outbox_store_failing = La base ne répond pas à la boîte d'envoi : les webhooks attendent.
 log_outbox_store_recovered = La base répond de nouveau à la boîte d'envoi.
 courier_allow_invalid = tools.allow_private : « { $entry } » n'est ni une origine comme http://10.0.0.5:3000 ni un réseau comme 10.0.0.0/8.
+carrier_call_refused = L'appel n'a pas été passé : { $cause }.

@@ -5,11 +5,13 @@
 
 mod auth;
 mod calls;
+mod carrier_calls;
 mod health;
 pub(crate) mod listener;
 mod problem;
 
 use crate::config::AdminConfig;
+use crate::voice::Voice;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
@@ -29,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) store: Store,
     pub(crate) language: catalog::Language,
+    voice: Option<Arc<Voice>>,
     token: auth::Token,
     started: std::time::Instant,
 }
@@ -67,11 +70,13 @@ pub(crate) async fn start(
     token: String,
     engine: Engine,
     store: Store,
+    voice: Option<Arc<Voice>>,
     language: catalog::Language,
 ) -> std::io::Result<Running> {
     let shared = Arc::new(Shared {
         engine,
         store,
+        voice,
         language,
         token: auth::Token::new(&token),
         started: std::time::Instant::now(),
@@ -108,6 +113,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/calls/{id}/explanation", get(calls::explanation))
         .route("/api/calls/{id}/recording.wav", get(calls::recording))
         .route("/api/calls/{id}/hangup", post(calls::hang_up))
+        .route("/api/carrier-calls", post(carrier_calls::place))
         .route("/api/registrations", get(health::registrations))
         .layer(middleware::from_fn_with_state(
             shared.clone(),

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::carrier_command;
 use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
 use crate::terminal::Terminal;
@@ -45,6 +46,8 @@ enum Command {
     },
     /// Serve the stand-in for the OpenAI Realtime service.
     EngineStandin(StandinArguments),
+    /// Bring calls as Twilio does, and print what became of each as a line of JSON.
+    CarrierStandin(CarrierArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -131,6 +134,60 @@ pub(crate) struct StandinArguments {
     pub(crate) key: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CarrierArguments {
+    /// Address to announce the calls to, such as http://127.0.0.1:5050/incoming-call; without it only the interface is served.
+    #[arg(long)]
+    pub(crate) webhook: Option<String>,
+    /// Address of the interface; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// Origin that is signed, where it is not the webhook's own.
+    #[arg(long)]
+    pub(crate) public_url: Option<String>,
+    /// Id of the account.
+    #[arg(long, default_value = "AC00000000000000000000000000000001")]
+    pub(crate) account: String,
+    /// Its token.
+    #[arg(
+        long,
+        default_value = "stand-in-token",
+        env = "ALLO_STANDIN_TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) token: String,
+    /// How webhooks are signed.
+    #[arg(long, default_value = "right", value_parser = ["right", "wrong", "missing", "shared"])]
+    pub(crate) sign: String,
+    /// How handshakes of streams are signed.
+    #[arg(long, default_value = "right", value_parser = ["right", "wrong", "missing", "shared"])]
+    pub(crate) sign_stream: String,
+    /// Id of the shared key.
+    #[arg(long, default_value = "webhooks_sharedkey_1")]
+    pub(crate) shared_key_id: String,
+    /// Its secret.
+    #[arg(long, default_value = "stand-in-shared-secret")]
+    pub(crate) shared_key_secret: String,
+    /// Called number.
+    #[arg(long, default_value = "+33900000001")]
+    pub(crate) to: String,
+    /// Calls at the same time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) calls: u32,
+    /// How long each lasts at most.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) seconds: u32,
+    /// The caller speaks into the agent's words so often, then hangs up.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) interruptions: u32,
+    /// The caller speaks when the agent has been silent for this long; 0: never.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) speaks_after_ms: u32,
+    /// Keys pressed after the agent's first words.
+    #[arg(long, default_value = "")]
+    pub(crate) digits: String,
+}
+
 /// Carries a command out.
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
@@ -144,6 +201,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Command::Openapi => openapi_command::run(),
         Command::Secrets { command } => secrets::run(&command).await,
         Command::EngineStandin(arguments) => standin_command::run(&arguments).await,
+        Command::CarrierStandin(arguments) => carrier_command::run(&arguments).await,
     }
 }
 

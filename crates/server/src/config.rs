@@ -2,6 +2,7 @@
 
 use crate::phrases;
 use crate::settings::{Problem, Settings, port_range};
+use crate::voice::settings::VoiceConfig;
 use call::id::TenantId;
 use call::profile::{Greeting, Language, Profile, ToolSpec};
 use engine::config::{
@@ -24,6 +25,7 @@ pub(crate) struct ProcessConfig {
     pub(crate) engine: Config,
     pub(crate) admin: AdminConfig,
     pub(crate) platform: Option<PlatformConfig>,
+    pub(crate) voice: Option<VoiceConfig>,
     pub(crate) data_dir: PathBuf,
     pub(crate) database: String,
     pub(crate) keys: KeySource,
@@ -57,6 +59,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
     }
     let admin = admin(settings, &mut problems);
     let platform = platform(settings, &mut problems);
+    let voice = voice(settings, &mut problems);
     let engine = Config {
         sip: sip(settings, &mut problems),
         rtp: rtp(settings, &mut problems),
@@ -79,6 +82,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
             engine,
             admin,
             platform,
+            voice,
             database: database(settings),
             keys: crate::secrets::key_source(settings),
             data_dir,
@@ -167,6 +171,28 @@ fn admin(settings: &Settings, problems: &mut Vec<Problem>) -> AdminConfig {
         );
     }
     AdminConfig { listen, token, tls }
+}
+
+fn voice(settings: &Settings, problems: &mut Vec<Problem>) -> Option<VoiceConfig> {
+    let tls = identity(settings, "voice.tls_certificate", "voice.tls_key", problems);
+    let extra_ca_pem = match settings.set("sip.tls_ca") {
+        Some(_) => read_pem(settings, "sip.tls_ca", problems).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let voice = VoiceConfig::read(settings, tls, extra_ca_pem, problems)?;
+    let proxied = voice
+        .public_url
+        .as_ref()
+        .is_some_and(|url| url.starts_with("https://"));
+    if !voice.listen.ip().is_loopback() && voice.tls.is_none() && !proxied {
+        problems.push(
+            Problem::new("config_public_without_tls")
+                .with("key", "voice.listen")
+                .with("address", voice.listen)
+                .with("origin", settings.origin("voice.listen")),
+        );
+    }
+    Some(voice)
 }
 
 fn platform(settings: &Settings, problems: &mut Vec<Problem>) -> Option<PlatformConfig> {
@@ -326,6 +352,9 @@ fn bad_value(settings: &Settings, key: &'static str, expected: &str) -> Problem 
         .with("expected", expected)
 }
 
+/// Name of the line that takes the calls of carriers for which no other is configured.
+const STREAM_LINE: &str = "voice";
+
 fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
     let mut allow: Vec<IpNet> = Vec::new();
     for entry in settings.list("line.allow") {
@@ -375,7 +404,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         || "local".to_owned(),
         |account| account.aor.trim_start_matches("sip:").to_owned(),
     );
-    vec![LineConfig {
+    let registered = LineConfig {
         name,
         tenant: TenantId::from(store::TenantScope::DEFAULT_TENANT),
         agent: settings.text("agent.name").to_owned(),
@@ -391,7 +420,16 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         },
         codecs: vec![media::Codec::Pcmu, media::Codec::Pcma],
         calls_max: 0,
-    }]
+    };
+    let streamed = LineConfig {
+        name: STREAM_LINE.to_owned(),
+        provider: engine::config::LineProvider::Stream(None),
+        account: None,
+        allow: Vec::new(),
+        credentials: None,
+        ..registered.clone()
+    };
+    vec![registered, streamed]
 }
 
 fn account(settings: &Settings) -> Option<sip::AccountConfig> {

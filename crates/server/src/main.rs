@@ -4,6 +4,7 @@
 //! in `sip`, `media` and `wire`; this crate only joins them.
 
 mod api;
+mod carrier_command;
 mod check;
 mod cli;
 mod config;
@@ -20,6 +21,7 @@ mod shutdown;
 mod standin_command;
 mod telemetry;
 mod terminal;
+mod voice;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -5,12 +5,13 @@ use crate::config::{self, ProcessConfig};
 use crate::settings::Settings;
 use crate::shutdown::Signals;
 use crate::terminal::{Terminal, line};
-use crate::{api, check, identity, platform_api, secrets, telemetry};
+use crate::{api, check, identity, platform_api, secrets, telemetry, voice};
 use catalog::Message;
 use engine::{Engine, StartError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 
@@ -20,6 +21,7 @@ pub(crate) struct House {
     pub(crate) store: Store,
     pub(crate) admin: api::Running,
     pub(crate) platform: Option<platform_api::Running>,
+    pub(crate) voice: Option<voice::Running>,
     addresses_file: PathBuf,
 }
 
@@ -107,6 +109,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         config.engine.sip.tls = Some(identity);
     }
     let platform = config.platform.take();
+    let voice = config.voice.take();
     let token = match config.admin.token.take() {
         Some(token) => token,
         None => identity::admin_token(&config.data_dir)
@@ -118,11 +121,13 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     let engine = Engine::start(config.engine, store.clone())
         .await
         .map_err(|error| start_message(&error))?;
+    let voice = start_voice(voice, &engine).await?;
     let admin = match api::start(
         &config.admin,
         token.clone(),
         engine.clone(),
         store.clone(),
+        voice.as_ref().map(|voice| Arc::clone(voice.voice())),
         config.language,
     )
     .await
@@ -157,10 +162,31 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         store,
         admin,
         platform,
+        voice,
         addresses_file: config.data_dir.join("addresses.json"),
     };
     house.write_addresses();
     Ok(house)
+}
+
+async fn start_voice(
+    config: Option<voice::settings::VoiceConfig>,
+    engine: &Engine,
+) -> Result<Option<voice::Running>, Message> {
+    let Some(config) = config else {
+        return Ok(None);
+    };
+    let listen = config.listen;
+    match voice::start(config, engine.clone()).await {
+        Ok(running) => Ok(Some(running)),
+        Err(error) => {
+            engine.drain(Duration::ZERO).await;
+            Err(Message::new("port_in_use")
+                .with("protocol", "HTTP")
+                .with("address", listen.to_string())
+                .with("cause", error.to_string()))
+        }
+    }
 }
 
 /// Opens the database of the settings.
@@ -227,6 +253,7 @@ impl House {
                 "platform",
                 self.platform.as_ref().map(platform_api::Running::address),
             ),
+            ("voice", self.voice.as_ref().map(voice::Running::address)),
         ]
         .into_iter()
         .filter_map(|(name, address)| Some((name, address?)))
@@ -259,6 +286,9 @@ impl House {
         };
         tracing::info!(finished = report.finished, cut = report.cut, "drained");
         self.admin.stop().await;
+        if let Some(voice) = self.voice {
+            voice.stop().await;
+        }
         if let Some(platform) = self.platform {
             platform.stop().await;
         }

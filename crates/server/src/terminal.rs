@@ -50,6 +50,17 @@ pub(crate) fn message_of(problem: &Problem) -> Message {
         })
 }
 
+/// Writes a message to the log, in English. Numbers of callers are masked there.
+pub(crate) fn log(message: &Message) {
+    let text = catalog::render(message, Language::En).text;
+    let code = message.code.as_ref();
+    match catalog::entry(code).map_or(catalog::Severity::Notice, |entry| entry.severity) {
+        catalog::Severity::Info | catalog::Severity::Notice => tracing::info!(code, "{text}"),
+        catalog::Severity::Warning => tracing::warn!(code, "{text}"),
+        catalog::Severity::Error => tracing::error!(code, "{text}"),
+    }
+}
+
 /// A line on standard output.
 #[expect(
     clippy::print_stdout,

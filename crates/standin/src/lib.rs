@@ -10,8 +10,10 @@
 //! - [`recognise`]: which known utterance, if any, is in a stretch of audio.
 //! - [`realtime`]: the service over WebSocket.
 //! - [`caller`]: the scripted SIP telephone.
+//! - [`carrier`]: a carrier that brings calls by WebSocket, as Twilio does.
 
 pub mod caller;
+pub mod carrier;
 pub mod law;
 pub mod realtime;
 pub mod recognise;

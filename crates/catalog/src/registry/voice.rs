@@ -6,5 +6,6 @@ super::table! { Service:
     Warning log_carrier_refused(carrier: Text, request: Text, cause: Text);
     Notice log_stream_refused(carrier: Text, source: Text, cause: Text);
     Notice log_webhook_refused(carrier: Text, source: Text, cause: Text);
+    Error carrier_call_refused(cause: Text);
     Info log_carrier_status(carrier: Text, call: Text, state: Text);
 }

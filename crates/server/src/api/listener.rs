@@ -49,7 +49,7 @@ impl Listener {
     }
 }
 
-fn acceptor(identity: &TlsIdentity) -> io::Result<TlsAcceptor> {
+pub(crate) fn acceptor(identity: &TlsIdentity) -> io::Result<TlsAcceptor> {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let invalid = |cause: String| io::Error::new(io::ErrorKind::InvalidInput, cause);

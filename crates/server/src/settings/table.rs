@@ -87,6 +87,22 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("platform.unauthenticated", &[], Kind::Switch, "false", "Whether requests without a credential are the owner's, for clients that send none; only on loopback."),
     setting("platform.rate_per_s", &[], Kind::Integer { min: 1, max: 100_000 }, "20", "Requests a second of one credential, twice as many at once; more are answered 429."),
 
+    setting("voice.listen", &[], Kind::Listen, "", "Address for the webhooks and audio streams of carriers (Twilio and its like); empty: loopback on the port below."),
+    setting("voice.port", &["PORT"], Kind::Integer { min: 0, max: 65_535 }, "5050", "Port of the voice address on loopback."),
+    setting("voice.public_url", &[], Kind::Text, "", "Origin that carriers call, such as https://voice.example.com: what their signatures are made of, and where streams are opened."),
+    setting("voice.tls_certificate", &[], Kind::Text, "", "PEM file; without it a proxy in front speaks TLS."),
+    setting("voice.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
+    setting("voice.twilio_account_sid", &["TWILIO_ACCOUNT_SID"], Kind::Text, "", "Twilio account whose calls are hung up, transferred and placed."),
+    setting("voice.twilio_auth_token", &["TWILIO_AUTH_TOKEN"], Kind::Secret, "", "Its token: checks the signatures of webhooks and streams."),
+    setting("voice.twilio_shared_keys", &[], Kind::Secret, "", "Shared keys that Twilio may sign with instead, as id:secret, separated by commas."),
+    setting("voice.twilio_api_url", &[], Kind::Text, "https://api.twilio.com", "Base address of Twilio's interface."),
+    setting("voice.telnyx_public_key", &[], Kind::Text, "", "Public key (base64) that checks the signatures of Telnyx."),
+    setting("voice.telnyx_api_key", &[], Kind::Secret, "", "Key of Telnyx's interface, to hang up and transfer."),
+    setting("voice.plivo_auth_id", &[], Kind::Text, "", "Plivo account."),
+    setting("voice.plivo_auth_token", &[], Kind::Secret, "", "Its token: checks the signatures of Plivo's webhooks."),
+    setting("voice.bridge_token", &[], Kind::Secret, "", "What a bridge that signs nothing says as the parameter `token` of its stream to be let in; also the `key` of Exotel's and Vonage's webhook addresses."),
+    setting("voice.unsigned_loopback", &[], Kind::Switch, "false", "Whether programs on this machine may announce calls and bring streams without a signature; not together with a public address."),
+
     setting("sip.udp", &[], Kind::Listen, "0.0.0.0:5060", "SIP over UDP."),
     setting("sip.tcp", &[], Kind::Listen, "0.0.0.0:5060", "SIP over TCP."),
     setting("sip.tls", &[], Kind::Listen, "0.0.0.0:5061", "SIP over TLS."),
@@ -170,7 +186,6 @@ pub(crate) const RETIRED: &[Retired] = &[
 /// Variables that existing deployments set for parts which this version does not have: said once at start, not ignored in silence.
 #[rustfmt::skip]
 pub(crate) const NOT_YET: &[Retired] = &[
-    Retired { variable: "PORT", why: "the voice address for Twilio (5050) is not served by this version" },
     Retired { variable: "RESTAURANT_ID", why: "the restaurant's back office is not read by this version" },
     Retired { variable: "NEXT_API_URL", why: "the restaurant's back office is not read by this version" },
     Retired { variable: "APP_BASE_PORT", why: "agents as separate processes are not run by this version" },
@@ -181,8 +196,6 @@ pub(crate) const NOT_YET: &[Retired] = &[
     Retired { variable: "TURN_SERVER", why: "relaying by TURN is not part of this version" },
     Retired { variable: "TURN_USERNAME", why: "relaying by TURN is not part of this version" },
     Retired { variable: "TURN_PASSWORD", why: "relaying by TURN is not part of this version" },
-    Retired { variable: "TWILIO_ACCOUNT_SID", why: "Twilio is not part of this version" },
-    Retired { variable: "TWILIO_AUTH_TOKEN", why: "Twilio is not part of this version" },
     Retired { variable: "NEXT_PUBLIC_BILLING_CURRENCY", why: "costs are not counted by this version" },
     Retired { variable: "DATABASE_TYPE", why: "DATABASE_URL says it: a path is SQLite, postgres://… is PostgreSQL" },
     Retired { variable: "GOOGLE_MAPS_API_KEY", why: "the restaurant's back office is not part of this version" },

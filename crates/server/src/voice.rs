@@ -1,0 +1,219 @@
+//! The voice address: where carriers announce calls (webhooks) and bring their audio (WebSocket).
+//!
+//! A webhook is answered with a document that makes the carrier open a stream with a token of ours: good once, for that call, for
+//! half a minute. No stream reaches the engine before that token was seen in its first message, whatever else was signed.
+
+mod carriers;
+mod listener;
+pub(crate) mod settings;
+mod stream;
+mod tokens;
+mod verify;
+mod webhook;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::{any, get};
+use courier::carrier::{CarrierAccount, CarrierCall, CarrierError};
+use courier::{Courier, CourierConfig};
+use engine::Engine;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use wire::twilio::Dialect;
+use wire::twilio::twiml;
+
+use self::settings::VoiceConfig;
+use self::tokens::{Grant, Tokens};
+
+/// How long a token of a webhook is good.
+const TOKEN_FOR: Duration = Duration::from_secs(30);
+/// How long a call that we place may ring, seconds.
+const RING_S: u32 = 45;
+/// Streams whose first message is awaited, at the same time.
+const STREAMS_WAITING_MAX: usize = 256;
+
+/// What the handlers share.
+pub(crate) struct Voice {
+    pub(crate) config: VoiceConfig,
+    pub(crate) engine: Engine,
+    courier: Courier,
+    tokens: Tokens,
+    waiting: Arc<Semaphore>,
+    secure: bool,
+}
+
+/// The running address.
+pub(crate) struct Running {
+    address: SocketAddr,
+    voice: Arc<Voice>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What places calls through a carrier.
+    pub(crate) fn voice(&self) -> &Arc<Voice> {
+        &self.voice
+    }
+
+    /// Stops taking requests. Calls in progress are the engine's.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the voice address ended");
+        }
+    }
+}
+
+/// Binds the address and serves.
+///
+/// # Errors
+/// When the address cannot be bound, or an identity or authority cannot be used.
+pub(crate) async fn start(config: VoiceConfig, engine: Engine) -> std::io::Result<Running> {
+    let listener = listener::Listener::bind(config.listen, config.tls.as_ref()).await?;
+    let address = listener.address();
+    let mut allow = courier::Allow::default();
+    // The operator named it: a stand-in on this machine is meant.
+    let _ = allow.add(&config.twilio.api_url);
+    let courier = Courier::new(CourierConfig {
+        allow,
+        extra_ca_pem: config.extra_ca_pem.clone(),
+        ..CourierConfig::default()
+    })
+    .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let voice = Arc::new(Voice {
+        secure: config.tls.is_some(),
+        config,
+        engine,
+        courier,
+        tokens: Tokens::default(),
+        waiting: Arc::new(Semaphore::new(STREAMS_WAITING_MAX)),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(listener.serve(router(Arc::clone(&voice)), stopped));
+    Ok(Running {
+        address,
+        voice,
+        stop,
+        task,
+    })
+}
+
+fn router(voice: Arc<Voice>) -> Router {
+    Router::new()
+        .route("/health", get(|| async { "ok" }))
+        .route("/incoming-call", any(webhook::incoming_twilio))
+        .route("/media-stream", get(stream::twilio))
+        .route("/media-stream/{carrier}", get(stream::other))
+        .route("/{carrier}/incoming-call", any(webhook::incoming))
+        .route(
+            "/{carrier}/{line}/incoming-call",
+            any(webhook::incoming_on_line),
+        )
+        .route("/{carrier}/status", any(webhook::status))
+        .layer(axum::extract::DefaultBodyLimit::max(
+            webhook::BODY_BYTES_MAX,
+        ))
+        .with_state(voice)
+}
+
+/// Why a call was not placed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlaceError {
+    /// The account or the public address is not configured.
+    #[error("calls cannot be placed: voice.public_url and the carrier's account are needed")]
+    NotConfigured,
+    /// No line takes the carrier's calls by this name.
+    #[error("no line of this carrier has this name")]
+    UnknownLine,
+    /// The carrier said no.
+    #[error(transparent)]
+    Carrier(#[from] CarrierError),
+}
+
+impl Voice {
+    /// Address of a path as carriers write it; `None` where the public address is not known.
+    fn public(&self, path: &str) -> Option<String> {
+        let base = self.config.public_url.as_deref()?;
+        Some(format!("{}{path}", base.trim_end_matches('/')))
+    }
+
+    /// Origin that a request was made to: the configured one, else what the request itself names.
+    fn origin(&self, host: Option<&str>) -> String {
+        match (&self.config.public_url, host) {
+            (Some(url), _) => url.trim_end_matches('/').to_owned(),
+            (None, host) => {
+                let scheme = if self.secure { "https" } else { "http" };
+                format!("{scheme}://{}", host.unwrap_or("localhost"))
+            }
+        }
+    }
+
+    /// How a carrier is asked for things, where its account is configured.
+    fn account(&self, dialect: Dialect) -> Option<CarrierAccount> {
+        self.config.account(dialect)
+    }
+
+    /// Places a call through Twilio; its agent speaks when it is answered. The carrier's name of the call.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub(crate) async fn place(
+        &self,
+        line: Option<&str>,
+        from: &str,
+        to: &str,
+    ) -> Result<String, PlaceError> {
+        let dialect = Dialect::Twilio;
+        let account = self.account(dialect).ok_or(PlaceError::NotConfigured)?;
+        let stream_path = carriers::stream_path(dialect);
+        let url = self.public(&stream_path).ok_or(PlaceError::NotConfigured)?;
+        let known = self
+            .engine
+            .stream_line(dialect, line, from)
+            .ok_or(PlaceError::UnknownLine)?;
+        let until = Instant::now() + TOKEN_FOR + Duration::from_secs(RING_S.into());
+        let grant = Grant {
+            dialect,
+            call: None,
+            line: known.name,
+            from: from.to_owned(),
+            to: to.to_owned(),
+            inbound: false,
+        };
+        let token = self.tokens.issue(Instant::now(), until, grant);
+        let connect = twiml::connect_stream(
+            &carriers::to_websocket(&url),
+            self.public("/twilio/status").as_deref(),
+            &[
+                ("callerPhone", to),
+                ("direction", "outbound"),
+                ("token", &token),
+            ],
+        );
+        let document = twiml::response([connect]).document();
+        let callback = self.public("/twilio/status");
+        let call = CarrierCall {
+            to,
+            from,
+            document: &document,
+            status_callback: callback.as_deref(),
+            ring_s: RING_S,
+        };
+        let placed = self.courier.place_carrier_call(&account, &call).await;
+        match placed {
+            Ok(sid) => Ok(sid),
+            Err(error) => {
+                self.tokens.withdraw(&token);
+                Err(error.into())
+            }
+        }
+    }
+}

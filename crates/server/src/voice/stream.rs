@@ -1,0 +1,260 @@
+//! The streams: a WebSocket handshake, the first message with its token, then the engine.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use catalog::Message;
+use engine::{CarrierControl, StreamCall, StreamSocket};
+use hyper_util::rt::TokioIo;
+use sha1::{Digest as _, Sha1};
+use wire::twilio::{Dialect, Start};
+
+use super::Voice;
+use super::carriers::to_websocket;
+use super::verify::{Asked, Disbelief, equal};
+
+/// How long the first message of a stream is awaited.
+const START_WITHIN: Duration = Duration::from_secs(10);
+/// Of RFC 6455, section 1.3.
+const WEBSOCKET_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// Most characters of what a stream says that are kept.
+const TEXT_MAX: usize = 256;
+
+/// What a handshake proved.
+struct Arrival {
+    dialect: Dialect,
+    peer: SocketAddr,
+    /// Twilio's signature was right, or the dialect has none.
+    signed: bool,
+    /// Token of the address or of the `Authorization` header.
+    token: Option<String>,
+}
+
+pub(super) async fn twilio(
+    State(voice): State<Arc<Voice>>,
+    Extension(peer): Extension<SocketAddr>,
+    request: Request,
+) -> Response {
+    open(voice, Dialect::Twilio, peer, request)
+}
+
+pub(super) async fn other(
+    State(voice): State<Arc<Voice>>,
+    Path(carrier): Path<String>,
+    Extension(peer): Extension<SocketAddr>,
+    request: Request,
+) -> Response {
+    match Dialect::from_name(&carrier) {
+        Some(dialect) => open(voice, dialect, peer, request),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: header::HeaderName) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// The answer to a handshake of RFC 6455; `None` where it is none.
+fn accept_key(headers: &HeaderMap) -> Option<String> {
+    let upgrade = text(headers, header::UPGRADE).eq_ignore_ascii_case("websocket");
+    let version = text(headers, header::SEC_WEBSOCKET_VERSION) == "13";
+    let key = text(headers, header::SEC_WEBSOCKET_KEY);
+    if !upgrade || !version || key.is_empty() {
+        return None;
+    }
+    let digest = Sha1::digest(format!("{key}{WEBSOCKET_GUID}").as_bytes());
+    Some(base64_simd::STANDARD.encode_to_string(digest))
+}
+
+fn open(voice: Arc<Voice>, dialect: Dialect, peer: SocketAddr, mut request: Request) -> Response {
+    let Some(accept) = accept_key(request.headers()) else {
+        return StatusCode::UPGRADE_REQUIRED.into_response();
+    };
+    let arrival = match voice.arrival(dialect, peer, &request) {
+        Ok(arrival) => arrival,
+        Err(why) => {
+            refused(dialect, peer, why.label());
+            return StatusCode::FORBIDDEN.into_response();
+        }
+    };
+    let Ok(permit) = Arc::clone(&voice.waiting).try_acquire_owned() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let upgraded = tokio::time::timeout(START_WITHIN, upgrade).await;
+        let Ok(Ok(upgraded)) = upgraded else { return };
+        let mut socket = StreamSocket::new(TokioIo::new(upgraded), dialect);
+        let started = socket.started(START_WITHIN).await;
+        drop(permit);
+        match started {
+            Ok(start) => voice.begin(socket, &arrival, start).await,
+            Err(why) => {
+                refused(dialect, peer, &why.to_string());
+                socket.refuse().await;
+            }
+        }
+    });
+    let headers = [
+        (header::CONNECTION, "Upgrade".to_owned()),
+        (header::UPGRADE, "websocket".to_owned()),
+        (header::SEC_WEBSOCKET_ACCEPT, accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+fn refused(dialect: Dialect, peer: SocketAddr, why: &str) {
+    let message = Message::new("log_stream_refused")
+        .with("carrier", dialect.name())
+        .with("source", peer.ip().to_string())
+        .with("cause", why);
+    crate::terminal::log(&message);
+}
+
+impl Voice {
+    /// What the handshake proves. A signature that is there must be right; one that is missing is made good by a bridge's token
+    /// in the first message, or by where the bridge is, and by nothing else.
+    fn arrival(
+        &self,
+        dialect: Dialect,
+        peer: SocketAddr,
+        request: &Request,
+    ) -> Result<Arrival, Disbelief> {
+        let headers = request.headers();
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let origin = self.origin(Some(text(headers, header::HOST)));
+        let signed = if dialect == Dialect::Twilio {
+            let asked = Asked {
+                method: request.method(),
+                url: &to_websocket(&format!("{origin}{path}")),
+                headers,
+                form: None,
+                body: &[],
+            };
+            let bridges = !self.config.bridge_token.is_empty() || self.is_trusted_neighbour(peer);
+            match self.twilio(&asked) {
+                Ok(()) => true,
+                Err(Disbelief::NotSigned) if bridges => false,
+                Err(why) => return Err(why),
+            }
+        } else {
+            true
+        };
+        let query = request.uri().query().unwrap_or_default();
+        let in_query = url::form_urlencoded::parse(query.as_bytes())
+            .find_map(|(name, value)| (name == "token").then(|| value.into_owned()));
+        let bearer = text(headers, header::AUTHORIZATION).strip_prefix("Bearer ");
+        Ok(Arrival {
+            dialect,
+            peer,
+            signed,
+            token: in_query.or_else(|| bearer.map(str::to_owned)),
+        })
+    }
+
+    async fn begin(&self, socket: StreamSocket, arrival: &Arrival, start: Start) {
+        let Some(call) = self.admit(arrival, &start) else {
+            refused(arrival.dialect, arrival.peer, "no valid token");
+            socket.refuse().await;
+            return;
+        };
+        if let Err(error) = self.engine.begin_stream(socket, call).await {
+            refused(arrival.dialect, arrival.peer, &error.to_string());
+        }
+    }
+
+    /// The call that a stream may become, by its token.
+    fn admit(&self, arrival: &Arrival, start: &Start) -> Option<StreamCall> {
+        let said = start.parameters.get("token").map(String::as_str);
+        let token = said.or(arrival.token.as_deref()).unwrap_or_default();
+        let granted = self.tokens.take(Instant::now(), token, arrival.dialect);
+        if let Some(grant) = granted.filter(|_| arrival.signed || self.trusts(arrival, token)) {
+            let named = [
+                Some(start.call_id.as_str()),
+                // Where the stream has another name for the call than the webhook.
+                match arrival.dialect {
+                    Dialect::Telnyx | Dialect::Vonage => {
+                        start.parameters.get("callSid").map(String::as_str)
+                    }
+                    Dialect::Twilio | Dialect::Plivo | Dialect::Exotel => None,
+                },
+            ];
+            let bound = grant.call.as_deref();
+            if bound.is_some_and(|call| !named.contains(&Some(call))) {
+                return None;
+            }
+            return Some(StreamCall {
+                line: grant.line,
+                from: grant.from,
+                to: grant.to,
+                inbound: grant.inbound,
+                control: self.control(arrival.dialect, start),
+                carrier_call: start.call_id.clone(),
+            });
+        }
+        if self.trusts(arrival, token) {
+            return self.bridge(arrival, start);
+        }
+        None
+    }
+
+    /// A bridge that signs nothing: it says our token, or it is on this machine where that is enough.
+    fn trusts(&self, arrival: &Arrival, token: &str) -> bool {
+        let known = &self.config.bridge_token;
+        let in_header = arrival.token.as_deref().unwrap_or_default();
+        equal(known, token) || equal(known, in_header) || self.is_trusted_neighbour(arrival.peer)
+    }
+
+    /// The call of such a bridge: what it says about it is believed.
+    fn bridge(&self, arrival: &Arrival, start: &Start) -> Option<StreamCall> {
+        let said = |names: &[&str], otherwise: &str| -> String {
+            names
+                .iter()
+                .find_map(|name| start.parameters.get(*name))
+                .map_or(otherwise, String::as_str)
+                .chars()
+                .take(TEXT_MAX)
+                .collect()
+        };
+        let outbound = start
+            .parameters
+            .get("direction")
+            .is_some_and(|direction| direction.starts_with("outbound"));
+        let from = said(&["callerPhone", "from"], &start.from);
+        let to = said(&["to", "calledNumber"], &start.to);
+        let line = start.parameters.get("line").map(String::as_str);
+        let called = if outbound { &from } else { &to };
+        let known = self
+            .engine
+            .stream_line(arrival.dialect, line, called)
+            .or_else(|| self.engine.stream_line(arrival.dialect, None, ""))?;
+        Some(StreamCall {
+            line: known.name,
+            from,
+            to,
+            inbound: !outbound,
+            control: None,
+            carrier_call: start.call_id.clone(),
+        })
+    }
+
+    /// How the carrier of a stream is asked for things. The call must be of the account that is configured.
+    fn control(&self, dialect: Dialect, start: &Start) -> Option<CarrierControl> {
+        let account = self.account(dialect)?;
+        (!start.call_id.is_empty()).then(|| CarrierControl {
+            courier: self.courier.clone(),
+            account,
+            call: start.call_id.clone(),
+        })
+    }
+}
