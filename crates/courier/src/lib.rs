@@ -29,3 +29,4 @@ pub use metrics::{Counted, Counts};
 
 pub use outbox::{Nudge, Outbox, OutboxHandle, SecretSource, WEBHOOK_PURPOSE, WebhookSecrets};
 pub use secret::Secret;
+pub use sign::{BadWebhookSecret, WebhookSecret};

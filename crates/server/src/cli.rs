@@ -4,7 +4,7 @@ use crate::carrier_command;
 use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
 use crate::terminal::Terminal;
-use crate::{check, demo, explain, openapi_command, secrets, serve, standin_command};
+use crate::{check, demo, explain, openapi_command, probe, secrets, serve, standin_command};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,6 +43,11 @@ enum Command {
     Secrets {
         #[command(subcommand)]
         command: secrets::SecretsCommand,
+    },
+    /// Make one request as a tool, an MCP tool or a webhook would, and print what came of it.
+    Probe {
+        #[command(subcommand)]
+        command: probe::ProbeCommand,
     },
     /// Serve the stand-in for the OpenAI Realtime service.
     EngineStandin(StandinArguments),
@@ -200,6 +205,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         } => explain::explain(&arguments).await,
         Command::Openapi => openapi_command::run(),
         Command::Secrets { command } => secrets::run(&command).await,
+        Command::Probe { command } => probe::run(&command).await,
         Command::EngineStandin(arguments) => standin_command::run(&arguments).await,
         Command::CarrierStandin(arguments) => carrier_command::run(&arguments).await,
     }

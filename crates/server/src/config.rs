@@ -1,10 +1,16 @@
 //! From settings to the plain configuration of each room, with every check that needs more than one value.
 
+mod database;
+
+pub(crate) use database::{database, is_postgres, without_password};
+
+use crate::outgoing;
 use crate::phrases;
 use crate::settings::{Problem, Settings, port_range};
 use crate::voice::settings::VoiceConfig;
 use call::id::TenantId;
 use call::profile::{Greeting, Language, Profile, ToolSpec};
+use courier::CourierConfig;
 use engine::config::{
     AgentConfig, Config, EngineChoice, KeyPlacement, LimitsConfig, LineConfig, LineCredentials,
     RealtimeConfig, RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy, TlsIdentity,
@@ -23,6 +29,7 @@ use wire::realtime::{
 /// Everything that the process needs, checked.
 pub(crate) struct ProcessConfig {
     pub(crate) engine: Config,
+    pub(crate) courier: CourierConfig,
     pub(crate) admin: AdminConfig,
     pub(crate) platform: Option<PlatformConfig>,
     pub(crate) voice: Option<VoiceConfig>,
@@ -60,6 +67,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
     let admin = admin(settings, &mut problems);
     let platform = platform(settings, &mut problems);
     let voice = voice(settings, &mut problems);
+    let courier = outgoing::settings(settings, &mut problems);
     let engine = Config {
         sip: sip(settings, &mut problems),
         rtp: rtp(settings, &mut problems),
@@ -80,6 +88,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
     if problems.is_empty() {
         Ok(ProcessConfig {
             engine,
+            courier,
             admin,
             platform,
             voice,
@@ -92,43 +101,6 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
     } else {
         Err(problems)
     }
-}
-
-/// Where the database is.
-pub(crate) fn database(settings: &Settings) -> String {
-    settings.set("server.database").map_or_else(
-        || {
-            Path::new(settings.text("server.data_dir"))
-                .join("allo.db")
-                .display()
-                .to_string()
-        },
-        |database| {
-            database
-                .trim_start_matches("sqlite://")
-                .trim_start_matches("sqlite:")
-                .to_owned()
-        },
-    )
-}
-
-/// Whether that database is a PostgreSQL server.
-pub(crate) fn is_postgres(database: &str) -> bool {
-    database.starts_with("postgres://") || database.starts_with("postgresql://")
-}
-
-/// The address of a database as it may be shown: a server's has no password.
-pub(crate) fn without_password(database: &str) -> String {
-    let Some((scheme, rest)) = database.split_once("://") else {
-        return database.to_owned();
-    };
-    // What follows the name of the database may hold a password as well.
-    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
-    let Some((user, place)) = rest.rsplit_once('@') else {
-        return format!("{scheme}://{rest}");
-    };
-    let name = user.split_once(':').map_or(user, |(name, _)| name);
-    format!("{scheme}://{name}@{place}")
 }
 
 /// The language of everything that people read.
@@ -259,7 +231,7 @@ fn identity(
     }
 }
 
-fn read_pem(
+pub(crate) fn read_pem(
     settings: &Settings,
     key: &'static str,
     problems: &mut Vec<Problem>,
@@ -344,7 +316,7 @@ fn rtp(settings: &Settings, problems: &mut Vec<Problem>) -> RtpConfig {
     }
 }
 
-fn bad_value(settings: &Settings, key: &'static str, expected: &str) -> Problem {
+pub(crate) fn bad_value(settings: &Settings, key: &'static str, expected: &str) -> Problem {
     Problem::new("config_bad_value")
         .with("key", key)
         .with("origin", settings.origin(key))

@@ -2,6 +2,7 @@
 
 use crate::cli::{ConfigArguments, EXIT_BAD_SETTINGS, settings_or_report};
 use crate::config::{self, ProcessConfig};
+use crate::outgoing::Outgoing;
 use crate::settings::Settings;
 use crate::shutdown::Signals;
 use crate::terminal::{Terminal, line};
@@ -19,6 +20,7 @@ use store::Store;
 pub(crate) struct House {
     pub(crate) engine: Engine,
     pub(crate) store: Store,
+    pub(crate) outgoing: Outgoing,
     pub(crate) admin: api::Running,
     pub(crate) platform: Option<platform_api::Running>,
     pub(crate) voice: Option<voice::Running>,
@@ -117,7 +119,8 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     let store = open_store(&config.database).await?;
     // Before anything listens: a server that could not read its passwords must not take a call.
-    secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
+    let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
+    let outgoing = Outgoing::start(config.courier, &store, vault)?;
     let engine = Engine::start(config.engine, store.clone())
         .await
         .map_err(|error| start_message(&error))?;
@@ -160,6 +163,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     let house = House {
         engine,
         store,
+        outgoing,
         admin,
         platform,
         voice,
@@ -292,6 +296,8 @@ impl House {
         if let Some(platform) = self.platform {
             platform.stop().await;
         }
+        // Calls that ended while draining have left their webhooks: what is under way is finished, the rest stays in its table.
+        self.outgoing.outbox.stop().await;
         self.store.close().await;
         remove(&self.addresses_file);
     }

@@ -81,6 +81,22 @@ impl Allow {
         Ok(())
     }
 
+    /// Adds the origin of a URL, whatever its path: the configured back office.
+    ///
+    /// # Errors
+    /// When it is no `http` or `https` URL, or carries user information.
+    pub fn add_origin_of(&mut self, url: &str) -> Result<(), BadAllow> {
+        let bad = || BadAllow {
+            entry: url.to_owned(),
+        };
+        let mut parsed = Url::parse(url.trim()).map_err(|_| bad())?;
+        parsed.set_path("/");
+        parsed.set_query(None);
+        parsed.set_fragment(None);
+        self.origins.push(origin(parsed.as_str()).ok_or_else(bad)?);
+        Ok(())
+    }
+
     /// Whether the operator named the origin of this URL.
     pub(super) fn opens_origin(&self, url: &Url) -> bool {
         Origin::of(url).is_some_and(|origin| self.origins.contains(&origin))

@@ -332,6 +332,24 @@ fn entries_that_are_neither_are_refused() {
 }
 
 #[test]
+fn the_back_office_is_opened_by_its_origin() {
+    let mut allow = Allow::default();
+    allow
+        .add_origin_of("http://localhost:3000/api/?x=1")
+        .unwrap();
+    assert!(check_url("http://localhost:3000/other", &allow, &[]).is_ok());
+    assert!(check_url("http://localhost:3001/", &allow, &[]).is_err());
+    for bad in [
+        "",
+        "localhost:3000",
+        "ftp://localhost/",
+        "http://user@localhost/",
+    ] {
+        assert!(allow.add_origin_of(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn the_agents_list_of_hosts() {
     let hosts = ["api.example.com".to_owned(), "*.shop.example".to_owned()];
     let check = |url: &str| check_url(url, &nobody(), &hosts).is_ok();

@@ -12,6 +12,7 @@ use store::secret::Vault;
 use store::{Attempt, Delivery, Store, TenantScope};
 
 use super::{Work, schedule};
+use crate::courier::Courier;
 use crate::guard::Refusal;
 use crate::http::{Order, Reply, SendError, exchange};
 use crate::limits::{DELIVERY_WITHIN, REPLY_BODY_MAX};
@@ -75,8 +76,13 @@ enum Ended {
 
 /// Makes the attempt and writes down what came of it.
 pub(super) async fn deliver(work: &Work, delivery: &Delivery) {
-    let ended = match headers(work, delivery).await {
-        Ok(headers) => judge(send(work, delivery, headers).await),
+    let what = &delivery.delivery;
+    let ended = match secret(work, delivery).await {
+        Ok(secret) => judge(
+            work.courier
+                .webhook(&what.url, &what.id, &what.body, secret.as_ref())
+                .await,
+        ),
         Err(cause) => Ended::Later {
             status: None,
             cause,
@@ -132,52 +138,64 @@ fn random_share() -> f64 {
     f64::from(u32::try_from(random & 0xffff).unwrap_or(0)) / 65_535.0
 }
 
-async fn headers(work: &Work, delivery: &Delivery) -> Result<HeaderMap, &'static str> {
+/// The tenant's secret; none where it has none.
+async fn secret(work: &Work, delivery: &Delivery) -> Result<Option<WebhookSecret>, &'static str> {
     let secret = (work.secrets.0)(delivery.scope.clone())
         .await
         .map_err(|()| "secret_unreadable")?;
-    let now = Timestamp::now().as_second();
-    let mut values = vec![
-        (HEADER_WEBHOOK_ID, delivery.delivery.id.clone()),
-        (HEADER_WEBHOOK_TIMESTAMP, now.to_string()),
-    ];
-    if let Some(secret) = secret {
-        let secret = WebhookSecret::parse(&secret).map_err(|_| "secret_malformed")?;
-        values.push((
-            HEADER_WEBHOOK_SIGNATURE,
-            secret.sign(
-                &delivery.delivery.id,
-                now,
-                delivery.delivery.body.as_bytes(),
-            ),
-        ));
-    }
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    for (name, value) in values {
-        let value = HeaderValue::try_from(value).map_err(|_| "invalid_request")?;
-        headers.insert(HeaderName::from_static(name), value);
-    }
-    Ok(headers)
+    secret
+        .as_ref()
+        .map(WebhookSecret::parse)
+        .transpose()
+        .map_err(|_| "secret_malformed")
 }
 
-async fn send(work: &Work, delivery: &Delivery, headers: HeaderMap) -> Result<Reply, SendError> {
-    let order = Order {
-        method: Method::POST,
-        url: &delivery.delivery.url,
-        headers,
-        body: Bytes::from(delivery.delivery.body.clone()),
-        hosts: &[],
-        signing_secret: None,
-        // The schedule repeats, with a record of each attempt.
-        repeatable: false,
-        within: DELIVERY_WITHIN,
-        reply_max: REPLY_BODY_MAX,
-    };
-    exchange(&work.courier.inner, &order).await
+impl Courier {
+    /// Posts a webhook once: JSON under an id, signed where there is a secret. Redirects are not followed.
+    ///
+    /// # Errors
+    /// Why there is no reply. A reply with an error status is a reply.
+    pub async fn webhook(
+        &self,
+        url: &str,
+        id: &str,
+        body: &str,
+        secret: Option<&WebhookSecret>,
+    ) -> Result<Reply, SendError> {
+        let now = Timestamp::now().as_second();
+        let mut values = vec![
+            (HEADER_WEBHOOK_ID, id.to_owned()),
+            (HEADER_WEBHOOK_TIMESTAMP, now.to_string()),
+        ];
+        if let Some(secret) = secret {
+            values.push((
+                HEADER_WEBHOOK_SIGNATURE,
+                secret.sign(id, now, body.as_bytes()),
+            ));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        for (name, value) in values {
+            let value = HeaderValue::try_from(value).map_err(|_| SendError::Invalid("an id"))?;
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        let order = Order {
+            method: Method::POST,
+            url,
+            headers,
+            body: Bytes::from(body.to_owned()),
+            hosts: &[],
+            signing_secret: None,
+            // The schedule repeats, with a record of each attempt.
+            repeatable: false,
+            within: DELIVERY_WITHIN,
+            reply_max: REPLY_BODY_MAX,
+        };
+        exchange(&self.inner, &order).await
+    }
 }
 
 fn judge(result: Result<Reply, SendError>) -> Ended {

@@ -135,6 +135,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("line.ring_ms", &[], MILLISECONDS, "0", "Fixed ring time before the answer; 0: answer as soon as the voice is ready."),
     setting("line.answer_bound_ms", &[], Kind::Integer { min: 0, max: 30_000 }, "2500", "The call is answered at the latest after this time, ready or not."),
 
+    setting("tools.back_office", &["NEXT_API_URL", "ALLORESTO_CALLBACK_URL"], Kind::Text, "", "Address of the back office; its origin may be reached by tools and webhooks wherever it is."),
+    setting("tools.allow_private", &[], Kind::List, "", "Further origins (http://10.0.0.5:3000) or networks (10.1.0.0/16) outside the public Internet that tools and webhooks may reach."),
+    setting("tools.ca", &[], Kind::Text, "", "PEM file of further authorities to trust for tools and webhooks."),
+    setting("tools.deadline_s", &[], Kind::Integer { min: 1, max: 60 }, "10", "How long a tool's request may take where the tool names no time."),
+
     setting("agent.name", &[], Kind::Text, "accueil", "Name of the agent in records and logs."),
     setting("agent.instructions", &[], Kind::Text, "", "What the agent is and does; empty: a polite receptionist."),
     setting("agent.greeting", &[], Kind::Text, "", "Instruction for the first sentence; empty: a short welcome; `none`: the caller speaks first."),
@@ -187,7 +192,6 @@ pub(crate) const RETIRED: &[Retired] = &[
 #[rustfmt::skip]
 pub(crate) const NOT_YET: &[Retired] = &[
     Retired { variable: "RESTAURANT_ID", why: "the restaurant's back office is not read by this version" },
-    Retired { variable: "NEXT_API_URL", why: "the restaurant's back office is not read by this version" },
     Retired { variable: "APP_BASE_PORT", why: "agents as separate processes are not run by this version" },
     Retired { variable: "BRIDGE_BASE_PORT", why: "agents as separate processes are not run by this version" },
     Retired { variable: "HEALTH_CHECK_INTERVAL", why: "the service manager is not part of this version" },
@@ -202,7 +206,6 @@ pub(crate) const NOT_YET: &[Retired] = &[
     Retired { variable: "SERPAPI_KEY", why: "the restaurant's back office is not part of this version" },
     Retired { variable: "SIP_AGENT_SERVER_URL", why: "provisioning is not part of this version" },
     Retired { variable: "SIP_AGENT_INTERNAL_URL", why: "provisioning is not part of this version" },
-    Retired { variable: "ALLORESTO_CALLBACK_URL", why: "provisioning is not part of this version" },
     Retired { variable: "NEXT_PUBLIC_APP_URL", why: "provisioning is not part of this version" },
     Retired { variable: "SIP_ACCOUNT_API_KEY", why: "provisioning is not part of this version" },
     Retired { variable: "SIP_AGENT_PUBLIC_URL", why: "the chat widget is not part of this version" },
