@@ -305,7 +305,10 @@ impl Compiler<'_> {
             self.fault("disclosure", FaultCode::Missing, "The disclosure may be worded anew, not removed (AI Act, article 50). Leave the field out for our sentence.");
         } else if written.chars().count() > DISCLOSURE_CHARS_MAX {
             self.fault("disclosure", FaultCode::TooLarge, format!("The disclosure has at most {DISCLOSURE_CHARS_MAX} characters: it is said before anything else."));
-        } else if template.is_some() && !self.is_other_language() && !discloses(written) {
+        } else if template.is_some_and(|template| template.literal().is_some())
+            && !self.is_other_language()
+            && !discloses(written)
+        {
             self.fault("disclosure", FaultCode::DisclosureUnclear, "The sentence must say that a machine speaks, e.g. with \"assistant virtuel\" or \"AI assistant\".");
         }
     }
