@@ -264,7 +264,9 @@ fn fields(definition: &Definition, base_url: Option<&str>) -> Map<String, Value>
     });
     match fields {
         Value::Object(fields) => fields,
-        _ => Map::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
     }
 }
 

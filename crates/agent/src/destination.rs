@@ -108,6 +108,7 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads as a table")]
     fn check(texts: &[&str], expect: Expect) {
         let mut out = String::new();
         for text in texts {

@@ -35,7 +35,7 @@ impl Method {
 }
 
 /// One HTTP request, ready to be sent. `Debug` shows neither the query nor headers nor the body: they hold customers' data.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpCall {
     /// The method.
     pub method: Method,
@@ -67,7 +67,7 @@ impl fmt::Debug for HttpCall {
 }
 
 /// One call of a tool of an MCP server (streamable HTTP).
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct McpCall {
     /// Address of the server.
     pub url: String,

@@ -77,7 +77,12 @@ fn outside_reference(value: &Value) -> Option<&str> {
             }
             // A meta-schema is named by its address; it is known without being fetched.
             Value::String(_) if name == "$schema" => None,
-            other => outside_reference(other),
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => outside_reference(other),
         }),
         Value::Array(items) => items.iter().find_map(outside_reference),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
@@ -196,6 +201,6 @@ fn without_nulls(value: Value) -> Value {
             .map(without_nulls)
             .collect::<Vec<_>>()
             .into(),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }

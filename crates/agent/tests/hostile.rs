@@ -1,6 +1,11 @@
 //! A model that wants harm, and texts that ask it to: every tool with every forbidden argument in every state of a conversation,
 //! and each field of the threat model (reliability.md 3) poisoned in turn. The judge looks at effects only: the requests that would
 //! leave, and where the call would go.
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "tests fail by panicking, and read as tables"
+)]
 
 mod common;
 
@@ -575,7 +580,7 @@ fn a_sensitive_tool_needs_proof_of_the_caller() {
     ) {
         Prepared::Http(_) => "sent",
         Prepared::Refused { code, .. } => code.label(),
-        _ => "other",
+        Prepared::Mcp(_) | Prepared::Builtin(_) => "other",
     };
     // A spoofed owner asks for the order.
     assert_eq!(

@@ -374,7 +374,11 @@ fn extra_cost(value: &Value) -> i64 {
                 .filter(|micro| *micro > 0)
                 .fold(0, i64::saturating_add),
         },
-        other => decimal(other).unwrap_or(0),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)) => decimal(other).unwrap_or(0),
     };
     if (0..=EXTRA_COST_MICRO_MAX).contains(&micro) {
         micro

@@ -331,7 +331,9 @@ impl CallBrain {
         let relaxed = policy.and_then(|policy| policy.confirm_when_tainted) == Some(false);
         let confirm = match tool.guard.confirm {
             crate::compile::Confirm::Tainted if relaxed => crate::compile::Confirm::Never,
-            other => other,
+            other @ (crate::compile::Confirm::Never
+            | crate::compile::Confirm::Tainted
+            | crate::compile::Confirm::Always) => other,
         };
         let shown = target.map(|target| format!("{fingerprint} → {}", target.name));
         if self
@@ -554,7 +556,9 @@ fn canonical(value: &Value) -> String {
                     .into()
             }
             Value::Array(items) => items.iter().map(sorted).collect::<Vec<_>>().into(),
-            other => other.clone(),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                other.clone()
+            }
         }
     }
     sorted(value).to_string()

@@ -413,6 +413,10 @@ pub(super) fn is_true(value: &Value) -> bool {
             text.trim().to_lowercase().as_str(),
             "" | "false" | "0" | "no" | "non"
         ),
-        other => json::truthy(other),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => json::truthy(other),
     }
 }

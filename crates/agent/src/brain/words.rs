@@ -38,11 +38,12 @@ impl CallBrain {
             self.faq(english),
             self.time_line(now, english),
             self.closed_line(now, english),
-        ] {
-            if let Some(block) = block {
-                out.push_str("\n\n");
-                out.push_str(&block);
-            }
+        ]
+        .into_iter()
+        .flatten()
+        {
+            out.push_str("\n\n");
+            out.push_str(&block);
         }
         out.push_str("\n\n");
         out.push_str(rules);

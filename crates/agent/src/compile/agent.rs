@@ -14,7 +14,7 @@ use crate::limits::{
     DISCLOSURE_CHARS_MAX, ENGINES_MAX, OUTCOME_RULES_MAX, PRE_CALL_CHECKS_MAX, PRE_CALL_TIMEOUT_MS,
     SESSION_TIMEOUT_MS, TOOL_RUNS_MAX,
 };
-use crate::settings::{EngineChoice, OutcomeRule};
+use crate::settings::{EngineChoice, OutcomeRule, PreCallCheck};
 use crate::template::{Place, Template, Tree};
 use crate::tool::{HttpTemplate, Retry};
 
@@ -196,76 +196,80 @@ impl Compiler<'_> {
                 );
                 return;
             }
-            let one_of = |value: &Option<String>, known: &[&str]| {
-                value.as_deref().is_none_or(|value| known.contains(&value))
-            };
-            if !one_of(
-                &choice.provider,
-                &["openai", "azure", "xai", "gemini", "compatible"],
-            ) {
-                self.fault(
-                    format!("{path}.provider"),
-                    FaultCode::OutOfRange,
-                    "The provider is openai, azure, xai, gemini or compatible.",
-                );
-            }
-            if matches!(choice.provider.as_deref(), Some("azure" | "compatible"))
-                && choice.url.is_none()
-            {
-                self.fault(
-                    format!("{path}.url"),
-                    FaultCode::Missing,
-                    "This provider needs an address.",
-                );
-            }
-            if choice
-                .speed
-                .is_some_and(|speed| !(0.25..=1.5).contains(&speed))
-            {
-                self.fault(
-                    format!("{path}.speed"),
-                    FaultCode::OutOfRange,
-                    "The speed is 0.25 to 1.5.",
-                );
-            }
-            if !one_of(
-                &choice.noise_reduction,
-                &["near_field", "far_field", "none"],
-            ) {
-                self.fault(
-                    format!("{path}.noiseReduction"),
-                    FaultCode::OutOfRange,
-                    "Noise reduction is near_field, far_field or none.",
-                );
-            }
-            if !one_of(
-                &choice.reasoning_effort,
-                &["minimal", "low", "medium", "high", "xhigh"],
-            ) {
-                self.fault(
-                    format!("{path}.reasoningEffort"),
-                    FaultCode::OutOfRange,
-                    "The effort is minimal, low, medium, high or xhigh.",
-                );
-            }
-            if let Some(turn) = &choice.turn_detection {
-                if !one_of(&turn.kind, &["server_vad", "semantic_vad", "none"]) {
-                    self.fault(
-                        format!("{path}.turnDetection.type"),
-                        FaultCode::OutOfRange,
-                        "The type is server_vad, semantic_vad or none.",
-                    );
-                }
-                if !one_of(&turn.eagerness, &["low", "medium", "high", "auto"]) {
-                    self.fault(
-                        format!("{path}.turnDetection.eagerness"),
-                        FaultCode::OutOfRange,
-                        "Eagerness is low, medium, high or auto.",
-                    );
-                }
-            }
+            self.engine_choice(choice, &path);
             engine = choice.fallback.as_deref();
             path.push_str(".fallback");
+        }
+    }
+
+    fn engine_choice(&mut self, choice: &EngineChoice, path: &str) {
+        let one_of = |value: &Option<String>, known: &[&str]| {
+            value.as_deref().is_none_or(|value| known.contains(&value))
+        };
+        if !one_of(
+            &choice.provider,
+            &["openai", "azure", "xai", "gemini", "compatible"],
+        ) {
+            self.fault(
+                format!("{path}.provider"),
+                FaultCode::OutOfRange,
+                "The provider is openai, azure, xai, gemini or compatible.",
+            );
+        }
+        if matches!(choice.provider.as_deref(), Some("azure" | "compatible"))
+            && choice.url.is_none()
+        {
+            self.fault(
+                format!("{path}.url"),
+                FaultCode::Missing,
+                "This provider needs an address.",
+            );
+        }
+        if choice
+            .speed
+            .is_some_and(|speed| !(0.25..=1.5).contains(&speed))
+        {
+            self.fault(
+                format!("{path}.speed"),
+                FaultCode::OutOfRange,
+                "The speed is 0.25 to 1.5.",
+            );
+        }
+        if !one_of(
+            &choice.noise_reduction,
+            &["near_field", "far_field", "none"],
+        ) {
+            self.fault(
+                format!("{path}.noiseReduction"),
+                FaultCode::OutOfRange,
+                "Noise reduction is near_field, far_field or none.",
+            );
+        }
+        if !one_of(
+            &choice.reasoning_effort,
+            &["minimal", "low", "medium", "high", "xhigh"],
+        ) {
+            self.fault(
+                format!("{path}.reasoningEffort"),
+                FaultCode::OutOfRange,
+                "The effort is minimal, low, medium, high or xhigh.",
+            );
+        }
+        if let Some(turn) = &choice.turn_detection {
+            if !one_of(&turn.kind, &["server_vad", "semantic_vad", "none"]) {
+                self.fault(
+                    format!("{path}.turnDetection.type"),
+                    FaultCode::OutOfRange,
+                    "The type is server_vad, semantic_vad or none.",
+                );
+            }
+            if !one_of(&turn.eagerness, &["low", "medium", "high", "auto"]) {
+                self.fault(
+                    format!("{path}.turnDetection.eagerness"),
+                    FaultCode::OutOfRange,
+                    "Eagerness is low, medium, high or auto.",
+                );
+            }
         }
     }
 
@@ -452,44 +456,7 @@ impl Compiler<'_> {
                 (Place::BeforeCall, Place::BeforeCallReply),
                 None,
             );
-            let block_if = if check.block_if.trim().is_empty() {
-                self.fault(
-                    format!("{path}.blockIf"),
-                    FaultCode::Missing,
-                    "Say when the call is blocked, e.g. ={{$res.blocked}}.",
-                );
-                None
-            } else {
-                self.template(
-                    &check.block_if,
-                    &format!("{path}.blockIf"),
-                    Place::BeforeCallReply,
-                )
-            };
-            let says = match check.on_block.as_deref() {
-                None | Some("hangup") => false,
-                Some("message") => true,
-                Some(_) => {
-                    self.fault(
-                        format!("{path}.onBlock"),
-                        FaultCode::OutOfRange,
-                        "This is hangup or message.",
-                    );
-                    false
-                }
-            };
-            if says
-                && check
-                    .message
-                    .as_deref()
-                    .is_none_or(|text| text.trim().is_empty())
-            {
-                self.fault(
-                    format!("{path}.message"),
-                    FaultCode::Missing,
-                    "Say what the caller is told.",
-                );
-            }
+            let (block_if, says) = self.check_verdict(check, &path);
             checks.extend(http.zip(block_if).map(|(http, block_if)| Check {
                 name: check.name.clone(),
                 http,
@@ -500,6 +467,49 @@ impl Compiler<'_> {
             }));
         }
         checks
+    }
+
+    /// When a check blocks, and whether the caller is told.
+    fn check_verdict(&mut self, check: &PreCallCheck, path: &str) -> (Option<Template>, bool) {
+        let block_if = if check.block_if.trim().is_empty() {
+            self.fault(
+                format!("{path}.blockIf"),
+                FaultCode::Missing,
+                "Say when the call is blocked, e.g. ={{$res.blocked}}.",
+            );
+            None
+        } else {
+            self.template(
+                &check.block_if,
+                &format!("{path}.blockIf"),
+                Place::BeforeCallReply,
+            )
+        };
+        let says = match check.on_block.as_deref() {
+            None | Some("hangup") => false,
+            Some("message") => true,
+            Some(_) => {
+                self.fault(
+                    format!("{path}.onBlock"),
+                    FaultCode::OutOfRange,
+                    "This is hangup or message.",
+                );
+                false
+            }
+        };
+        if says
+            && check
+                .message
+                .as_deref()
+                .is_none_or(|text| text.trim().is_empty())
+        {
+            self.fault(
+                format!("{path}.message"),
+                FaultCode::Missing,
+                "Say what the caller is told.",
+            );
+        }
+        (block_if, says)
     }
 
     fn transfers(&mut self) -> BTreeMap<String, Target> {

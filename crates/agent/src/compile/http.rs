@@ -72,7 +72,11 @@ impl Compiler<'_> {
         let body = self.body(template, method, path, places.0);
         let mapping = match &template.response_mapping {
             Value::Null => None,
-            mapping => self.tree(mapping, &format!("{path}.responseMapping"), places.1),
+            mapping @ (Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => self.tree(mapping, &format!("{path}.responseMapping"), places.1),
         };
         let timeout_ms = self.timeout(
             template.timeout_ms.or(default_timeout_ms),
@@ -199,7 +203,11 @@ impl Compiler<'_> {
                     }
                 }
             }
-            other => other.clone(),
+            other @ (Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => other.clone(),
         };
         if method == Some(Method::Get) {
             self.fault(

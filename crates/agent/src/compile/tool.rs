@@ -235,7 +235,11 @@ impl Compiler<'_> {
         let headers = self.headers(&mcp.headers, &format!("{path}.headers"), Place::ToolRequest);
         let arguments = match &mcp.arguments {
             Value::Null => None,
-            arguments => {
+            arguments @ (Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => {
                 let tree =
                     self.tree(arguments, &format!("{path}.arguments"), Place::ToolRequest)?;
                 if !tree.is_object() && !tree.is_single_value() {
@@ -250,7 +254,11 @@ impl Compiler<'_> {
         };
         let mapping = match &mcp.response_mapping {
             Value::Null => None,
-            mapping => self.tree(
+            mapping @ (Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => self.tree(
                 mapping,
                 &format!("{path}.responseMapping"),
                 Place::ToolReply,

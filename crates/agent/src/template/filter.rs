@@ -197,7 +197,11 @@ fn truth(value: &Value) -> bool {
             text.trim().to_lowercase().as_str(),
             "" | "0" | "false" | "no" | "non" | "off" | "null"
         ),
-        other => crate::json::truthy(other),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => crate::json::truthy(other),
     }
 }
 

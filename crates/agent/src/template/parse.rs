@@ -45,7 +45,20 @@ impl Slot {
         };
         let defaults = self.filters.iter().filter_map(move |filter| match filter {
             Filter::Default(source) => of(source),
-            _ => None,
+            Filter::Json
+            | Filter::Int
+            | Filter::Float
+            | Filter::Bool
+            | Filter::Text
+            | Filter::UrlEncode
+            | Filter::Upper
+            | Filter::Lower
+            | Filter::Trim
+            | Filter::First
+            | Filter::Last
+            | Filter::Join(_)
+            | Filter::Length
+            | Filter::Date(_) => None,
         });
         of(&self.source).into_iter().chain(defaults)
     }
@@ -398,7 +411,28 @@ impl<'a> Parser<'a> {
                 FaultCode::BadFilterArgument,
                 "A text must stand in quotes, e.g. default('none').",
             ),
-            _ => Err(fault),
+            FaultCode::WrongType
+            | FaultCode::Missing
+            | FaultCode::OutOfRange
+            | FaultCode::TooLarge
+            | FaultCode::TooDeep
+            | FaultCode::Unclosed
+            | FaultCode::EmptyPlaceholder
+            | FaultCode::BadPath
+            | FaultCode::UnknownFilter
+            | FaultCode::BadFilterArgument
+            | FaultCode::NotHere
+            | FaultCode::MissingEquals
+            | FaultCode::BadUrl
+            | FaultCode::BadHeader
+            | FaultCode::BadMethod
+            | FaultCode::BadName
+            | FaultCode::Duplicate
+            | FaultCode::BadSchema
+            | FaultCode::Conflict
+            | FaultCode::BadDestination
+            | FaultCode::DisclosureUnclear
+            | FaultCode::BadTime => Err(fault),
         })
     }
 }

@@ -110,7 +110,11 @@ fn below<'a>(value: &'a Value, steps: &[Step]) -> Option<Cow<'a, Value>> {
 pub(crate) fn plain_text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => Cow::Borrowed(text),
-        other => Cow::Owned(other.to_string()),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => Cow::Owned(other.to_string()),
     }
 }
 
@@ -163,7 +167,12 @@ fn prune(value: Value, depth: usize) -> Value {
             .map(|item| prune(item, depth - 1))
             .collect::<Vec<_>>()
             .into(),
-        other => other,
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_)) => other,
     }
 }
 

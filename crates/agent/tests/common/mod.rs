@@ -1,5 +1,6 @@
 //! The restaurant of the contract, and calls to it.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
 use std::sync::Arc;
 
