@@ -28,7 +28,7 @@ def wait_for(what, condition, timeout=10.0, interval=0.02):
 
 
 def clean_environment(**extra):
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("ALLO_", "SIP_", "OPENAI_", "VAD_", "MAX_"))}
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("ALLO_", "SIP_", "OPENAI_", "VAD_", "MAX_", "ENCRYPTION_", "DATABASE_", "NEXT_"))}
     return keep | {k: str(v) for k, v in extra.items() if v is not None}
 
 

@@ -29,7 +29,11 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
     let terminal = Terminal::new(config::language(&settings));
     say_without_effect(terminal, &settings);
     match config::build(&settings) {
-        Ok(_) => {
+        Ok(config) => {
+            if let Err(error) = config.keys.check() {
+                terminal.complain(&error.message());
+                return ExitCode::from(crate::secrets::EXIT_SECRETS);
+            }
             terminal.say(&catalog::Message::new("config_ok"));
             ExitCode::SUCCESS
         }

@@ -40,6 +40,17 @@ impl KeySource {
         self.data_dir.join(NEXT_KEY_FILE)
     }
 
+    /// Whether what is there can be read: the setting, and the files where they are.
+    ///
+    /// # Errors
+    /// [`VaultError::BadSetting`], [`VaultError::BadFile`], [`VaultError::OpenFile`], [`VaultError::File`].
+    pub fn check(&self) -> Result<(), VaultError> {
+        self.setting_key()?;
+        read(&self.file())?;
+        read(&self.next_file())?;
+        Ok(())
+    }
+
     pub(super) fn setting_key(&self) -> Result<Option<MasterKey>, VaultError> {
         self.setting
             .as_ref()

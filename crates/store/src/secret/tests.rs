@@ -1,7 +1,5 @@
 //! The vault on a real database: keys found, refused and exchanged.
 
-use std::path::Path;
-
 use super::rotation::{Step, rotate};
 use super::*;
 use crate::db::Store;
@@ -12,16 +10,36 @@ const PASSWORD: &str = "pass:word:é";
 const WEBHOOK_SECRET: &str = "whsec_of_the_tenant";
 const ENGINE_KEY: &str = "sk-engine";
 
+/// The databases that each test runs on: a file, and a database of the PostgreSQL that `ALLO_TEST_POSTGRES` names.
+fn kinds() -> Vec<Option<String>> {
+    let server = std::env::var("ALLO_TEST_POSTGRES").ok();
+    std::iter::once(None).chain(server.map(Some)).collect()
+}
+
 struct World {
     directory: tempfile::TempDir,
+    location: String,
     store: Store,
 }
 
 impl World {
-    async fn new() -> Self {
+    async fn new(server: Option<&str>) -> Self {
         let directory = tempfile::TempDir::new().unwrap();
-        let store = opened(directory.path()).await;
-        Self { directory, store }
+        let location = match server {
+            Some(server) => fresh(server).await,
+            None => directory
+                .path()
+                .join("allo.db")
+                .to_str()
+                .unwrap()
+                .to_owned(),
+        };
+        let store = Store::open(&location).await.unwrap();
+        Self {
+            directory,
+            location,
+            store,
+        }
     }
 
     fn source(&self, setting: Option<&MasterKey>) -> KeySource {
@@ -105,8 +123,8 @@ impl World {
     }
 
     /// Values in every column, and the vault that they were written with.
-    async fn filled(setting: Option<&MasterKey>) -> (Self, Vault) {
-        let world = Self::new().await;
+    async fn filled(server: Option<&str>, setting: Option<&MasterKey>) -> (Self, Vault) {
+        let world = Self::new(server).await;
         world.add_clear().await;
         let vault = world.unlock(setting).await.unwrap().vault;
         let scope = TenantScope::default();
@@ -118,141 +136,153 @@ impl World {
     }
 }
 
-async fn opened(directory: &Path) -> Store {
-    Store::open(directory.join("allo.db").to_str().unwrap())
-        .await
-        .unwrap()
+async fn fresh(server: &str) -> String {
+    use sqlx::{Connection as _, Executor as _};
+    let name = format!("allo_vault_{}", uuid::Uuid::now_v7().simple());
+    let mut connection = sqlx::PgConnection::connect(server).await.unwrap();
+    let statement = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    connection.execute(statement).await.unwrap();
+    connection.close().await.unwrap();
+    format!("{}/{name}", server.rsplit_once('/').unwrap().0)
 }
 
 #[tokio::test]
 async fn a_first_start_makes_a_key_file_and_encrypts_what_was_clear() {
-    let world = World::new().await;
-    world.add_clear().await;
-    let first = world.unlock(None).await.unwrap();
-    let file = world.source(None).file();
-    assert_eq!(first.made.as_deref(), Some(file.as_path()));
-    assert_eq!(first.migrated, 2);
-    let again = world.unlock(None).await.unwrap();
-    assert_eq!((again.made, again.migrated), (None, 0));
-    let [password, _] = world.stored().await;
-    assert!(is_sealed(&password) && !password.contains("word"));
-    assert_eq!(
-        again.vault.open(LINE, &password).await.unwrap().expose(),
-        PASSWORD
-    );
-    assert!(again.vault.open("another line", &password).await.is_err());
+    for server in kinds() {
+        let world = World::new(server.as_deref()).await;
+        world.add_clear().await;
+        let first = world.unlock(None).await.unwrap();
+        let file = world.source(None).file();
+        assert_eq!(first.made.as_deref(), Some(file.as_path()));
+        assert_eq!(first.migrated, 2);
+        let again = world.unlock(None).await.unwrap();
+        assert_eq!((again.made, again.migrated), (None, 0));
+        let [password, _] = world.stored().await;
+        assert!(is_sealed(&password) && !password.contains("word"));
+        assert_eq!(
+            again.vault.open(LINE, &password).await.unwrap().expose(),
+            PASSWORD
+        );
+        assert!(again.vault.open("another line", &password).await.is_err());
+    }
 }
 
 #[tokio::test]
 async fn a_wrong_or_missing_key_is_refused_and_changes_nothing() {
-    let key = MasterKey::generate();
-    let (world, vault) = World::filled(Some(&key)).await;
-    let before = world.stored().await;
-    let wrong = world
-        .unlock(Some(&MasterKey::generate()))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(wrong, VaultError::WrongKey { ref origin } if origin == "ENCRYPTION_KEY"),
-        "{wrong:?}"
-    );
-    let missing = world.unlock(None).await.unwrap_err();
-    assert!(
-        matches!(missing, VaultError::MissingKey { .. }),
-        "{missing:?}"
-    );
-    assert!(
-        !world.source(None).file().exists(),
-        "no key may be made in the place of a lost one"
-    );
-    let source = KeySource {
-        setting: Some(SecretText::new("1234")),
-        ..world.source(None)
-    };
-    let bad = Vault::unlock(&world.store, &source).await.unwrap_err();
-    assert!(matches!(bad, VaultError::BadSetting));
-    assert_eq!(world.stored().await, before);
-    for error in [wrong, missing, bad] {
-        assert!(catalog::entry(error.message().code.as_ref()).is_some());
+    for server in kinds() {
+        let key = MasterKey::generate();
+        let (world, vault) = World::filled(server.as_deref(), Some(&key)).await;
+        let before = world.stored().await;
+        let wrong = world
+            .unlock(Some(&MasterKey::generate()))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(wrong, VaultError::WrongKey { ref origin } if origin == "ENCRYPTION_KEY"),
+            "{wrong:?}"
+        );
+        let missing = world.unlock(None).await.unwrap_err();
+        assert!(
+            matches!(missing, VaultError::MissingKey { .. }),
+            "{missing:?}"
+        );
+        assert!(
+            !world.source(None).file().exists(),
+            "no key may be made in the place of a lost one"
+        );
+        let source = KeySource {
+            setting: Some(SecretText::new("1234")),
+            ..world.source(None)
+        };
+        let bad = Vault::unlock(&world.store, &source).await.unwrap_err();
+        assert!(matches!(bad, VaultError::BadSetting));
+        assert_eq!(world.stored().await, before);
+        for error in [wrong, missing, bad] {
+            assert!(catalog::entry(error.message().code.as_ref()).is_some());
+        }
+        world.assert_all_open(&vault, "after the refusals").await;
     }
-    world.assert_all_open(&vault, "after the refusals").await;
 }
 
 #[tokio::test]
 async fn values_of_another_program_are_verified_before_the_first_use() {
-    let key = MasterKey::generate();
-    let (world, vault) = World::filled(Some(&key)).await;
-    // As if the rows had been copied here, without our check value.
-    world.run("DELETE FROM vault").await;
-    assert!(matches!(
-        world.unlock(None).await,
-        Err(VaultError::MissingKey { .. })
-    ));
-    let wrong = world.unlock(Some(&MasterKey::generate())).await;
-    assert!(matches!(wrong, Err(VaultError::WrongKey { .. })));
-    world.unlock(Some(&key)).await.unwrap();
-    world.assert_all_open(&vault, "after").await;
+    for server in kinds() {
+        let key = MasterKey::generate();
+        let (world, vault) = World::filled(server.as_deref(), Some(&key)).await;
+        // As if the rows had been copied here, without our check value.
+        world.run("DELETE FROM vault").await;
+        assert!(matches!(
+            world.unlock(None).await,
+            Err(VaultError::MissingKey { .. })
+        ));
+        let wrong = world.unlock(Some(&MasterKey::generate())).await;
+        assert!(matches!(wrong, Err(VaultError::WrongKey { .. })));
+        world.unlock(Some(&key)).await.unwrap();
+        world.assert_all_open(&vault, "after").await;
+    }
 }
 
 #[tokio::test]
 async fn an_exchange_that_dies_at_any_step_is_finished_by_the_next_start() {
-    for by_setting in [false, true] {
-        for dies_at in 0.. {
-            let old = by_setting.then(MasterKey::generate);
-            let (world, _) = World::filled(old.as_ref()).await;
-            let next = MasterKey::generate();
-            let mut step = 0;
-            let mut seen = None;
-            let mut die = |now: Step| {
-                step += 1;
-                seen = Some(now);
-                if step == dies_at + 1 {
-                    Err(VaultError::Value(OpenValueError::Failed))
-                } else {
-                    Ok(())
+    for server in kinds() {
+        for by_setting in [false, true] {
+            for dies_at in 0.. {
+                let old = by_setting.then(MasterKey::generate);
+                let (world, _) = World::filled(server.as_deref(), old.as_ref()).await;
+                let next = MasterKey::generate();
+                let mut step = 0;
+                let mut seen = None;
+                let mut die = |now: Step| {
+                    step += 1;
+                    seen = Some(now);
+                    if step == dies_at + 1 {
+                        Err(VaultError::Value(OpenValueError::Failed))
+                    } else {
+                        Ok(())
+                    }
+                };
+                let ended = rotate(
+                    &world.store,
+                    &world.source(old.as_ref()),
+                    next.clone(),
+                    &mut die,
+                )
+                .await;
+                let when = format!("setting: {by_setting}, died at {seen:?} (step {dies_at})");
+                let begun = seen != Some(Step::KeyWritten);
+                // The operator may restart with the old setting or have put the new one there already.
+                for setting in [
+                    old.clone(),
+                    old.as_ref().filter(|_| begun).map(|_| next.clone()),
+                ] {
+                    let unlocked = world
+                        .unlock(setting.as_ref())
+                        .await
+                        .unwrap_or_else(|error| panic!("{when}: {error:?}"));
+                    world.assert_all_open(&unlocked.vault, &when).await;
+                    assert_eq!(*unlocked.vault.master() == next, begun, "{when}");
+                    let outdated = by_setting && begun && setting == old;
+                    assert_eq!(unlocked.outdated_setting.is_some(), outdated, "{when}");
+                    if !by_setting {
+                        break;
+                    }
+                    if !begun {
+                        break;
+                    }
                 }
-            };
-            let ended = rotate(
-                &world.store,
-                &world.source(old.as_ref()),
-                next.clone(),
-                &mut die,
-            )
-            .await;
-            let when = format!("setting: {by_setting}, died at {seen:?} (step {dies_at})");
-            let begun = seen != Some(Step::KeyWritten);
-            // The operator may restart with the old setting or have put the new one there already.
-            for setting in [
-                old.clone(),
-                old.as_ref().filter(|_| begun).map(|_| next.clone()),
-            ] {
-                let unlocked = world
-                    .unlock(setting.as_ref())
-                    .await
-                    .unwrap_or_else(|error| panic!("{when}: {error:?}"));
-                world.assert_all_open(&unlocked.vault, &when).await;
-                assert_eq!(*unlocked.vault.master() == next, begun, "{when}");
-                let outdated = by_setting && begun && setting == old;
-                assert_eq!(unlocked.outdated_setting.is_some(), outdated, "{when}");
-                if !by_setting {
+                // With a key file nothing is left to do, and the old key opens nothing.
+                if !by_setting && begun {
+                    assert_eq!(
+                        key_file::read(&world.source(None).file()).unwrap(),
+                        Some(next),
+                        "{when}"
+                    );
+                    assert!(!world.source(None).next_file().exists(), "{when}");
+                }
+                if ended.is_ok() {
+                    assert!(dies_at >= 5, "{when}: too few steps were tried");
                     break;
                 }
-                if !begun {
-                    break;
-                }
-            }
-            // With a key file nothing is left to do, and the old key opens nothing.
-            if !by_setting && begun {
-                assert_eq!(
-                    key_file::read(&world.source(None).file()).unwrap(),
-                    Some(next),
-                    "{when}"
-                );
-                assert!(!world.source(None).next_file().exists(), "{when}");
-            }
-            if ended.is_ok() {
-                assert!(dies_at >= 5, "{when}: too few steps were tried");
-                break;
             }
         }
     }
@@ -260,70 +290,74 @@ async fn an_exchange_that_dies_at_any_step_is_finished_by_the_next_start() {
 
 #[tokio::test]
 async fn keys_are_not_exchanged_under_a_living_server_nor_over_an_unreadable_value() {
-    let (world, vault) = World::filled(None).await;
-    let server = opened(world.directory.path()).await;
-    server.announce().await.unwrap();
-    let refused = Vault::rotate(&world.store, &world.source(None), MasterKey::generate()).await;
-    assert!(
-        matches!(refused, Err(VaultError::InUse { count: 1 })),
-        "{refused:?}"
-    );
-    world.assert_all_open(&vault, "refused").await;
-    server.close().await;
-    world
+    for server in kinds() {
+        let (world, vault) = World::filled(server.as_deref(), None).await;
+        let server = Store::open(&world.location).await.unwrap();
+        server.announce().await.unwrap();
+        let refused = Vault::rotate(&world.store, &world.source(None), MasterKey::generate()).await;
+        assert!(
+            matches!(refused, Err(VaultError::InUse { count: 1 })),
+            "{refused:?}"
+        );
+        world.assert_all_open(&vault, "refused").await;
+        server.close().await;
+        world
         .run("UPDATE phone_lines SET sip_password_enc = 'UbPfQNqskDEk9Wb9:DmZx1zGUL288y8yDOQtEYQ==:gzBxTNVQ'")
         .await;
-    let refused = Vault::rotate(&world.store, &world.source(None), MasterKey::generate()).await;
-    assert!(
-        matches!(refused, Err(VaultError::Unreadable { table: "phone_lines", ref id }) if id == LINE),
-        "{refused:?}"
-    );
-    let [password, _] = world.stored().await;
-    assert!(
-        matches!(
-            vault.open(LINE, &password).await,
-            Err(OpenValueError::NotOpened)
-        ),
-        "never taken for clear text"
-    );
+        let refused = Vault::rotate(&world.store, &world.source(None), MasterKey::generate()).await;
+        assert!(
+            matches!(refused, Err(VaultError::Unreadable { table: "phone_lines", ref id }) if id == LINE),
+            "{refused:?}"
+        );
+        let [password, _] = world.stored().await;
+        assert!(
+            matches!(
+                vault.open(LINE, &password).await,
+                Err(OpenValueError::NotOpened)
+            ),
+            "never taken for clear text"
+        );
+    }
 }
 
 #[tokio::test]
 async fn values_of_accounts_are_apart() {
-    let (world, vault) = World::filled(None).await;
-    let other = TenantScope::new(call::TenantId::from("other"));
-    world.store.add_tenant(&other, "Other").await.unwrap();
-    assert_eq!(
+    for server in kinds() {
+        let (world, vault) = World::filled(server.as_deref(), None).await;
+        let other = TenantScope::new(call::TenantId::from("other"));
+        world.store.add_tenant(&other, "Other").await.unwrap();
+        assert_eq!(
+            vault
+                .get(&world.store, &other, "engine:openai")
+                .await
+                .unwrap(),
+            None
+        );
+        assert!(
+            !vault
+                .remove(&world.store, &other, "engine:openai")
+                .await
+                .unwrap()
+        );
         vault
-            .get(&world.store, &other, "engine:openai")
+            .put(&world.store, &other, "engine:openai", "sk-other")
             .await
-            .unwrap(),
-        None
-    );
-    assert!(
-        !vault
-            .remove(&world.store, &other, "engine:openai")
-            .await
-            .unwrap()
-    );
-    vault
-        .put(&world.store, &other, "engine:openai", "sk-other")
-        .await
-        .unwrap();
-    assert_eq!(
-        vault.purposes(&world.store, &other).await.unwrap(),
-        ["engine:openai"]
-    );
-    world.assert_all_open(&vault, "beside another").await;
-    // A row moved to another account does not open there.
-    world
-        .run("DELETE FROM account_secrets WHERE tenant_id = 'other'")
-        .await;
-    world
-        .run("UPDATE account_secrets SET id = 'other:engine:openai', tenant_id = 'other'")
-        .await;
-    let moved = vault.get(&world.store, &other, "engine:openai").await;
-    assert!(matches!(moved, Err(VaultError::Unreadable { .. })));
+            .unwrap();
+        assert_eq!(
+            vault.purposes(&world.store, &other).await.unwrap(),
+            ["engine:openai"]
+        );
+        world.assert_all_open(&vault, "beside another").await;
+        // A row moved to another account does not open there.
+        world
+            .run("DELETE FROM account_secrets WHERE tenant_id = 'other'")
+            .await;
+        world
+            .run("UPDATE account_secrets SET id = 'other:engine:openai', tenant_id = 'other'")
+            .await;
+        let moved = vault.get(&world.store, &other, "engine:openai").await;
+        assert!(matches!(moved, Err(VaultError::Unreadable { .. })));
+    }
 }
 
 #[tokio::test]
