@@ -332,3 +332,76 @@ async fn a_server_that_refuses_is_named_without_the_password() {
         "{error:?}"
     );
 }
+
+/// A server of its own, which may be stopped.
+struct OwnServer {
+    url: String,
+    directory: String,
+}
+
+fn script(arguments: &[&str]) -> String {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/postgres");
+    let done = Command::new(program)
+        .args(arguments)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8(done.stdout).expect("text");
+    assert!(
+        done.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    said
+}
+
+impl OwnServer {
+    fn start() -> Self {
+        let said = script(&["start"]);
+        let mut lines = said.lines();
+        Self {
+            url: lines.next().expect("a URL").to_owned(),
+            directory: lines.next().expect("a directory").to_owned(),
+        }
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        script(&["stop", &self.directory]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_survives_that_the_server_is_stopped_at_once_and_starts_again() {
+    // The same condition as for all tests of this kind.
+    if Place::postgres().await.is_none() {
+        return;
+    }
+    let server = OwnServer::start();
+    let store = Store::open(&server.url).await.unwrap();
+    let scope = TenantScope::default();
+    let mut written = Vec::new();
+    for number in 0..200_u32 {
+        if number == 50 {
+            // No farewell to anybody; what was committed must be there afterwards.
+            script(&["restart", &server.directory]);
+        }
+        let id = format!("c{number}");
+        let deadline = Instant::now() + LONG;
+        loop {
+            match store.create_call(&scope, &new_call(&id)).await {
+                Ok(()) => break,
+                // The answer to the first attempt was lost, not the row.
+                Err(WriteError::DuplicateCall) if number == 50 => break,
+                Err(error) => assert!(error.is_retryable(), "{error:?}"),
+            }
+            assert!(Instant::now() < deadline);
+        }
+        written.push(id);
+    }
+    for id in written {
+        let call = store.call(&scope, &CallId::from(id)).await.unwrap();
+        assert!(call.is_some());
+    }
+    store.close().await;
+}
