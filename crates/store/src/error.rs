@@ -172,10 +172,12 @@ fn cause_of_io(kind: std::io::ErrorKind) -> Cause {
         Kind::HostUnreachable,
         Kind::NetworkUnreachable,
     ];
-    match kind {
-        Kind::StorageFull => Cause::DiskFull,
-        kind if LOST.contains(&kind) => Cause::Unavailable,
-        _ => Cause::Other,
+    if kind == Kind::StorageFull {
+        Cause::DiskFull
+    } else if LOST.contains(&kind) {
+        Cause::Unavailable
+    } else {
+        Cause::Other
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Processes {
 
 enum Locks {
     Files(files::LockFiles),
-    Sessions(sessions::Sessions),
+    Sessions(Box<sessions::Sessions>),
 }
 
 struct Own {
@@ -89,7 +89,7 @@ impl Processes {
     }
 
     pub(crate) fn with_sessions(options: PgConnectOptions) -> Self {
-        Self::new(Locks::Sessions(sessions::Sessions::new(options)))
+        Self::new(Locks::Sessions(Box::new(sessions::Sessions::new(options))))
     }
 
     fn new(locks: Locks) -> Self {
@@ -117,7 +117,8 @@ impl Processes {
             Locks::Sessions(sessions) => {
                 let session = sessions.take(&id).await?;
                 insert(writer, &id).await?;
-                tokio::spawn(sessions::beat(sessions.clone(), session, id.clone())).abort_handle()
+                tokio::spawn(sessions::beat((**sessions).clone(), session, id.clone()))
+                    .abort_handle()
             }
         };
         Ok(Own { id, heartbeat })

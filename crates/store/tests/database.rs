@@ -578,3 +578,23 @@ async fn the_file_is_readable_by_its_owner_alone() {
         assert_eq!(mode & 0o077, 0, "{file}: {mode:o}");
     }
 }
+
+on_both! {
+async fn two_writers_of_one_transcript_lose_no_word(place) {
+    let stores = [place.open().await, place.open().await];
+    let scope = TenantScope::default();
+    stores[0].create_call(&scope, &new_call("c", 0)).await.unwrap();
+    let mut tasks = Vec::new();
+    for number in 0..40_usize {
+        let store = stores[number % 2].clone();
+        tasks.push(tokio::spawn(async move {
+            let words = [said(Speaker::Caller, &format!("mot {number}"), 0, None)];
+            store.append_transcript(&TenantScope::default(), &CallId::from("c"), &words).await
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap().expect("no write fails");
+    }
+    assert_eq!(stores[0].transcript(&scope, &CallId::from("c")).await.unwrap().len(), 40);
+}
+}

@@ -405,3 +405,83 @@ async fn a_store_survives_that_the_server_is_stopped_at_once_and_starts_again() 
     }
     store.close().await;
 }
+
+#[tokio::test]
+async fn what_the_server_refuses_has_the_name_of_its_cause() {
+    let Some(place) = Place::postgres().await else {
+        return;
+    };
+    let store = place.open().await;
+    place
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'refused' USING ERRCODE = NEW.name; END $$",
+        )
+        .await
+        .unwrap();
+    place
+        .execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON tenants FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    for (state, code, retryable) in [
+        ("53100", "store_write_disk_full", true),
+        ("40001", "store_write_locked", true),
+        ("40P01", "store_write_locked", true),
+        ("55P03", "store_write_locked", true),
+        ("57P01", "store_unavailable", true),
+        ("08006", "store_unavailable", true),
+        ("53300", "store_unavailable", true),
+        ("25006", "store_write_failed", true),
+        ("XX001", "store_write_corrupt", false),
+        ("42601", "store_write_failed", false),
+    ] {
+        let error = store
+            .add_tenant(&TenantScope::new(state.into()), state)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.message().code.as_ref(), error.is_retryable()),
+            (code, retryable),
+            "{state}"
+        );
+    }
+    // A real lock: the row is held by somebody else for longer than a write waits.
+    place
+        .execute("DROP TRIGGER refuse ON tenants")
+        .await
+        .unwrap();
+    let scope = TenantScope::default();
+    store.create_call(&scope, &new_call("c1")).await.unwrap();
+    let mut held = place.server_connection().await;
+    held.execute("BEGIN").await.unwrap();
+    held.execute("SELECT 1 FROM calls FOR UPDATE")
+        .await
+        .unwrap();
+    let error = store.append_events(&scope, &CallId::from("c1"), &[]).await;
+    assert!(error.is_ok(), "reading the row is no conflict");
+    let error = store
+        .call_answered(&scope, &CallId::from("c1"), Timestamp::now())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, WriteError::Locked) && error.is_retryable(),
+        "{error:?}"
+    );
+    assert!(
+        store
+            .call(&scope, &CallId::from("c1"))
+            .await
+            .unwrap()
+            .is_some(),
+        "reading goes on"
+    );
+    held.execute("ROLLBACK").await.unwrap();
+    store
+        .call_answered(&scope, &CallId::from("c1"), Timestamp::now())
+        .await
+        .unwrap();
+    // Readers cannot write, whatever the statement.
+    assert_eq!(store.dialect(), store::Dialect::Postgres);
+}
