@@ -113,7 +113,7 @@ pub struct CallRecord {
     /// Where the recording is.
     pub recording_path: Option<String>,
     /// What the platform keeps of it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "CallService::is_empty")]
     pub service: CallService,
 }
 

@@ -61,6 +61,13 @@ pub struct CallService {
     pub model: Option<String>,
 }
 
+impl CallService {
+    /// Whether nothing is kept: a call without a platform.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Everything that is written with the end of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallClose {

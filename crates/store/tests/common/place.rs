@@ -124,6 +124,7 @@ impl Place {
 macro_rules! on_both {
     ($($(#[doc = $doc:literal])* async fn $name:ident($place:ident) $body:block)+) => {$(
         $(#[doc = $doc])*
+        #[allow(clippy::unwrap_used, reason = "the body of a test")]
         mod $name {
             #[allow(unused_imports, reason = "each test needs others")]
             use super::*;
