@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::problem::Problem;
 
-/// What a write did, for the audit log.
+/// What a write did that is no change of an entry of the store, for the audit log.
 #[derive(Clone, Debug, Default)]
 pub struct Change {
     /// Verb: `create`, `update`, `delete`, `pause`…
@@ -19,10 +19,8 @@ pub struct Change {
     pub id: String,
     /// Account that it belongs to.
     pub tenant: Option<String>,
-    /// How it was, without secrets.
-    pub before: Option<Value>,
-    /// How it is, without secrets.
-    pub after: Option<Value>,
+    /// More, without secrets.
+    pub detail: Option<Value>,
 }
 
 /// A JSON answer.

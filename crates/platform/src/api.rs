@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 use store::Store;
+use store::secret::Vault;
 use subtle::ConstantTimeEq as _;
 
 /// The admin token of the process: it never prints itself and compares in constant time.
@@ -51,9 +52,12 @@ pub type Nudge = Arc<dyn Fn() + Send + Sync>;
 /// The parts of the house that the API works with.
 pub struct Api {
     pub(crate) store: Store,
+    pub(crate) vault: Vault,
     pub(crate) engine: Engine,
     pub(crate) config: Config,
     pub(crate) limiter: Limiter,
+    /// Failed log-ins, by address of the client and by address of the user.
+    pub(crate) failures: Limiter,
     pub(crate) nudge: Nudge,
     pub(crate) started: Instant,
 }
@@ -66,12 +70,20 @@ impl fmt::Debug for Api {
 
 impl Api {
     /// Puts the parts together. `nudge` is called after each write.
-    pub fn new(store: Store, engine: Engine, config: Config, nudge: Nudge) -> Arc<Self> {
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        engine: Engine,
+        config: Config,
+        nudge: Nudge,
+    ) -> Arc<Self> {
         Arc::new(Self {
             store,
+            vault,
             engine,
             config,
             limiter: Limiter::default(),
+            failures: Limiter::default(),
             nudge,
             started: Instant::now(),
         })

@@ -1,11 +1,13 @@
 //! Who calls: the credential of a request, resolved once, and the scope that follows from it.
 
+use crate::api::Api;
 use crate::need::{Role, Scopes};
 use crate::problem::Problem;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use call::TenantId;
-use store::TenantScope;
+use serde_json::{Map, Value, json};
+use store::{Store, TenantScope, VersionNote};
 
 /// What kind of credential was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,12 @@ pub struct Caller {
     pub scopes: Scopes,
     /// The one agent that it may touch.
     pub agent: Option<String>,
+    /// A name for people: an address, the prefix of a key. Never a secret.
+    pub name: String,
+    /// Id of the request.
+    pub request_id: Option<String>,
+    /// Address of the client.
+    pub address: Option<String>,
 }
 
 impl Caller {
@@ -62,6 +70,42 @@ impl Caller {
             role: Role::Owner,
             scopes: Scopes::All,
             agent: None,
+            name: String::new(),
+            request_id: None,
+            address: None,
+        }
+    }
+
+    /// The store as this caller writes it: each change leaves its line in the audit log, in the same transaction. `before` and
+    /// `after` carry no secret.
+    pub(crate) fn store(&self, api: &Api, before: Option<&Value>, after: Option<&Value>) -> Store {
+        let (kind, id) = match &self.actor {
+            Actor::Owner => ("admin_token", ""),
+            Actor::Unauthenticated => ("unauthenticated", ""),
+            Actor::Key(id) => ("api_key", id.as_str()),
+            Actor::User(id) => ("user", id.as_str()),
+            Actor::Agent(id) => ("agent_token", id.as_str()),
+            Actor::Widget(id) => ("public_token", id.as_str()),
+        };
+        api.store.acting_as(store::Actor {
+            kind,
+            id: id.to_owned(),
+            name: self.name.clone(),
+            address: self.address.clone(),
+            request_id: self.request_id.clone(),
+            detail: detail(before, after),
+        })
+    }
+
+    /// Who made a version of an agent.
+    pub(crate) fn author(&self, note: &str) -> VersionNote {
+        VersionNote {
+            author: if self.name.is_empty() {
+                self.actor.label()
+            } else {
+                self.name.clone()
+            },
+            note: note.to_owned(),
         }
     }
 
@@ -93,6 +137,34 @@ impl Caller {
     pub fn bucket(&self) -> String {
         self.actor.label()
     }
+}
+
+/// Largest detail of a line of the audit log, in bytes; of a larger one only the names of what changed are kept.
+const DETAIL_BYTES_MAX: usize = 16 * 1024;
+
+/// The members that differ, as they were and as they are.
+fn detail(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
+    let members = |value: Option<&Value>| match value {
+        Some(Value::Object(members)) => members.clone(),
+        _ => Map::new(),
+    };
+    let (was, is) = (members(before), members(after));
+    let differs = |one: &Map<String, Value>, other: &Map<String, Value>| -> Map<String, Value> {
+        one.iter()
+            .filter(|(name, value)| other.get(*name) != Some(*value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    };
+    let (was, is) = (differs(&was, &is), differs(&is, &was));
+    if was.is_empty() && is.is_empty() {
+        return None;
+    }
+    let text = json!({ "before": was, "after": is }).to_string();
+    if text.len() <= DETAIL_BYTES_MAX {
+        return Some(text);
+    }
+    let names: Vec<&String> = is.keys().chain(was.keys()).collect();
+    Some(json!({ "changed": names }).to_string())
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

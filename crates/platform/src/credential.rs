@@ -2,8 +2,13 @@
 
 use crate::api::Api;
 use crate::caller::{Actor, Caller};
+use crate::need::{Role, Scopes};
 use crate::problem::Problem;
 use axum::http::{HeaderMap, header};
+use call::TenantId;
+use jiff::Timestamp;
+use serde_json::Value;
+use store::{ApiKey, Entry, Realm, TenantScope};
 
 /// Longest credential that is looked at, in bytes.
 const CREDENTIAL_BYTES_MAX: usize = 256;
@@ -26,7 +31,114 @@ pub(crate) async fn resolve(api: &Api, headers: &HeaderMap) -> Result<Caller, Pr
     if api.config.admin_token.matches(presented) {
         return Ok(Caller::owner());
     }
-    Err(Problem::unauthorized())
+    if presented.starts_with(PUBLIC_KIND) {
+        return widget(api, presented).await;
+    }
+    let hash = store::credential::hash_key(presented);
+    if presented.starts_with(AGENT_KIND) {
+        return agent(api, &hash).await;
+    }
+    let key = api
+        .store
+        .resolve_api_key(&hash, Timestamp::now())
+        .await?
+        .ok_or_else(Problem::unauthorized)?;
+    match session_user(&key.scopes) {
+        Some(user) => session(api, &key, &user).await,
+        None => of_key(key),
+    }
+}
+
+/// First characters of an account's key.
+pub(crate) const KEY_KIND: &str = "acc_";
+/// First characters of an agent's token.
+pub(crate) const AGENT_KIND: &str = "agt_";
+/// First characters of a chat widget's token.
+pub(crate) const PUBLIC_KIND: &str = "pub_";
+/// First characters of a session.
+pub(crate) const SESSION_KIND: &str = "ses_";
+
+/// Sessions of users are keys whose scopes name their user.
+pub(crate) fn session_user(scopes: &str) -> Option<String> {
+    match serde_json::from_str(scopes) {
+        Ok(Value::Object(members)) => members.get("user")?.as_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
+fn of_key(key: Entry<ApiKey>) -> Result<Caller, Problem> {
+    let texts: Vec<String> = serde_json::from_str(&key.scopes).map_err(Problem::internal)?;
+    let scopes = Scopes::read(texts.iter().map(String::as_str)).map_err(Problem::internal)?;
+    let role: Role = key
+        .role
+        .parse()
+        .map_err(|()| Problem::internal("a role of the database"))?;
+    Ok(Caller {
+        actor: Actor::Key(key.id.clone()),
+        tenant: key.tenant.as_deref().map(TenantId::from),
+        role,
+        scopes,
+        agent: key.agent_id.clone(),
+        name: key.prefix.clone(),
+        ..Caller::owner()
+    })
+}
+
+/// A session lives as long as its user may log in, with the role that the user has now.
+async fn session(api: &Api, key: &Entry<ApiKey>, user: &str) -> Result<Caller, Problem> {
+    let scope = key
+        .tenant
+        .as_deref()
+        .map(|tenant| TenantScope::new(TenantId::from(tenant)));
+    let realm = scope.as_ref().map_or(Realm::Node, Realm::Tenant);
+    let user = api
+        .store
+        .user(realm, user)
+        .await?
+        .filter(|user| user.is_active)
+        .ok_or_else(Problem::unauthorized)?;
+    let role: Role = user
+        .role
+        .parse()
+        .map_err(|()| Problem::internal("a role of the database"))?;
+    Ok(Caller {
+        actor: Actor::User(user.id.clone()),
+        tenant: key.tenant.as_deref().map(TenantId::from),
+        role,
+        name: user.email.clone(),
+        ..Caller::owner()
+    })
+}
+
+async fn agent(api: &Api, hash: &str) -> Result<Caller, Problem> {
+    let identity = api
+        .store
+        .resolve_agent_token(hash)
+        .await?
+        .ok_or_else(Problem::unauthorized)?;
+    Ok(Caller {
+        actor: Actor::Agent(identity.agent.id.clone()),
+        tenant: Some(identity.scope.tenant().clone()),
+        role: Role::Operator,
+        agent: Some(identity.agent.id.clone()),
+        name: identity.agent.name.clone(),
+        ..Caller::owner()
+    })
+}
+
+async fn widget(api: &Api, token: &str) -> Result<Caller, Problem> {
+    let identity = api
+        .store
+        .resolve_public_token(token)
+        .await?
+        .ok_or_else(Problem::unauthorized)?;
+    Ok(Caller {
+        actor: Actor::Widget(identity.agent.id.clone()),
+        tenant: Some(identity.scope.tenant().clone()),
+        role: Role::Viewer,
+        agent: Some(identity.agent.id.clone()),
+        ..Caller::owner()
+    })
 }
 
 /// The one credential of a request; two different ones are a mistake that nobody should guess about.

@@ -1,7 +1,7 @@
 //! What every request passes on its way to a handler: the edge (request id, language, faults), and the guard of its route
 //! (credential, role and scope, rate, body, idempotency, audit).
 
-use crate::answer::{Change, Changes};
+use crate::answer::Changes;
 use crate::api::Api;
 use crate::caller::{Actor, Caller};
 use crate::need::{Access, Area, Door, Need, Role};
@@ -9,7 +9,7 @@ use crate::problem::{self, Problem};
 use crate::rate::Verdict;
 use crate::{body, credential, idempotency};
 use axum::body::Body;
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
+use store::{AuditNote, Realm, TenantScope};
 
 /// The id of a request: the client's where it is short and plain, else a new one.
 #[derive(Clone, Debug)]
@@ -136,13 +137,20 @@ async fn admit(api: &Api, need: Need, parts: &http::request::Parts) -> Result<Ca
     if need.door == Door::Open {
         return Ok(Caller {
             actor: Actor::Unauthenticated,
-            tenant: None,
             role: Role::Viewer,
             scopes: crate::need::Scopes::Some(Vec::new()),
-            agent: None,
+            ..Caller::owner()
         });
     }
-    let caller = credential::resolve(api, &parts.headers).await?;
+    let mut caller = credential::resolve(api, &parts.headers).await?;
+    caller.request_id = parts
+        .extensions
+        .get::<RequestId>()
+        .map(|id| id.0.clone());
+    caller.address = parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(address)| address.ip().to_string());
     if authorised(&caller, need) {
         Ok(caller)
     } else {
@@ -155,6 +163,8 @@ fn authorised(caller: &Caller, need: Need) -> bool {
         (Actor::Widget(_), door) => return door == Door::Chat,
         (Actor::Agent(_), door) => return matches!(door, Door::Agents | Door::Chat | Door::Any),
         (_, Door::Node) if !caller.is_node() => return false,
+        // A key of one agent goes where that agent's token goes.
+        (_, Door::Keys | Door::Node) if caller.agent.is_some() => return false,
         (_, Door::Any) => return true,
         _ => {}
     }
@@ -194,13 +204,12 @@ async fn pass(
         idempotency::Begun::Answered(response) => return Ok(response),
         idempotency::Begun::Run(once) => once,
     };
-    let place = Place::of(&parts);
     parts.extensions.insert(caller.clone());
     let mut response = next
         .run(Request::from_parts(parts, Body::from(bytes)))
         .await;
     if need.access == Access::Write && response.status().is_success() {
-        record(api, caller, &place, &mut response).await;
+        record(api, caller, &mut response).await;
         if touches_calls(need.area) {
             (api.nudge)();
         }
@@ -229,51 +238,26 @@ fn touches_calls(area: Area) -> bool {
     }
 }
 
-/// Where a request went, for the audit log.
-pub(crate) struct Place {
-    pub(crate) route: String,
-    pub(crate) request_id: String,
-    pub(crate) address: Option<String>,
-}
-
-impl Place {
-    fn of(parts: &http::request::Parts) -> Self {
-        let path = parts.extensions.get::<MatchedPath>().map_or_else(
-            || parts.uri.path().to_owned(),
-            |path| path.as_str().to_owned(),
-        );
-        Self {
-            route: format!("{} {path}", parts.method),
-            request_id: parts
-                .extensions
-                .get::<RequestId>()
-                .map(|id| id.0.clone())
-                .unwrap_or_default(),
-            address: parts
-                .extensions
-                .get::<ConnectInfo<SocketAddr>>()
-                .map(|ConnectInfo(address)| address.ip().to_string()),
-        }
-    }
-}
-
-/// Each write leaves an entry; a handler that names no change leaves one that says the route.
-async fn record(api: &Api, caller: &Caller, place: &Place, response: &mut Response) {
-    let changes = response
-        .extensions_mut()
-        .remove::<Changes>()
-        .map_or_else(Vec::new, |changes| changes.0);
-    let changes = if changes.is_empty() {
-        vec![Change {
-            action: "write",
-            entity: "route",
-            id: place.route.clone(),
-            ..Change::default()
-        }]
-    } else {
-        changes
+/// What handlers name that is no entry of the store: a call that was hung up, a webhook that was sent again.
+async fn record(api: &Api, caller: &Caller, response: &mut Response) {
+    let Some(Changes(changes)) = response.extensions_mut().remove::<Changes>() else {
+        return;
     };
     for change in changes {
-        crate::audit::write(api, caller, place, change).await;
+        let scope = change
+            .tenant
+            .as_deref()
+            .map(|tenant| TenantScope::new(tenant.into()));
+        let realm = scope.as_ref().map_or(Realm::Node, Realm::Tenant);
+        let note = AuditNote {
+            action: change.action.to_owned(),
+            entity: change.entity.to_owned(),
+            entity_id: change.id,
+            detail: change.detail.map(|detail| detail.to_string()),
+        };
+        // It is done already: a log that cannot be written is told to the operator, not to the client.
+        if let Err(error) = caller.store(api, None, None).audit(realm, &note).await {
+            tracing::error!(%error, action = note.action, entity = note.entity, "not written to the audit log");
+        }
     }
 }

@@ -121,7 +121,8 @@ pub enum Access {
 }
 
 impl Access {
-    fn label(self) -> &'static str {
+    /// The spelling in scopes.
+    pub fn label(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",

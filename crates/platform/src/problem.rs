@@ -74,6 +74,17 @@ impl Problem {
         problem
     }
 
+    /// The same with the places of its faults told without this beginning.
+    #[must_use]
+    pub(crate) fn within(mut self, beginning: &str) -> Self {
+        for fault in &mut self.errors {
+            if let Some(rest) = fault.path.strip_prefix(beginning) {
+                fault.path = rest.to_owned();
+            }
+        }
+        self
+    }
+
     /// 422 with one fault.
     pub fn field(path: &str, code: &str, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldFault {

@@ -42,6 +42,15 @@ pub(crate) struct Limiter {
 impl Limiter {
     /// Takes one request from the bucket of `name` at `now`.
     pub(crate) fn take(&self, name: &str, rate: Rate, now: Instant) -> Verdict {
+        self.ask(name, rate, now, 1.0)
+    }
+
+    /// What `take` would say, taking nothing.
+    pub(crate) fn peek(&self, name: &str, rate: Rate, now: Instant) -> Verdict {
+        self.ask(name, rate, now, 0.0)
+    }
+
+    fn ask(&self, name: &str, rate: Rate, now: Instant, taken: f64) -> Verdict {
         let mut buckets = self
             .buckets
             .lock()
@@ -58,7 +67,7 @@ impl Limiter {
         bucket.at = now;
         let allowed = bucket.level >= 1.0;
         if allowed {
-            bucket.level -= 1.0;
+            bucket.level -= taken;
         }
         Verdict {
             allowed,

@@ -27,6 +27,8 @@ pub struct Actor {
     pub address: Option<String>,
     /// Id of the request.
     pub request_id: Option<String>,
+    /// What the request changes, as JSON text without secrets: it goes into the line of each change.
+    pub detail: Option<String>,
 }
 
 /// What was done to an entry.
@@ -162,14 +164,14 @@ pub(crate) async fn note(
     entity: &str,
     id: &str,
 ) -> Result<(), ChangeError> {
-    if write.actor().is_none() {
+    let Some(actor) = write.actor() else {
         return Ok(());
-    }
+    };
     let line = AuditNote {
         action: action.label().to_owned(),
         entity: entity.to_owned(),
         entity_id: id.to_owned(),
-        detail: None,
+        detail: actor.detail.clone(),
     };
     append(write, realm, &line).await
 }

@@ -164,7 +164,7 @@ pub(crate) async fn find(
     caller: &Caller,
     id: &str,
 ) -> Result<(TenantScope, Entry<FinalCustomer>), Problem> {
-    let scope = super::owner::of(api, caller, super::owner::Kind::FinalCustomer, id).await?;
+    let scope = super::owner::of(api, caller, store::Owned::FinalCustomer, id).await?;
     let entry = found(api.store.final_customer(&scope, id).await?)?;
     Ok((scope, entry))
 }
@@ -196,7 +196,7 @@ pub(crate) async fn create(
     caller: Caller,
     Json(body): Json<Value>,
 ) -> Result<Answer, Problem> {
-    let account = super::account_of(&body)?;
+    let account = super::owner::account_in(&body)?;
     let scope = api.account_scope(&caller, account.as_deref()).await?;
     let customer = checked(merged(&CustomerWrite::default(), body)?, None)?;
     let store = caller.store(&api, None, Some(&audited(&customer)));
