@@ -1,5 +1,6 @@
 //! What every handler may use, and the configuration of the API.
 
+use crate::events::Events;
 use crate::rate::{Limiter, Rate};
 use catalog::Language;
 use engine::Engine;
@@ -58,7 +59,10 @@ pub struct Api {
     pub(crate) limiter: Limiter,
     /// Failed log-ins, by address of the client and by address of the user.
     pub(crate) failures: Limiter,
+    pub(crate) events: Arc<Events>,
     pub(crate) nudge: Nudge,
+    /// Wakes the delivery of webhooks.
+    pub(crate) outbox: Nudge,
     pub(crate) started: Instant,
 }
 
@@ -69,14 +73,17 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    /// Puts the parts together. `nudge` is called after each write.
+    /// Puts the parts together. `nudge` is called after each write, `outbox` when a
+    /// webhook is to be sent again.
     pub fn new(
         store: Store,
         vault: Vault,
         engine: Engine,
         config: Config,
         nudge: Nudge,
+        outbox: Nudge,
     ) -> Arc<Self> {
+        let events = Events::start(&engine);
         Arc::new(Self {
             store,
             vault,
@@ -84,7 +91,9 @@ impl Api {
             config,
             limiter: Limiter::default(),
             failures: Limiter::default(),
+            events,
             nudge,
+            outbox,
             started: Instant::now(),
         })
     }

@@ -9,10 +9,12 @@
 
 mod answer;
 mod api;
-mod audit;
 mod body;
+mod brain;
 mod caller;
 mod credential;
+mod csv;
+mod events;
 mod guard;
 mod idempotency;
 pub mod limits;
@@ -20,8 +22,10 @@ pub mod need;
 mod openapi;
 mod problem;
 mod rate;
+mod redact;
 mod routes;
 mod serve;
+mod support;
 mod table;
 
 pub use answer::Change;

@@ -18,6 +18,12 @@ pub struct CallFilter {
     pub line: Option<String>,
     /// Name of the agent.
     pub agent: Option<String>,
+    /// Id of the agent.
+    pub agent_id: Option<String>,
+    /// Id of the final customer.
+    pub final_customer_id: Option<String>,
+    /// What came of it.
+    pub outcome: Option<String>,
     /// Label of the end reason.
     pub reason: Option<String>,
     /// Running or finished only.
@@ -89,6 +95,9 @@ fn list_query(scope: &TenantScope, filter: &CallFilter, after: Option<&Cursor>) 
     for (column, value) in [
         (" AND line = ", &filter.line),
         (" AND agent = ", &filter.agent),
+        (" AND agent_id = ", &filter.agent_id),
+        (" AND final_customer_id = ", &filter.final_customer_id),
+        (" AND outcome = ", &filter.outcome),
         (" AND reason = ", &filter.reason),
     ] {
         if let Some(value) = value {
