@@ -42,6 +42,6 @@ pub use engine::{
     RegistrationStatus, StartError, StreamCall, StreamLine,
 };
 pub use leg::carrier::CarrierControl;
-pub use sip::RegistrationState;
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
+pub use sip::RegistrationState;
 pub use stream_socket::{NotStarted, StreamIo, StreamSocket};

@@ -146,8 +146,10 @@ mod tests {
 
     #[test]
     fn a_partial_write_keeps_the_flags_that_it_does_not_name() {
-        let mut settings = members(json!({"aiVoice": "sage", "config": {"restaurantId": "r", "deliveryEnabled": true},
-            "engine": {"model": "m", "speed": 1}, "timezone": "Europe/Paris"}));
+        let mut settings = members(
+            json!({"aiVoice": "sage", "config": {"restaurantId": "r", "deliveryEnabled": true},
+            "engine": {"model": "m", "speed": 1}, "timezone": "Europe/Paris"}),
+        );
         let patch = json!({"config": {"deliveryEnabled": false}, "engine": {"model": "n"}, "timezone": null});
         apply(&mut settings, members(patch.clone()), false);
         assert_eq!(
@@ -161,7 +163,9 @@ mod tests {
 
     #[test]
     fn what_has_a_place_of_its_own_is_no_setting() {
-        let body = members(json!({"id": "x", "accountId": "a", "name": "n", "aiVoice": "sage", "sipPassword": "p"}));
+        let body = members(
+            json!({"id": "x", "accountId": "a", "name": "n", "aiVoice": "sage", "sipPassword": "p"}),
+        );
         assert_eq!(
             Value::Object(settings_of(&body)),
             json!({"aiVoice": "sage"})

@@ -41,7 +41,10 @@ impl Interest {
         self.tenant
             .as_ref()
             .is_none_or(|tenant| *tenant == event.tenant)
-            && self.agent.as_ref().is_none_or(|agent| *agent == event.agent)
+            && self
+                .agent
+                .as_ref()
+                .is_none_or(|agent| *agent == event.agent)
     }
 }
 
@@ -248,7 +251,7 @@ fn words(event: &LiveEvent) -> (&'static str, Value) {
         LiveEventKind::Transcript(entry) => (
             "call.transcript",
             json!({
-                "role": match store::speaker_label(entry.speaker) {
+                "role": match store::speaker_label(entry.role) {
                     "caller" => "user",
                     "agent" => "assistant",
                     _ => "system",
@@ -256,17 +259,14 @@ fn words(event: &LiveEvent) -> (&'static str, Value) {
                 "content": entry.text,
             }),
         ),
-        LiveEventKind::AgentDelta { item, delta } => (
-            "call.agent_delta",
-            json!({ "item": item, "delta": delta }),
-        ),
+        LiveEventKind::AgentDelta { item, delta } => {
+            ("call.agent_delta", json!({ "item": item, "delta": delta }))
+        }
         LiveEventKind::CallerSpeaking => ("call.caller_speaking", json!({})),
         LiveEventKind::Interrupted { item, played_ms } => (
             "call.interrupted",
             json!({ "item": item, "playedMs": played_ms }),
         ),
-        LiveEventKind::Ended { reason, .. } => {
-            ("call.ended", json!({ "reason": reason.label() }))
-        }
+        LiveEventKind::Ended { reason, .. } => ("call.ended", json!({ "reason": reason.code() })),
     }
 }

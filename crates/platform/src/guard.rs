@@ -143,10 +143,7 @@ async fn admit(api: &Api, need: Need, parts: &http::request::Parts) -> Result<Ca
         });
     }
     let mut caller = credential::resolve(api, &parts.headers).await?;
-    caller.request_id = parts
-        .extensions
-        .get::<RequestId>()
-        .map(|id| id.0.clone());
+    caller.request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
     caller.address = parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()

@@ -164,9 +164,8 @@ async fn again(api: &Api, answer: StoredAnswer) -> Result<Response, Problem> {
     if status == StatusCode::NO_CONTENT {
         response.headers_mut().remove(header::CONTENT_TYPE);
     }
-    response.headers_mut().insert(
-        "idempotent-replayed",
-        HeaderValue::from_static("true"),
-    );
+    response
+        .headers_mut()
+        .insert("idempotent-replayed", HeaderValue::from_static("true"));
     Ok(response)
 }

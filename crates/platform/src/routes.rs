@@ -1,5 +1,10 @@
 //! Every route with what it needs, in one place.
 
+#![allow(
+    unused_qualifications,
+    reason = "the macro of the document repeats the types of the handlers"
+)]
+
 mod accounts;
 mod agents;
 mod auth;

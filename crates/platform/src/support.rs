@@ -181,7 +181,10 @@ pub(crate) fn page(limit: Option<u32>, cursor: Option<&str>) -> Result<PageReque
         .transpose()
         .map_err(|error| Problem::bad_request(format!("cursor: {error}")))?;
     Ok(PageRequest {
-        limit: limit.filter(|limit| *limit > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX),
+        limit: limit
+            .filter(|limit| *limit > 0)
+            .unwrap_or(PAGE_DEFAULT)
+            .min(PAGE_MAX),
         after,
     })
 }
@@ -281,7 +284,9 @@ mod tests {
         assert_eq!(merged(&thing(), json!({"note": null})).unwrap().note, None);
         let problem = merged(&thing(), json!({"name": 1, "isActive": "yes"})).unwrap_err();
         assert_eq!(problem.status(), StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(format!("{problem:?}").contains("isActive") && format!("{problem:?}").contains("name"));
+        assert!(
+            format!("{problem:?}").contains("isActive") && format!("{problem:?}").contains("name")
+        );
         assert!(merged(&thing(), json!([])).is_err());
     }
 

@@ -158,7 +158,9 @@ fn checked(write: AccountWrite, before: Option<&Tenant>) -> Result<Tenant, Probl
     faults.text("name", &write.name, NAME_CHARACTERS_MAX);
     faults.maybe("email", write.email.as_deref(), NAME_CHARACTERS_MAX);
     faults.currency("currency", &write.currency);
-    let fine = write.calls_max.is_none_or(|max| (0..=100_000).contains(&max));
+    let fine = write
+        .calls_max
+        .is_none_or(|max| (0..=100_000).contains(&max));
     faults.unless(fine, "callsMax", "range", "0..100000");
     faults.done()?;
     Ok(Tenant {
@@ -295,4 +297,3 @@ pub(crate) async fn update(
 fn audited(tenant: &Tenant) -> Value {
     serde_json::to_value(writable(tenant)).unwrap_or_else(|_| json!({}))
 }
-

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use store::credential::NewKey;
-use store::{Agent, AgentFilter, Entry, Tool, TenantScope};
+use store::{Agent, AgentFilter, Entry, TenantScope, Tool};
 use utoipa::{IntoParams, ToSchema};
 
 /// An agent. Its settings stand beside these fields, as they were written (contracts, "Agent create fields").

@@ -191,7 +191,8 @@ pub(crate) async fn me(caller: Caller) -> Result<Answer, Problem> {
         Scopes::Some(_) => Area::ALL
             .iter()
             .flat_map(|area| {
-                [crate::need::Access::Read, crate::need::Access::Write].map(|access| (*area, access))
+                [crate::need::Access::Read, crate::need::Access::Write]
+                    .map(|access| (*area, access))
             })
             .filter(|(area, access)| caller.scopes.allow(*area, *access))
             .map(|(area, access)| format!("{}:{}", area.label(), access.label()))

@@ -144,7 +144,12 @@ async fn top_up(
     let made = store.book(scope, &booking).await?;
     let note = store::AuditNote {
         action: "top_up".to_owned(),
-        entity: if customer.is_some() { "final_customer" } else { "tenant" }.to_owned(),
+        entity: if customer.is_some() {
+            "final_customer"
+        } else {
+            "tenant"
+        }
+        .to_owned(),
         entity_id: customer.unwrap_or_else(|| scope.tenant().to_string()),
         detail: Some(json!({ "amount": body.amount, "reference": booking.reference }).to_string()),
     };
@@ -374,7 +379,10 @@ pub(crate) async fn plans(
 ) -> Result<Answer, Problem> {
     let scope = caller.scope(query.account_id.as_deref())?;
     let page = page(query.limit, query.cursor.as_deref())?;
-    let list = api.store.plans(&scope, &PlanFilter::default(), &page).await?;
+    let list = api
+        .store
+        .plans(&scope, &PlanFilter::default(), &page)
+        .await?;
     let views: Vec<_> = list.items.iter().map(plan_view).collect();
     Ok(Answer::ok(views)?.with_next(list.next.map(|next| next.to_string())))
 }
@@ -520,7 +528,11 @@ pub(crate) async fn subscribe(
         starts_at: Timestamp::now(),
         ends_at: None,
     };
-    let store = caller.store(&api, None, Some(&json!({ "planId": plan.id, "customer": id })));
+    let store = caller.store(
+        &api,
+        None,
+        Some(&json!({ "planId": plan.id, "customer": id })),
+    );
     let entry = store
         .create_subscription(&scope, &store::new_id(), &subscription)
         .await?;

@@ -113,7 +113,10 @@ pub(crate) async fn create(
     let agent = body.agent_id.clone().or_else(|| caller.agent.clone());
     let scope = match &agent {
         Some(agent) => find_agent(&api, &caller, agent).await?.0,
-        None => api.account_scope(&caller, body.account_id.as_deref()).await?,
+        None => {
+            api.account_scope(&caller, body.account_id.as_deref())
+                .await?
+        }
     };
     let blocked = BlockedNumber {
         agent_id: agent,

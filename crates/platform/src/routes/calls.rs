@@ -146,7 +146,7 @@ pub(crate) struct LineView {
     /// Milliseconds since the beginning of the call.
     at_ms: u64,
     /// How much of it was heard before the caller interrupted.
-    interrupted_at_ms: Option<u64>,
+    interrupted_at_ms: Option<u32>,
 }
 
 /// Which calls.
@@ -307,7 +307,10 @@ pub(crate) async fn list(
     .await?;
     let filter = filter(&query, agent)?;
     let after = cursor(query.cursor.as_deref())?;
-    let page = api.store.list_calls(&scope, &filter, after.as_ref()).await?;
+    let page = api
+        .store
+        .list_calls(&scope, &filter, after.as_ref())
+        .await?;
     let mut views = Vec::with_capacity(page.calls.len());
     for record in &page.calls {
         let runs = api
@@ -358,7 +361,7 @@ async fn lines(
                 .checked_add(jiff::SignedDuration::from_millis(at))
                 .unwrap_or(record.started_at);
             LineView {
-                role: match store::speaker_label(line.role) {
+                role: match line.role.as_str() {
                     "caller" => "user",
                     "agent" => "assistant",
                     _ => "system",
@@ -475,8 +478,7 @@ pub(crate) async fn recording(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (_, record, id) = find(&api, &caller, &id).await?;
-    let absent =
-        || Problem::new(StatusCode::NOT_FOUND, "api_no_recording").with("id", id.as_str());
+    let absent = || Problem::new(StatusCode::NOT_FOUND, "api_no_recording").with("id", id.as_str());
     let path = record.recording_path.as_deref().ok_or_else(absent)?;
     let file = tokio::fs::File::open(path).await.map_err(|_| absent())?;
     let length = file.metadata().await.map_err(|_| absent())?.len();
@@ -558,7 +560,10 @@ pub(crate) async fn export(
     let mut text = csv::line(CSV_HEADER.iter().copied());
     let (mut after, mut rows) = (cursor(query.cursor.as_deref())?, 0);
     loop {
-        let page = api.store.list_calls(&scope, &filter, after.as_ref()).await?;
+        let page = api
+            .store
+            .list_calls(&scope, &filter, after.as_ref())
+            .await?;
         for record in page.calls.iter().take(wanted - rows) {
             let call = view(record, api.config.language, Vec::new());
             text.push_str(&csv::line(csv_row(&call).iter().map(String::as_str)));

@@ -297,11 +297,7 @@ pub(crate) async fn import(
     Answer::ok(Imported { imported })
 }
 
-async fn find(
-    api: &Api,
-    caller: &Caller,
-    id: &str,
-) -> Result<(TenantScope, Entry<Faq>), Problem> {
+async fn find(api: &Api, caller: &Caller, id: &str) -> Result<(TenantScope, Entry<Faq>), Problem> {
     let scope = of(api, caller, Owned::Faq, id).await?;
     let entry = api
         .store

@@ -187,7 +187,8 @@ pub(crate) async fn create(
         revoked_at: None,
         last_used_at: None,
     };
-    let shown = json!({ "name": key.name, "role": key.role, "scopes": body.scopes, "prefix": key.prefix });
+    let shown =
+        json!({ "name": key.name, "role": key.role, "scopes": body.scopes, "prefix": key.prefix });
     let realm = scope.as_ref().map_or(Realm::Node, Realm::Tenant);
     let entry = caller
         .store(&api, None, Some(&shown))
@@ -238,7 +239,11 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<Answer, Problem> {
     let (scope, key) = find(&api, &caller, &id).await?;
-    if key.role.parse::<Role>().is_ok_and(|role| role > caller.role) {
+    if key
+        .role
+        .parse::<Role>()
+        .is_ok_and(|role| role > caller.role)
+    {
         return Err(Problem::forbidden());
     }
     let realm = scope.as_ref().map_or(Realm::Node, Realm::Tenant);

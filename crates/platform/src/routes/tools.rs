@@ -87,9 +87,9 @@ pub(crate) fn read_all(items: &[Value], stored: &[Tool]) -> Result<Vec<Tool>, Pr
     let mut faults = Vec::new();
     for (place, item) in items.iter().enumerate() {
         let mut item = item.clone();
-        let old = stored.iter().find(|tool| {
-            item.get("name").and_then(Value::as_str) == Some(tool.name.as_str())
-        });
+        let old = stored
+            .iter()
+            .find(|tool| item.get("name").and_then(Value::as_str) == Some(tool.name.as_str()));
         if let Some(old) = old {
             restore(&mut item, &Value::Object(object(&old.config)));
         }
@@ -326,7 +326,11 @@ pub(crate) async fn replace_brain(
     let label = match &body.version {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.chars().take(TEXT_CHARACTERS_MAX).collect(),
-        Some(other) => other.to_string().chars().take(TEXT_CHARACTERS_MAX).collect(),
+        Some(other) => other
+            .to_string()
+            .chars()
+            .take(TEXT_CHARACTERS_MAX)
+            .collect(),
     };
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
@@ -342,8 +346,7 @@ pub(crate) async fn replace_brain(
             settings.insert("brainVersion".to_owned(), json!(label));
         }
         brain::check(&before.name, &settings, &tools)?;
-        let names =
-            |tools: &[Tool]| json!(tools.iter().map(|tool| &tool.name).collect::<Vec<_>>());
+        let names = |tools: &[Tool]| json!(tools.iter().map(|tool| &tool.name).collect::<Vec<_>>());
         let mut was = audited(&before);
         was["tools"] = names(&stored);
         let after = Brain {

@@ -205,7 +205,9 @@ pub(crate) async fn read(
 
 /// Nobody changes who ranks above him, and nobody raises anyone above himself.
 fn ranks_above(caller: &Caller, user: &User) -> bool {
-    user.role.parse::<Role>().is_ok_and(|role| role > caller.role)
+    user.role
+        .parse::<Role>()
+        .is_ok_and(|role| role > caller.role)
 }
 
 /// Changes a user.

@@ -272,7 +272,12 @@ mod tests {
         let paths: Vec<_> = found.iter().map(|one| one.path.as_str()).collect();
         assert_eq!(
             paths,
-            ["settings.aiVoice", "settings.engine.apiKey", "tools.a", "tools.b"]
+            [
+                "settings.aiVoice",
+                "settings.engine.apiKey",
+                "tools.a",
+                "tools.b"
+            ]
         );
         assert!(!serde_json::to_string(&found).unwrap().contains("sk-"));
     }
