@@ -2,11 +2,13 @@
 
 use crate::api::listener::Listener;
 use crate::config::PlatformConfig;
+use courier::Nudge;
 use engine::Engine;
 use platform::{AdminToken, Api, Config};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::Store;
+use store::secret::Vault;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -31,6 +33,15 @@ impl Running {
     }
 }
 
+/// The parts of the house that the API works with.
+pub(crate) struct Parts {
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) outbox: Nudge,
+    pub(crate) language: catalog::Language,
+}
+
 /// Binds the address and serves.
 ///
 /// # Errors
@@ -38,23 +49,23 @@ impl Running {
 pub(crate) async fn start(
     config: PlatformConfig,
     token: &str,
-    engine: &Engine,
-    store: &Store,
-    language: catalog::Language,
+    parts: Parts,
 ) -> std::io::Result<Running> {
     let listener = Listener::bind(config.listen, config.tls.as_ref()).await?;
     let address = listener.address()?;
     let api = Api::new(
-        store.clone(),
-        engine.clone(),
+        parts.store,
+        parts.vault,
+        parts.engine,
         Config {
             admin_token: AdminToken::new(token),
             unauthenticated: config.unauthenticated,
-            language,
+            language: parts.language,
             rate_per_s: config.rate_per_s,
             version: env!("CARGO_PKG_VERSION"),
         },
         Arc::new(|| ()),
+        Arc::new(move || parts.outbox.nudge()),
     );
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(platform::serve(listener, platform::router(&api), stopped));

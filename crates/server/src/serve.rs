@@ -120,7 +120,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     let store = open_store(&config.database).await?;
     // Before anything listens: a server that could not read its passwords must not take a call.
     let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
-    let outgoing = Outgoing::start(config.courier, &store, vault)?;
+    let outgoing = Outgoing::start(config.courier, &store, vault.clone())?;
     let engine = Engine::start(config.engine, store.clone())
         .await
         .map_err(|error| start_message(&error))?;
@@ -144,22 +144,14 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
                 .with("cause", error.to_string()));
         }
     };
-    let platform = match platform {
-        None => None,
-        Some(platform) => {
-            let listen = platform.listen;
-            match platform_api::start(platform, &token, &engine, &store, config.language).await {
-                Ok(running) => Some(running),
-                Err(error) => {
-                    engine.drain(Duration::ZERO).await;
-                    return Err(Message::new("port_in_use")
-                        .with("protocol", "HTTP")
-                        .with("address", listen.to_string())
-                        .with("cause", error.to_string()));
-                }
-            }
-        }
+    let parts = platform_api::Parts {
+        engine: engine.clone(),
+        store: store.clone(),
+        vault,
+        outbox: outgoing.outbox.nudger(),
+        language: config.language,
     };
+    let platform = start_platform(platform, &token, parts).await?;
     let house = House {
         engine,
         store,
@@ -171,6 +163,27 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     house.write_addresses();
     Ok(house)
+}
+
+async fn start_platform(
+    config: Option<config::PlatformConfig>,
+    token: &str,
+    parts: platform_api::Parts,
+) -> Result<Option<platform_api::Running>, Message> {
+    let Some(config) = config else {
+        return Ok(None);
+    };
+    let (listen, engine) = (config.listen, parts.engine.clone());
+    match platform_api::start(config, token, parts).await {
+        Ok(running) => Ok(Some(running)),
+        Err(error) => {
+            engine.drain(Duration::ZERO).await;
+            Err(Message::new("port_in_use")
+                .with("protocol", "HTTP")
+                .with("address", listen.to_string())
+                .with("cause", error.to_string()))
+        }
+    }
 }
 
 async fn start_voice(
