@@ -1,0 +1,454 @@
+//! What clients rely on: repetition, entity tags, limits, errors, pages, versions, the audit log.
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod common;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use common::{House, OWNER};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+fn bearer() -> String {
+    format!("Bearer {OWNER}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_post_has_one_effect_and_one_answer() {
+    let house = House::start().await;
+    let account = house.account("once").await;
+    let body = json!({ "accountId": account.id, "name": "made once" });
+    let headers = [
+        ("x-api-key", account.owner.as_str()),
+        ("idempotency-key", "k-1"),
+    ];
+    let first = house
+        .send("POST", "/api/agents", &headers, Some(&body))
+        .await
+        .good();
+    let again = house
+        .send("POST", "/api/agents", &headers, Some(&body))
+        .await
+        .good();
+    assert_eq!(first.text, again.text, "the token that is shown once too");
+    assert_eq!(first.status, again.status);
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(again.headers["etag"], first.headers["etag"]);
+    let other = json!({ "accountId": account.id, "name": "another" });
+    let refused = house
+        .send("POST", "/api/agents", &headers, Some(&other))
+        .await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(refused.json()["code"], "api_idempotency_mismatch");
+    // A refused request gives its key back.
+    let headers = [
+        ("x-api-key", account.owner.as_str()),
+        ("idempotency-key", "k-2"),
+    ];
+    let wrong = json!({ "accountId": account.id, "name": "" });
+    let refused = house
+        .send("POST", "/api/agents", &headers, Some(&wrong))
+        .await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    house
+        .send("POST", "/api/agents", &headers, Some(&other))
+        .await
+        .good();
+    let agents = house
+        .key(&account.owner, "GET", "/api/agents", Value::Null)
+        .await
+        .json();
+    assert_eq!(agents.as_array().unwrap().len(), 3);
+    // Many at once: one runs, the others wait for its answer or are told to.
+    let headers = [
+        ("x-api-key", account.owner.as_str()),
+        ("idempotency-key", "k-3"),
+    ];
+    let body = json!({ "accountId": account.id, "name": "in a crowd" });
+    let crowd = (0..8).map(|_| house.send("POST", "/api/agents", &headers, Some(&body)));
+    let answers = futures_util::future::join_all(crowd).await;
+    let made: HashSet<String> = answers
+        .iter()
+        .filter(|answer| answer.status == StatusCode::CREATED)
+        .map(common::Answered::id)
+        .collect();
+    assert_eq!(made.len(), 1);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer.status, StatusCode::CREATED | StatusCode::CONFLICT))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entity_tags_keep_writers_apart() {
+    let house = House::start().await;
+    let account = house.account("tags").await;
+    let path = format!("/api/agents/{}", account.agent);
+    let read = house
+        .key(&account.owner, "GET", &path, Value::Null)
+        .await
+        .good();
+    let stale = read.tag();
+    let write = async |tag: Option<&str>, body: Value| {
+        let mut headers = vec![("x-api-key", account.owner.as_str())];
+        headers.extend(tag.map(|tag| ("if-match", tag)));
+        house.send("PUT", &path, &headers, Some(&body)).await
+    };
+    let changed = write(Some(&stale), json!({ "aiVoice": "marin" }))
+        .await
+        .good();
+    assert_ne!(changed.tag(), stale);
+    let refused = write(Some(&stale), json!({ "aiVoice": "cedar" })).await;
+    assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+    write(Some("*"), json!({ "aiVoice": "cedar" })).await.good();
+    // Existing clients send no tag.
+    write(None, json!({ "aiVoice": "sage" })).await.good();
+    // An account that asks for it.
+    let account_path = format!("/api/accounts/{}", account.id);
+    house
+        .key(
+            &account.owner,
+            "PATCH",
+            &account_path,
+            json!({ "settings": { "requireIfMatch": true } }),
+        )
+        .await
+        .good();
+    let refused = write(None, json!({ "aiVoice": "cedar" })).await;
+    assert_eq!(refused.status, StatusCode::PRECONDITION_REQUIRED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_meet_lose_nothing() {
+    let house = House::start().await;
+    let account = house.account("meet").await;
+    let path = format!("/api/agents/{}", account.agent);
+    let writes = (0..6).map(|number| {
+        let body = json!({ "config": { format!("flag{number}"): true } });
+        let (house, account, path) = (&house, &account, &path);
+        async move { house.key(&account.owner, "PUT", path, body).await }
+    });
+    for answer in futures_util::future::join_all(writes).await {
+        assert!(
+            answer.status == StatusCode::OK || answer.status == StatusCode::PRECONDITION_FAILED,
+            "{}",
+            answer.text
+        );
+    }
+    let agent = house
+        .key(&account.owner, "GET", &path, Value::Null)
+        .await
+        .json();
+    let flags = agent["config"].as_object().unwrap();
+    assert_eq!(flags["restaurantId"], "meet-restaurant");
+    assert_eq!(flags.len(), 7, "{flags:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_has_its_rate_and_a_neighbour_does_not_feel_it() {
+    let house = House::with(|config| config.rate_per_s = 20).await;
+    let owner = bearer();
+    let headers = [("authorization", owner.as_str())];
+    let mut refused = None;
+    for _ in 0..60 {
+        let answer = house.send("GET", "/api/accounts", &headers, None).await;
+        assert!(answer.headers.contains_key("ratelimit-remaining"));
+        assert_eq!(answer.headers["ratelimit-limit"], "20");
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.unwrap();
+    assert_eq!(refused.json()["code"], "api_rate_limited");
+    assert!(refused.headers.contains_key("retry-after"));
+    let health = house.send("GET", "/health", &[], None).await;
+    assert_eq!(health.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_bounded_in_size_depth_and_characters() {
+    let house = House::start().await;
+    let post = async |kind: &str, body: Vec<u8>| {
+        house
+            .raw(
+                Request::post("/api/accounts")
+                    .header("authorization", bearer())
+                    .header("content-type", kind)
+                    .body(Body::from(body))
+                    .unwrap(),
+            )
+            .await
+    };
+    let json_kind = "application/json";
+    let large = format!("{{\"name\":\"{}\"}}", "x".repeat(1024 * 1024));
+    let answer = post(json_kind, large.into_bytes()).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let deep = format!("{}{}", "[".repeat(33), "]".repeat(33));
+    let answer = post(json_kind, deep.into_bytes()).await;
+    assert_eq!(answer.json()["code"], "api_body_too_deep");
+    let answer = post(json_kind, br#"{"name":"a\u0000b"}"#.to_vec()).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let answer = post("text/plain", b"{}".to_vec()).await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let answer = post(json_kind, b"{".to_vec()).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.json()["code"], "api_bad_request");
+    let answer = house.owner("GET", "/api/agents/a%00b", Value::Null).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn problems_are_told_in_the_readers_language_with_their_place() {
+    let house = House::start().await;
+    let account = house.account("words").await;
+    let body = json!({ "accountId": account.id, "name": "", "currency": "EUR" });
+    let mut titles = HashSet::new();
+    for language in ["fr-FR,fr;q=0.9", "en", "de, en;q=0.5"] {
+        let headers = [
+            ("x-api-key", account.owner.as_str()),
+            ("accept-language", language),
+            ("x-request-id", "from-the-client"),
+        ];
+        let answer = house
+            .send("POST", "/api/final-customers", &headers, Some(&body))
+            .await;
+        let problem = answer.json();
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(problem["errors"][0]["path"], "name");
+        assert_eq!(problem["requestId"], "from-the-client");
+        assert_eq!(answer.headers["x-request-id"], "from-the-client");
+        titles.insert(problem["title"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(titles.len(), 2);
+    let nowhere = house.owner("GET", "/api/nowhere", Value::Null).await;
+    assert_eq!(nowhere.json()["code"], "api_not_found");
+    let method = house.owner("PATCH", "/health", Value::Null).await;
+    assert_eq!(method.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(method.json()["code"], "api_method_not_allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_cannot_run_is_refused_when_it_is_saved_with_its_place() {
+    let house = House::start().await;
+    let account = house.account("faults").await;
+    let path = format!("/api/agents/{}/tools", account.agent);
+    let tool = json!({ "name": "order", "description": "d", "parameters": { "type": "object", "properties": {} },
+        "http": { "method": "POST", "url": "={{BASE_URL}}/x/{{$ai.a | nosuchfilter}}" } });
+    let answer = house.key(&account.owner, "POST", &path, tool).await;
+    assert_eq!(
+        answer.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "{}",
+        answer.text
+    );
+    let fault = &answer.json()["errors"][0];
+    assert!(
+        fault["path"].as_str().unwrap().ends_with("http.url"),
+        "{fault}"
+    );
+    assert!(fault["position"].is_u64(), "{fault}");
+    let tools = house
+        .key(&account.owner, "GET", &path, Value::Null)
+        .await
+        .json();
+    assert_eq!(tools.as_array().unwrap().len(), 1, "nothing was saved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brain_is_replaced_at_once_and_versions_lead_back() {
+    let house = House::start().await;
+    let account = house.account("brains").await;
+    let agent = format!("/api/agents/{}", account.agent);
+    let ask = async |method: &str, path: &str, body: Value| {
+        house.key(&account.owner, method, path, body).await
+    };
+    let before = ask("GET", &agent, Value::Null).await.json()["version"]
+        .as_i64()
+        .unwrap();
+    let brain = json!({ "prompt": "Be quick.", "version": "menu-7", "tools": [
+        { "name": "look", "description": "Look.", "parameters": { "type": "object", "properties": {} }, "http": { "method": "GET", "url": "https://example.org/look" } } ] });
+    let nudges = house.nudges.load(Ordering::SeqCst);
+    ask("PUT", &format!("{agent}/brain"), brain).await.good();
+    assert!(house.nudges.load(Ordering::SeqCst) > nudges);
+    let wrong = json!({ "prompt": "Broken.", "tools": [{ "name": 7 }] });
+    let refused = ask("PUT", &format!("{agent}/brain"), wrong).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let now = ask("GET", &format!("{agent}/brain"), Value::Null)
+        .await
+        .json();
+    assert_eq!(now["prompt"], "Be quick.");
+    assert_eq!(now["tools"][0]["name"], "look");
+    let diff = ask(
+        "GET",
+        &format!("{agent}/versions/{before}/diff"),
+        Value::Null,
+    )
+    .await
+    .json();
+    let paths: Vec<&str> = diff
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["path"].as_str().unwrap())
+        .collect();
+    assert!(paths.contains(&"settings.basePrompt") && paths.contains(&"tools.end_call"));
+    let back = json!({ "version": before });
+    ask("POST", &format!("{agent}/rollback"), back).await.good();
+    let again = ask("GET", &format!("{agent}/brain"), Value::Null)
+        .await
+        .json();
+    assert_eq!(again["prompt"], "Be kind.");
+    assert_eq!(again["tools"][0]["name"], "end_call");
+    let versions = ask("GET", &format!("{agent}/versions"), Value::Null)
+        .await
+        .json();
+    assert_eq!(versions[0]["version"].as_i64().unwrap(), before + 2);
+    assert!(versions[1]["note"].as_str().unwrap().contains("menu-7"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_have_pages_and_calls_a_csv() {
+    let house = House::start().await;
+    let account = house.account("pages").await;
+    for number in 0..5 {
+        let body = json!({ "agentId": account.agent, "question": format!("Question {number}?") });
+        house
+            .key(&account.owner, "POST", "/api/faqs", body)
+            .await
+            .good();
+    }
+    let mut found = HashSet::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/api/faqs?limit=2&cursor={cursor}");
+        let page = house
+            .key(&account.owner, "GET", &path, Value::Null)
+            .await
+            .good();
+        for item in page.json().as_array().unwrap() {
+            assert!(found.insert(item["id"].as_str().unwrap().to_owned()));
+        }
+        match page.headers.get("x-next-cursor") {
+            Some(next) => cursor = next.to_str().unwrap().to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(found.len(), 6);
+    let bad = house
+        .key(&account.owner, "GET", "/api/faqs?cursor=x", Value::Null)
+        .await;
+    assert_eq!(bad.status, StatusCode::BAD_REQUEST);
+    let csv = house
+        .key(&account.owner, "GET", "/api/calls.csv", Value::Null)
+        .await
+        .good();
+    assert!(csv.text.starts_with("id,startedAt,"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_write_leaves_a_line_in_the_audit_log() {
+    let house = House::start().await;
+    let account = house.account("audit").await;
+    let path = format!("/api/agents/{}", account.agent);
+    house
+        .key(&account.admin, "PUT", &path, json!({ "aiVoice": "cedar" }))
+        .await
+        .good();
+    let lines = house
+        .key(
+            &account.owner,
+            "GET",
+            &format!("/api/audit?entity=agent&entityId={}", account.agent),
+            Value::Null,
+        )
+        .await
+        .good()
+        .json();
+    let line = &lines[0];
+    assert_eq!(line["action"], "changed");
+    assert_eq!(line["actorKind"], "api_key");
+    assert_eq!(line["actorId"], account.key_id.as_str());
+    assert_eq!(line["detail"]["before"], json!({ "aiVoice": "sage" }));
+    assert_eq!(line["detail"]["after"], json!({ "aiVoice": "cedar" }));
+    let all = house
+        .key(&account.owner, "GET", "/api/audit?limit=500", Value::Null)
+        .await
+        .good();
+    assert!(!all.text.contains("secret-of-audit") && !all.text.contains("correct horse"));
+    let kinds: HashSet<String> = all
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["entity"].as_str().unwrap().to_owned())
+        .collect();
+    for kind in [
+        "agent",
+        "tool",
+        "phone_line",
+        "faq",
+        "blocked_number",
+        "plan",
+        "user",
+        "api_key",
+        "final_customer",
+        "tenant",
+        "secret",
+    ] {
+        assert!(kinds.contains(kind), "{kind} {kinds:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_credential_only_where_it_was_asked_for_and_only_by_a_loopback_name() {
+    let house = House::with(|config| config.unauthenticated = true).await;
+    let open = house.send("GET", "/api/accounts", &[], None).await;
+    assert_eq!(open.status, StatusCode::OK);
+    let rebound = house
+        .send("GET", "/api/accounts", &[("host", "evil.example")], None)
+        .await;
+    assert_eq!(rebound.status, StatusCode::UNAUTHORIZED);
+    assert!(platform::may_be_open("127.0.0.1:4000".parse().unwrap()));
+    assert!(!platform::may_be_open("0.0.0.0:4000".parse().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documents_page_asks_nobody_else() {
+    let house = House::start().await;
+    for path in ["/api/docs", "/api/docs.js", "/api/openapi.json"] {
+        let answer = house.send("GET", path, &[], None).await.good();
+        if path != "/api/openapi.json" {
+            assert!(!answer.text.contains("http:") && !answer.text.contains("https:"));
+        }
+    }
+    let page = house.send("GET", "/api/docs", &[], None).await;
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watchers_are_counted() {
+    let house = House::start().await;
+    let account = house.account("watch").await;
+    let mut open = Vec::new();
+    for _ in 0..platform::limits::WATCHERS_PER_CALLER_MAX {
+        let request = Request::get("/api/events")
+            .header("x-api-key", &account.owner)
+            .body(Body::empty())
+            .unwrap();
+        let response = tower::ServiceExt::oneshot(house.router.clone(), request)
+            .await
+            .unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        open.push(response);
+    }
+    let headers = [("x-api-key", account.owner.as_str())];
+    let full = house.send("GET", "/api/events", &headers, None).await;
+    assert_eq!(full.status, StatusCode::TOO_MANY_REQUESTS);
+    drop(open);
+    let again = house.send("GET", "/api/events", &headers, None).await;
+    assert_eq!(again.status, StatusCode::OK);
+}
