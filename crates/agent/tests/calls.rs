@@ -744,28 +744,35 @@ fn the_call_end_body_is_exact() {
     assert!(CallBrain::restore(compiled(definition()), &json!({"x": 1})).is_none());
 }
 
+/// A step of a conversation: tool, arguments, reply.
+type Step = (&'static str, &'static str, &'static str);
+
+const ORDER_STEP: Step = ("confirm_order", ORDER, ORDERED);
+
+/// Both outcomes of a conversation.
+fn outcome(steps: &[Step], kind: EndKind, change: Value) -> String {
+    let mut brain = with(settings(change));
+    for (index, (name, arguments, reply)) in steps.iter().enumerate() {
+        run(
+            &mut brain,
+            &format!("i{index}"),
+            name,
+            arguments,
+            &ok(reply),
+        );
+        exchange(&mut brain);
+    }
+    let end = end(kind);
+    format!(
+        "{} {}",
+        brain.outcome(&end),
+        brain.v2_outcome(&end).as_str()
+    )
+}
+
 #[test]
 fn outcomes() {
-    let outcome = |steps: &[(&str, &str, &str)], kind: EndKind, change: Value| {
-        let mut brain = with(settings(change));
-        for (index, (name, arguments, reply)) in steps.iter().enumerate() {
-            run(
-                &mut brain,
-                &format!("i{index}"),
-                name,
-                arguments,
-                &ok(reply),
-            );
-            exchange(&mut brain);
-        }
-        let end = end(kind);
-        format!(
-            "{} {}",
-            brain.outcome(&end),
-            brain.v2_outcome(&end).as_str()
-        )
-    };
-    let order = ("confirm_order", ORDER, ORDERED);
+    let order = ORDER_STEP;
     let message = (
         "leave_message",
         r#"{"content":"x","category":"other"}"#,
@@ -799,14 +806,6 @@ fn outcomes() {
         outcome(&[], EndKind::NoBalance, json!({})),
         "no_balance no_balance"
     );
-    let rules = json!({"outcomeRules": [
-        {"outcome": "long", "minDurationSec": 120, "priority": 1}, {"outcome": "sale", "tool": "confirm_order", "priority": 5},
-        {"outcome": "vip", "when": "={{ctx.customer_id}}", "tool": "confirm_order", "priority": 5}]});
-    assert_eq!(
-        outcome(&[order], EndKind::Completed, rules.clone()),
-        "sale completed"
-    );
-    assert_eq!(outcome(&[], EndKind::Completed, rules), "long completed");
     let brain = CallBrain::new(compiled(definition()), facts());
     let silent = EndFacts {
         transcript: Vec::new(),
@@ -820,6 +819,18 @@ fn outcomes() {
         ),
         "abandoned abandoned"
     );
+}
+
+#[test]
+fn the_agents_rules_come_first() {
+    let rules = json!({"outcomeRules": [
+        {"outcome": "long", "minDurationSec": 120, "priority": 1}, {"outcome": "sale", "tool": "confirm_order", "priority": 5},
+        {"outcome": "vip", "when": "={{ctx.customer_id}}", "tool": "confirm_order", "priority": 5}]});
+    assert_eq!(
+        outcome(&[ORDER_STEP], EndKind::Completed, rules.clone()),
+        "sale completed"
+    );
+    assert_eq!(outcome(&[], EndKind::Completed, rules), "long completed");
 }
 
 #[test]

@@ -422,7 +422,7 @@ fn a_poisoned_session_starts_nothing_and_changes_no_identity() {
         ] {
             let mut session = clean.clone();
             session[name] = poison;
-            let mut brain = CallBrain::new(compiled(definition()), facts());
+            let mut brain = CallBrain::new(common::agent(), facts());
             let _ = brain.apply_session(&ok(&session.to_string()));
             let effects = obey(&mut brain, name);
             assert_eq!(
@@ -519,7 +519,7 @@ fn a_poisoned_reply_cannot_move_a_transfer_or_an_address() {
 fn a_withheld_number_reads_nobodys_records() {
     let mut anonymous = facts();
     anonymous.caller_phone = None;
-    let mut brain = CallBrain::new(compiled(definition()), anonymous);
+    let mut brain = CallBrain::new(common::agent(), anonymous);
     let mut session: Value = serde_json::from_str(common::SESSION).unwrap();
     session["initialContext"]["caller_phone"] = json!("+33699999999");
     brain.apply_session(&ok(&session.to_string())).unwrap();
@@ -552,43 +552,46 @@ fn a_withheld_number_reads_nobodys_records() {
     );
 }
 
-#[test]
-fn a_sensitive_tool_needs_proof_of_the_caller() {
-    let make = |code: Option<&str>, verified: bool| {
-        let mut definition = definition();
-        for tool in &mut definition.tools {
-            tool.policy.sensitive = tool.name == "check_order_status";
-        }
-        definition.settings.rules.policy = Some(agent::PolicySettings {
-            confirmation_code: code.map(str::to_owned),
-            ..agent::PolicySettings::default()
-        });
-        let mut facts = facts();
-        facts.caller_verified = verified;
-        let mut brain = CallBrain::new(compiled(definition), facts);
-        let mut session: Value = serde_json::from_str(common::SESSION).unwrap();
-        session["initialContext"]["secret_code"] = json!("7391");
-        brain.apply_session(&ok(&session.to_string())).unwrap();
-        exchange(&mut brain);
-        brain
-    };
-    let outcome = |brain: &mut CallBrain, id: &str, arguments: Value| match brain.prepare(
-        id,
-        "check_order_status",
-        &arguments.to_string(),
-        now(),
-    ) {
+/// A call to an agent whose order status is for proven callers only.
+fn sensitive(code: Option<&str>, verified: bool) -> CallBrain {
+    let mut definition = definition();
+    for tool in &mut definition.tools {
+        tool.policy.sensitive = tool.name == "check_order_status";
+    }
+    definition.settings.rules.policy = Some(agent::PolicySettings {
+        confirmation_code: code.map(str::to_owned),
+        ..agent::PolicySettings::default()
+    });
+    let mut facts = facts();
+    facts.caller_verified = verified;
+    let mut brain = CallBrain::new(compiled(definition), facts);
+    let mut session: Value = serde_json::from_str(common::SESSION).unwrap();
+    session["initialContext"]["secret_code"] = json!("7391");
+    brain.apply_session(&ok(&session.to_string())).unwrap();
+    exchange(&mut brain);
+    brain
+}
+
+fn status_outcome(brain: &mut CallBrain, id: &str, arguments: &Value) -> &'static str {
+    match brain.prepare(id, "check_order_status", &arguments.to_string(), now()) {
         Prepared::Http(_) => "sent",
         Prepared::Refused { code, .. } => code.label(),
         Prepared::Mcp(_) | Prepared::Builtin(_) => "other",
-    };
+    }
+}
+
+#[test]
+fn a_sensitive_tool_needs_proof_of_the_caller() {
     // A spoofed owner asks for the order.
     assert_eq!(
-        outcome(&mut make(None, false), "a", json!({})),
+        status_outcome(&mut sensitive(None, false), "a", &json!({})),
         "proof_needed"
     );
-    assert_eq!(outcome(&mut make(None, true), "a", json!({})), "sent");
-    let mut brain = make(Some("={{ctx.secret_code}}"), false);
+    assert_eq!(
+        status_outcome(&mut sensitive(None, true), "a", &json!({})),
+        "sent"
+    );
+    let mut brain = sensitive(Some("={{ctx.secret_code}}"), false);
     let offered = brain
         .offered_tools()
         .into_iter()
@@ -596,39 +599,39 @@ fn a_sensitive_tool_needs_proof_of_the_caller() {
         .unwrap();
     assert!(offered.parameters["properties"]["confirmation_code"].is_object());
     assert!(!brain.instructions(now()).contains("7391"));
-    assert_eq!(outcome(&mut brain, "a", json!({})), "proof_needed");
+    assert_eq!(status_outcome(&mut brain, "a", &json!({})), "proof_needed");
     assert_eq!(
-        outcome(&mut brain, "b", json!({"confirmation_code": "0000"})),
+        status_outcome(&mut brain, "b", &json!({"confirmation_code": "0000"})),
         "wrong_code"
     );
     assert_eq!(
-        outcome(&mut brain, "c", json!({"confirmation_code": 7391})),
+        status_outcome(&mut brain, "c", &json!({"confirmation_code": 7391})),
         "sent"
     );
     assert_eq!(
-        outcome(&mut brain, "d", json!({})),
+        status_outcome(&mut brain, "d", &json!({})),
         "sent",
         "proven for the rest of the call"
     );
-    let mut brain = make(Some("={{ctx.secret_code}}"), false);
+    let mut brain = sensitive(Some("={{ctx.secret_code}}"), false);
     for guess in 0..20 {
-        outcome(
+        status_outcome(
             &mut brain,
             "g",
-            json!({"confirmation_code": format!("{guess}")}),
+            &json!({"confirmation_code": format!("{guess}")}),
         );
     }
     assert_eq!(
-        outcome(&mut brain, "h", json!({"confirmation_code": "7391"})),
+        status_outcome(&mut brain, "h", &json!({"confirmation_code": "7391"})),
         "wrong_code",
         "no guessing"
     );
     // No code is known for this caller: nothing matches nothing.
     assert_eq!(
-        outcome(
-            &mut make(Some("={{ctx.absent}}"), false),
+        status_outcome(
+            &mut sensitive(Some("={{ctx.absent}}"), false),
             "a",
-            json!({"confirmation_code": ""})
+            &json!({"confirmation_code": ""})
         ),
         "wrong_code"
     );

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use agent::{
     AgentSettings, Builtin, CallBrain, CallFacts, CompiledAgent, Definition, Direction, Finished,
@@ -79,9 +79,15 @@ pub(crate) fn ok(body: &str) -> ToolReply {
     }
 }
 
+/// The restaurant as it is, compiled once.
+pub(crate) fn agent() -> Arc<CompiledAgent> {
+    static COMPILED: OnceLock<Arc<CompiledAgent>> = OnceLock::new();
+    Arc::clone(COMPILED.get_or_init(|| compiled(definition())))
+}
+
 /// A call to the restaurant whose session is loaded and whose greeting is over.
 pub(crate) fn restaurant() -> CallBrain {
-    let mut brain = CallBrain::new(compiled(definition()), facts());
+    let mut brain = CallBrain::new(agent(), facts());
     brain.apply_session(&session_reply()).unwrap();
     brain.agent_said("Bonjour Marie !");
     brain.heard_caller("Bonjour, je voudrais commander.");
