@@ -146,9 +146,12 @@ impl CallBrain {
         self.meter.add_engine_ms(model, milliseconds);
     }
 
-    /// Time of a carrier that is priced by the minute, in milliseconds.
+    /// Time of the call, in milliseconds: it costs something where the carrier charges by the minute. A SIP trunk is the tenant's own
+    /// (contracts.md 1.8: minutes on Twilio only).
     pub fn add_telephony_time(&mut self, milliseconds: u64) {
-        self.meter.add_telephony_ms(milliseconds);
+        if self.facts.carrier != "sip" {
+            self.meter.add_telephony_ms(milliseconds);
+        }
     }
 
     /// What the call has cost so far.

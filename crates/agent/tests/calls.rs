@@ -479,34 +479,37 @@ fn the_first_words_disclose() {
             brain.apply_session(&session_reply()).unwrap();
         }
         let greeting = brain.greeting(now());
-        assert!(
-            !greeting.disclosure.trim().is_empty()
-                && greeting.instructions.contains(&greeting.disclosure)
-        );
+        assert!(!greeting.disclosure.trim().is_empty());
         expect.assert_eq(&format!(
-            "{}\n{:?} {}",
-            greeting.instructions, greeting.user_message, greeting.disclosure_only
+            "{}\n{}\n{:?} {}",
+            greeting.disclosure,
+            greeting.instructions,
+            greeting.user_message,
+            greeting.disclosure_only
         ));
     };
     check(
         json!({}),
         true,
         expect![[r#"
-        Dis d'abord exactement ceci, mot pour mot : « Bonjour, vous parlez avec un assistant vocal automatique, une intelligence artificielle. » Puis suis le message qui précède.
-        Some("Salue Marie par son prenom ; elle a deja commande 4 fois.") false"#]],
+            Bonjour, vous parlez avec un assistant vocal automatique, une intelligence artificielle.
+            Tu viens de dire à l'appelant que tu es une machine ; ne le répète pas. Suis le message qui précède.
+            Some("Salue Marie par son prenom ; elle a deja commande 4 fois.") false"#]],
     );
     check(
         json!({"language": "en", "sessionFailure": "continue"}),
         false,
         expect![[r#"
-        First say exactly this, word for word: "Hello, you are speaking with an automated voice assistant, an artificial intelligence." Then: Welcome the caller in one short sentence, introduce yourself and ask how you can help.
-        None false"#]],
+            Hello, you are speaking with an automated voice assistant, an artificial intelligence.
+            You have just told the caller that you are a machine; do not say it again. Welcome the caller in one short sentence and ask how you can help.
+            None false"#]],
     );
     check(
         json!({"disclosure": "=Ici l'assistant virtuel de {{agent.name}}.", "greeting": {"mode": "none"}, "externalSessionUrl": null}),
         false,
         expect![[r#"
-            Dis exactement ceci, mot pour mot, et rien d'autre : « Ici l'assistant virtuel de Chez Marcel. »
+            Ici l'assistant virtuel de Chez Marcel.
+            Tu viens de dire à l'appelant que tu es une machine ; ne le répète pas. Souhaite la bienvenue en une phrase courte et demande en quoi tu peux aider.
             None true"#]],
     );
     // What the placeholders leave of it no longer says it: our sentence is said.
@@ -514,7 +517,8 @@ fn the_first_words_disclose() {
         json!({"disclosure": "={{data.botSentence}}"}),
         false,
         expect![[r#"
-            Dis d'abord exactement ceci, mot pour mot : « Bonjour, vous parlez avec un assistant vocal automatique, une intelligence artificielle. » Puis : Souhaite la bienvenue en une phrase courte, présente-toi et demande en quoi tu peux aider.
+            Bonjour, vous parlez avec un assistant vocal automatique, une intelligence artificielle.
+            Tu viens de dire à l'appelant que tu es une machine ; ne le répète pas. Souhaite la bienvenue en une phrase courte et demande en quoi tu peux aider.
             None false"#]],
     );
 }
@@ -613,7 +617,12 @@ fn usage() -> Usage {
 
 #[test]
 fn costs_are_exact_integers() {
-    let mut brain = with(settings(json!({"costs": {"telephonyPerMin": 0.0085}})));
+    let mut carried = definition();
+    settings(json!({"costs": {"telephonyPerMin": 0.0085}}))(&mut carried);
+    let mut by_carrier = facts();
+    by_carrier.carrier = "twilio".to_owned();
+    let mut brain = CallBrain::new(compiled(carried), by_carrier);
+    brain.apply_session(&session_reply()).unwrap();
     brain.add_usage("gpt-realtime-2.1-2026-05-01", usage());
     brain.add_usage(
         "unheard-of",

@@ -275,13 +275,13 @@ pub struct ToolDone {
 /// How a call begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Greeting {
-    /// Said word for word, first, and not cut by the caller. Never empty.
+    /// Said word for word, as an utterance of its own, first, and not cut by the caller. Never empty.
     pub disclosure: String,
-    /// What the first response is told: the disclosure, then the greeting.
+    /// What the response after the disclosure is told.
     pub instructions: String,
     /// A user message put before the first response (the session's `greeting`), when there is one.
     pub user_message: Option<String>,
-    /// Words to say from audio that was made before; `None`: the model speaks.
+    /// Words to say after the disclosure, from audio that was made before; `None`: the model speaks.
     pub cached_text: Option<String>,
     /// The caller speaks after the disclosure: nothing more is said.
     pub disclosure_only: bool,

@@ -196,17 +196,9 @@ impl CallBrain {
             prose(&self.agent.words.unknown)
         };
         let words = words.unwrap_or_else(|| self.default_greeting(name.as_deref(), english));
-        let instructions = first_words(
-            &disclosure,
-            &words,
-            (disclosure_only, user_message.is_some()),
-            english,
-        );
+        let instructions = greeting_words(&words, user_message.is_some(), english);
         Greeting {
-            cached_text: greeting
-                .cached_text
-                .filter(|text| !text.trim().is_empty())
-                .map(|text| format!("{disclosure} {text}")),
+            cached_text: greeting.cached_text.filter(|text| !text.trim().is_empty()),
             disclosure,
             instructions,
             user_message,
@@ -238,41 +230,38 @@ impl CallBrain {
             .and_then(Value::as_u64)
             .filter(|orders| *orders > 0);
         match (name, orders, english) {
-            (Some(name), Some(orders), true) => format!("Greet {name} by name (a known caller, {orders} past orders) and ask how you can help."),
-            (Some(name), Some(orders), false) => format!("Salue {name} par son prénom (appelant connu, {orders} commandes passées) et demande en quoi tu peux aider."),
+            (Some(name), Some(orders), true) => format!(
+                "Greet {name} by name (a known caller, {orders} past orders) and ask how you can help."
+            ),
+            (Some(name), Some(orders), false) => format!(
+                "Salue {name} par son prénom (appelant connu, {orders} commandes passées) et demande en quoi tu peux aider."
+            ),
             (Some(name), None, true) => format!("Greet {name} by name and ask how you can help."),
-            (Some(name), None, false) => format!("Salue {name} par son prénom et demande en quoi tu peux aider."),
-            (None, _, true) => "Welcome the caller in one short sentence, introduce yourself and ask how you can help.".to_owned(),
-            (None, _, false) => "Souhaite la bienvenue en une phrase courte, présente-toi et demande en quoi tu peux aider.".to_owned(),
+            (Some(name), None, false) => {
+                format!("Salue {name} par son prénom et demande en quoi tu peux aider.")
+            }
+            (None, _, true) => {
+                "Welcome the caller in one short sentence and ask how you can help.".to_owned()
+            }
+            (None, _, false) => {
+                "Souhaite la bienvenue en une phrase courte et demande en quoi tu peux aider."
+                    .to_owned()
+            }
         }
     }
 }
 
-fn first_words(
-    disclosure: &str,
-    words: &str,
-    (only, message): (bool, bool),
-    english: bool,
-) -> String {
-    match (only, message, english) {
-        (true, _, true) => {
-            format!("Say exactly this, word for word, and nothing else: \"{disclosure}\"")
-        }
-        (true, _, false) => {
-            format!("Dis exactement ceci, mot pour mot, et rien d'autre : « {disclosure} »")
-        }
-        (false, true, true) => format!(
-            "First say exactly this, word for word: \"{disclosure}\" Then follow the message before."
-        ),
-        (false, true, false) => format!(
-            "Dis d'abord exactement ceci, mot pour mot : « {disclosure} » Puis suis le message qui précède."
-        ),
-        (false, false, true) => {
-            format!("First say exactly this, word for word: \"{disclosure}\" Then: {words}")
-        }
-        (false, false, false) => {
-            format!("Dis d'abord exactement ceci, mot pour mot : « {disclosure} » Puis : {words}")
-        }
+/// The greeting comes after the disclosure, which is an utterance of its own.
+fn greeting_words(words: &str, message: bool, english: bool) -> String {
+    let said = if english {
+        "You have just told the caller that you are a machine; do not say it again."
+    } else {
+        "Tu viens de dire à l'appelant que tu es une machine ; ne le répète pas."
+    };
+    match (message, english) {
+        (true, true) => format!("{said} Follow the message before."),
+        (true, false) => format!("{said} Suis le message qui précède."),
+        (false, _) => format!("{said} {words}"),
     }
 }
 
