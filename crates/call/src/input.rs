@@ -97,6 +97,11 @@ pub enum ToolOutcome {
         /// Where to.
         target: TransferTarget,
     },
+    /// The tool ran and failed; what the model is told says so in its own words.
+    Told {
+        /// Text for the model.
+        output: String,
+    },
     /// The tool said no (a 4xx): the model is told why.
     Refused {
         /// Reason for the model.

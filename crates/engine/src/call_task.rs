@@ -6,22 +6,23 @@
 
 mod desk;
 mod effects;
+mod consult;
 mod engine_events;
 mod leg_events;
 mod media_events;
+mod office;
+mod preparation;
 mod privacy;
 mod transfer;
+mod typed;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use call::{EndReason, Input, Session, SessionStart};
-use catalog::Message;
+use call::{EndReason, Input, Session};
 use media::{Codec, ItemKey};
-use store::Event;
-use store::journal::Milestone;
 use tokio::sync::mpsc;
 use wire::realtime::Usage;
 
@@ -31,12 +32,14 @@ use crate::engine_link::{EngineLink, LinkEvent};
 use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
 use crate::leg::carrier::CarrierMedia;
-use crate::leg::media::{LegIdentity, MediaLeg, local_address};
-use crate::leg::{Leg, negotiation};
+use crate::leg::media::MediaLeg;
+use crate::leg::Leg;
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
 use desk::{Desk, History, UnfinishedWords};
+use office::{Office, ToolReplied};
+pub(crate) use preparation::Preparation;
 use privacy::Privacy;
 
 /// Items whose late audio is dropped after they were cleared; older ones are forgotten.
@@ -90,11 +93,12 @@ pub(crate) struct CallTask {
     usage: Usage,
     ended: Option<EndReason>,
     privacy: Privacy,
-}
-
-/// A call before its media and session exist.
-pub(crate) struct Preparation {
-    desk: Desk,
+    /// What the call asks of the back office; none for an agent of the settings.
+    office: Option<Office>,
+    /// A message put before the first response.
+    opening_words: Option<String>,
+    /// What the leg told before there was a session.
+    backlog: Vec<LegEvent>,
 }
 
 enum Wake {
@@ -103,125 +107,7 @@ enum Wake {
     Leg(Option<LegEvent>),
     Command(CallCommand),
     Engine(LinkEvent),
-}
-
-impl Preparation {
-    /// Makes media and session. `None` when the call was refused: its record is written then.
-    pub(crate) async fn begin(mut self, start: Start) -> Option<CallTask> {
-        let now = Instant::now();
-        self.desk.milestone(now, Milestone::Invited);
-        let prepared = match start {
-            Start::Outgoing { media } => Ok((LegAudio::Rtp(media), None)),
-            Start::Stream { media } => {
-                let answer = Answer {
-                    sdp: Vec::new(),
-                    is_offer: false,
-                };
-                Ok((LegAudio::Carrier(media), Some(answer)))
-            }
-            Start::Incoming { offer, source } => self.incoming(now, offer.as_deref(), source),
-        };
-        match prepared {
-            Ok((media, answer)) => Some(self.open(now, media, answer)),
-            Err(reason) => {
-                let retry = reason
-                    .row()
-                    .retryable
-                    .then_some(self.desk.calls.retry_after_s);
-                self.desk.leg.reject(reason, retry);
-                self.desk.close(reason, None).await;
-                None
-            }
-        }
-    }
-
-    fn incoming(
-        &self,
-        now: Instant,
-        offer: Option<&[u8]>,
-        source: SocketAddr,
-    ) -> Result<(LegAudio, Option<Answer>), EndReason> {
-        let calls = &self.desk.calls;
-        let pair = calls.ports.allocate(now).map_err(|error| {
-            self.desk.journal.note(
-                now,
-                Message::new("no_rtp_port").with("cause", format!("{error:?}")),
-            );
-            EndReason::Overload
-        })?;
-        let address = local_address(calls.rtp.advertised, calls.rtp.bind, source);
-        let local = negotiation::local_media(&self.desk.line.config, address, pair.port);
-        let cname = self.desk.identity.id.as_str();
-        let identity = LegIdentity {
-            signalling: Some(source.ip()),
-            cname,
-            seed: crate::random::seed(),
-        };
-        let Some(offer) = offer else {
-            let (media, sdp) = MediaLeg::offer(now, pair, local, &identity);
-            return Ok((
-                LegAudio::Rtp(Box::new(media)),
-                Some(Answer {
-                    sdp,
-                    is_offer: true,
-                }),
-            ));
-        };
-        match MediaLeg::answer(now, pair, local, offer, &identity) {
-            Ok((media, sdp, agreed)) => {
-                let decision = negotiation::accepted(&agreed, media.local(), true);
-                self.desk.journal.event(now, Event::SdpDecision(decision));
-                Ok((
-                    LegAudio::Rtp(Box::new(media)),
-                    Some(Answer {
-                        sdp,
-                        is_offer: false,
-                    }),
-                ))
-            }
-            Err(why) => {
-                self.desk
-                    .journal
-                    .event(now, Event::SdpDecision(negotiation::refused(&why, true)));
-                Err(negotiation::end_reason(&why))
-            }
-        }
-    }
-
-    fn open(self, now: Instant, mut media: LegAudio, answer: Option<Answer>) -> CallTask {
-        let desk = self.desk;
-        let agent = &desk.line.agent;
-        let codec = media.codec();
-        media.set_media_timeout_ms(desk.calls.rtp.media_timeout_ms);
-        let link = EngineLink::new(
-            &agent.config,
-            Arc::clone(&agent.target),
-            agent.fallback.clone(),
-            desk.calls.connector.clone(),
-            codec,
-        );
-        let start = SessionStart {
-            // A carrier connects the stream once the other side has answered: from there both directions are the same.
-            inbound: desk.identity.inbound || matches!(media, LegAudio::Carrier(_)),
-        };
-        CallTask {
-            session: Session::new(now, agent.config.profile.clone(), start),
-            media,
-            link,
-            engine_codec: codec,
-            answer,
-            recording: None,
-            history: History::default(),
-            clock: Clock::default(),
-            speaking: None,
-            cleared: Vec::new(),
-            unfinished_words: UnfinishedWords::default(),
-            usage: Usage::default(),
-            ended: None,
-            privacy: Privacy::default(),
-            desk,
-        }
-    }
+    Tool(ToolReplied),
 }
 
 impl CallTask {
@@ -234,9 +120,14 @@ impl CallTask {
         leg: Leg,
         commands: mpsc::Receiver<CallCommand>,
     ) -> Preparation {
-        Preparation {
-            desk: Desk::new(Arc::clone(calls), line, identity, journal, leg, commands),
-        }
+        Preparation::new(Desk::new(
+            Arc::clone(calls),
+            line,
+            identity,
+            journal,
+            leg,
+            commands,
+        ))
     }
 
     /// Runs the call to its end and closes its record.
@@ -244,6 +135,9 @@ impl CallTask {
         let timer = tokio::time::sleep_until(Instant::now().into());
         tokio::pin!(timer);
         let mut armed = None;
+        for event in std::mem::take(&mut self.backlog) {
+            self.leg_event(Instant::now(), event);
+        }
         loop {
             self.drain(Instant::now());
             if self.ended.is_some() {
@@ -257,7 +151,11 @@ impl CallTask {
                 armed = Some(at);
             }
             let Self {
-                desk, media, link, ..
+                desk,
+                media,
+                link,
+                office,
+                ..
             } = &mut self;
             let wake = tokio::select! {
                 biased;
@@ -266,6 +164,7 @@ impl CallTask {
                 event = desk.leg.next(), if !desk.leg.is_ended() => Wake::Leg(event),
                 Some(command) = desk.commands.recv() => Wake::Command(command),
                 event = poll_fn(|cx| link.poll(Instant::now(), cx)) => Wake::Engine(event),
+                reply = Office::reply(office) => Wake::Tool(reply),
             };
             if matches!(wake, Wake::Timer) {
                 armed = None;
@@ -297,6 +196,8 @@ impl CallTask {
             Wake::Command(CallCommand::HangUp(by)) => {
                 self.session.handle(now, Input::HangUpRequested { by })
             }
+            Wake::Command(CallCommand::Input(input)) => self.session.handle(now, input),
+            Wake::Tool(reply) => self.tool_replied(now, reply),
             Wake::Command(CallCommand::Cut) => self.cut(now),
             Wake::Command(CallCommand::Panic) => panic!("asked for by a test"),
             Wake::Engine(event) => self.link_event(now, event),

@@ -6,12 +6,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use call::{CallId, EndReason, Requester, TenantId};
+use call::{CallId, EndReason, Input, Requester, TenantId};
 use catalog::Message;
+use courier::Courier;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use sip::{IncomingInvite, InviteError, OutgoingInvite};
-use store::{CallEnd, Direction, NewCall, TenantScope};
+use store::{CallEnd, Direction, NewCall, Store, TenantScope};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tracing::Instrument;
@@ -39,6 +40,8 @@ use crate::stream_socket::StreamSocket;
 #[derive(Debug)]
 pub(crate) enum CallCommand {
     HangUp(Requester),
+    /// What a person or a program says to the session.
+    Input(Input),
     /// Ends at once, without a goodbye.
     Cut,
     /// For tests of the isolation of calls.
@@ -61,6 +64,8 @@ pub(crate) struct Calls {
     pub(crate) recorder: Option<Recorder>,
     pub(crate) driver: mpsc::Sender<Command>,
     pub(crate) retry_after_s: u32,
+    pub(crate) store: Store,
+    pub(crate) courier: Courier,
     events: broadcast::Sender<LiveEvent>,
     live: Mutex<BTreeMap<CallId, Entry>>,
     idle: Notify,
@@ -76,7 +81,18 @@ pub(crate) struct Shared {
     pub(crate) recorder: Option<Recorder>,
     pub(crate) driver: mpsc::Sender<Command>,
     pub(crate) retry_after_s: u32,
+    pub(crate) store: Store,
+    pub(crate) courier: Courier,
     pub(crate) events: broadcast::Sender<LiveEvent>,
+}
+
+/// Who calls whom, in clear: redact it before it goes into a log.
+#[derive(Clone)]
+pub(crate) struct Parties {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    /// The host that the call came from or goes to.
+    pub(crate) peer: String,
 }
 
 /// A call as its task knows it from the start.
@@ -85,6 +101,9 @@ pub(crate) struct Identity {
     pub(crate) tenant: TenantId,
     pub(crate) started: Instant,
     pub(crate) inbound: bool,
+    pub(crate) parties: Parties,
+    /// Wall clock of the begin.
+    pub(crate) started_at: Timestamp,
 }
 
 impl Calls {
@@ -98,6 +117,8 @@ impl Calls {
             recorder: shared.recorder,
             driver: shared.driver,
             retry_after_s: shared.retry_after_s,
+            store: shared.store,
+            courier: shared.courier,
             events: shared.events,
             live: Mutex::new(BTreeMap::new()),
             idle: Notify::new(),
@@ -115,6 +136,14 @@ impl Calls {
             .values()
             .map(|entry| entry.call.clone())
             .collect()
+    }
+
+    /// Calls of a tenant that run now, and how many of them are of an agent.
+    pub(crate) fn running(&self, tenant: &TenantId, agent: &str) -> (usize, usize) {
+        let live = self.live();
+        let of_tenant = || live.values().filter(|entry| entry.call.tenant == *tenant);
+        let of_agent = of_tenant().filter(|entry| entry.call.agent == agent);
+        (of_tenant().count(), of_agent.count())
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -251,7 +280,11 @@ impl Calls {
         } else {
             &invite.from.user
         };
-        let parties = (from.clone(), to.clone());
+        let parties = Parties {
+            from: from.clone(),
+            to: to.clone(),
+            peer: invite.source.ip().to_canonical().to_string(),
+        };
         let (identity, journal, commands) = self.begin(
             now,
             line,
@@ -283,7 +316,7 @@ impl Calls {
         &self,
         now: Instant,
         line: &Line,
-        (from, to): (String, String),
+        parties: Parties,
         sip_call_id: Option<String>,
         direction: Direction,
     ) -> (Identity, CallJournal, mpsc::Receiver<CallCommand>) {
@@ -296,7 +329,10 @@ impl Calls {
             tenant: tenant.clone(),
             started: now,
             inbound,
+            parties: parties.clone(),
+            started_at,
         };
+        let Parties { from, to, .. } = parties;
         let new = NewCall {
             id: id.clone(),
             direction,
@@ -365,6 +401,12 @@ impl Calls {
             tenant: call.tenant.clone(),
             started: entry.started,
             inbound: call.inbound,
+            parties: Parties {
+                from: call.from.clone(),
+                to: call.to.clone(),
+                peer: String::new(),
+            },
+            started_at: call.started_at,
         };
         self.ended(&identity, reason, call.timings);
         let row = reason.row();
@@ -406,7 +448,11 @@ impl Calls {
         } else {
             Direction::Outbound
         };
-        let parties = (call.from, call.to);
+        let parties = Parties {
+            from: call.from,
+            to: call.to,
+            peer: String::new(),
+        };
         let (identity, journal, commands) = self.begin(now, &line, parties, None, direction);
         let id = identity.id.clone();
         let carrier = socket.stream.dialect().name();
@@ -461,13 +507,14 @@ impl Calls {
                         PlaceCallError::Busy
                     }
                 })?;
+        let peer = sip_host(&to).unwrap_or_default().to_owned();
         let from = line
             .config
             .account
             .as_ref()
             .map_or_else(|| line.config.name.clone(), |account| account.aor.clone());
         let (identity, journal, commands) =
-            self.begin(now, &line, (from, to), None, Direction::Outbound);
+            self.begin(now, &line, Parties { from, to, peer }, None, Direction::Outbound);
         let id = identity.id.clone();
         let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), queue));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);

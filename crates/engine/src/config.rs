@@ -6,8 +6,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use agent::CompiledAgent;
 use call::Profile;
 use call::id::TenantId;
 use ipnet::IpNet;
@@ -226,6 +228,30 @@ pub struct AgentConfig {
     pub engine: EngineChoice,
     /// The engine that speaks when the first one cannot be had, at the beginning of a call or in its middle.
     pub fallback: Option<EngineChoice>,
+    /// What an agent of the database brings beside: its tools, its data, its rules.
+    pub office: Option<OfficeConfig>,
+}
+
+/// An agent of the database as its calls use it.
+#[derive(Clone)]
+pub struct OfficeConfig {
+    /// Settings and tools of one version, checked.
+    pub agent: Arc<CompiledAgent>,
+    /// On whose behalf its requests are made; the call is added.
+    pub caller: courier::Caller,
+    /// Calls of this agent at the same time; 0 is no limit of its own.
+    pub calls_max: u32,
+    /// Calls of its tenant at the same time; 0 is no limit of its own.
+    pub tenant_calls_max: u32,
+    /// A check before the answer that cannot be made refuses the call.
+    pub fail_closed: bool,
+}
+
+impl fmt::Debug for OfficeConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let definition = self.agent.definition();
+        write!(f, "OfficeConfig({} v{})", definition.agent_id, definition.version)
+    }
 }
 
 /// Limits of the whole process.

@@ -429,6 +429,7 @@ mod tests {
             tools: Vec::new(),
             engine: EngineChoice::new(RealtimeConfig::default()),
             fallback: None,
+            office: None,
         };
         let config = Config {
             lines,

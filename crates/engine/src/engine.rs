@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use call::Requester;
+use call::{Input, Requester, TransferTarget};
 use call::id::CallId;
 use catalog::Message;
+use courier::Courier;
 use prometheus_client::registry::Registry;
 use store::Store;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -78,6 +79,33 @@ pub struct PlaceCall {
     pub to: String,
 }
 
+/// What a person or a program can ask of a running call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorCommand {
+    /// End it.
+    HangUp,
+    /// Tell the model something.
+    Instruct {
+        /// The words.
+        text: String,
+    },
+    /// Send keypad tones.
+    SendDtmf {
+        /// 1 to 32 of 0-9, *, #, A-D.
+        digits: String,
+    },
+    /// Hide what the caller says and types, or stop hiding it.
+    SecureInput {
+        /// Hide.
+        on: bool,
+    },
+    /// Hand the caller over.
+    Transfer {
+        /// Where to.
+        target: TransferTarget,
+    },
+}
+
 /// What a drain did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainReport {
@@ -120,8 +148,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`StartError`] when something of the configuration cannot be done; nothing keeps running then.
-    pub async fn start(config: Config, store: Store) -> Result<Self, StartError> {
-        let inner = start::start(&config, store).await?;
+    pub async fn start(
+        config: Config,
+        store: Store,
+        courier: Courier,
+    ) -> Result<Self, StartError> {
+        let inner = start::start(&config, store, courier).await?;
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -142,6 +174,47 @@ impl Engine {
         self.inner
             .calls
             .tell(call, CallCommand::HangUp(Requester::Operator))
+    }
+
+    /// Tells a call something as a person or a program; false when no such call runs, or it cannot take more now.
+    pub fn command(&self, call: &CallId, command: OperatorCommand) -> bool {
+        let command = match command {
+            OperatorCommand::HangUp => CallCommand::HangUp(Requester::Operator),
+            OperatorCommand::Instruct { text } => CallCommand::Input(Input::Instruct { text }),
+            OperatorCommand::SendDtmf { digits } => CallCommand::Input(Input::SendDtmf { digits }),
+            OperatorCommand::SecureInput { on } => CallCommand::Input(Input::SecureInput { on }),
+            OperatorCommand::Transfer { target } => {
+                CallCommand::Input(Input::TransferRequested { target })
+            }
+        };
+        self.inner.calls.tell(call, command)
+    }
+
+    /// The named targets that calls of this agent may be transferred to are the agent's own affair; this takes an address that
+    /// a person wrote.
+    pub fn transfer(&self, call: &CallId, name: &str, address: &str) -> bool {
+        let target = TransferTarget {
+            name: name.to_owned(),
+            address: address.to_owned().into(),
+        };
+        self.command(call, OperatorCommand::Transfer { target })
+    }
+
+    /// Tells the model something in the name of the house.
+    pub fn instruct(&self, call: &CallId, text: &str) -> bool {
+        let text = text.to_owned();
+        self.command(call, OperatorCommand::Instruct { text })
+    }
+
+    /// Sends keypad tones to the caller's side.
+    pub fn send_dtmf(&self, call: &CallId, digits: &str) -> bool {
+        let digits = digits.to_owned();
+        self.command(call, OperatorCommand::SendDtmf { digits })
+    }
+
+    /// Switches secure input on or off.
+    pub fn secure_input(&self, call: &CallId, on: bool) -> bool {
+        self.command(call, OperatorCommand::SecureInput { on })
     }
 
     /// Makes the task of a call panic, to show that no other call suffers. For tests only.

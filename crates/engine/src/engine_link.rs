@@ -29,7 +29,7 @@ const SILENT_MAX: Duration = Duration::from_secs(20);
 /// Connections tried for one rotation before the running session is given up.
 const ROTATION_TRIES_MAX: u8 = 3;
 
-type Connecting = Pin<Box<dyn Future<Output = Result<EngineSocket, ConnectError>> + Send>>;
+pub(crate) type Connecting = Pin<Box<dyn Future<Output = Result<EngineSocket, ConnectError>> + Send>>;
 
 enum Transport {
     Connecting(Connecting),
@@ -102,6 +102,8 @@ pub(crate) struct EngineLink {
     worked: bool,
     /// Which engines served, in this order; each once.
     served: Vec<String>,
+    /// A connection that was begun before the session's settings were known.
+    early: Option<Connecting>,
 }
 
 impl EngineLink {
@@ -135,7 +137,13 @@ impl EngineLink {
             rotation_tries: 0,
             worked: false,
             served: Vec::new(),
+            early: None,
         }
+    }
+
+    /// The next session uses this connection.
+    pub(crate) fn use_connection(&mut self, connecting: Connecting) {
+        self.early = Some(connecting);
     }
 
     /// Begins a session; it replaces the current one, or waits beside it for its rotation.
@@ -150,9 +158,11 @@ impl EngineLink {
         } else if !history.is_empty() {
             conversation.replay(history);
         }
-        let connecting = connect(Arc::clone(&choice.target), self.connector.clone());
+        let connecting = self.early.take().unwrap_or_else(|| {
+            Box::pin(connect(Arc::clone(&choice.target), self.connector.clone()))
+        });
         let session = EngineSession {
-            transport: Transport::Connecting(Box::pin(connecting)),
+            transport: Transport::Connecting(connecting),
             conversation,
             protocol: choice.protocol,
             resumed: handle.is_some(),

@@ -36,6 +36,8 @@ enum Item {
     Transcript(Box<TranscriptEntry>),
     Answered(Timestamp),
     Recording(String),
+    /// The brain's state; a later one takes its place.
+    Brain(String),
     Finish(Box<CallEnd>, Option<oneshot::Sender<()>>),
 }
 
@@ -200,6 +202,11 @@ impl CallJournal {
         self.push(Item::Recording(path));
     }
 
+    /// Keeps the brain's state.
+    pub(crate) fn brain(&self, snapshot: String) {
+        self.push(Item::Brain(snapshot));
+    }
+
     /// Writes the end without waiting for it.
     pub(crate) fn finish_later(&self, end: CallEnd) {
         self.push(Item::Finish(Box::new(end), None));
@@ -281,6 +288,7 @@ struct Pending {
     create: Option<Box<NewCall>>,
     answered: Option<Timestamp>,
     recording: Option<String>,
+    brain: Option<String>,
     events: Vec<JournalEntry>,
     transcript: Vec<TranscriptEntry>,
     finish: Option<Box<CallEnd>>,
@@ -295,6 +303,7 @@ impl Pending {
             Item::Transcript(entry) => self.transcript.push(*entry),
             Item::Answered(at) => self.answered = Some(at),
             Item::Recording(path) => self.recording = Some(path),
+            Item::Brain(snapshot) => self.brain = Some(snapshot),
             Item::Finish(end, done) => {
                 self.finish = Some(end);
                 self.done = done;

@@ -5,7 +5,7 @@ pub(crate) mod carrier;
 pub(crate) mod media;
 pub(crate) mod negotiation;
 
-use call::{EndReason, LegEnd};
+use call::{EndReason, LegEnd, TransferTarget};
 use sip::{EndCause, InviteId, Rejection};
 use tokio::sync::mpsc;
 
@@ -95,6 +95,14 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.reject(reason, retry_after_s),
             Self::Carrier(carrier) => carrier.hang_up(reason),
+        }
+    }
+
+    /// Hands the other side over; `TransferAccepted` and `TransferFinished` follow. A number is called in `domain`.
+    pub(crate) fn transfer(&mut self, target: &TransferTarget, domain: &str) -> bool {
+        match self {
+            Self::Sip(sip) => sip.transfer(target.address.reveal(), domain),
+            Self::Carrier(carrier) => carrier.transfer(target),
         }
     }
 
@@ -195,6 +203,18 @@ impl SipLeg {
                 invite: self.invite,
                 rejection,
             })
+    }
+
+    fn transfer(&self, address: &str, domain: &str) -> bool {
+        let to = if address.starts_with("sip:") || address.starts_with("sips:") {
+            address.to_owned()
+        } else {
+            format!("sip:{address}@{domain}")
+        };
+        self.command(Command::Refer {
+            invite: self.invite,
+            to,
+        })
     }
 
     /// Ends the call in whatever state it is.

@@ -8,6 +8,7 @@
 //! The engine reads no file and no environment variable; everything comes in [`config::Config`].
 
 mod admission;
+mod books;
 mod call_task;
 mod calls;
 pub mod config;
@@ -38,8 +39,8 @@ mod trace;
 
 pub use config::Config;
 pub use engine::{
-    Addresses, BeginStreamError, DrainReport, Engine, PlaceCall, PlaceCallError, Readiness,
-    RegistrationStatus, StartError, StreamCall, StreamLine,
+    Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PlaceCall, PlaceCallError,
+    Readiness, RegistrationStatus, StartError, StreamCall, StreamLine,
 };
 pub use leg::carrier::CarrierControl;
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};

@@ -8,6 +8,12 @@ pub const DRIVER_COMMANDS_MAX: usize = 4_096;
 pub const LEG_EVENTS_MAX: usize = 256;
 /// Requests of operators waiting for one call task.
 pub const CALL_COMMANDS_MAX: usize = 16;
+/// Replies of tool runs waiting for one call task.
+pub const TOOL_REPLIES_MAX: usize = 32;
+/// What may change something and still runs when its call ends is awaited this long.
+pub const RUNS_AFTER_END_WITHIN: Duration = Duration::from_secs(30);
+/// Longest wait for the session's data and for the checks while the phone rings.
+pub const SESSION_DATA_WITHIN: Duration = Duration::from_secs(8);
 /// Frames of the caller kept for the engine while the disclosure is played; the oldest are lost beyond. 15 s, which is what the
 /// engine's queue takes at once.
 pub const HELD_FRAMES_MAX: usize = 750;

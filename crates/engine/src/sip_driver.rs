@@ -61,6 +61,10 @@ pub(crate) enum Command {
         invite: InviteId,
         status: u16,
     },
+    Refer {
+        invite: InviteId,
+        to: String,
+    },
     Place {
         outgoing: Box<OutgoingInvite>,
         events: mpsc::Sender<LegEvent>,
@@ -101,6 +105,8 @@ pub(crate) enum LegEvent {
         content_type: String,
         body: Vec<u8>,
     },
+    /// The other side agreed to try the transfer.
+    TransferAccepted,
     Trace(Box<Trace>),
     /// A transfer is over.
     TransferFinished {
@@ -385,6 +391,15 @@ impl SipDriver {
                 "reject_offer",
                 self.user_agent.reject_offer(now, invite, status),
             ),
+            Command::Refer { invite, to } => {
+                let done = self.user_agent.refer(now, invite, &to);
+                if done.is_err() {
+                    let reason = "the line refused".to_owned();
+                    let end = TransferEnd::Failed { reason };
+                    self.tell(invite, LegEvent::TransferFinished { end });
+                }
+                (invite, "refer", done)
+            }
             Command::Place {
                 outgoing,
                 events,

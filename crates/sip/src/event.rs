@@ -240,6 +240,17 @@ pub enum Event {
         content_type: String,
         body: Vec<u8>,
     },
+    /// The final answer to our REFER: 2xx says that the peer will try.
+    ReferAnswered {
+        invite: InviteId,
+        status: u16,
+    },
+    /// What the peer says of the call that our REFER asked for (RFC 3515 section 2.4.5): its status, and whether that is all.
+    ReferNotified {
+        invite: InviteId,
+        status: u16,
+        last: bool,
+    },
     /// Answered 603.
     Refer {
         invite: InviteId,

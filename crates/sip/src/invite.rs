@@ -1,7 +1,7 @@
 //! The INVITE session: one state at a time, one file for each thing that can happen to it.
 //!
 //! `uas` and `uac` set the dialog up, `modify` changes it (re-INVITE, UPDATE), `refresh` keeps it alive (RFC 4028),
-//! `reliable` is RFC 3262, `within` takes the peer's requests inside the dialog, `transfer` answers REFER, `closing`
+//! `reliable` is RFC 3262, `within` takes the peer's requests inside the dialog, `transfer` answers REFER and sends ours, `closing`
 //! ends it. `Ended` is told to the shell once, at the first cause; what the protocol still needs after that (a CANCEL
 //! race, an ACK that is due, the answer to our BYE) goes on silently until no transaction is left.
 
@@ -96,6 +96,8 @@ pub(crate) struct Invite {
     pub(crate) remote_sdp: Option<Vec<u8>>,
     /// The call was begun by us: decides the range of the delay after 491.
     pub(crate) is_outbound: bool,
+    /// Our REFER, until the peer has said how it ended.
+    pub(crate) refer: Option<transfer::Referral>,
     /// Client transactions that have not reported their end.
     open_clients: u32,
 }
@@ -125,6 +127,7 @@ impl Invite {
             local_sdp: None,
             remote_sdp: None,
             is_outbound,
+            refer: None,
             open_clients: 0,
         }
     }
@@ -180,7 +183,7 @@ impl Invite {
         dress: impl FnOnce(&mut Request),
     ) -> Option<ClientId> {
         let sequence = self.dialog.next_sequence();
-        let has_contact = matches!(method, Method::Invite | Method::Update);
+        let has_contact = matches!(method, Method::Invite | Method::Update | Method::Refer);
         let mut request = self.dialog.request(method, sequence);
         dress(&mut request);
         let contact = has_contact.then(|| self.dialog.contact.clone());

@@ -80,7 +80,7 @@ fn pattern_30_methods_that_we_do_not_take_are_refused() {
     for (method, status) in [
         ("MESSAGE", 405),
         ("SUBSCRIBE", 405),
-        ("NOTIFY", 405),
+        ("NOTIFY", 481),
         ("PUBLISH", 405),
         ("REGISTER", 405),
         ("REFER", 603),

@@ -502,6 +502,134 @@ fn an_update_with_an_offer_is_answered_and_an_old_cseq_is_not() {
     net.assert_empty();
 }
 
+/// Answers B's copy of A's last REFER in B's name, whatever B itself says.
+fn answer_refer(net: &mut Net, status: u16) {
+    let text = net
+        .wire
+        .iter()
+        .rfind(|(who, text)| *who == Side::A && text.starts_with("REFER"))
+        .unwrap()
+        .1
+        .clone();
+    let Ok(Message::Request(request)) = sip::message::parse(text.as_bytes()) else {
+        panic!("{text}")
+    };
+    let response = Response::to(&request, status).to_bytes();
+    net.inject(Side::A, Side::B.address(Protocol::Udp), &response);
+}
+
+/// A NOTIFY of B about the transfer.
+fn notify(net: &mut Net, theirs: sip::InviteId, sequence: u32, line: &str, state: &str) {
+    // B's own BYE, never sent, has the shape of a request of its dialog.
+    let _ = theirs;
+    let ok = net
+        .wire
+        .iter()
+        .rfind(|(who, text)| *who == Side::B && text.starts_with("SIP/2.0 200") && text.contains("INVITE"))
+        .unwrap()
+        .1
+        .clone();
+    let Ok(Message::Response(ok)) = sip::message::parse(ok.as_bytes()) else {
+        panic!("{ok}")
+    };
+    let contact = net
+        .wire
+        .iter()
+        .find(|(who, text)| *who == Side::A && text.starts_with("INVITE"))
+        .and_then(|(_, text)| text.lines().find_map(|line| line.strip_prefix("Contact: ")))
+        .unwrap()
+        .trim_matches(['<', '>'])
+        .to_owned();
+    let (from, to) = (ok.headers.get(name::TO).unwrap(), ok.headers.get(name::FROM).unwrap());
+    let call_id = ok.headers.get(name::CALL_ID).unwrap();
+    let via = Side::B.address(Protocol::Udp);
+    let text = format!(
+        "NOTIFY {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bKnotify{sequence}\r\nMax-Forwards: 70\r\n\
+         From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {sequence} NOTIFY\r\nEvent: refer\r\n\
+         Subscription-State: {state}\r\nContent-Type: message/sipfrag\r\nContent-Length: {}\r\n\r\n{line}",
+        line.len()
+    );
+    net.inject(Side::A, via, text.as_bytes());
+}
+
+fn refer_events(net: &Net) -> Vec<String> {
+    net.events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::ReferAnswered { status, .. } => Some(format!("answered {status}")),
+            Event::ReferNotified { status, last, .. } => Some(format!("notified {status} {last}")),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_blind_transfer_is_followed_to_its_end() {
+    let mut net = Net::new(21);
+    let (ours, theirs) = net.establish(Protocol::Udp);
+    // Our own user agent declines every REFER; this peer takes it.
+    net.lose = Some(Box::new(|side, data| {
+        side == Side::B && data.starts_with("SIP/2.0 603")
+    }));
+    net.act(Side::A, |agent, now| {
+        agent.refer(now, ours, "sip:+33491000001@192.0.2.9")
+    })
+    .unwrap();
+    assert!(
+        net.act(Side::A, |agent, now| agent.refer(now, ours, "sip:x@192.0.2.9"))
+            .is_err(),
+        "one at a time"
+    );
+    net.run_for(Duration::from_millis(200));
+    let sent = &net
+        .wire
+        .iter()
+        .rfind(|(who, text)| *who == Side::A && text.starts_with("REFER"))
+        .unwrap()
+        .1
+        .clone();
+    assert!(sent.contains("Refer-To: <sip:+33491000001@192.0.2.9>"), "{sent}");
+    assert!(sent.contains("Referred-By: <") && sent.contains("Contact: <"), "{sent}");
+    answer_refer(&mut net, 202);
+    notify(&mut net, theirs, 50, "SIP/2.0 100 Trying\r\n", "active;expires=60");
+    notify(&mut net, theirs, 51, "SIP/2.0 200 OK\r\n", "terminated;reason=noresource");
+    net.run_for(Duration::from_millis(200));
+    assert_eq!(
+        refer_events(&net),
+        ["answered 202", "notified 100 false", "notified 200 true"]
+    );
+    notify(&mut net, theirs, 52, "SIP/2.0 200 OK\r\n", "terminated");
+    net.run_for(Duration::from_millis(200));
+    assert_eq!(net.count(Side::A, "SIP/2.0 481"), 1, "nothing is awaited any more");
+    assert_eq!(refer_events(&net).len(), 3);
+}
+
+#[test]
+fn a_transfer_that_is_refused_or_unanswered_leaves_the_call_as_it_was() {
+    let mut net = Net::new(22);
+    let (ours, _) = net.establish(Protocol::Udp);
+    net.act(Side::A, |agent, now| agent.refer(now, ours, "sip:x@192.0.2.9"))
+        .unwrap();
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(refer_events(&net), ["answered 603"]);
+    net.lose = Some(Box::new(|_, data| {
+        data.starts_with("REFER") || data.starts_with("SIP/2.0 603")
+    }));
+    net.act(Side::A, |agent, now| agent.refer(now, ours, "sip:x@192.0.2.9"))
+        .unwrap();
+    net.run_for(Duration::from_secs(40));
+    assert_eq!(refer_events(&net), ["answered 603", "answered 408"]);
+    net.lose = None;
+    net.act(Side::A, |agent, now| agent.hang_up(now, ours, None))
+        .unwrap();
+    net.run_for(Duration::from_secs(1));
+    net.assert_one_end_each();
+    assert!(
+        net.act(Side::A, |agent, now| agent.refer(now, ours, "tel:+33"))
+            .is_err()
+    );
+}
+
 #[test]
 fn a_refer_is_declined_and_told() {
     let mut net = Net::new(15);

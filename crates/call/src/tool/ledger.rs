@@ -360,6 +360,7 @@ impl Ledger {
                 transfer = Some(target);
                 ("ok", output)
             }
+            ToolOutcome::Told { output } => ("failed", output),
             ToolOutcome::Refused { reason } => ("refused", arguments::refusal_output(&reason)),
             ToolOutcome::Failed { reason } => ("failed", arguments::refusal_output(&reason)),
             ToolOutcome::TimedOut => (

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::CallFacts;
 use call::{CallId, EndReason, ItemId, Speaker, TranscriptEntry};
 use catalog::Message;
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use store::{CallEnd, Event};
 use tokio::sync::mpsc;
 use wire::realtime::{HistoryItem, Role};
 
-use crate::calls::{CallCommand, Calls, Identity};
+use crate::calls::{CallCommand, Calls, Identity, Parties};
 use crate::dispatch::Line;
 use crate::journal::CallJournal;
 use crate::leg::Leg;
@@ -95,6 +96,38 @@ impl Desk {
     /// Tells the watchers that a figure changed.
     pub(super) fn changed(&self) {
         self.calls.changed(&self.identity, self.state, self.timings);
+    }
+
+    /// It rings.
+    pub(super) fn rings(&mut self, now: Instant) {
+        self.timings.ring_ms = Some(self.since_start_ms(now));
+        self.milestone(now, Milestone::Ringing);
+        self.changed();
+    }
+
+    /// What the brain is told of the call.
+    pub(super) fn facts(&self) -> CallFacts {
+        let Parties { from, to, .. } = &self.identity.parties;
+        let (other, ours) = if self.identity.inbound {
+            (from, to)
+        } else {
+            (to, from)
+        };
+        CallFacts {
+            call_id: self.id().as_str().to_owned(),
+            caller_phone: phone(other),
+            called_number: phone(ours),
+            direction: if self.identity.inbound {
+                agent::Direction::Inbound
+            } else {
+                agent::Direction::Outbound
+            },
+            started_at: self.identity.started_at,
+            caller_verified: false,
+            carrier: "sip".to_owned(),
+            carrier_call_id: None,
+            caller_name: None,
+        }
     }
 
     pub(super) fn answered(&mut self, now: Instant) {
@@ -200,6 +233,18 @@ impl Desk {
             self.leg.set_ended();
         }
     }
+}
+
+/// The number of a party; `None` when it is withheld.
+fn phone(party: &str) -> Option<String> {
+    let user = party
+        .trim_start_matches("sips:")
+        .trim_start_matches("sip:")
+        .split(['@', ';'])
+        .next()
+        .unwrap_or_default();
+    let withheld = user.is_empty() || user.eq_ignore_ascii_case("anonymous");
+    (!withheld).then(|| user.to_owned())
 }
 
 /// Whole milliseconds, as far as 32 bits go.

@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use call::{
     Effect, EndReason, EngineFailure, Input, ItemId, LocalSound, Purpose, Role as SessionRole,
-    SessionEvent, ToolOutcome, TranscriptEntry,
+    SessionEvent, TranscriptEntry,
 };
 use catalog::Message;
 use media::Background;
 use store::Event;
-use store::journal::{EngineState, Milestone, PlayoutPhase};
+use store::journal::{EngineState, PlayoutPhase};
 use wire::Dialogue;
-use wire::realtime::{ResponseRequest, Role};
+use wire::realtime::{HistoryItem, ResponseRequest, Role};
 
 use super::{CLEARED_ITEMS_MAX, CallTask};
 use crate::engine_link::Which;
@@ -64,13 +64,13 @@ impl CallTask {
                     .set_background(on.then_some(Background::Thinking));
             }
             Effect::SendDtmf { digits } => self.send_dtmf(now, &digits),
-            Effect::RunTool { id, .. } => {
-                let outcome = ToolOutcome::Failed {
-                    reason: "This tool cannot be run here.".to_owned(),
-                };
-                self.session
-                    .handle(now, Input::ToolFinished { id, outcome });
-            }
+            Effect::RunTool {
+                id,
+                name,
+                arguments,
+                typed,
+                ..
+            } => self.run_tool(now, id, &name, arguments, typed),
             Effect::Record(entry) => self.record(entry),
             Effect::Journal(event) => self.journal_session(now, &event),
             Effect::Ended { reason } => self.ended = Some(reason),
@@ -78,10 +78,11 @@ impl CallTask {
     }
 
     fn ring(&mut self, now: Instant) {
-        self.ask(now, |task| task.desk.leg.ring());
-        self.desk.timings.ring_ms = Some(self.desk.since_start_ms(now));
-        self.desk.milestone(now, Milestone::Ringing);
-        self.desk.changed();
+        // It rings since the questions before the conversation.
+        if self.desk.timings.ring_ms.is_none() {
+            self.ask(now, |task| task.desk.leg.ring());
+            self.desk.rings(now);
+        }
     }
 
     fn answer(&mut self, now: Instant) {
@@ -138,7 +139,7 @@ impl CallTask {
         let history = if replay {
             self.history.items()
         } else {
-            Vec::new()
+            self.opening_words.iter().map(|words| user(words)).collect()
         };
         self.link.connect(now, Which::Current, &history);
     }
@@ -250,6 +251,14 @@ impl CallTask {
             self.desk.set_state(LiveState::Ending);
         }
         self.desk.journal.event(now, Event::from(event));
+    }
+}
+
+/// A message in the caller's name, put before the first response.
+fn user(words: &str) -> HistoryItem {
+    HistoryItem {
+        role: Role::User,
+        text: words.to_owned(),
     }
 }
 

@@ -34,15 +34,14 @@ impl CallTask {
                     .note(now, Message::new("offer_failed").with("status", status));
             }
             LegEvent::Info { content_type, body } => self.info(now, &content_type, &body),
+            LegEvent::TransferAccepted => self.session.handle(now, Input::TransferAccepted),
             LegEvent::CommandRefused { command } => {
                 self.desk.journal.note(
                     now,
                     Message::new("sip_command_refused").with("command", command),
                 );
             }
-            LegEvent::TransferFinished { end } => {
-                self.session.handle(now, Input::TransferFinished { end });
-            }
+            LegEvent::TransferFinished { end } => self.transfer_over(now, end),
             LegEvent::Ended { cause } => self.leg_over(now, &cause),
         }
     }

@@ -5,18 +5,34 @@ use std::time::Instant;
 use call::{Input, TransferEnd, TransferTarget};
 
 use super::CallTask;
-use crate::leg::Leg;
 
 impl CallTask {
     pub(super) fn transfer(&mut self, now: Instant, target: &TransferTarget) {
-        if let Leg::Carrier(carrier) = &mut self.desk.leg
-            && carrier.transfer(target)
-        {
-            return;
+        let domain = self.transfer_domain();
+        if !self.desk.leg.transfer(target, &domain) {
+            let end = TransferEnd::Failed {
+                reason: "this line cannot transfer calls".to_owned(),
+            };
+            self.transfer_over(now, end);
         }
-        let end = TransferEnd::Failed {
-            reason: "this line cannot transfer calls".to_owned(),
-        };
+    }
+
+    /// Where a number is called: the domain of the line's account, else the host that sent the call.
+    fn transfer_domain(&self) -> String {
+        let account = self.desk.line.config.account.as_ref();
+        let of_account = account.and_then(|account| account.aor.rsplit_once('@'));
+        of_account.map_or_else(
+            || self.desk.identity.parties.peer.clone(),
+            |(_, domain)| domain.to_owned(),
+        )
+    }
+
+    pub(super) fn transfer_over(&mut self, now: Instant, end: TransferEnd) {
+        if end == TransferEnd::Done
+            && let Some(office) = &mut self.office
+        {
+            office.brain.transferred();
+        }
         self.session.handle(now, Input::TransferFinished { end });
     }
 }

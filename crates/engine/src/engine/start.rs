@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use catalog::Message;
+use courier::Courier;
 use sip::{InboundCredential, UserAgent};
 use store::Store;
 use tokio::sync::{broadcast, mpsc};
@@ -30,7 +31,11 @@ use crate::sip_socket::{Connections, TlsEnds};
 use crate::tls;
 
 /// Starts the driver, the acceptors and the journal.
-pub(super) async fn start(config: &Config, store: Store) -> Result<Inner, StartError> {
+pub(super) async fn start(
+    config: &Config,
+    store: Store,
+    courier: Courier,
+) -> Result<Inner, StartError> {
     let now = Instant::now();
     let seed = config.seed.unwrap_or_else(random::seed);
     let draining = Draining::default();
@@ -45,7 +50,7 @@ pub(super) async fn start(config: &Config, store: Store) -> Result<Inner, StartE
     recover(&store).await?;
     let recorder = recorder(config)?;
     let metrics = Arc::new(Metrics::new());
-    let journal = Journal::start(store, Arc::clone(&metrics));
+    let journal = Journal::start(store.clone(), Arc::clone(&metrics));
     let (events, _) = broadcast::channel(LIVE_EVENTS_MAX);
     let (commands, command_queue) = mpsc::channel(DRIVER_COMMANDS_MAX);
     let calls = Arc::new(Calls::new(Shared {
@@ -58,6 +63,8 @@ pub(super) async fn start(config: &Config, store: Store) -> Result<Inner, StartE
         driver: commands.clone(),
         retry_after_s: config.limits.retry_after_s,
         events,
+        store,
+        courier,
     }));
     let (stream_events, stream_queue) = mpsc::channel(STREAM_EVENTS_MAX);
     let (answers, answer_queue) = mpsc::channel(RESOLUTIONS_MAX);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use call::TransferEnd;
 use catalog::Message;
 use sip::{
     AccountId, EndCause, Event, IncomingInvite, InviteId, RegistrationState, Rejection, Trace,
@@ -47,6 +48,23 @@ impl SipDriver {
                 content_type,
                 body,
             } => self.tell(invite, LegEvent::Info { content_type, body }),
+            Event::ReferAnswered { invite, status } => {
+                let event = if (200..300).contains(&status) {
+                    LegEvent::TransferAccepted
+                } else {
+                    transfer_finished(status)
+                };
+                self.tell(invite, event);
+            }
+            Event::ReferNotified {
+                invite,
+                status,
+                last,
+            } => {
+                if last {
+                    self.tell(invite, transfer_finished(status));
+                }
+            }
             Event::Refreshed { .. } | Event::Refer { .. } => {}
             Event::Ended { invite, cause } => self.ended(invite, cause),
             Event::Registration { account, state } => self.registration(account, &state),
@@ -163,6 +181,26 @@ impl SipDriver {
         for (_, trace) in mine {
             self.trace(trace);
         }
+    }
+}
+
+/// A subscription that ends with a provisional status says no more than that the peer took the transfer on (RFC 4488).
+fn transfer_finished(status: u16) -> LegEvent {
+    let failure = match status {
+        0..300 => {
+            return LegEvent::TransferFinished {
+                end: TransferEnd::Done,
+            };
+        }
+        404 | 410 | 484 | 604 => "no such number",
+        408 | 480 | 487 => "no answer",
+        486 | 600 => "busy",
+        _ => "refused",
+    };
+    LegEvent::TransferFinished {
+        end: TransferEnd::Failed {
+            reason: failure.to_owned(),
+        },
     }
 }
 

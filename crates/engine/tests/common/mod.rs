@@ -82,6 +82,7 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
             ..RealtimeConfig::default()
         }),
         fallback: None,
+        office: None,
     });
     config
 }
@@ -106,7 +107,8 @@ impl House {
             .expect("a store");
         let mut config = config(&directory, engine_url, profile);
         change(&mut config);
-        let engine = Engine::start(config, store.clone())
+        let courier = courier::Courier::new(courier::CourierConfig::default()).expect("a courier");
+        let engine = Engine::start(config, store.clone(), courier)
             .await
             .expect("the engine starts");
         let events = engine.watch();

@@ -74,6 +74,8 @@ pub enum CommandError {
     /// A header value holds a control character.
     BadHeader,
     UnknownRealm,
+    /// Not a `sip:` or `sips:` URI.
+    BadUri,
 }
 
 impl fmt::Display for CommandError {
@@ -84,6 +86,7 @@ impl fmt::Display for CommandError {
             Self::OfferPending => "an offer is still open",
             Self::BadStatus => "not a usable status",
             Self::BadHeader => "a header holds a control character",
+            Self::BadUri => "not a usable sip URI",
             Self::UnknownRealm => "no inbound credentials for this realm",
         })
     }

@@ -128,6 +128,7 @@ impl Invite {
                 self.late_success(cx, client, response, flow)
             }
             Some(Method::Invite) => {}
+            Some(Method::Refer) => self.refer_answered(cx, response, outgoing),
             _ if matches!(response.status, 401 | 407) => {
                 if let Some(outgoing) = outgoing {
                     self.try_with_credentials(cx, *outgoing, response);
@@ -160,7 +161,9 @@ impl Invite {
             };
             return self.end(cx, cause, Ending::Draining);
         }
-        self.modify_unreachable(cx, client, failure);
+        if !self.modify_unreachable(cx, client, failure) {
+            self.refer_unanswered(cx, client);
+        }
     }
 
     fn ring_on(&self, cx: &mut Context<'_>) {

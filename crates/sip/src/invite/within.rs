@@ -36,6 +36,7 @@ impl Invite {
             Method::Prack => self.prack_received(cx, request, server),
             Method::Info => self.info_received(cx, request, server),
             Method::Refer => self.refer_received(cx, &request, server),
+            Method::Notify => self.notify_received(cx, &request, server),
             Method::Options => {
                 let mut response = self.response(&request, 200);
                 Endpoint::advertise(&mut response);
@@ -45,7 +46,6 @@ impl Invite {
             | Method::Cancel
             | Method::Register
             | Method::Subscribe
-            | Method::Notify
             | Method::Publish
             | Method::Message
             | Method::Other(_) => {

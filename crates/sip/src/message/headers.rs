@@ -34,6 +34,7 @@ pub mod name {
     pub const RACK: &str = "RAck";
     pub const REASON: &str = "Reason";
     pub const RECORD_ROUTE: &str = "Record-Route";
+    pub const REFERRED_BY: &str = "Referred-By";
     pub const REFER_TO: &str = "Refer-To";
     pub const REPLACES: &str = "Replaces";
     pub const REQUIRE: &str = "Require";
@@ -44,6 +45,7 @@ pub mod name {
     pub const SERVICE_ROUTE: &str = "Service-Route";
     pub const SESSION_EXPIRES: &str = "Session-Expires";
     pub const SUBJECT: &str = "Subject";
+    pub const SUBSCRIPTION_STATE: &str = "Subscription-State";
     pub const SUPPORTED: &str = "Supported";
     pub const TIMESTAMP: &str = "Timestamp";
     pub const TO: &str = "To";
@@ -82,6 +84,7 @@ const KNOWN: &[&str] = &[
     name::REASON,
     name::RECORD_ROUTE,
     name::REFER_TO,
+    name::REFERRED_BY,
     name::REPLACES,
     name::REQUIRE,
     name::RETRY_AFTER,
@@ -91,6 +94,7 @@ const KNOWN: &[&str] = &[
     name::SERVICE_ROUTE,
     name::SESSION_EXPIRES,
     name::SUBJECT,
+    name::SUBSCRIPTION_STATE,
     name::SUPPORTED,
     name::TIMESTAMP,
     name::TO,
@@ -104,7 +108,7 @@ const KNOWN: &[&str] = &[
 /// Compact forms (IANA registry of SIP header fields) of the names above and of three more.
 const COMPACT: &[(u8, &str)] = &[
     (b'a', "Accept-Contact"),
-    (b'b', "Referred-By"),
+    (b'b', name::REFERRED_BY),
     (b'c', name::CONTENT_TYPE),
     (b'd', "Request-Disposition"),
     (b'e', name::CONTENT_ENCODING),

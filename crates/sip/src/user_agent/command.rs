@@ -259,6 +259,20 @@ impl UserAgent {
         })
     }
 
+    /// Asks the peer to call somebody else (blind transfer, RFC 3515). `ReferAnswered` follows, then `ReferNotified`.
+    ///
+    /// # Errors
+    /// `BadUri`, `WrongState` before the session is confirmed or while a transfer is under way.
+    pub fn refer(
+        &mut self,
+        now: Instant,
+        invite: InviteId,
+        refer_to: &str,
+    ) -> Result<(), CommandError> {
+        let uri = sip_uri(refer_to).map_err(|_| CommandError::BadUri)?;
+        self.command(now, invite, |invite, cx| invite.refer(cx, uri))
+    }
+
     fn command(
         &mut self,
         now: Instant,

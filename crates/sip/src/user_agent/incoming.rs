@@ -300,9 +300,12 @@ impl UserAgent {
                 response.headers.push(name::ACCEPT, ACCEPT);
                 response
             }
-            Method::Bye | Method::Update | Method::Prack | Method::Info | Method::Invite => {
-                Response::to(request, 481)
-            }
+            Method::Bye
+            | Method::Update
+            | Method::Prack
+            | Method::Info
+            | Method::Notify
+            | Method::Invite => Response::to(request, 481),
             Method::Refer => Response::to(
                 request,
                 if request.headers.to().is_some_and(|to| to.tag().is_some()) {
@@ -313,7 +316,6 @@ impl UserAgent {
             ),
             Method::Register
             | Method::Subscribe
-            | Method::Notify
             | Method::Publish
             | Method::Message
             | Method::Ack

@@ -650,6 +650,8 @@ fn subject(event: &Event) -> Option<InviteId> {
         | Event::OfferFailed { invite, .. }
         | Event::Refreshed { invite }
         | Event::Info { invite, .. }
+        | Event::ReferAnswered { invite, .. }
+        | Event::ReferNotified { invite, .. }
         | Event::Refer { invite, .. }
         | Event::Ended { invite, .. } => Some(*invite),
         Event::Registration { .. } | Event::Trace(_) | Event::Dropped { .. } => None,

@@ -1,0 +1,256 @@
+//! The questions of a call that rings: is the caller wanted, is anybody open, is there money, and what does the back office know.
+//!
+//! All of it is bounded. What cannot be asked lets the call pass, or refuses it where the agent's settings say so.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use agent::{CallBrain, HttpCall, OpeningVerdict, PreCallVerdict, ToolReply};
+use call::{EndReason, Greeting, Profile, Refusal, ToolSpec, TransferTarget};
+use catalog::Message;
+use courier::Caller;
+use futures_util::future::{join, join_all};
+use jiff::Timestamp;
+use wire::realtime::ToolDefinition;
+
+use crate::calls::{Calls, Identity};
+use crate::config::{AgentConfig, OfficeConfig};
+use crate::journal::CallJournal;
+use crate::limits::SESSION_DATA_WITHIN;
+
+/// What the questions led to.
+pub(super) enum Verdict {
+    Go(Box<Plan>),
+    Refuse(EndReason),
+}
+
+/// How this call goes: fixed from here on.
+#[derive(Default)]
+pub(super) struct Plan {
+    instructions: String,
+    voice: Option<String>,
+    greeting: Option<agent::Greeting>,
+    tools: Vec<agent::OfferedTool>,
+    refusal: Option<Refusal>,
+    transfer_at_once: Option<TransferTarget>,
+    /// A message put before the first response.
+    pub(super) opening_words: Option<String>,
+}
+
+/// Asks everything. The brain knows afterwards what the back office said.
+pub(super) async fn consult(
+    calls: &Arc<Calls>,
+    identity: &Identity,
+    office: &OfficeConfig,
+    brain: &mut CallBrain,
+    journal: &CallJournal,
+) -> Verdict {
+    let agent = &office.agent.definition().agent_id;
+    let (of_tenant, of_agent) = calls.running(&identity.tenant, agent);
+    if is_over(of_tenant, office.tenant_calls_max) || is_over(of_agent, office.calls_max) {
+        return Verdict::Refuse(EndReason::Concurrency);
+    }
+    if let Some(reason) = crate::books::refusal(calls, identity, office, brain).await {
+        return Verdict::Refuse(reason);
+    }
+    let now = Timestamp::now();
+    let closed = match brain.opening(now) {
+        OpeningVerdict::Open | OpeningVerdict::ClosedAnswer => None,
+        OpeningVerdict::ClosedHangUp => return Verdict::Refuse(EndReason::Closed),
+        OpeningVerdict::ClosedMessage(text) => Some(word(EndReason::Closed, &text)),
+    };
+    if let Some(refusal) = closed {
+        return Verdict::Go(Box::new(Plan::refusing(brain, refusal)));
+    }
+    if let Some(refused) = ask_others(calls, identity, office, brain, journal).await {
+        return refused;
+    }
+    let mut plan = Plan::of(brain, now);
+    plan.transfer_at_once = brain.automatic_transfer().map(|target| transfer(&target));
+    Verdict::Go(Box::new(plan))
+}
+
+fn is_over(running: usize, max: u32) -> bool {
+    // The call itself is among those that run.
+    max > 0 && running > usize::try_from(max).unwrap_or(usize::MAX)
+}
+
+/// The checks of the agent and its session's data, all at the same time.
+async fn ask_others(
+    calls: &Arc<Calls>,
+    identity: &Identity,
+    office: &OfficeConfig,
+    brain: &mut CallBrain,
+    journal: &CallJournal,
+) -> Option<Verdict> {
+    let now = Timestamp::now();
+    let caller = Caller {
+        call: Some(identity.id.as_str().to_owned()),
+        ..office.caller.clone()
+    };
+    let session = brain.session_request(now);
+    let checks = brain.pre_call_requests(now);
+    let fetch = async {
+        match &session {
+            Some(request) => Some(within(calls.courier.fetch(request, &caller), request).await),
+            None => None,
+        }
+    };
+    let answers = join_all(checks.iter().map(|check| {
+        let caller = &caller;
+        async move {
+            let reply = within(calls.courier.run(&check.call, caller), &check.call).await;
+            (check.index, reply)
+        }
+    }));
+    let (data, answers) = join(fetch, answers).await;
+    for (index, reply) in answers {
+        let (name, refusal) = match brain.judge_pre_call(index, &reply, now) {
+            PreCallVerdict::Pass => continue,
+            PreCallVerdict::PassUnanswered => {
+                let note = Message::new("call_check_unanswered");
+                journal.note(Instant::now(), note.with("reply", format!("{reply:?}")));
+                continue;
+            }
+            PreCallVerdict::HangUp { name } => (name, None),
+            PreCallVerdict::Message { name, text } => {
+                (name, Some(word(EndReason::RejectedBlocked, &text)))
+            }
+        };
+        journal.note(
+            Instant::now(),
+            Message::new("call_check_refused").with("check", name.as_str()),
+        );
+        return Some(match refusal {
+            None => Verdict::Refuse(EndReason::RejectedBlocked),
+            Some(refusal) => Verdict::Go(Box::new(Plan::refusing(brain, refusal))),
+        });
+    }
+    if let Some(reply) = data
+        && let Err(fault) = brain.apply_session(&reply)
+    {
+        let message = Message::new("session_data_missing").with("cause", fault.to_string());
+        crate::log::say(&message);
+        journal.note(Instant::now(), message);
+    }
+    None
+}
+
+/// A request while the phone rings: its own bound, and ours.
+async fn within(reply: impl Future<Output = ToolReply>, request: &HttpCall) -> ToolReply {
+    let own = std::time::Duration::from_millis(request.timeout_ms.into());
+    tokio::time::timeout(own.min(SESSION_DATA_WITHIN), reply)
+        .await
+        .unwrap_or(ToolReply::TimedOut)
+}
+
+fn word(reason: EndReason, text: &str) -> Refusal {
+    Refusal {
+        reason,
+        instructions: verbatim(text),
+    }
+}
+
+/// Instructions of a response that says one text and nothing else.
+fn verbatim(text: &str) -> String {
+    format!(
+        "Say exactly the following text, word for word, in its own language, and nothing else:\n{text}"
+    )
+}
+
+pub(super) fn transfer(target: &agent::TransferTarget) -> TransferTarget {
+    TransferTarget {
+        name: target.name.clone(),
+        address: target.destination.as_str().to_owned().into(),
+    }
+}
+
+impl Plan {
+    fn of(brain: &CallBrain, now: Timestamp) -> Self {
+        let greeting = brain.greeting(now);
+        Self {
+            instructions: brain.instructions(now),
+            voice: brain.voice(),
+            opening_words: greeting.user_message.clone(),
+            greeting: Some(greeting),
+            tools: brain.offered_tools(),
+            refusal: None,
+            transfer_at_once: None,
+        }
+    }
+
+    /// The call is answered only to be told why it is not served.
+    fn refusing(brain: &CallBrain, refusal: Refusal) -> Self {
+        Self {
+            instructions: refusal.instructions.clone(),
+            voice: brain.voice(),
+            refusal: Some(refusal),
+            ..Self::default()
+        }
+    }
+
+    /// No engine takes part in this call.
+    pub(super) fn without_engine(&self) -> bool {
+        self.transfer_at_once.is_some()
+    }
+
+    /// The agent's configuration, made this call's own.
+    pub(super) fn apply(&self, agent: &AgentConfig) -> AgentConfig {
+        let mut config = agent.clone();
+        config.instructions.clone_from(&self.instructions);
+        if self.voice.is_some() {
+            config.engine.voice.clone_from(&self.voice);
+        }
+        config.tools = self.tools.iter().map(offered).collect();
+        let profile = &mut config.profile;
+        let definition = agent.office.as_ref().map(|office| office.agent.definition());
+        profile.tools = self
+            .tools
+            .iter()
+            .map(|tool| {
+                let secure = definition.and_then(|known| super::typed::wanted(known, &tool.name));
+                ToolSpec { secure, ..spec(tool) }
+            })
+            .collect();
+        profile.refusal.clone_from(&self.refusal);
+        profile.transfer_at_once.clone_from(&self.transfer_at_once);
+        self.greet(profile);
+        config
+    }
+
+    fn greet(&self, profile: &mut Profile) {
+        let Some(greeting) = &self.greeting else {
+            profile.greeting = Greeting::None;
+            return;
+        };
+        profile.disclosure = Some(verbatim(&greeting.disclosure));
+        profile.greeting = if greeting.disclosure_only {
+            Greeting::None
+        } else {
+            Greeting::Model {
+                instructions: match &greeting.cached_text {
+                    Some(text) => verbatim(text),
+                    None => greeting.instructions.clone(),
+                },
+            }
+        };
+    }
+}
+
+fn offered(tool: &agent::OfferedTool) -> ToolDefinition {
+    ToolDefinition {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        parameters_json: tool.parameters.to_string(),
+    }
+}
+
+fn spec(tool: &agent::OfferedTool) -> ToolSpec {
+    ToolSpec {
+        deadline_ms: tool.timeout_ms,
+        skip_response: tool.flags.skip_response_create,
+        mute_caller: tool.flags.mutes_client_audio,
+        hang_up_after: tool.flags.triggers_hangup,
+        ..ToolSpec::external(&tool.name, &tool.description, &tool.parameters.to_string())
+    }
+}
