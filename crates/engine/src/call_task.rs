@@ -6,6 +6,7 @@
 
 mod desk;
 mod effects;
+pub(crate) mod closing;
 mod consult;
 mod engine_events;
 mod leg_events;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use call::{EndReason, Input, Session};
+use jiff::Timestamp;
 use media::{Codec, ItemKey};
 use tokio::sync::mpsc;
 use wire::realtime::Usage;
@@ -37,7 +39,8 @@ use crate::leg::Leg;
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
-use desk::{Desk, History, UnfinishedWords};
+use closing::Spoken;
+use desk::{Desk, Ending, History, UnfinishedWords};
 use office::{Office, ToolReplied};
 pub(crate) use preparation::Preparation;
 use privacy::Privacy;
@@ -99,6 +102,7 @@ pub(crate) struct CallTask {
     opening_words: Option<String>,
     /// What the leg told before there was a session.
     backlog: Vec<LegEvent>,
+    spoken: Spoken,
 }
 
 enum Wake {
@@ -258,7 +262,16 @@ impl CallTask {
         let statistics = self.summary(now);
         let recording = self.recording.take();
         // Ports go to rest before the record is written: a slow disk must not hold them.
+        let wall = Timestamp::now();
+        let service = self.service(reason, (now, wall)).await;
         self.media.close().await;
-        self.desk.finish(reason, Some(statistics), recording).await;
+        let ending = Ending {
+            reason,
+            ended_at: wall,
+            statistics: Some(statistics),
+            recording,
+            service,
+        };
+        self.desk.finish(ending).await;
     }
 }

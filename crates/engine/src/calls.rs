@@ -66,6 +66,8 @@ pub(crate) struct Calls {
     pub(crate) retry_after_s: u32,
     pub(crate) store: Store,
     pub(crate) courier: Courier,
+    /// Told when something has been written that must be delivered.
+    pub(crate) deliveries: Arc<Notify>,
     events: broadcast::Sender<LiveEvent>,
     live: Mutex<BTreeMap<CallId, Entry>>,
     idle: Notify,
@@ -119,6 +121,7 @@ impl Calls {
             retry_after_s: shared.retry_after_s,
             store: shared.store,
             courier: shared.courier,
+            deliveries: Arc::new(Notify::new()),
             events: shared.events,
             live: Mutex::new(BTreeMap::new()),
             idle: Notify::new(),
@@ -431,7 +434,7 @@ impl Calls {
             statistics: None,
             recording_path: None,
         };
-        journal.finish(end).await;
+        journal.finish(end, None).await;
     }
 
     /// Begins a call whose audio a carrier brings.

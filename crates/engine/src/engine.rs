@@ -15,7 +15,7 @@ use catalog::Message;
 use courier::Courier;
 use prometheus_client::registry::Registry;
 use store::Store;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::admission::Draining;
@@ -174,6 +174,11 @@ impl Engine {
         self.inner
             .calls
             .tell(call, CallCommand::HangUp(Requester::Operator))
+    }
+
+    /// Told each time that the end of a call has written something to deliver.
+    pub fn deliveries(&self) -> Arc<Notify> {
+        Arc::clone(&self.inner.calls.deliveries)
     }
 
     /// Tells a call something as a person or a program; false when no such call runs, or it cannot take more now.

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use call::{CallId, TranscriptEntry};
 use catalog::Message;
 use jiff::Timestamp;
-use store::{CallEnd, Event, JournalEntry, NewCall, Store, TenantScope, WriteError};
+use store::{
+    CallAssignment, CallClose, CallCost, CallEnd, ChangeError, Event, JournalEntry, NewCall,
+    NewDelivery, Store, TenantScope, WriteError,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::limits::{JOURNAL_BATCH_WITHIN, JOURNAL_HELD_MAX, JOURNAL_QUEUE_MAX, JOURNAL_RESERVE};
@@ -26,6 +29,16 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// How long the end of a call waits for its record.
 const DURABLE_WITHIN: Duration = Duration::from_secs(5);
 
+/// What is written of a call beside how it went.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) outcome: String,
+    pub(crate) context: String,
+    pub(crate) model: Option<String>,
+    pub(crate) cost: Option<CallCost>,
+    pub(crate) deliveries: Vec<NewDelivery>,
+}
+
 /// What can be written of a call.
 #[derive(Debug)]
 enum Item {
@@ -38,7 +51,11 @@ enum Item {
     Recording(String),
     /// The brain's state; a later one takes its place.
     Brain(String),
-    Finish(Box<CallEnd>, Option<oneshot::Sender<()>>),
+    Assign(Box<CallAssignment>),
+    Finish(
+        Box<(CallEnd, Option<Service>)>,
+        Option<oneshot::Sender<()>>,
+    ),
 }
 
 impl Item {
@@ -202,6 +219,11 @@ impl CallJournal {
         self.push(Item::Recording(path));
     }
 
+    /// Notes who serves the call.
+    pub(crate) fn assign(&self, assignment: CallAssignment) {
+        self.push(Item::Assign(Box::new(assignment)));
+    }
+
     /// Keeps the brain's state.
     pub(crate) fn brain(&self, snapshot: String) {
         self.push(Item::Brain(snapshot));
@@ -209,14 +231,14 @@ impl CallJournal {
 
     /// Writes the end without waiting for it.
     pub(crate) fn finish_later(&self, end: CallEnd) {
-        self.push(Item::Finish(Box::new(end), None));
+        self.push(Item::Finish(Box::new((end, None)), None));
     }
 
     /// Writes the end; ready when it is durable, or after a bound.
-    pub(crate) async fn finish(&self, end: CallEnd) {
+    pub(crate) async fn finish(&self, end: CallEnd, service: Option<Service>) {
         let (done, finished) = oneshot::channel();
         let mut rest = std::mem::take(&mut *self.held());
-        rest.push_back(Item::Finish(Box::new(end), Some(done)));
+        rest.push_back(Item::Finish(Box::new((end, service)), Some(done)));
         let write = async {
             for item in rest {
                 let envelope = Envelope {
@@ -289,9 +311,10 @@ struct Pending {
     answered: Option<Timestamp>,
     recording: Option<String>,
     brain: Option<String>,
+    assign: Option<Box<CallAssignment>>,
     events: Vec<JournalEntry>,
     transcript: Vec<TranscriptEntry>,
-    finish: Option<Box<CallEnd>>,
+    finish: Option<Box<(CallEnd, Option<Service>)>>,
     done: Option<oneshot::Sender<()>>,
 }
 
@@ -304,6 +327,7 @@ impl Pending {
             Item::Answered(at) => self.answered = Some(at),
             Item::Recording(path) => self.recording = Some(path),
             Item::Brain(snapshot) => self.brain = Some(snapshot),
+            Item::Assign(assignment) => self.assign = Some(assignment),
             Item::Finish(end, done) => {
                 self.finish = Some(end);
                 self.done = done;
@@ -331,6 +355,16 @@ impl Pending {
             store.recording_started(&call.scope, &call.id, path).await?;
             self.recording = None;
         }
+        if let Some(assignment) = &self.assign {
+            written(store.assign_call(&call.scope, &call.id, assignment).await)?;
+            self.assign = None;
+        }
+        if let Some(snapshot) = &self.brain {
+            store
+                .keep_context(&call.scope, &call.id, snapshot)
+                .await?;
+            self.brain = None;
+        }
         if !self.events.is_empty() {
             store
                 .append_events(&call.scope, &call.id, &self.events)
@@ -343,14 +377,55 @@ impl Pending {
                 .await?;
             self.transcript.clear();
         }
-        if let Some(end) = &self.finish {
-            store.finish_call(&call.scope, &call.id, end).await?;
+        if let Some(finish) = &self.finish {
+            let (end, service) = &**finish;
+            match service {
+                Some(service) => close(store, &call, end, service).await?,
+                None => store.finish_call(&call.scope, &call.id, end).await?,
+            }
             self.finish = None;
         }
         if let Some(done) = self.done.take() {
             let _ = done.send(());
         }
         Ok(())
+    }
+}
+
+/// Writes the end with everything that belongs to it, all or nothing; where a rule of the store refuses that, the end alone.
+async fn close(
+    store: &Store,
+    call: &Inner,
+    end: &CallEnd,
+    service: &Service,
+) -> Result<(), WriteError> {
+    let close = CallClose {
+        end: end.clone(),
+        outcome: Some(service.outcome.clone()),
+        context: Some(service.context.clone()),
+        model: service.model.clone(),
+        cost: service.cost.clone(),
+        deliveries: service.deliveries.clone(),
+    };
+    match store.finish_call_with(&call.scope, &call.id, &close).await {
+        Ok(_) => Ok(()),
+        Err(ChangeError::Write(error)) => Err(error),
+        Err(refused) => {
+            say(&refused.message());
+            store.finish_call(&call.scope, &call.id, end).await
+        }
+    }
+}
+
+/// What a rule of the store refuses is told and left: trying again cannot help.
+fn written(result: Result<(), ChangeError>) -> Result<(), WriteError> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(ChangeError::Write(error)) => Err(error),
+        Err(refused) => {
+            say(&refused.message());
+            Ok(())
+        }
     }
 }
 

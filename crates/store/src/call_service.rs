@@ -171,6 +171,29 @@ impl Store {
         write.settle(result).await
     }
 
+    /// Keeps the context of a call that goes on, for the case that its process dies. Of a call that is over it changes nothing.
+    ///
+    /// # Errors
+    /// See [`WriteError`](crate::WriteError).
+    pub async fn keep_context(
+        &self,
+        scope: &TenantScope,
+        call: &CallId,
+        context: &str,
+    ) -> Result<(), crate::error::WriteError> {
+        if context.len() > limits::ENTRY_TEXT_BYTES_MAX {
+            return Ok(());
+        }
+        let mut sql = Sql::new("UPDATE calls SET context = ");
+        sql.bind(context.replace('\0', ""));
+        sql.with(" WHERE id = ", call.as_str().to_owned());
+        sql.with(" AND tenant_id = ", scope.id().to_owned());
+        sql.push(" AND ended_at IS NULL");
+        let mut write = self.write().await?;
+        sql.run(&mut write).await?;
+        write.commit().await
+    }
+
     /// Finishes a call with its outcome, its cost and what has to be told of it, all or nothing. The first end that is written
     /// stays: a second one changes nothing, books nothing and tells nothing.
     ///

@@ -35,6 +35,8 @@ pub(super) struct Plan {
     transfer_at_once: Option<TransferTarget>,
     /// A message put before the first response.
     pub(super) opening_words: Option<String>,
+    /// What the call may cost, in micro-units.
+    pub(super) left_micro: Option<i64>,
 }
 
 /// Asks everything. The brain knows afterwards what the back office said.
@@ -50,9 +52,10 @@ pub(super) async fn consult(
     if is_over(of_tenant, office.tenant_calls_max) || is_over(of_agent, office.calls_max) {
         return Verdict::Refuse(EndReason::Concurrency);
     }
-    if let Some(reason) = crate::books::refusal(calls, identity, office, brain).await {
-        return Verdict::Refuse(reason);
-    }
+    let left_micro = match crate::books::allowance(calls, identity, office, brain).await {
+        Ok(left) => left,
+        Err(reason) => return Verdict::Refuse(reason),
+    };
     let now = Timestamp::now();
     let closed = match brain.opening(now) {
         OpeningVerdict::Open | OpeningVerdict::ClosedAnswer => None,
@@ -66,6 +69,7 @@ pub(super) async fn consult(
         return refused;
     }
     let mut plan = Plan::of(brain, now);
+    plan.left_micro = left_micro;
     plan.transfer_at_once = brain.automatic_transfer().map(|target| transfer(&target));
     Verdict::Go(Box::new(plan))
 }
@@ -176,6 +180,7 @@ impl Plan {
             tools: brain.offered_tools(),
             refusal: None,
             transfer_at_once: None,
+            left_micro: None,
         }
     }
 

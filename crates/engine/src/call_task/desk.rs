@@ -16,7 +16,7 @@ use wire::realtime::{HistoryItem, Role};
 
 use crate::calls::{CallCommand, Calls, Identity, Parties};
 use crate::dispatch::Line;
-use crate::journal::CallJournal;
+use crate::journal::{CallJournal, Service};
 use crate::leg::Leg;
 use crate::limits::REPLAY_ITEMS_MAX;
 use crate::live::{LiveEventKind, LiveState, Timings};
@@ -26,6 +26,15 @@ use crate::sip_driver::LegEvent;
 
 /// How long the last SIP messages of a call are awaited for its journal.
 const LAST_MESSAGES_WITHIN: Duration = Duration::from_millis(500);
+
+/// How a call ended, for its record.
+pub(super) struct Ending {
+    pub(super) reason: EndReason,
+    pub(super) ended_at: Timestamp,
+    pub(super) statistics: Option<serde_json::Value>,
+    pub(super) recording: Option<Recording>,
+    pub(super) service: Option<Service>,
+}
 
 /// See the module.
 pub(super) struct Desk {
@@ -147,17 +156,26 @@ impl Desk {
     }
 
     /// Closes a call that had no media.
-    pub(super) async fn close(self, reason: EndReason, statistics: Option<serde_json::Value>) {
-        self.finish(reason, statistics, None).await;
+    pub(super) async fn close(self, reason: EndReason) {
+        self.finish(Ending {
+            reason,
+            ended_at: Timestamp::now(),
+            statistics: None,
+            recording: None,
+            service: None,
+        })
+        .await;
     }
 
     /// Tells the end, awaits the leg's last messages, and makes the record durable.
-    pub(super) async fn finish(
-        mut self,
-        reason: EndReason,
-        statistics: Option<serde_json::Value>,
-        recording: Option<Recording>,
-    ) {
+    pub(super) async fn finish(mut self, ending: Ending) {
+        let Ending {
+            reason,
+            ended_at,
+            statistics,
+            recording,
+            service,
+        } = ending;
         let reason = self.exact.unwrap_or(reason);
         self.calls.ended(&self.identity, reason, self.timings);
         if let Some(answered) = self.answered_at {
@@ -165,7 +183,6 @@ impl Desk {
             self.calls.metrics.duration.observe(talked);
         }
         self.state = LiveState::Ended;
-        let ended_at = Timestamp::now();
         self.last_messages().await;
         let mut recording_path = None;
         if let Some(recording) = recording {
@@ -193,7 +210,13 @@ impl Desk {
             statistics,
             recording_path,
         };
-        self.journal.finish(end).await;
+        let has_news = service
+            .as_ref()
+            .is_some_and(|service| !service.deliveries.is_empty());
+        self.journal.finish(end, service).await;
+        if has_news {
+            self.calls.deliveries.notify_one();
+        }
     }
 
     /// A message of the leg, for the record.

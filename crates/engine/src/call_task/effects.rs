@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use call::{
     Effect, EndReason, EngineFailure, Input, ItemId, LocalSound, Purpose, Role as SessionRole,
-    SessionEvent, TranscriptEntry,
+    SessionEvent, Speaker, TranscriptEntry,
 };
 use catalog::Message;
 use media::Background;
@@ -233,6 +233,12 @@ impl CallTask {
 
     fn record(&mut self, entry: TranscriptEntry) {
         self.history.record(&entry);
+        if let Some(office) = &mut self.office {
+            self.spoken.record(self.desk.identity.started_at, &entry);
+            if entry.role == Speaker::Agent {
+                office.brain.agent_said(&entry.text);
+            }
+        }
         self.desk.publish(LiveEventKind::Transcript(entry.clone()));
         self.desk.journal.transcript(entry);
     }

@@ -192,6 +192,9 @@ impl CallTask {
             EngineEvent::SpeechStarted { item, .. } => self.speech_started(now, item),
             EngineEvent::SpeechStopped { item, .. } => self.speech_stopped(now, item),
             EngineEvent::UserTranscript { item, text } => {
+                if let Some(office) = &mut self.office {
+                    office.brain.heard_caller(&text);
+                }
                 let item = ItemId::from(item);
                 self.session
                     .handle(now, Input::UserTranscript { item, text });
@@ -231,15 +234,20 @@ impl CallTask {
             } => {
                 self.response_done(now, response, status, usage);
             }
-            EngineEvent::UsageReported { usage } => self.add_usage(usage),
+            EngineEvent::UsageReported { usage } => self.add_usage(now, usage),
             EngineEvent::GoingAway { left_ms } => {
                 let detail = left_ms.map(|left_ms| format!("{left_ms} ms left"));
                 self.note_engine(now, "goAway", None, None, detail);
                 let in_ms = left_ms.unwrap_or(GOING_AWAY_MS);
                 self.session.handle(now, Input::EngineExpires { in_ms });
             }
+            EngineEvent::UserCommitted { .. } => {
+                if let Some(office) = &mut self.office {
+                    office.brain.caller_turn();
+                }
+                self.noted_only(now, event);
+            }
             EngineEvent::ToolCancelled { .. }
-            | EngineEvent::UserCommitted { .. }
             | EngineEvent::UserTranscriptFailed { .. }
             | EngineEvent::IdleTimeout
             | EngineEvent::ItemTruncated { .. }
@@ -390,7 +398,8 @@ impl CallTask {
         self.session.handle(now, Input::AgentAudioDone { item });
     }
 
-    fn add_usage(&mut self, usage: Usage) {
+    fn add_usage(&mut self, now: Instant, usage: Usage) {
+        self.count_usage(now, &usage);
         self.usage.input_tokens += usage.input_tokens;
         self.usage.output_tokens += usage.output_tokens;
         self.usage.cached_tokens += usage.cached_tokens;
@@ -425,6 +434,25 @@ impl CallTask {
         );
     }
 
+    /// What a response cost.
+    fn count_usage(&mut self, now: Instant, usage: &Usage) {
+        let Some(office) = &mut self.office else { return };
+        let model = &self.desk.line.agent.config.engine.realtime.model;
+        office.brain.add_usage(
+            model,
+            agent::Usage {
+                input_tokens: usage.input_tokens,
+                output_tokens: usage.output_tokens,
+                input_audio_tokens: usage.input_audio_tokens,
+                output_audio_tokens: usage.output_audio_tokens,
+                cached_text_tokens: usage.cached_text_tokens,
+                cached_audio_tokens: usage.cached_audio_tokens,
+            },
+        );
+        self.remember_brain();
+        self.watch_budget(now);
+    }
+
     fn response_done(
         &mut self,
         now: Instant,
@@ -446,7 +474,7 @@ impl CallTask {
             }
         };
         if let Some(usage) = usage {
-            self.add_usage(usage);
+            self.add_usage(now, usage);
         }
         self.note_engine(now, "response.done", Some(&response), None, Some(label));
         self.session.handle(

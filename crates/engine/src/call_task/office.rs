@@ -4,7 +4,6 @@
 //! that outlives it: an order under way is finished and recorded when the caller has hung up.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::{
@@ -55,7 +54,12 @@ pub(crate) struct Office {
 }
 
 impl Office {
-    pub(super) fn new(brain: CallBrain, config: &OfficeConfig, desk: &Desk) -> Self {
+    pub(super) fn new(
+        brain: CallBrain,
+        config: &OfficeConfig,
+        desk: &Desk,
+        left_micro: Option<i64>,
+    ) -> Self {
         let (sender, replies) = mpsc::channel(TOOL_REPLIES_MAX);
         let call = desk.id().as_str().to_owned();
         Self {
@@ -65,7 +69,7 @@ impl Office {
                 call: Some(call),
                 ..config.caller.clone()
             },
-            books: Books::new(&desk.calls, &desk.identity, config),
+            books: Books::new(&desk.calls, &desk.identity, config, left_micro),
             runs: BTreeMap::new(),
             sender,
             replies,
@@ -334,9 +338,3 @@ async fn bounded(timeout_ms: u32, reply: impl Future<Output = ToolReply>) -> Too
         .await
         .unwrap_or(ToolReply::TimedOut)
 }
-
-/// The books are shared with what runs after the call.
-const _: fn() = || {
-    fn shared<T: Send>() {}
-    shared::<Arc<Books>>();
-};

@@ -12,10 +12,11 @@ use std::time::Instant;
 use agent::CallBrain;
 use call::{EndReason, Profile, Requester, Session, SessionStart};
 use catalog::Message;
-use store::Event;
+use store::{CallAssignment, Event};
 use store::journal::Milestone;
 use wire::realtime::Usage;
 
+use super::closing::Spoken;
 use super::consult::{self, Plan, Verdict};
 use super::desk::{Desk, History, UnfinishedWords};
 use super::office::Office;
@@ -96,7 +97,7 @@ impl Preparation {
                 None
             }
             Prepared::Left(reason) => {
-                self.desk.close(reason, None).await;
+                self.desk.close(reason).await;
                 None
             }
         }
@@ -108,7 +109,7 @@ impl Preparation {
             .retryable
             .then_some(self.desk.calls.retry_after_s);
         self.desk.leg.reject(reason, retry);
-        self.desk.close(reason, None).await;
+        self.desk.close(reason).await;
     }
 
     /// Rings, and asks what has to be asked, while the engine's connection is made.
@@ -117,6 +118,7 @@ impl Preparation {
             self.desk.leg.ring();
             self.desk.rings(Instant::now());
         }
+        self.desk.journal.assign(assignment(office));
         let mut brain = CallBrain::new(Arc::clone(&office.agent), self.desk.facts());
         let calls = Arc::clone(&self.desk.calls);
         let target = Arc::clone(&self.desk.line.agent.target);
@@ -182,7 +184,7 @@ impl Preparation {
         match asked {
             Ok(Verdict::Refuse(reason)) => Prepared::Refused(reason),
             Ok(Verdict::Go(plan)) => {
-                let office = Office::new(brain, office, &self.desk);
+                let office = Office::new(brain, office, &self.desk, plan.left_micro);
                 let connecting = connecting.filter(|_| !plan.without_engine());
                 Prepared::Go(Box::new((*plan, office)), connecting)
             }
@@ -257,6 +259,7 @@ impl Preparation {
         let link = EngineLink::new(
             &agent,
             Arc::clone(&desk.line.agent.target),
+            desk.line.agent.fallback.clone(),
             desk.calls.connector.clone(),
             codec,
         );
@@ -283,6 +286,7 @@ impl Preparation {
             office,
             opening_words: None,
             backlog: self.backlog,
+            spoken: Spoken::default(),
             desk,
         }
     }
@@ -332,6 +336,17 @@ fn over(event: &LegEvent) -> Option<EndReason> {
         | call::LegEnd::Failed => EndReason::LegFailed,
     };
     Some(exact_reason(cause).unwrap_or(usual))
+}
+
+/// Who serves the call, in the version that it keeps to its end.
+fn assignment(office: &OfficeConfig) -> CallAssignment {
+    let definition = office.agent.definition();
+    CallAssignment {
+        agent_id: Some(definition.agent_id.clone()),
+        agent_version: Some(definition.version),
+        final_customer_id: definition.final_customer_id.clone(),
+        ..CallAssignment::default()
+    }
 }
 
 /// Whether a command ends a call that only rings.
