@@ -4,10 +4,10 @@
 //! then drains them all until none has anything left to say. No policy is here: what to do is decided by `call::Session`,
 //! what to send by `media::Stream` and `wire::realtime::Conversation`.
 
-mod desk;
-mod effects;
 pub(crate) mod closing;
 mod consult;
+mod desk;
+mod effects;
 mod engine_events;
 mod leg_events;
 mod media_events;
@@ -32,10 +32,10 @@ use crate::calls::{CallCommand, Calls, Identity};
 use crate::dispatch::Line;
 use crate::engine_link::{EngineLink, LinkEvent};
 use crate::journal::CallJournal;
+use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
 use crate::leg::carrier::CarrierMedia;
 use crate::leg::media::MediaLeg;
-use crate::leg::Leg;
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;

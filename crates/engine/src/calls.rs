@@ -516,8 +516,13 @@ impl Calls {
             .account
             .as_ref()
             .map_or_else(|| line.config.name.clone(), |account| account.aor.clone());
-        let (identity, journal, commands) =
-            self.begin(now, &line, Parties { from, to, peer }, None, Direction::Outbound);
+        let (identity, journal, commands) = self.begin(
+            now,
+            &line,
+            Parties { from, to, peer },
+            None,
+            Direction::Outbound,
+        );
         let id = identity.id.clone();
         let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), queue));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);

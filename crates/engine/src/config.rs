@@ -250,7 +250,11 @@ pub struct OfficeConfig {
 impl fmt::Debug for OfficeConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let definition = self.agent.definition();
-        write!(f, "OfficeConfig({} v{})", definition.agent_id, definition.version)
+        write!(
+            f,
+            "OfficeConfig({} v{})",
+            definition.agent_id, definition.version
+        )
     }
 }
 

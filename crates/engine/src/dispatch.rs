@@ -79,9 +79,27 @@ pub(crate) enum Decision {
     Drop,
 }
 
+/// Accounts of the directory's lines: a line keeps its own for as long as it is there.
+#[derive(Default)]
+struct Accounts {
+    known: BTreeMap<String, AccountId>,
+    last: u64,
+}
+
+/// What has to change in the user agent after a reload.
+#[derive(Default)]
+pub(crate) struct AccountChanges {
+    pub(crate) lines: Vec<Arc<Line>>,
+    pub(crate) set: Vec<(AccountId, sip::AccountConfig)>,
+    pub(crate) removed: Vec<AccountId>,
+}
+
 /// The lines of the process, and what may pass.
 pub(crate) struct Dispatcher {
     lines: Vec<Arc<Line>>,
+    /// Lines of the settings: the first ones. The others come from the directory.
+    fixed: usize,
+    accounts: Accounts,
     process: Places,
     invites: Bucket,
     draining: Draining,
@@ -118,6 +136,11 @@ impl Dispatcher {
             }));
         }
         Ok(Self {
+            fixed: lines.len(),
+            accounts: Accounts {
+                known: BTreeMap::new(),
+                last: u64::try_from(lines.len()).unwrap_or_default(),
+            },
             lines,
             process: Places::new(config.limits.calls_max),
             invites: Bucket::new(now, config.limits.invites_per_s_max),
@@ -125,6 +148,66 @@ impl Dispatcher {
             retry_after_s: config.limits.retry_after_s,
             unknown_source: config.sip.unknown_source,
             wrong_passwords: WrongPasswords::default(),
+        })
+    }
+
+    /// Puts other lines in the place of the directory's. Calls in progress keep what they began with; a line that stays keeps its
+    /// account and its places. A line whose agent cannot be used is left out.
+    pub(crate) fn reload(
+        &mut self,
+        lines: &[LineConfig],
+        agents: &[AgentConfig],
+    ) -> AccountChanges {
+        let agents: BTreeMap<&str, Arc<Agent>> = agents
+            .iter()
+            .filter_map(|agent| {
+                let target = Arc::new(Target::new(&agent.engine.realtime)?);
+                let config = agent.clone();
+                Some((agent.name.as_str(), Arc::new(Agent { config, target })))
+            })
+            .collect();
+        let before = self.lines.split_off(self.fixed);
+        let mut changes = AccountChanges::default();
+        let mut kept = BTreeMap::new();
+        for config in lines {
+            let Some(agent) = agents.get(config.agent.as_str()) else {
+                let message = Message::new("log_line_left_out");
+                say(&message.with("line", config.name.as_str()));
+                continue;
+            };
+            let old = before.iter().find(|line| {
+                line.config.name == config.name && line.config.calls_max == config.calls_max
+            });
+            let account = config.account.as_ref().map(|account| {
+                let id = self.accounts.of(&config.name);
+                kept.insert(config.name.clone(), id);
+                changes.set.push((id, account.clone()));
+                id
+            });
+            self.lines.push(Arc::new(Line {
+                config: config.clone(),
+                agent: Arc::clone(agent),
+                account,
+                places: old.map_or_else(|| Places::new(config.calls_max), |old| old.places.clone()),
+            }));
+        }
+        let known = std::mem::replace(&mut self.accounts.known, kept);
+        let gone = known
+            .into_iter()
+            .filter(|(name, _)| !self.accounts.known.contains_key(name));
+        changes.removed = gone.map(|(_, id)| id).collect();
+        changes.lines.clone_from(&self.lines);
+        changes
+    }
+
+    /// The line of a name or of a number.
+    pub(crate) fn find_line(&self, key: &str) -> Option<&Arc<Line>> {
+        let named = self.lines.iter().find(|line| line.config.name == key);
+        named.or_else(|| {
+            self.lines.iter().find(|line| {
+                let mut numbers = line.config.numbers.iter();
+                numbers.any(|number| same_number(number, key))
+            })
         })
     }
 
@@ -334,6 +417,22 @@ impl Dispatcher {
             retry_after_s: None,
             code,
         }
+    }
+}
+
+impl std::fmt::Debug for AccountChanges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AccountChanges({} lines)", self.lines.len())
+    }
+}
+
+impl Accounts {
+    fn of(&mut self, line: &str) -> AccountId {
+        if let Some(known) = self.known.get(line) {
+            return *known;
+        }
+        self.last += 1;
+        AccountId(self.last)
     }
 }
 

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use call::{Input, Requester, TransferTarget};
 use call::id::CallId;
+use call::{Input, Requester, TransferTarget};
 use catalog::Message;
 use courier::Courier;
 use prometheus_client::registry::Registry;
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::admission::Draining;
 use crate::calls::{CallCommand, Calls};
-use crate::config::Config;
+use crate::config::{AgentConfig, Config, LineConfig};
 use crate::dispatch::{Dispatcher, OutgoingRefused};
 use crate::live::{LiveCall, LiveEvent};
 use crate::log::say;
@@ -148,11 +148,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`StartError`] when something of the configuration cannot be done; nothing keeps running then.
-    pub async fn start(
-        config: Config,
-        store: Store,
-        courier: Courier,
-    ) -> Result<Self, StartError> {
+    pub async fn start(config: Config, store: Store, courier: Courier) -> Result<Self, StartError> {
         let inner = start::start(&config, store, courier).await?;
         Ok(Self {
             inner: Arc::new(inner),
@@ -256,6 +252,25 @@ impl Engine {
             })
         };
         states.into_iter().filter_map(status).collect()
+    }
+
+    /// Puts the directory's lines and agents in the place of those before. Calls in progress keep theirs; accounts are added,
+    /// changed and removed by what differs. Lines of the settings are not touched.
+    pub async fn reload(&self, lines: &[LineConfig], agents: &[AgentConfig]) {
+        let changes = self.inner.dispatcher().reload(lines, agents);
+        let command = Command::SetLines(Box::new(changes));
+        let _ = self.inner.driver.send(command).await;
+    }
+
+    /// The line of a name or of a number.
+    pub fn find_line(&self, key: &str) -> Option<StreamLine> {
+        let dispatcher = self.inner.dispatcher();
+        let line = dispatcher.find_line(key)?;
+        Some(StreamLine {
+            name: line.config.name.clone(),
+            tenant: line.config.tenant.clone(),
+            agent: line.config.agent.clone(),
+        })
     }
 
     /// Places a call through a line; its agent speaks when it is answered.

@@ -29,7 +29,8 @@ const SILENT_MAX: Duration = Duration::from_secs(20);
 /// Connections tried for one rotation before the running session is given up.
 const ROTATION_TRIES_MAX: u8 = 3;
 
-pub(crate) type Connecting = Pin<Box<dyn Future<Output = Result<EngineSocket, ConnectError>> + Send>>;
+pub(crate) type Connecting =
+    Pin<Box<dyn Future<Output = Result<EngineSocket, ConnectError>> + Send>>;
 
 enum Transport {
     Connecting(Connecting),

@@ -52,10 +52,7 @@ enum Item {
     /// The brain's state; a later one takes its place.
     Brain(String),
     Assign(Box<CallAssignment>),
-    Finish(
-        Box<(CallEnd, Option<Service>)>,
-        Option<oneshot::Sender<()>>,
-    ),
+    Finish(Box<(CallEnd, Option<Service>)>, Option<oneshot::Sender<()>>),
 }
 
 impl Item {
@@ -360,9 +357,7 @@ impl Pending {
             self.assign = None;
         }
         if let Some(snapshot) = &self.brain {
-            store
-                .keep_context(&call.scope, &call.id, snapshot)
-                .await?;
+            store.keep_context(&call.scope, &call.id, snapshot).await?;
             self.brain = None;
         }
         if !self.events.is_empty() {

@@ -12,6 +12,7 @@ mod books;
 mod call_task;
 mod calls;
 pub mod config;
+pub mod directory;
 mod dispatch;
 mod engine;
 mod engine_audio;

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::SourceRates;
 use crate::calls::Calls;
-use crate::dispatch::{Dispatcher, Line};
+use crate::dispatch::{AccountChanges, Dispatcher, Line};
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::random::Choice;
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Registrations {
         answer: oneshot::Sender<Vec<(String, RegistrationState)>>,
     },
+    /// The lines of the directory changed.
+    SetLines(Box<AccountChanges>),
     SetDraining(bool),
     UnregisterAll,
     /// Ends the driver once everything before it is done.
@@ -243,6 +245,17 @@ impl SipDriver {
                 self.user_agent.set_account(now, account, config.clone());
             }
         }
+    }
+
+    /// Accounts that stay as they are keep their registration; dialogs in progress are not touched.
+    fn set_lines(&mut self, now: Instant, changes: AccountChanges) {
+        for account in changes.removed {
+            self.user_agent.remove_account(now, account);
+        }
+        for (account, config) in changes.set {
+            self.user_agent.set_account(now, account, config);
+        }
+        self.lines = changes.lines;
     }
 
     fn is_known(&self, source: IpAddr) -> bool {
@@ -416,6 +429,7 @@ impl SipDriver {
                 let _ = answer.send(self.registrations());
                 return;
             }
+            Command::SetLines(changes) => return self.set_lines(now, *changes),
             Command::SetDraining(draining) => return self.user_agent.set_draining(draining),
             Command::UnregisterAll => return self.user_agent.unregister_all(now),
             Command::Stop => return,

@@ -208,13 +208,19 @@ impl Plan {
         }
         config.tools = self.tools.iter().map(offered).collect();
         let profile = &mut config.profile;
-        let definition = agent.office.as_ref().map(|office| office.agent.definition());
+        let definition = agent
+            .office
+            .as_ref()
+            .map(|office| office.agent.definition());
         profile.tools = self
             .tools
             .iter()
             .map(|tool| {
                 let secure = definition.and_then(|known| super::typed::wanted(known, &tool.name));
-                ToolSpec { secure, ..spec(tool) }
+                ToolSpec {
+                    secure,
+                    ..spec(tool)
+                }
             })
             .collect();
         profile.refusal.clone_from(&self.refusal);

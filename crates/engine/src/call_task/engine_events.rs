@@ -436,7 +436,9 @@ impl CallTask {
 
     /// What a response cost.
     fn count_usage(&mut self, now: Instant, usage: &Usage) {
-        let Some(office) = &mut self.office else { return };
+        let Some(office) = &mut self.office else {
+            return;
+        };
         let model = &self.desk.line.agent.config.engine.realtime.model;
         office.brain.add_usage(
             model,

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use agent::{
-    Builtin, CallBrain, FailureKind, Finished, HttpCall, McpCall, Method, Prepared, Round, ToolDone,
-    ToolReply,
+    Builtin, CallBrain, FailureKind, Finished, HttpCall, McpCall, Method, Prepared, Round,
+    ToolDone, ToolReply,
 };
 use call::{Input, ToolCallId, ToolOutcome, TypedDigits};
 use catalog::Message;
@@ -88,7 +88,14 @@ impl Office {
     }
 
     /// Sends a request of a run, once its row is written.
-    fn send(&mut self, id: &ToolCallId, name: &str, arguments: &str, round: Round, blank: Option<Blank>) {
+    fn send(
+        &mut self,
+        id: &ToolCallId,
+        name: &str,
+        arguments: &str,
+        round: Round,
+        blank: Option<Blank>,
+    ) {
         let safe = is_safe(&round);
         let written = self.runs.get(id).is_some_and(|run| run.written);
         let mut row = (!written).then(|| self.books.begin_run(id, name, arguments, &round));
@@ -104,11 +111,15 @@ impl Office {
             let reply = if committed {
                 match round {
                     Round::Http(call) => {
-                        let call = filled.as_ref().map_or(call.clone(), |blank| blank.fill(call));
+                        let call = filled
+                            .as_ref()
+                            .map_or(call.clone(), |blank| blank.fill(call));
                         bounded(call.timeout_ms, courier.run(&call, &caller)).await
                     }
                     Round::Mcp(call) => {
-                        let call = filled.as_ref().map_or(call.clone(), |blank| blank.fill_mcp(call));
+                        let call = filled
+                            .as_ref()
+                            .map_or(call.clone(), |blank| blank.fill_mcp(call));
                         bounded(call.timeout_ms, courier.run_mcp(&call, &caller)).await
                     }
                 }
@@ -137,10 +148,7 @@ impl Office {
     fn replied(&mut self, replied: &ToolReplied) -> Option<ToolDone> {
         let run = self.runs.remove(&replied.id)?;
         let now = Timestamp::now();
-        match self
-            .brain
-            .finish(replied.id.as_str(), &replied.reply, now)
-        {
+        match self.brain.finish(replied.id.as_str(), &replied.reply, now) {
             Finished::Next(round) => {
                 let id = replied.id.clone();
                 self.runs.insert(replied.id.clone(), Run { ..run });
@@ -197,7 +205,10 @@ impl Office {
                 self.replied(&replied);
             }
         };
-        if tokio::time::timeout(RUNS_AFTER_END_WITHIN, rest).await.is_err() {
+        if tokio::time::timeout(RUNS_AFTER_END_WITHIN, rest)
+            .await
+            .is_err()
+        {
             crate::log::say(&Message::new("log_tool_run_left").with("count", self.runs.len()));
         }
         self.books.flush().await;
@@ -217,7 +228,9 @@ impl CallTask {
         let Some(office) = &mut self.office else {
             let reason = "This tool cannot be run here.".to_owned();
             let outcome = ToolOutcome::Failed { reason };
-            return self.session.handle(now, Input::ToolFinished { id, outcome });
+            return self
+                .session
+                .handle(now, Input::ToolFinished { id, outcome });
         };
         let blank = typed.and_then(|digits| {
             let argument = super::typed::argument(office.brain.agent().definition(), name)?;
@@ -256,7 +269,9 @@ impl CallTask {
 
     /// A request of a run was answered.
     pub(super) fn tool_replied(&mut self, now: Instant, replied: ToolReplied) {
-        let Some(office) = &mut self.office else { return };
+        let Some(office) = &mut self.office else {
+            return;
+        };
         let Some(done) = office.replied(&replied) else {
             return;
         };

@@ -12,8 +12,8 @@ use std::time::Instant;
 use agent::CallBrain;
 use call::{EndReason, Profile, Requester, Session, SessionStart};
 use catalog::Message;
-use store::{CallAssignment, Event};
 use store::journal::Milestone;
+use store::{CallAssignment, Event};
 use wire::realtime::Usage;
 
 use super::closing::Spoken;

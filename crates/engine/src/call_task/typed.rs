@@ -42,8 +42,8 @@ impl Blank {
 
     /// The arguments with the blank in its place.
     pub(super) fn put_into(&self, arguments: &str) -> String {
-        let mut value: Value =
-            serde_json::from_str(arguments).unwrap_or_else(|_| Value::Object(serde_json::Map::new()));
+        let mut value: Value = serde_json::from_str(arguments)
+            .unwrap_or_else(|_| Value::Object(serde_json::Map::new()));
         if let Some(members) = value.as_object_mut() {
             members.insert(self.argument.clone(), Value::String(self.text.clone()));
         }
@@ -73,7 +73,8 @@ impl Blank {
 
     /// A service may send back what it was given.
     pub(super) fn hide(&self, text: &str) -> String {
-        text.replace(self.digits.reveal(), "…").replace(&self.text, "…")
+        text.replace(self.digits.reveal(), "…")
+            .replace(&self.text, "…")
     }
 }
 

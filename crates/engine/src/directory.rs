@@ -1,0 +1,229 @@
+//! The directory: lines and agents of all tenants, as the store has them, kept in step with what the engine uses.
+//!
+//! It is read whole and put in place whole: what does not differ changes nothing (accounts keep their registration, calls in
+//! progress keep the version that they began with). An agent that cannot be used takes its own lines away and nothing else.
+
+mod agent;
+mod line;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use call::TenantId;
+use catalog::Message;
+use courier::guard::Allow;
+use ipnet::IpNet;
+use media::Codec;
+use store::secret::Vault;
+use store::{DirectoryAgent, Entry, ReadError, Store, Tenant, TenantScope};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
+
+use crate::config::{AgentConfig, LineConfig, SrtpPolicy};
+use crate::engine::Engine;
+use crate::log::say;
+pub use agent::{CompileError, compiled};
+
+/// How often the store is asked whether something changed, when nobody says so.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Changes that come together are read together.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// What the directory takes from the process where a tenant says nothing.
+#[derive(Clone, Debug)]
+pub struct DirectoryConfig {
+    /// The engine, the bounds and the phrases that an agent has by default.
+    pub base: AgentConfig,
+    /// Networks whose calls every line takes: the operator's own trunks.
+    pub allow: Vec<IpNet>,
+    /// Origins and networks that the operator opens to tenants' addresses.
+    pub reach: Allow,
+    /// Codecs in order of preference.
+    pub codecs: Vec<Codec>,
+    /// SRTP of lines that say nothing.
+    pub srtp: SrtpPolicy,
+    /// `BASE_URL` of agents that name none.
+    pub base_url: Option<String>,
+    /// SIP domain of lines that name none.
+    pub domain: Option<String>,
+    /// Host written in Contact.
+    pub contact_host: Option<String>,
+    /// A check before the answer that cannot be made refuses the call.
+    pub fail_closed: bool,
+}
+
+struct Parts {
+    engine: Engine,
+    store: Store,
+    vault: Option<Vault>,
+    config: DirectoryConfig,
+}
+
+/// The way to a running directory. Clones lead to the same one.
+#[derive(Clone)]
+pub struct DirectoryHandle {
+    nudge: Arc<Notify>,
+    parts: Arc<Parts>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl DirectoryHandle {
+    /// Reads the store once, puts what it finds in place, and keeps it in step from then on.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(
+        engine: Engine,
+        store: Store,
+        vault: Option<Vault>,
+        config: DirectoryConfig,
+    ) -> Result<Self, ReadError> {
+        let parts = Arc::new(Parts {
+            engine,
+            store,
+            vault,
+            config,
+        });
+        let stamp = parts.store.node_directory_stamp().await?;
+        parts.load().await?;
+        let nudge = Arc::new(Notify::new());
+        let task = tokio::spawn(follow(Arc::clone(&parts), Arc::clone(&nudge), stamp));
+        Ok(Self {
+            nudge,
+            parts,
+            task: Arc::new(Mutex::new(Some(task))),
+        })
+    }
+
+    /// Says that something was written: it is read within a moment. Never blocks.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Reads now; ready once what was written before is in use.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn refresh(&self) -> Result<(), ReadError> {
+        self.parts.load().await
+    }
+
+    /// Stops following. What is in place stays.
+    pub async fn stop(&self) {
+        if let Some(task) = self.task.lock().await.take() {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+async fn follow(parts: Arc<Parts>, nudge: Arc<Notify>, mut known: String) {
+    loop {
+        let nudged = tokio::time::timeout(LOOK_EVERY, nudge.notified()).await;
+        if nudged.is_ok() {
+            tokio::time::sleep(SETTLE).await;
+        }
+        let stamp = match parts.store.node_directory_stamp().await {
+            Ok(stamp) => stamp,
+            Err(error) => {
+                say(&Message::new("log_directory_unread").with("cause", error.to_string()));
+                continue;
+            }
+        };
+        // A secret of an account has no stamp of its own: a nudge reads in any case.
+        if stamp == known && nudged.is_err() {
+            continue;
+        }
+        match parts.load().await {
+            Ok(()) => known = stamp,
+            Err(error) => {
+                say(&Message::new("log_directory_unread").with("cause", error.to_string()));
+            }
+        }
+    }
+}
+
+impl Parts {
+    async fn load(&self) -> Result<(), ReadError> {
+        let directory = self.store.node_directory().await?;
+        let prices = self.store.node_prices().await?;
+        let (mut lines, mut agents) = (Vec::new(), Vec::new());
+        for found in &directory.agents {
+            let Some(tenant) = found
+                .agent
+                .tenant
+                .as_deref()
+                .and_then(|tenant| directory.tenants.get(tenant))
+            else {
+                continue;
+            };
+            if !found.agent.is_active {
+                continue;
+            }
+            let customer = found
+                .agent
+                .final_customer_id
+                .as_deref()
+                .and_then(|customer| directory.final_customers.get(customer));
+            match self.agent(found, tenant, customer, &prices).await {
+                Ok(agent) => {
+                    lines.extend(self.lines(found, tenant).await);
+                    agents.push(agent);
+                }
+                Err(error) => {
+                    let message = Message::new("log_agent_left_out");
+                    say(&message
+                        .with("agent", found.agent.id.as_str())
+                        .with("cause", error.to_string()));
+                }
+            }
+        }
+        self.engine.reload(&lines, &agents).await;
+        Ok(())
+    }
+
+    async fn agent(
+        &self,
+        found: &DirectoryAgent,
+        tenant: &Entry<Tenant>,
+        customer: Option<&Entry<store::FinalCustomer>>,
+        prices: &[store::PriceTable],
+    ) -> Result<AgentConfig, CompileError> {
+        let scope = scope(tenant);
+        let definition = agent::definition(found, tenant, customer, prices, &self.config)?;
+        let compiled = Arc::new(agent::compile_definition(definition)?);
+        let secrets = agent::Secrets {
+            store: &self.store,
+            vault: self.vault.as_ref(),
+            scope: &scope,
+        };
+        agent::configured(compiled, tenant, &secrets, &self.config).await
+    }
+
+    async fn lines(&self, found: &DirectoryAgent, tenant: &Entry<Tenant>) -> Vec<LineConfig> {
+        let mut lines = Vec::new();
+        for entry in &found.lines {
+            let password = self.password(entry).await;
+            let tenant = TenantId::from(tenant.id.clone());
+            lines.push(line::configured(entry, tenant, password, &self.config));
+        }
+        lines
+    }
+
+    /// The password of a line's SIP account; without it the line does not register.
+    async fn password(&self, line: &Entry<store::PhoneLine>) -> Option<String> {
+        let sealed = line.sip_password.as_ref()?;
+        let opened = match &self.vault {
+            Some(vault) => vault.open(&line.id, sealed.encrypted()).await.ok(),
+            None => None,
+        };
+        if opened.is_none() {
+            say(&Message::new("log_line_password_unread").with("line", line.id.as_str()));
+        }
+        opened.map(|text| text.expose().to_owned())
+    }
+}
+
+fn scope(tenant: &Entry<Tenant>) -> TenantScope {
+    TenantScope::new(TenantId::from(tenant.id.clone()))
+}
