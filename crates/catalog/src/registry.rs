@@ -5,6 +5,7 @@ mod configuration;
 mod courier;
 mod end;
 mod engine;
+mod lifecycle;
 mod log;
 mod platform;
 mod registration;
@@ -142,6 +143,7 @@ const TABLES: &[&[Entry]] = &[
     store::TABLE,
     log::TABLE,
     voice::TABLE,
+    lifecycle::TABLE,
     call_page::TABLE,
     platform::TABLE,
     courier::TABLE,

@@ -745,3 +745,22 @@ log_outbox_store_failing = The database does not answer the outbox: webhooks wai
 log_outbox_store_recovered = The database answers the outbox again.
 courier_allow_invalid = tools.allow_private: “{ $entry }” is neither an origin such as http://10.0.0.5:3000 nor a network such as 10.0.0.0/8.
 carrier_call_refused = The call was not placed: { $cause }.
+
+## Calls of agents of the database
+
+call_check_unanswered = A check before the call got no answer ({ $reply }): the call goes on.
+call_check_refused = The check "{ $check }" refused the call.
+call_checks_failed = The checks before the call could not be made: { $cause }.
+    .remedy = Check the database; calls.checks_fail says what becomes of such calls.
+session_data_missing = The data of the call are missing: { $cause }.
+    .remedy = Check the agent's externalSessionUrl and that the service answers.
+tool_refused_by_policy = The tool { $tool } was not run: { $why }.
+log_tool_run_left = { $count } tool runs did not end in time after their call; they will be resumed.
+log_line_left_out = The line { $line } is not in use: its agent cannot be.
+log_agent_left_out = The agent { $agent } takes no calls: { $cause }.
+    .remedy = Correct the agent; its lines come back by themselves.
+log_directory_unread = Lines and agents could not be read again: { $cause }. Those of before stay in use.
+log_line_password_unread = The password of the line { $line } cannot be read: it does not register.
+    .remedy = Enter it again, or check the encryption key.
+log_calls_closed = { $count } calls of a dead process were closed with their cost and their webhook.
+log_tool_runs_resumed = { $count } tool runs of a dead process are resumed with the same key.

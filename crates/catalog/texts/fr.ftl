@@ -745,3 +745,22 @@ log_outbox_store_failing = La base ne répond pas à la boîte d'envoi : les web
 log_outbox_store_recovered = La base répond de nouveau à la boîte d'envoi.
 courier_allow_invalid = tools.allow_private : « { $entry } » n'est ni une origine comme http://10.0.0.5:3000 ni un réseau comme 10.0.0.0/8.
 carrier_call_refused = L'appel n'a pas été passé : { $cause }.
+
+## Calls of agents of the database
+
+call_check_unanswered = Une vérification avant l'appel est restée sans réponse ({ $reply }) : l'appel continue.
+call_check_refused = La vérification « { $check } » a refusé l'appel.
+call_checks_failed = Les vérifications avant l'appel n'ont pas pu être faites : { $cause }.
+    .remedy = Vérifiez la base de données ; calls.checks_fail dit ce que deviennent ces appels.
+session_data_missing = Les données de l'appel manquent : { $cause }.
+    .remedy = Vérifiez l'adresse externalSessionUrl de l'agent et que le service répond.
+tool_refused_by_policy = L'outil { $tool } n'a pas été exécuté : { $why }.
+log_tool_run_left = { $count } exécutions d'outils n'ont pas fini à temps après leur appel ; elles seront reprises.
+log_line_left_out = La ligne { $line } n'est pas utilisée : son agent ne peut pas l'être.
+log_agent_left_out = L'agent { $agent } ne prend pas d'appels : { $cause }.
+    .remedy = Corrigez l'agent ; ses lignes reviennent d'elles-mêmes.
+log_directory_unread = Les lignes et les agents n'ont pas pu être relus : { $cause }. Les précédents restent en service.
+log_line_password_unread = Le mot de passe de la ligne { $line } ne peut pas être lu : elle ne s'enregistre pas.
+    .remedy = Saisissez-le de nouveau, ou vérifiez la clé de chiffrement.
+log_calls_closed = { $count } appels d'un processus mort ont été terminés avec leur coût et leur notification.
+log_tool_runs_resumed = { $count } exécutions d'outils d'un processus mort sont reprises avec la même clé.

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use crate::config::{AgentConfig, LineConfig, SrtpPolicy};
 use crate::engine::Engine;
 use crate::log::say;
-pub use agent::{CompileError, compiled};
+pub use agent::{CompileError, compiled, signing_secret};
 
 /// How often the store is asked whether something changed, when nobody says so.
 const LOOK_EVERY: Duration = Duration::from_secs(30);

@@ -161,9 +161,8 @@ impl Dispatcher {
         let agents: BTreeMap<&str, Arc<Agent>> = agents
             .iter()
             .filter_map(|agent| {
-                let target = Arc::new(Target::new(&agent.engine.realtime)?);
-                let config = agent.clone();
-                Some((agent.name.as_str(), Arc::new(Agent { config, target })))
+                let ready = Agent::new(agent.clone()).ok()?;
+                Some((agent.name.as_str(), Arc::new(ready)))
             })
             .collect();
         let before = self.lines.split_off(self.fixed);

@@ -4,6 +4,7 @@ mod database;
 
 pub(crate) use database::{database, is_postgres, without_password};
 
+use crate::office::OfficeConfig;
 use crate::outgoing;
 use crate::phrases;
 use crate::settings::{Problem, Settings, port_range};
@@ -32,6 +33,7 @@ pub(crate) struct ProcessConfig {
     pub(crate) courier: CourierConfig,
     pub(crate) admin: AdminConfig,
     pub(crate) platform: Option<PlatformConfig>,
+    pub(crate) office: OfficeConfig,
     pub(crate) voice: Option<VoiceConfig>,
     pub(crate) data_dir: PathBuf,
     pub(crate) database: String,
@@ -68,8 +70,10 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
     let platform = platform(settings, &mut problems);
     let voice = voice(settings, &mut problems);
     let courier = outgoing::settings(settings, &mut problems);
+    let office = crate::office::configured(settings, &courier);
+    let sip = sip(settings, &mut problems);
     let engine = Config {
-        sip: sip(settings, &mut problems),
+        sip,
         rtp: rtp(settings, &mut problems),
         lines: lines(settings, &mut problems),
         agents: vec![agent(settings, &mut problems)],
@@ -91,6 +95,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
             courier,
             admin,
             platform,
+            office,
             voice,
             database: database(settings),
             keys: crate::secrets::key_source(settings),
@@ -485,6 +490,7 @@ fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> AgentConfig {
             },
         },
         fallback: None,
+        office: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod explain;
 mod identity;
+mod office;
 mod openapi_command;
 mod outgoing;
 mod phrases;

@@ -4,6 +4,7 @@ use crate::api::listener::Listener;
 use crate::config::PlatformConfig;
 use courier::Nudge;
 use engine::Engine;
+use engine::directory::DirectoryHandle;
 use platform::{AdminToken, Api, Config};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) vault: Vault,
     pub(crate) outbox: Nudge,
     pub(crate) language: catalog::Language,
+    pub(crate) directory: Option<DirectoryHandle>,
 }
 
 /// Binds the address and serves.
@@ -51,6 +53,7 @@ pub(crate) async fn start(
     token: &str,
     parts: Parts,
 ) -> std::io::Result<Running> {
+    let directory = parts.directory.clone();
     let listener = Listener::bind(config.listen, config.tls.as_ref()).await?;
     let address = listener.address()?;
     let api = Api::new(
@@ -64,7 +67,11 @@ pub(crate) async fn start(
             rate_per_s: config.rate_per_s,
             version: env!("CARGO_PKG_VERSION"),
         },
-        Arc::new(|| ()),
+        Arc::new(move || {
+            if let Some(directory) = &directory {
+                directory.nudge();
+            }
+        }),
         Arc::new(move || parts.outbox.nudge()),
     );
     let (stop, stopped) = watch::channel(false);

@@ -2,6 +2,7 @@
 
 use crate::cli::{ConfigArguments, EXIT_BAD_SETTINGS, settings_or_report};
 use crate::config::{self, ProcessConfig};
+use crate::office::Office;
 use crate::outgoing::Outgoing;
 use crate::settings::Settings;
 use crate::shutdown::Signals;
@@ -21,6 +22,7 @@ pub(crate) struct House {
     pub(crate) engine: Engine,
     pub(crate) store: Store,
     pub(crate) outgoing: Outgoing,
+    office: Option<Office>,
     pub(crate) admin: api::Running,
     pub(crate) platform: Option<platform_api::Running>,
     pub(crate) voice: Option<voice::Running>,
@@ -121,9 +123,20 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     // Before anything listens: a server that could not read its passwords must not take a call.
     let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
     let outgoing = Outgoing::start(config.courier, &store, vault.clone())?;
-    let engine = Engine::start(config.engine, store.clone())
+    let agent = config.engine.agents.first().cloned();
+    let line = config.engine.lines.first().cloned();
+    let engine = Engine::start(config.engine, store.clone(), outgoing.courier.clone())
         .await
         .map_err(|error| start_message(&error))?;
+    let office = match agent {
+        Some(agent) => {
+            let base = (agent, line);
+            let started = Office::start(config.office, &outgoing, &engine, &store, &vault, base);
+            Some(started.await?)
+        }
+        None => None,
+    };
+    let directory = office.as_ref().map(Office::directory);
     let voice = start_voice(voice, &engine).await?;
     let admin = match api::start(
         &config.admin,
@@ -149,6 +162,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         store: store.clone(),
         vault,
         outbox: outgoing.outbox.nudger(),
+        directory,
         language: config.language,
     };
     let platform = start_platform(platform, &token, parts).await?;
@@ -156,6 +170,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         engine,
         store,
         outgoing,
+        office,
         admin,
         platform,
         voice,
@@ -303,6 +318,9 @@ impl House {
         };
         tracing::info!(finished = report.finished, cut = report.cut, "drained");
         self.admin.stop().await;
+        if let Some(office) = self.office {
+            office.stop().await;
+        }
         if let Some(voice) = self.voice {
             voice.stop().await;
         }

@@ -20,7 +20,8 @@ use crate::transaction::timer::Timer;
 use crate::transaction::{ClientEvent, Owner};
 
 /// Methods that we take (RFC 3261 section 20.5).
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
+pub(crate) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
 /// Extensions that we speak.
 pub(crate) const SUPPORTED: &str = "100rel, timer";
 /// The same, where a provisional response must not carry an offer.

@@ -525,7 +525,9 @@ fn notify(net: &mut Net, theirs: sip::InviteId, sequence: u32, line: &str, state
     let ok = net
         .wire
         .iter()
-        .rfind(|(who, text)| *who == Side::B && text.starts_with("SIP/2.0 200") && text.contains("INVITE"))
+        .rfind(|(who, text)| {
+            *who == Side::B && text.starts_with("SIP/2.0 200") && text.contains("INVITE")
+        })
         .unwrap()
         .1
         .clone();
@@ -540,7 +542,10 @@ fn notify(net: &mut Net, theirs: sip::InviteId, sequence: u32, line: &str, state
         .unwrap()
         .trim_matches(['<', '>'])
         .to_owned();
-    let (from, to) = (ok.headers.get(name::TO).unwrap(), ok.headers.get(name::FROM).unwrap());
+    let (from, to) = (
+        ok.headers.get(name::TO).unwrap(),
+        ok.headers.get(name::FROM).unwrap(),
+    );
     let call_id = ok.headers.get(name::CALL_ID).unwrap();
     let via = Side::B.address(Protocol::Udp);
     let text = format!(
@@ -576,8 +581,12 @@ fn a_blind_transfer_is_followed_to_its_end() {
     })
     .unwrap();
     assert!(
-        net.act(Side::A, |agent, now| agent.refer(now, ours, "sip:x@192.0.2.9"))
-            .is_err(),
+        net.act(Side::A, |agent, now| agent.refer(
+            now,
+            ours,
+            "sip:x@192.0.2.9"
+        ))
+        .is_err(),
         "one at a time"
     );
     net.run_for(Duration::from_millis(200));
@@ -588,11 +597,29 @@ fn a_blind_transfer_is_followed_to_its_end() {
         .unwrap()
         .1
         .clone();
-    assert!(sent.contains("Refer-To: <sip:+33491000001@192.0.2.9>"), "{sent}");
-    assert!(sent.contains("Referred-By: <") && sent.contains("Contact: <"), "{sent}");
+    assert!(
+        sent.contains("Refer-To: <sip:+33491000001@192.0.2.9>"),
+        "{sent}"
+    );
+    assert!(
+        sent.contains("Referred-By: <") && sent.contains("Contact: <"),
+        "{sent}"
+    );
     answer_refer(&mut net, 202);
-    notify(&mut net, theirs, 50, "SIP/2.0 100 Trying\r\n", "active;expires=60");
-    notify(&mut net, theirs, 51, "SIP/2.0 200 OK\r\n", "terminated;reason=noresource");
+    notify(
+        &mut net,
+        theirs,
+        50,
+        "SIP/2.0 100 Trying\r\n",
+        "active;expires=60",
+    );
+    notify(
+        &mut net,
+        theirs,
+        51,
+        "SIP/2.0 200 OK\r\n",
+        "terminated;reason=noresource",
+    );
     net.run_for(Duration::from_millis(200));
     assert_eq!(
         refer_events(&net),
@@ -600,7 +627,11 @@ fn a_blind_transfer_is_followed_to_its_end() {
     );
     notify(&mut net, theirs, 52, "SIP/2.0 200 OK\r\n", "terminated");
     net.run_for(Duration::from_millis(200));
-    assert_eq!(net.count(Side::A, "SIP/2.0 481"), 1, "nothing is awaited any more");
+    assert_eq!(
+        net.count(Side::A, "SIP/2.0 481"),
+        1,
+        "nothing is awaited any more"
+    );
     assert_eq!(refer_events(&net).len(), 3);
 }
 
@@ -608,15 +639,19 @@ fn a_blind_transfer_is_followed_to_its_end() {
 fn a_transfer_that_is_refused_or_unanswered_leaves_the_call_as_it_was() {
     let mut net = Net::new(22);
     let (ours, _) = net.establish(Protocol::Udp);
-    net.act(Side::A, |agent, now| agent.refer(now, ours, "sip:x@192.0.2.9"))
-        .unwrap();
+    net.act(Side::A, |agent, now| {
+        agent.refer(now, ours, "sip:x@192.0.2.9")
+    })
+    .unwrap();
     net.run_for(Duration::from_secs(1));
     assert_eq!(refer_events(&net), ["answered 603"]);
     net.lose = Some(Box::new(|_, data| {
         data.starts_with("REFER") || data.starts_with("SIP/2.0 603")
     }));
-    net.act(Side::A, |agent, now| agent.refer(now, ours, "sip:x@192.0.2.9"))
-        .unwrap();
+    net.act(Side::A, |agent, now| {
+        agent.refer(now, ours, "sip:x@192.0.2.9")
+    })
+    .unwrap();
     net.run_for(Duration::from_secs(40));
     assert_eq!(refer_events(&net), ["answered 603", "answered 408"]);
     net.lose = None;

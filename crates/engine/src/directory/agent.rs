@@ -65,12 +65,32 @@ impl Secrets<'_> {
         found.ok().flatten().map(|key| Secret::new(key.expose()))
     }
 
-    async fn signing(&self, tenant: &Entry<Tenant>) -> Option<SigningSecret> {
-        let sealed = tenant.webhook_secret.as_ref()?;
-        let salt = account_salt(&tenant.id, WEBHOOK);
-        let opened = self.vault?.open(&salt, sealed.encrypted()).await.ok()?;
-        Some(SigningSecret::new(opened.expose()))
+    async fn signing(&self) -> Option<SigningSecret> {
+        let found = signing_secret(self.store, self.vault?, self.scope).await;
+        found.ok().flatten()
     }
+}
+
+/// The secret that signs what is sent in an account's name: in the account's row, or among its other secrets.
+///
+/// # Errors
+/// It is there and cannot be read now.
+pub async fn signing_secret(
+    store: &Store,
+    vault: &Vault,
+    scope: &TenantScope,
+) -> Result<Option<SigningSecret>, CompileError> {
+    let tenant = store.tenant(scope).await;
+    let tenant = tenant.map_err(|_| CompileError::Unreadable)?;
+    if let Some(sealed) = tenant.and_then(|tenant| tenant.content.webhook_secret) {
+        let salt = account_salt(scope.tenant().as_str(), WEBHOOK);
+        let opened = vault.open(&salt, sealed.encrypted()).await;
+        let opened = opened.map_err(|_| CompileError::Unreadable)?;
+        return Ok(Some(SigningSecret::new(opened.expose())));
+    }
+    let kept = vault.get(store, scope, courier::WEBHOOK_PURPOSE).await;
+    let kept = kept.map_err(|_| CompileError::Unreadable)?;
+    Ok(kept.map(|text| SigningSecret::new(text.expose())))
 }
 
 fn parse(text: &str) -> Result<Value, CompileError> {
@@ -213,7 +233,7 @@ pub(super) async fn configured(
             tenant: definition.tenant_id.clone(),
             agent: Some(definition.agent_id.clone()),
             call: None,
-            signing_secret: secrets.signing(tenant).await,
+            signing_secret: secrets.signing().await,
             hosts: Vec::new(),
         },
         calls_max: limits.max_parallel_calls.unwrap_or_default(),

@@ -81,6 +81,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("admin.tls_certificate", &[], Kind::Text, "", "PEM file; needed to listen on anything but loopback."),
     setting("admin.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
 
+    setting("calls.checks_fail", &[], Kind::Choice(&["open", "closed"]), "open", "What happens to a call whose checks before the answer (refusal list, balance) cannot be made: it passes, or it is refused."),
+
     setting("platform.listen", &[], Kind::Listen, "127.0.0.1:4000", "Address of the platform API (`/api`); elsewhere than on loopback only with TLS."),
     setting("platform.tls_certificate", &[], Kind::Text, "", "PEM file; needed to listen on anything but loopback."),
     setting("platform.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),

@@ -200,6 +200,8 @@ impl Phone {
             | Event::Refreshed { .. }
             | Event::Info { .. }
             | Event::Refer { .. }
+            | Event::ReferAnswered { .. }
+            | Event::ReferNotified { .. }
             | Event::Registration { .. }
             | Event::Trace(_)
             | Event::Dropped { .. } => {}
