@@ -97,6 +97,7 @@ impl House {
                 ..engine::Config::default()
             },
             store.clone(),
+            courier::Courier::new(courier::CourierConfig::default()).unwrap(),
         )
         .await
         .unwrap();
