@@ -5,6 +5,7 @@
 )]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -43,8 +44,25 @@ struct Key {
     server: McpServer,
 }
 
+struct Connection {
+    service: RunningService<RoleClient, ClientConfig>,
+    overflowed: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// The error of a request: a stream that was left at its bound looks to the SDK like one that broke off.
+    fn error(&self, error: &ServiceError) -> McpError {
+        match service_error(error) {
+            McpError::Send(SendError::Broken) if self.overflowed.swap(false, Ordering::Relaxed) => {
+                McpError::Send(SendError::TooLarge)
+            }
+            other => other,
+        }
+    }
+}
+
 struct Session {
-    running: OnceCell<RunningService<RoleClient, ClientConfig>>,
+    running: OnceCell<Connection>,
     tools: Mutex<Option<(Instant, Vec<McpTool>)>>,
     used: Mutex<Instant>,
 }
@@ -61,7 +79,10 @@ impl Sessions {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, session| {
             let used = *session.used.lock().unwrap_or_else(PoisonError::into_inner);
-            let closed = session.running.get().is_some_and(RunningService::is_closed);
+            let closed = session
+                .running
+                .get()
+                .is_some_and(|connection| connection.service.is_closed());
             !closed && now.duration_since(used) < MCP_SESSION_IDLE
         });
         if open.len() >= MCP_SESSIONS_MAX && !open.contains_key(key) {
@@ -141,19 +162,18 @@ pub(super) async fn tools(
     Ok(listed)
 }
 
-async fn list(
-    running: &RunningService<RoleClient, ClientConfig>,
-) -> Result<Vec<McpTool>, McpError> {
+async fn list(running: &Connection) -> Result<Vec<McpTool>, McpError> {
     let mut tools: Vec<McpTool> = Vec::new();
     let mut cursor = None;
     for _ in 0..MCP_PAGES_MAX {
         let params =
             cursor.map(|cursor| PaginatedRequestParams::default().with_cursor(Some(cursor)));
         let page = running
+            .service
             .peer()
             .list_tools(params)
             .await
-            .map_err(|error| service_error(&error))?;
+            .map_err(|error| running.error(&error))?;
         tools.extend(page.tools.into_iter().filter_map(tool));
         if tools.len() > MCP_TOOLS_MAX {
             return Err(McpError::TooMuch);
@@ -215,10 +235,11 @@ pub(super) async fn call(
     };
     let running = running(courier, &session, server, caller).await?;
     let answered = running
+        .service
         .peer()
         .call_tool_once(params)
         .await
-        .map_err(|error| service_error(&error));
+        .map_err(|error| running.error(&error));
     verdict.usable = !matches!(answered, Err(McpError::Send(_)));
     match answered? {
         CallToolResponse::Complete(result) => reply(&result),
@@ -266,11 +287,12 @@ async fn running<'a>(
     session: &'a Session,
     server: &McpServer,
     caller: &Caller,
-) -> Result<&'a RunningService<RoleClient, ClientConfig>, McpError> {
+) -> Result<&'a Connection, McpError> {
     session
         .running
         .get_or_try_init(|| async {
             let transport = GuardedTransport::new(courier, server, caller)?;
+            let overflowed = transport.overflowed();
             let mut config = StreamableHttpClientTransportConfig::with_uri(server.url.clone());
             config.max_sse_event_size = MCP_MESSAGE_MAX;
             let transport = StreamableHttpClientTransport::with_client(transport, config);
@@ -278,10 +300,14 @@ async fn running<'a>(
                 ClientCapabilities::default(),
                 Implementation::new("allo", env!("CARGO_PKG_VERSION")),
             );
-            client
+            let service = client
                 .serve(transport)
                 .await
-                .map_err(|error| initialize_error(&error))
+                .map_err(|error| initialize_error(&error))?;
+            Ok(Connection {
+                service,
+                overflowed,
+            })
         })
         .await
 }

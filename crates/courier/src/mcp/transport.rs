@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -42,6 +43,8 @@ pub(super) struct GuardedTransport {
     headers: HeaderMap,
     hosts: Vec<String>,
     secret: Option<Secret>,
+    /// Set when a stream of events passed its bound: the SDK only sees a stream that ended.
+    overflowed: Arc<AtomicBool>,
 }
 
 impl GuardedTransport {
@@ -91,7 +94,13 @@ impl GuardedTransport {
             headers,
             hosts: caller.hosts.clone(),
             secret: caller.signing_secret.clone(),
+            overflowed: Arc::default(),
         })
+    }
+
+    /// The mark of an overflow, for the one who calls.
+    pub(super) fn overflowed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.overflowed)
     }
 
     async fn send(
@@ -186,7 +195,7 @@ impl StreamableHttpClient for GuardedTransport {
             return Err(StreamableHttpError::SessionExpired);
         }
         let expects_answer = matches!(message, ClientJsonRpcMessage::Request(_));
-        answer(response, expects_answer).await
+        answer(response, expects_answer, &self.overflowed).await
     }
 
     async fn delete_session(
@@ -224,6 +233,7 @@ impl StreamableHttpClient for GuardedTransport {
 async fn answer(
     response: reqwest::Response,
     expects_answer: bool,
+    overflowed: &Arc<AtomicBool>,
 ) -> Result<StreamableHttpPostResponse, Failed> {
     let status = response.status();
     let session = response
@@ -239,7 +249,7 @@ async fn answer(
         .to_ascii_lowercase();
     if status.is_success() && content_type.starts_with(EVENTS) {
         return Ok(StreamableHttpPostResponse::Sse(
-            bounded_events(response),
+            bounded_events(response, Arc::clone(overflowed)),
             session,
         ));
     }
@@ -279,12 +289,16 @@ async fn bounded_body(mut response: reqwest::Response) -> Result<Bytes, SendErro
 }
 
 /// Events of a stream, which ends with an error at the bound.
-fn bounded_events(response: reqwest::Response) -> BoxStream<'static, Result<Sse, SseError>> {
+fn bounded_events(
+    response: reqwest::Response,
+    overflowed: Arc<AtomicBool>,
+) -> BoxStream<'static, Result<Sse, SseError>> {
     let mut seen = 0_usize;
     let bytes = response.bytes_stream().map(move |chunk| {
         let chunk = chunk.map_err(|_| SendError::Broken)?;
         seen = seen.saturating_add(chunk.len());
         if seen > STREAM_MAX {
+            overflowed.store(true, Ordering::Relaxed);
             Err(SendError::TooLarge)
         } else {
             Ok(chunk)

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// A settings file larger than this is a mistake.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Variables that stand for options of the command line.
+const OF_THE_COMMAND_LINE: &[&str] = &["ALLO_CONFIG", "ALLO_PROBE_SECRET"];
+
 /// The layers, as data, so that tests need no process environment.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
@@ -143,7 +146,10 @@ fn unknown_variables(sources: &Sources, problems: &mut Vec<Problem>) {
         })
         .collect();
     for name in sources.environment.keys().chain(sources.dot_env.keys()) {
-        if name.starts_with("ALLO_") && name != "ALLO_CONFIG" && !known.contains(name) {
+        if name.starts_with("ALLO_")
+            && !OF_THE_COMMAND_LINE.contains(&name.as_str())
+            && !known.contains(name)
+        {
             let nearest = nearest(name, known.iter().map(String::as_str));
             problems.push(
                 Problem::new("config_unknown_variable")
