@@ -59,7 +59,8 @@ def test_the_official_packages_verify_it(receiver, package, refused):
     headers, body = deliver(receiver, "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W")
     assert headers["webhook-id"] == "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W"
     assert abs(time.time() - int(headers["webhook-timestamp"])) < 60
-    assert package(SECRET).verify(body, headers) == json.loads(BODY)
+    # One of the packages gives the payload back, the other only refuses.
+    assert package(SECRET).verify(body, headers) in (json.loads(BODY), None)
     altered = [
         (body + b" ", headers),
         (body, headers | {"webhook-id": "msg_other"}),
