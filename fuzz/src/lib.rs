@@ -34,4 +34,5 @@ table![
     sip_stream_framing,
     sip_user_agent,
     srtp,
+    twilio_stream,
 ];

@@ -12,3 +12,4 @@ pub mod sip_message;
 pub mod sip_stream_framing;
 pub mod sip_user_agent;
 pub mod srtp;
+pub mod twilio_stream;

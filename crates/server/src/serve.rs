@@ -83,7 +83,9 @@ fn warn_without_line(terminal: Terminal, settings: &Settings) {
     let reachable = ["line.username", "line.allow", "line.users"]
         .iter()
         .any(|key| settings.set(key).is_some())
-        || settings.switch("line.allow_loopback");
+        || settings.switch("line.allow_loopback")
+        || settings.set("voice.twilio_auth_token").is_some()
+        || settings.set("voice.bridge_token").is_some();
     if !reachable {
         terminal.complain(&Message::new("config_no_line"));
     }

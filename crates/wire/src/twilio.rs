@@ -22,9 +22,9 @@ pub use stream::{Counters, Outgoing, Stream, StreamEvent};
 
 /// Largest message taken from a carrier, bytes: the longest audio that one may send (Exotel) is 100 kB before base64.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1_024;
-/// Audio that is sent ahead of real time, ms: what network jitter may take before the caller hears a hole, and what a barge-in
-/// costs at most.
-pub const LEAD_MS: u32 = 200;
+/// Audio that is sent ahead of real time, ms at most: what network jitter may take before the caller hears a hole, and what a
+/// barge-in costs at most. It is filled up in pieces of 60 ms, and so is about 200 ms.
+pub const LEAD_MS: u32 = 240;
 /// Audio in one message, ms at most.
 pub const CHUNK_MS_MAX: u32 = 100;
 /// Parameters of a stream that are kept.

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -227,6 +227,10 @@ impl Call<'_> {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(next.into()) => {
+                    // Where this task comes late, what arrived in the meantime was there before.
+                    if self.take_waiting().await.is_err() {
+                        break "agent";
+                    }
                     if self.tick(next, script).await.is_err() {
                         break "agent";
                     }
@@ -235,19 +239,11 @@ impl Call<'_> {
                         break "caller";
                     }
                 }
-                message = self.socket.next() => match message {
-                    Some(Ok(message)) => {
-                        if let Some(text) = message.as_text() {
-                            let value: Value = serde_json::from_str(text).unwrap_or_default();
-                            if self.take(&value).await.is_err() {
-                                break "agent";
-                            }
-                        } else if message.is_close() {
-                            break "agent";
-                        }
+                message = self.socket.next() => {
+                    if self.received(message).await.is_err() {
+                        break "agent";
                     }
-                    Some(Err(_)) | None => break "agent",
-                },
+                }
                 Some(order) = orders.recv() => {
                     self.outcome.asked = match order {
                         Order::HangUp => "completed".to_owned(),
@@ -263,6 +259,32 @@ impl Call<'_> {
             let _ = self.event("stop", &[("stop", stop)]).await;
             let _ = self.socket.close().await;
         }
+    }
+
+    /// One message of the socket; an error is its end.
+    async fn received(
+        &mut self,
+        message: Option<Result<Message, tokio_websockets::Error>>,
+    ) -> io::Result<()> {
+        let closed = || Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+        match message {
+            Some(Ok(message)) if message.is_close() => closed(),
+            Some(Ok(message)) => match message.as_text() {
+                Some(text) => {
+                    let value: Value = serde_json::from_str(text).unwrap_or_default();
+                    self.take(&value).await
+                }
+                None => Ok(()),
+            },
+            Some(Err(_)) | None => closed(),
+        }
+    }
+
+    async fn take_waiting(&mut self) -> io::Result<()> {
+        while let Some(message) = self.socket.next().now_or_never() {
+            self.received(message).await?;
+        }
+        Ok(())
     }
 
     /// 20 ms: plays, speaks.

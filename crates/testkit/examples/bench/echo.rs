@@ -1,19 +1,40 @@
 //! An engine that echoes each audio message at once, as the audio of one endless response.
 
-use crate::say;
+use crate::{say, tls};
 use futures_util::{SinkExt as _, StreamExt as _};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use tokio::net::{TcpListener, TcpStream};
+use std::path::Path;
+use tokio::net::TcpListener;
 use tokio_websockets::{Message, ServerBuilder};
 
 /// Serves until it is killed; prints its address first.
-pub(crate) async fn serve() -> std::io::Result<()> {
+pub(crate) async fn serve(options: &BTreeMap<String, String>) -> std::io::Result<()> {
     let listener = TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).await?;
-    say(&format!("ws://{}/v1/realtime", listener.local_addr()?));
+    // With `--tls DIRECTORY` its certificate is written there.
+    let acceptor = options
+        .get("tls")
+        .map(|directory| tls::acceptor(Path::new(directory)))
+        .transpose()?;
+    let scheme = if acceptor.is_some() { "wss" } else { "ws" };
+    say(&format!(
+        "{scheme}://{}/v1/realtime",
+        listener.local_addr()?
+    ));
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(session(stream));
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            match acceptor {
+                None => session(stream).await,
+                Some(acceptor) => {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        session(stream).await;
+                    }
+                }
+            }
+        });
     }
 }
 
@@ -22,7 +43,7 @@ const UPDATED: &str = r#"{"type":"session.updated","event_id":"event_2","session
 const RESPONSE: &str = r#"{"type":"response.created","event_id":"event_3","response":{"object":"realtime.response","id":"resp_1","status":"in_progress","output":[]}}"#;
 const ITEM: &str = r#"{"type":"response.output_item.added","event_id":"event_4","response_id":"resp_1","output_index":0,"item":{"id":"item_1","object":"realtime.item","type":"message","status":"in_progress","role":"assistant","content":[]}}"#;
 
-async fn session(stream: TcpStream) {
+async fn session(stream: impl tls::Io) {
     let Ok((_, mut socket)) = ServerBuilder::new().accept(stream).await else {
         return;
     };

@@ -13,6 +13,10 @@ mod orchestrate;
 mod phone;
 mod process;
 mod sip_text;
+mod stream_floor;
+mod stream_phone;
+mod streams;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -29,11 +33,16 @@ async fn main() -> std::io::Result<()> {
     }
     match command.as_str() {
         "run" => orchestrate::run(&options).await,
-        "echo-engine" => echo::serve().await,
+        "echo-engine" => echo::serve(&options).await,
+        "streams" => streams::run(&options).await,
+        "stream-floor" => stream_floor::serve(&options).await,
         "floor" => floor::serve(&options).await,
         "generate" => phone::generate(&options).await,
         _ => {
             say("bench run --allo PATH [--calls 1,50,200] [--seconds 20] [--rounds 3]");
+            say(
+                "bench streams --allo PATH [--fastify bridge.mjs] [--tls yes] [--calls 100,300] [--seconds 20] [--rounds 3]",
+            );
             Ok(())
         }
     }

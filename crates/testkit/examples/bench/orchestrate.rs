@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A process that is killed when the bench ends.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -63,7 +63,7 @@ pub(crate) async fn run(options: &BTreeMap<String, String>) -> std::io::Result<(
     Ok(())
 }
 
-fn line(name: &str, row: &serde_json::Value) -> String {
+pub(crate) fn line(name: &str, row: &serde_json::Value) -> String {
     let value = |key: &str| {
         row.get(key)
             .and_then(serde_json::Value::as_f64)
@@ -91,7 +91,7 @@ fn line(name: &str, row: &serde_json::Value) -> String {
     )
 }
 
-fn first_line(command: &mut Command) -> std::io::Result<(Running, String)> {
+pub(crate) fn first_line(command: &mut Command) -> std::io::Result<(Running, String)> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let output = child
         .stdout
@@ -139,7 +139,12 @@ async fn wait_for_address(data: &Path) -> std::io::Result<String> {
     Err(Error::other("the server did not start within 10 s"))
 }
 
-fn drive(address: &str, pid: u32, calls: u64, seconds: u64) -> std::io::Result<serde_json::Value> {
+pub(crate) fn drive(
+    address: &str,
+    pid: u32,
+    calls: u64,
+    seconds: u64,
+) -> std::io::Result<serde_json::Value> {
     let output = Command::new(std::env::current_exe()?)
         .args([
             "generate",

@@ -1,6 +1,6 @@
 //! The generator: many plain callers in one thread, each with its own RTP socket, each packet stamped with the time it left.
 
-use crate::{number, process, say, sip_text};
+use crate::{number, process, say, sip_text, stream_phone};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,28 +9,30 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 /// The first bytes of a stamped payload.
-const MAGIC: [u8; 4] = *b"ALLO";
+pub(crate) const MAGIC: [u8; 4] = *b"ALLO";
 /// Calls begin this far apart.
 const STAGGER: Duration = Duration::from_millis(10);
 /// The first seconds of a call are not counted.
 const WARM_UP: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
-struct Figures {
-    rtt_us: Vec<u32>,
-    gap_us: Vec<u32>,
-    received: u64,
-    late_us_max: u32,
-    ring_us: Option<u32>,
-    answer_us: Option<u32>,
+pub(crate) struct Figures {
+    pub(crate) rtt_us: Vec<u32>,
+    pub(crate) gap_us: Vec<u32>,
+    pub(crate) received: u64,
+    pub(crate) late_us_max: u32,
+    pub(crate) ring_us: Option<u32>,
+    pub(crate) answer_us: Option<u32>,
 }
 
 /// Runs the calls, then prints one JSON line.
 pub(crate) async fn generate(options: &BTreeMap<String, String>) -> std::io::Result<()> {
-    let target: SocketAddr = options
-        .get("target")
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| std::io::Error::other("--target ADDRESS:PORT is needed"))?;
+    let target = options.get("target").cloned().unwrap_or_default();
+    let sip: Option<SocketAddr> = target.parse().ok();
+    if sip.is_none() && !target.starts_with("http://") {
+        let text = "--target ADDRESS:PORT or http://ADDRESS:PORT/WEBHOOK is needed";
+        return Err(std::io::Error::other(text));
+    }
     let calls = number(options, "calls", 1);
     let seconds = number(options, "seconds", 10);
     let epoch = Instant::now();
@@ -40,9 +42,13 @@ pub(crate) async fn generate(options: &BTreeMap<String, String>) -> std::io::Res
     let end = begin + Duration::from_secs(seconds);
     let mut tasks = Vec::new();
     for index in 0..calls {
+        let target = target.clone();
         tasks.push(tokio::spawn(async move {
             tokio::time::sleep_until(epoch + STAGGER * u32::try_from(index).unwrap_or(0)).await;
-            one(target, index, epoch, begin, end).await
+            match sip {
+                Some(target) => one(target, index, epoch, begin, end).await,
+                None => stream_phone::one(&target, index, epoch, begin, end).await,
+            }
         }));
     }
     tokio::time::sleep_until(begin).await;
@@ -168,7 +174,7 @@ fn percentile_ms(values: &mut [u32], percent: usize) -> f64 {
         .map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
 }
 
-fn micros(duration: Duration) -> u32 {
+pub(crate) fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 

@@ -1,0 +1,355 @@
+"""Twilio mode, judged by Twilio's own package: it signs what is accepted and what is refused, and writes the documents that ours are
+compared with. Calls are brought by `allo carrier-standin`, which plays what it is sent in real time.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import socket as socket_module
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+import websockets
+from twilio.request_validator import RequestValidator
+from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
+
+from lib.allo import BINARY, TOKEN as ADMIN_TOKEN, Process, clean_environment, wait_for
+
+ACCOUNT = "AC00000000000000000000000000000001"
+TOKEN = "stand-in-token"
+SHARED = ("webhooks_sharedkey_1", "stand-in-shared-secret")
+PUBLIC = "https://voice.example.test"
+FORM = {
+    "CallSid": "CA00000000000000000000000000000042",
+    "AccountSid": ACCOUNT,
+    "From": "+33123456789",
+    "To": "+33900000001",
+    "CallStatus": "ringing",
+    "Direction": "inbound",
+    "ApiVersion": "2010-04-01",
+}
+
+
+@pytest.fixture
+def allo(standin, server):
+    """A factory: a server with Twilio's account, on an engine of the scenario."""
+
+    def make(scenario="tone", **settings):
+        engine = standin(scenario, **settings.pop("engine", {}))
+        defaults = {
+            "voice_twilio_account_sid": ACCOUNT,
+            "voice_twilio_auth_token": TOKEN,
+            "voice_twilio_shared_keys": ":".join(SHARED),
+        }
+        return server(engine.url, **(defaults | settings))
+
+    return make
+
+
+@pytest.fixture
+def carrier(folder):
+    """Runs calls of the stand-in; their outcomes."""
+
+    def run(allo, *arguments, path="/incoming-call", timeout=120):
+        command = [BINARY, "carrier-standin", "--webhook", f"http://{allo.addresses['voice']}{path}", *arguments]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout, env=clean_environment())
+        assert done.returncode == 0, done.stderr
+        return [json.loads(row) for row in done.stdout.splitlines() if row.startswith("{")]
+
+    return run
+
+
+def webhook(allo, path="/incoming-call", form=FORM, method="POST", headers=None, body=None, content_type="application/x-www-form-urlencoded"):
+    data = body if body is not None else (urllib.parse.urlencode(form, doseq=True).encode() if method == "POST" else None)
+    request = urllib.request.Request(f"http://{allo.addresses['voice']}{path}", method=method, data=data, headers=headers or {})
+    if data is not None:
+        request.add_header("Content-Type", content_type)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def sign(url, form, key=TOKEN, algorithm=None):
+    return RequestValidator(key).compute_signature(url, form, algorithm)
+
+
+def test_webhook_signatures(allo):
+    server = allo(voice_public_url=PUBLIC)
+    url = f"{PUBLIC}/incoming-call"
+
+    def status(signature, extra=None, **request):
+        headers = {"X-Twilio-Signature": signature} if signature else {}
+        return webhook(server, headers=headers | (extra or {}), **request)[0]
+
+    assert status(sign(url, FORM)) == 200
+    assert status(sign(f"{PUBLIC}:443/incoming-call", FORM)) == 200, "with the default port"
+    assert status(None) == 403, "not signed"
+    assert status(sign(url, FORM, key="another")) == 403
+    assert status(sign(url, FORM | {"From": "+33999999999"})) == 403, "another caller"
+    assert status(sign(f"{PUBLIC}:8443/incoming-call", FORM)) == 403, "another port"
+    assert status(sign("https://other.example.test/incoming-call", FORM)) == 403
+    assert status(sign(url, {})) == 403, "the fields are not signed"
+    # A GET is signed by its address alone, query included.
+    query = urllib.parse.urlencode({"CallSid": "CA1", "From": "+1", "To": "+2"})
+    assert status(sign(f"{url}?{query}", {}), method="GET", path=f"/incoming-call?{query}") == 200
+    assert status(sign(url, {}), method="GET", path=f"/incoming-call?{query}") == 403
+    # A shared key with SHA-256, named in a header.
+    named = {"X-Twilio-Webhooks-Signature-Settings": f"key={SHARED[0]},algorithm=HMAC_SHA256"}
+    right = sign(url, FORM, SHARED[1], "HMAC_SHA256")
+    assert status(right, named) == 200
+    assert status(right) == 403, "the header is missing"
+    assert status(sign(url, FORM, TOKEN, "HMAC_SHA256"), named) == 403, "the token is another key"
+    assert status(right, {"X-Twilio-Webhooks-Signature-Settings": "key=unknown,algorithm=HMAC_SHA256"}) == 403
+    assert status(right, {"X-Twilio-Webhooks-Signature-Settings": "algorithm=NONE"}) == 403
+    # The same name with several values.
+    several = {**FORM, "Extra": ["b", "a"]}
+    class Multi(dict):
+        def getlist(self, name):
+            value = self[name]
+            return value if isinstance(value, list) else [value]
+    assert status(sign(url, Multi(several)), form=several) == 200
+    # A body that is no form is signed by its hash in the address.
+    body = json.dumps({"CallSid": "CA1", "From": "+1", "To": "+2"})
+    path = f"/incoming-call?bodySHA256={hashlib.sha256(body.encode()).hexdigest()}"
+    signature = sign(f"{PUBLIC}{path}", {})
+    as_json = {"body": body.encode(), "content_type": "application/json", "path": path}
+    assert RequestValidator(TOKEN).validate(f"{PUBLIC}{path}", body, signature)
+    assert status(signature, **as_json) == 200
+    assert status(signature, **(as_json | {"body": body.replace("+1", "+3").encode()})) == 403
+
+
+def test_document_is_what_the_package_writes(allo):
+    server = allo(voice_public_url=PUBLIC)
+    # Characters that XML, a URL and a form all mean something by.
+    form = FORM | {"From": "+33\"<&'>é 1"}
+    signature = sign(f"{PUBLIC}/incoming-call", form)
+    status, text = webhook(server, form=form, headers={"X-Twilio-Signature": signature})
+    assert status == 200
+    token = re.search(r'name="token" value="([0-9a-f]{64})"', text).group(1)
+    expected = VoiceResponse()
+    stream = Stream(url="wss://voice.example.test/media-stream", status_callback=f"{PUBLIC}/twilio/status")
+    values = {"callerPhone": form["From"], "to": form["To"], "callSid": form["CallSid"], "direction": "inbound", "token": token}
+    for name, value in values.items():
+        stream.parameter(name=name, value=value)
+    connect = Connect()
+    connect.append(stream)
+    expected.append(connect)
+    assert text == str(expected)
+
+
+def document_token(server, form=FORM, public=PUBLIC):
+    signature = sign(f"{public}/incoming-call", form)
+    status, text = webhook(server, form=form, headers={"X-Twilio-Signature": signature})
+    assert status == 200, text
+    return re.search(r'name="token" value="([0-9a-f]{64})"', text).group(1)
+
+
+async def open_stream(server, signature, parameters=None, call=FORM["CallSid"], path="/media-stream"):
+    """`refused` by the handshake, `closed` after the first message, or `open`."""
+    headers = {"X-Twilio-Signature": signature} if signature else {}
+    try:
+        async with websockets.connect(f"ws://{server.addresses['voice']}{path}", additional_headers=headers) as socket:
+            start = {"accountSid": ACCOUNT, "streamSid": "MZ1", "callSid": call, "tracks": ["inbound"], "customParameters": parameters or {},
+                     "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}}
+            await socket.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
+            await socket.send(json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": "MZ1", "start": start}))
+            payload = base64.b64encode(b"\xff" * 160).decode()
+            try:
+                for chunk in range(250):
+                    media = {"track": "inbound", "chunk": str(chunk + 1), "timestamp": str(chunk * 20), "payload": payload}
+                    await socket.send(json.dumps({"event": "media", "sequenceNumber": str(chunk + 2), "streamSid": "MZ1", "media": media}))
+                    message = json.loads(await asyncio.wait_for(socket.recv(), 0.02)) if chunk else None
+                    if message and message["event"] == "media":
+                        return "open"
+            except TimeoutError:
+                return await listen(socket)
+            except websockets.ConnectionClosed:
+                return "closed"
+            return await listen(socket)
+    except websockets.InvalidStatus as error:
+        assert error.response.status_code == 403, error
+        return "refused"
+
+
+async def listen(socket):
+    try:
+        message = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        return "open" if message["event"] in ("media", "mark") else message
+    except websockets.ConnectionClosed:
+        return "closed"
+
+
+def test_stream_signatures_and_tokens(allo):
+    server = allo(voice_public_url=PUBLIC)
+    right = sign("wss://voice.example.test/media-stream", {})
+
+    def opened(signature, parameters=None, **more):
+        return asyncio.run(open_stream(server, signature, parameters, **more))
+
+    token = document_token(server)
+    assert opened(None, {"token": token}) == "refused", "not signed"
+    assert opened(sign("wss://voice.example.test/media-stream", {}, key="another"), {"token": token}) == "refused"
+    assert opened(sign(f"{PUBLIC}/media-stream", {}), {"token": token}) == "refused", "signed for https"
+    # None of those used the token up; but the engine is not reached without one, however well the handshake is signed.
+    assert opened(right) == "closed", "no token"
+    assert opened(right, {"token": "0" * 64}) == "closed", "an invented token"
+    assert opened(right, {"token": token}, call="CA00000000000000000000000000000099") == "closed", "another call"
+    token = document_token(server)
+    assert opened(right, {"token": token}) == "open"
+    assert opened(right, {"token": token}) == "closed", "a second time"
+    # In every dialect.
+    for dialect in ("telnyx", "plivo", "exotel", "vonage"):
+        assert opened(None, {"token": document_token(server)}, path=f"/media-stream/{dialect}") == "closed", dialect
+    server.idle()
+    assert len(server.calls()) == 1, "one stream became a call"
+
+
+def test_a_bridge_that_signs_nothing(allo):
+    server = allo(voice_twilio_auth_token=None, voice_bridge_token="bridge-token-0123456789")
+
+    def opened(parameters):
+        return asyncio.run(open_stream(server, None, {"callerPhone": "+33611111111", "to": "+33900000001", "direction": "inbound"} | parameters))
+
+    assert opened({}) == "closed"
+    assert opened({"token": "bridge-token-0123456780"}) == "closed"
+    assert opened({"token": "bridge-token-0123456789"}) == "open"
+    call = server.ended_call()
+    assert call["endReason"] == "caller_hung_up", call
+
+
+def test_a_call_is_recorded_with_what_both_said(allo, carrier):
+    server = allo("barge_in")
+    (outcome,) = carrier(server, "--seconds", 4, "--digits", "12#")
+    assert outcome["webhook_status"] == 200 and outcome["stream_status"] == 101
+    assert outcome["first_audio_ms"] < 2000 and outcome["underruns"] == 0 and outcome["wrong_marks"] == 0
+    assert outcome["media_ms_max"] <= 100 and outcome["deepest_ms"] <= 300, outcome
+    call = server.ended_call()
+    events = server.events(call["id"])
+    assert [e["event"]["digit"] for e in events if e["event"]["type"] == "dtmf"] == list("12#")
+    finished = [e["event"] for e in events if e["event"]["type"] == "playout" and e["event"]["phase"] == "finished"]
+    # The greeting is a tone of a second; its end is what the carrier proved.
+    assert finished and finished[0]["played_ms"] == 1000, finished
+    server.recording(call["id"])
+
+
+def test_barge_in_is_silent_at_the_caller_within_120_ms(allo, carrier):
+    delay_ms = 40
+    server = allo("barge_in", engine={"replace": [("speech_started_ms = 40", f"speech_started_ms = {delay_ms}")]})
+    (outcome,) = carrier(server, "--seconds", 40, "--interruptions", 5, "--speaks-after-ms", 700)
+    # Each clear belongs to the caller's word just before it; the sound that it ended is the stretch around it.
+    silences = []
+    for clear in outcome["clears_ms"]:
+        said = max(said for said in outcome["said_ms"] if said <= clear)
+        stretch = next(s for s in outcome["stretches"] if s["from_ms"] <= said and s["to_ms"] >= clear - 20)
+        silences.append(stretch["to_ms"] - said)
+    assert len(silences) >= 4, outcome
+    print("silent after the caller's first loud frame:", silences)
+    # The engine's event leaves `delay_ms` after the beginning of the loud frame, which the caller sends once it is complete.
+    assert all(silent - (delay_ms - 20) <= 120 for silent in silences), silences
+    # What the engine was told is what the caller heard.
+    call = server.ended_call()
+    events = server.events(call["id"])
+    told = [int(e["event"]["detail"]) for e in events if e["event"].get("name") == "conversation.item.truncated"]
+    heard = [s["to_ms"] - s["from_ms"] for s in outcome["stretches"] if any(s["to_ms"] - 60 <= c <= s["to_ms"] + 40 for c in outcome["clears_ms"])]
+    assert len(told) == len(heard), (told, heard)
+    assert all(abs(a - b) <= 40 for a, b in zip(told, heard)), list(zip(told, heard))
+
+
+@pytest.mark.parametrize("calls,seconds", [(20, 10)])
+def test_concurrent_calls_without_a_hole(allo, carrier, calls, seconds):
+    """The full set (100 calls of 60 s) is `scripts/prove twilio`."""
+    long = [('greeting = { text = "greeting tone", hz = 440, ms = 1000 }', 'greeting = { text = "greeting tone", hz = 440, ms = 90000 }')]
+    server = allo("barge_in", engine={"replace": long}, limits_calls=calls + 10, recording_enabled="false")
+    outcomes = carrier(server, "--calls", calls, "--seconds", seconds, timeout=seconds + 60)
+    assert len(outcomes) == calls
+    assert all(outcome["first_audio_ms"] is not None for outcome in outcomes)
+    late = max(outcome["late_ms_max"] for outcome in outcomes)
+    print("carrier late at most", late, "ms")
+    assert sum(outcome["wrong_marks"] + outcome["wrong_messages"] for outcome in outcomes) == 0
+    holes = [hole for outcome in outcomes for hole in outcome["holes_ms"]]
+    assert not holes, f"{holes} (the carrier itself was {late} ms late)"
+
+
+@pytest.mark.parametrize("how", ["stop", "cut"])
+def test_a_stream_that_ends_ends_the_call(allo, how):
+    """With `stop`, and without a word (the connection is cut)."""
+    server = allo(voice_twilio_auth_token=None, voice_bridge_token="bridge-token-0123456789")
+
+    async def run():
+        socket = await websockets.connect(f"ws://{server.addresses['voice']}/media-stream")
+        start = {"accountSid": ACCOUNT, "streamSid": "MZ1", "callSid": "CA1", "customParameters": {"token": "bridge-token-0123456789", "callerPhone": "+331"}}
+        await socket.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+        await asyncio.wait_for(socket.recv(), 10)
+        if how == "stop":
+            await socket.send(json.dumps({"event": "stop", "streamSid": "MZ1", "stop": {"callSid": "CA1"}}))
+            with pytest.raises(websockets.ConnectionClosed):
+                while True:
+                    await asyncio.wait_for(socket.recv(), 10)
+        else:
+            socket.transport.abort()
+
+    asyncio.run(run())
+    call = server.ended_call(timeout=10)
+    assert call["endReason"] == "caller_hung_up", call
+
+
+class Interface(Process):
+    """The carrier's interface alone."""
+
+    def __init__(self, folder):
+        super().__init__([BINARY, "carrier-standin"], folder, "carrier")
+        self.url = wait_for("the carrier's interface", lambda: re.search(r"http://\S+", self.output()), 20).group(0)
+
+
+def free_port():
+    with socket_module.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def post_json(server, path, value):
+    request = urllib.request.Request(
+        f"http://{server.addresses['admin']}{path}", method="POST", data=json.dumps(value).encode(),
+        headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_a_call_is_placed_and_hung_up_through_the_interface(allo, folder):
+    carrier = Interface(folder)
+    port = free_port()
+    server = allo("barge_in", voice_twilio_api_url=carrier.url, voice_listen=f"127.0.0.1:{port}", voice_public_url=f"http://127.0.0.1:{port}")
+    assert post_json(server, "/api/carrier-calls", {"to": "+33611111111;x", "from": "+33900000001"})[0] == 400
+    status, answer = post_json(server, "/api/carrier-calls", {"to": "+33611111111", "from": "+33900000001"})
+    assert status == 201 and answer["carrierCallId"].startswith("CA"), answer
+    live = wait_for("the placed call's stream", server.live, 10)
+    assert live[0]["direction"] == "outbound" if "direction" in live[0] else True, live
+    wait_for("the agent's first words", lambda: any(e["event"]["type"] == "playout" for e in server.events(live[0]["id"])), 10)
+    assert server.request(f"/api/calls/{live[0]['id']}/hangup", "POST")[0] in (200, 202, 204)
+    call = server.ended_call()
+    assert call["endReason"] == "operator_hung_up" or "operator" in call["endReason"] or call["endReason"] == "agent_hung_up", call
+    carrier.stop()
+    (outcome,) = [json.loads(row) for row in carrier.output().splitlines() if row.startswith("{")]
+    # The end of the stream and the request for it race; a call that is over already is no failure (21220).
+    assert outcome["stream_status"] == 101 and outcome["ended_by"] in ("agent", "interface"), outcome
+
+
+@pytest.mark.allowed_log("did not do what it was asked", "carrier_call_refused")
+def test_a_wrong_account_is_said(allo, folder):
+    carrier = Interface(folder)
+    port = free_port()
+    server = allo(voice_twilio_auth_token="another", voice_twilio_api_url=carrier.url, voice_listen=f"127.0.0.1:{port}", voice_public_url=f"http://127.0.0.1:{port}")
+    status, answer = post_json(server, "/api/carrier-calls", {"to": "+33611111111", "from": "+33900000001"})
+    assert status == 502 and "401" in json.dumps(answer), answer
+    carrier.stop()
