@@ -74,7 +74,7 @@ class Process:
 class Standin(Process):
     """`allo engine-standin` with a scenario (a file of e2e/scenarios or an embedded name); `more` is TOML to add to the file."""
 
-    def __init__(self, folder, scenario="demo-fr", key=None, name="standin", more="", replace=()):
+    def __init__(self, folder, scenario="demo-fr", key=None, name="standin", more="", replace=(), dialect="openai"):
         path = ROOT / "e2e" / "scenarios" / f"{scenario}.toml"
         if more or replace:
             text = path.read_text()
@@ -84,6 +84,7 @@ class Standin(Process):
             path = pathlib.Path(folder) / f"{name}.toml"
             path.write_text(f"{text}\n{more}\n")
         arguments = [BINARY, "engine-standin", "--listen", "127.0.0.1:0", "--scenario", path if path.exists() else scenario]
+        arguments += ["--dialect", dialect]
         super().__init__(arguments, folder, name, clean_environment(ALLO_STANDIN_KEY=key))
         found = wait_for("the stand-in's address", lambda: re.search(r"ws://\S+", self.output()) or self._dead(), 30)
         self.url = found.group(0)

@@ -25,6 +25,7 @@ table![
     call_script,
     digest,
     dtmf,
+    gemini_message,
     media_stream,
     realtime_event,
     rtcp,

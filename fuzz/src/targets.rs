@@ -3,6 +3,7 @@
 pub mod call_script;
 pub mod digest;
 pub mod dtmf;
+pub mod gemini_message;
 pub mod media_stream;
 pub mod realtime_event;
 pub mod rtcp;

@@ -1,5 +1,7 @@
 //! Which engine speaks for an agent: where it is, which protocol it speaks, and how it listens and talks.
 
+mod of_agent;
+
 use std::time::Duration;
 
 use wire::realtime::{
@@ -8,6 +10,8 @@ use wire::realtime::{
 use wire::{KeyPlace, Protocol, Provider};
 
 use crate::config::Secret;
+
+pub use of_agent::ChoiceError;
 
 /// One engine with everything it is told besides the agent's instructions and tools.
 #[derive(Clone, Debug)]

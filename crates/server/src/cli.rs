@@ -49,7 +49,7 @@ enum Command {
         #[command(subcommand)]
         command: probe::ProbeCommand,
     },
-    /// Serve the stand-in for the OpenAI Realtime service.
+    /// Serve the stand-in for a realtime voice service (OpenAI, Azure, xAI, Gemini Live).
     EngineStandin(StandinArguments),
     /// Bring calls as Twilio does, and print what became of each as a line of JSON.
     CarrierStandin(CarrierArguments),
@@ -134,6 +134,9 @@ pub(crate) struct StandinArguments {
     /// Scenario file (TOML), or the name of an embedded one: demo-fr, demo-en.
     #[arg(long, default_value = "demo-fr")]
     pub(crate) scenario: String,
+    /// Whose service to stand in for.
+    #[arg(long, default_value = "openai", value_parser = ["openai", "azure", "xai", "gemini"])]
+    pub(crate) dialect: String,
     /// Demand this key.
     #[arg(long, env = "ALLO_STANDIN_KEY", hide_env_values = true)]
     pub(crate) key: Option<String>,

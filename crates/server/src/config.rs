@@ -13,19 +13,20 @@ use call::id::TenantId;
 use call::profile::{Greeting, Language, Profile, ToolSpec};
 use courier::CourierConfig;
 use engine::config::{
-    AgentConfig, Config, EngineChoice, KeyPlacement, LimitsConfig, LineConfig, LineCredentials,
-    RealtimeConfig, RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy, TlsIdentity,
+    AgentConfig, Config, EngineAudio, EngineChoice, KeyPlacement, LimitsConfig, LineConfig,
+    LineCredentials, RealtimeConfig, RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy,
+    TlsIdentity,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use store::secret::KeySource;
-use wire::Protocol;
 use wire::realtime::{
     Eagerness, Generation, NoiseReduction, ReasoningEffort, ServerVad, Spelling, ToolDefinition,
     Transcription, TurnDetection,
 };
+use wire::{Protocol, Provider};
 
 /// Everything that the process needs, checked.
 pub(crate) struct ProcessConfig {
@@ -460,6 +461,28 @@ fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> AgentConfig {
             parameters_json: tool.parameters_json.clone(),
         })
         .collect();
+    let engine = EngineChoice {
+        realtime: realtime(settings, problems),
+        voice: settings.set("agent.voice").map(str::to_owned),
+        turn_detection: turn_detection(settings),
+        transcription: settings
+            .set("engine.transcription_model")
+            .map(|model| Transcription {
+                model: model.to_owned(),
+                language: Some(settings.text("agent.language").to_owned()),
+                ..Transcription::default()
+            }),
+        noise_reduction: match settings.text("engine.noise_reduction") {
+            "near_field" => Some(NoiseReduction::NEAR_FIELD),
+            "far_field" => Some(NoiseReduction::FAR_FIELD),
+            _ => None,
+        },
+        speed: speed(settings),
+        generation: Generation {
+            reasoning_effort: reasoning_effort(settings.text("engine.reasoning_effort")),
+            ..Generation::default()
+        },
+    };
     AgentConfig {
         name: settings.text("agent.name").to_owned(),
         instructions: settings
@@ -467,29 +490,8 @@ fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> AgentConfig {
             .map_or_else(|| phrases::instructions(language).to_owned(), str::to_owned),
         profile,
         tools,
-        engine: EngineChoice {
-            realtime: realtime(settings, problems),
-            voice: settings.set("agent.voice").map(str::to_owned),
-            turn_detection: turn_detection(settings),
-            transcription: settings
-                .set("engine.transcription_model")
-                .map(|model| Transcription {
-                    model: model.to_owned(),
-                    language: Some(settings.text("agent.language").to_owned()),
-                    ..Transcription::default()
-                }),
-            noise_reduction: match settings.text("engine.noise_reduction") {
-                "near_field" => Some(NoiseReduction::NEAR_FIELD),
-                "far_field" => Some(NoiseReduction::FAR_FIELD),
-                _ => None,
-            },
-            speed: speed(settings),
-            generation: Generation {
-                reasoning_effort: reasoning_effort(settings.text("engine.reasoning_effort")),
-                ..Generation::default()
-            },
-        },
-        fallback: None,
+        fallback: fallback(settings, &engine, problems),
+        engine,
         office: None,
     }
 }
@@ -571,12 +573,13 @@ fn turn_detection(settings: &Settings) -> TurnDetection {
 }
 
 fn realtime(settings: &Settings, problems: &mut Vec<Problem>) -> RealtimeConfig {
-    let url = settings.text("engine.url").to_owned();
-    if !url.starts_with("ws://") && !url.starts_with("wss://") {
-        problems.push(bad_value(settings, "engine.url", "wss://…, ws://…"));
-    }
-    let key = settings.text("engine.api_key").to_owned();
-    if key.is_empty() && url.contains("api.openai.com") {
+    let provider =
+        Provider::from_name(settings.text("engine.provider")).unwrap_or(Provider::OpenAi);
+    let url = settings.text("engine.url");
+    let key = settings.text("engine.api_key");
+    if key.is_empty()
+        && (url.contains("api.openai.com") || (url.is_empty() && provider != Provider::Custom))
+    {
         problems.push(Problem::new("config_missing_engine_key").with("variable", "OPENAI_API_KEY"));
     }
     let append_ms = settings.integer("engine.append_ms");
@@ -587,27 +590,79 @@ fn realtime(settings: &Settings, problems: &mut Vec<Problem>) -> RealtimeConfig 
             "20, 40, 60, 80, 100 … 200",
         ));
     }
-    let auth_header = settings.text("engine.auth_header").to_owned();
-    RealtimeConfig {
-        url,
-        model: settings.text("engine.model").to_owned(),
-        key: Secret::new(key),
-        key_placement: KeyPlacement::Header {
+    let mut realtime = preset(
+        settings,
+        "engine.url",
+        provider,
+        settings.text("engine.model"),
+        key,
+        problems,
+    );
+    let auth_header = settings.text("engine.auth_header");
+    if !auth_header.is_empty() {
+        realtime.key_placement = KeyPlacement::Header {
             scheme: if auth_header.eq_ignore_ascii_case("authorization") {
                 "Bearer".to_owned()
             } else {
                 String::new()
             },
-            name: auth_header,
-        },
-        protocol: Protocol::Realtime(if settings.text("engine.dialect") == "beta" {
-            Spelling::BETA
-        } else {
-            Spelling::OPENAI
-        }),
-        append_ms: u32::try_from(append_ms).unwrap_or(20),
-        ..RealtimeConfig::default()
+            name: auth_header.to_owned(),
+        };
     }
+    if settings.text("engine.dialect") == "beta" {
+        realtime.protocol = Protocol::Realtime(Spelling::BETA);
+    }
+    if settings.text("engine.audio") == "linear" {
+        realtime.audio = EngineAudio::Linear;
+    }
+    realtime.append_ms = u32::try_from(append_ms).unwrap_or(20);
+    realtime
+}
+
+/// A vendor's engine at the address of a setting.
+fn preset(
+    settings: &Settings,
+    url_setting: &'static str,
+    provider: Provider,
+    model: &str,
+    key: &str,
+    problems: &mut Vec<Problem>,
+) -> RealtimeConfig {
+    let url = settings.text(url_setting);
+    let scheme = url.split_once("://").map_or("wss", |(scheme, _)| scheme);
+    let preset = RealtimeConfig::preset(provider, url, model, Secret::new(key));
+    match preset.filter(|_| matches!(scheme, "ws" | "wss" | "http" | "https")) {
+        Some(preset) => preset,
+        None => {
+            problems.push(bad_value(settings, url_setting, "wss://…, ws://…"));
+            RealtimeConfig::default()
+        }
+    }
+}
+
+/// The second engine, when one is named. It listens as the first does.
+fn fallback(
+    settings: &Settings,
+    first: &EngineChoice,
+    problems: &mut Vec<Problem>,
+) -> Option<EngineChoice> {
+    let provider = Provider::from_name(settings.text("engine.fallback_provider"))?;
+    let realtime = preset(
+        settings,
+        "engine.fallback_url",
+        provider,
+        settings.text("engine.fallback_model"),
+        settings.text("engine.fallback_api_key"),
+        problems,
+    );
+    Some(EngineChoice {
+        realtime: RealtimeConfig {
+            append_ms: first.realtime.append_ms,
+            ..realtime
+        },
+        voice: settings.set("engine.fallback_voice").map(str::to_owned),
+        ..first.clone()
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! `allo engine-standin`: the stand-in for the OpenAI Realtime service.
+//! `allo engine-standin`: the stand-in for a realtime voice service.
 
 use crate::cli::StandinArguments;
 use crate::shutdown::Signals;
 use crate::telemetry;
 use crate::terminal::{Terminal, line};
 use catalog::{Language, Message};
-use standin::realtime::{Config, Server};
+use standin::realtime::{Config, Dialect, Server};
 use standin::scenario::{Prepared, Scenario};
 use standin::speech::{Speech, SpeechError};
 use std::path::Path;
@@ -43,6 +43,7 @@ async fn serve(arguments: &StandinArguments) -> Result<(), Message> {
     let mut config = Config::new(prepared, speech);
     config.listen = arguments.listen;
     config.api_key.clone_from(&arguments.key);
+    config.dialect = Dialect::from_name(&arguments.dialect).unwrap_or_default();
     let server = Server::start(config).await.map_err(|error| {
         Message::new("port_in_use")
             .with("protocol", "WebSocket")

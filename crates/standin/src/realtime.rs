@@ -1,4 +1,4 @@
-//! The service: OpenAI Realtime GA over WebSocket, `ws://…/v1/realtime?model=…`.
+//! The service: OpenAI Realtime GA over WebSocket, `ws://…/v1/realtime?model=…`; as Azure and xAI have it; and Gemini Live.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,17 +17,21 @@ use crate::speech::Speech;
 mod brain;
 mod connection;
 mod conversation;
+mod dialect;
 mod faults;
+mod gemini;
 mod handshake;
 mod input;
 mod log;
 mod outbox;
 mod response;
 mod schema;
+mod service;
 mod session;
 mod settings;
 mod usage;
 
+pub use dialect::Dialect;
 pub use log::{SessionLog, Statistics};
 
 /// Most connections at once; further ones are answered 503.
@@ -52,6 +56,8 @@ pub struct Config {
     pub record_dir: Option<PathBuf>,
     /// Seed of identifiers.
     pub seed: u64,
+    /// Whose service it stands in for.
+    pub dialect: Dialect,
 }
 
 impl Config {
@@ -64,6 +70,7 @@ impl Config {
             speech,
             record_dir: None,
             seed: 0,
+            dialect: Dialect::OpenAi,
         }
     }
 }
@@ -99,6 +106,7 @@ struct Shared {
     refused: AtomicU64,
     open: AtomicU64,
     sessions: Mutex<Sessions>,
+    handles: gemini::Handles,
 }
 
 #[derive(Debug, Default)]
@@ -143,6 +151,7 @@ impl Server {
             refused: AtomicU64::new(0),
             open: AtomicU64::new(0),
             sessions: Mutex::default(),
+            handles: gemini::Handles::default(),
         });
         let (stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
@@ -161,7 +170,11 @@ impl Server {
 
     /// The WebSocket address to give to a client, without the model.
     pub fn url(&self) -> String {
-        format!("ws://{}/v1/realtime", self.local_addr)
+        format!(
+            "ws://{}{}",
+            self.local_addr,
+            self.shared.config.dialect.path()
+        )
     }
 
     /// Counts so far.

@@ -77,6 +77,7 @@ fn act(conversation: &mut Conversation, now: &mut Instant, bytes: &mut Bytes<'_>
             instructions: bytes.flag().then(|| bytes.text()),
             tool_choice_none: bytes.flag(),
             audio: !bytes.flag(),
+            optional: bytes.flag(),
         }),
         3 => conversation.cancel_response(),
         4 => {
@@ -157,6 +158,9 @@ fn take(event: EngineEvent, seen: &mut Seen) {
         | EngineEvent::AgentTranscriptDelta { .. }
         | EngineEvent::AgentTranscript { .. }
         | EngineEvent::RateLimits { .. }
+        | EngineEvent::ToolCancelled { .. }
+        | EngineEvent::UsageReported { .. }
+        | EngineEvent::GoingAway { .. }
         | EngineEvent::Expired
         | EngineEvent::ItemTruncated { .. }
         | EngineEvent::Ignored { .. }

@@ -259,6 +259,7 @@ impl CallTask {
                 "underruns": figures.underruns,
             },
             "engine": {
+                "model": self.link.model(),
                 "served": self.link.served(),
                 "input_tokens": self.usage.input_tokens,
                 "output_tokens": self.usage.output_tokens,

@@ -95,6 +95,27 @@ impl Brain {
         }
     }
 
+    /// Decides what the agent says to a text for which no other place exists (Gemini): instructions, a note, written words.
+    pub(super) fn reply_to_text(
+        &mut self,
+        scenario: &Scenario,
+        items: &[Item],
+        text: &str,
+    ) -> Reply {
+        if let Some(told) = instructed(scenario, text) {
+            return told;
+        }
+        if let Some(rule) = rule_that_reads(scenario, text) {
+            self.not_understood = 0;
+            return reply_of(rule);
+        }
+        let spoke = items.iter().any(|item| item.role() == "assistant");
+        if !spoke && told(text, GOODBYE_WORDS).is_none() {
+            return say(&scenario.agent.greeting);
+        }
+        say(unprompted(scenario, Some(text)))
+    }
+
     /// Answers what the caller said or wrote.
     fn answer(&mut self, scenario: &Scenario, item: &Item) -> Reply {
         let rule = match &item.heard {

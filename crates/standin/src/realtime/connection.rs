@@ -20,8 +20,9 @@ use super::faults::Faults;
 use super::handshake::{Refusal, Request, refuse, upgrade};
 use super::log::{SessionLog, lock};
 use super::outbox::Out;
+use super::service::Service;
 use super::session::{Session, Setup};
-use super::{Config, Shared};
+use super::{Config, Dialect, Shared, gemini};
 
 /// Longest time for a request head.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,19 +52,9 @@ pub(super) async fn serve(
     if upgrade(&mut stream, &request).await.is_err() {
         return;
     }
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let setup = Setup {
-        prepared: Arc::clone(&shared.config.scenario),
-        model: request.parameter("model").unwrap_or_default().to_owned(),
-        connection: number,
-        seed: shared.config.seed,
-        unix_s: since.map_or(0, |since| since.as_secs()),
-        beta: request.beta(),
-        record: shared.config.record_dir.is_some(),
-    };
     shared.open.fetch_add(1, Ordering::Relaxed);
     let log = shared.add_log();
-    let session = Session::new(Instant::now(), setup);
+    let session = begin(&request, number, &shared);
     let mut connection = Connection {
         socket: ServerBuilder::new().serve(stream),
         session,
@@ -75,6 +66,35 @@ pub(super) async fn serve(
     shared.open.fetch_sub(1, Ordering::Relaxed);
 }
 
+/// The session of a request that was admitted.
+fn begin(request: &Request, number: u64, shared: &Shared) -> Service {
+    let config = &shared.config;
+    let record = config.record_dir.is_some();
+    if config.dialect == Dialect::Gemini {
+        let setup = gemini::Setup {
+            prepared: Arc::clone(&config.scenario),
+            connection: number,
+            seed: config.seed,
+            key_is_right: request.google_key_is(config.api_key.as_deref()),
+            record,
+            handles: Arc::clone(&shared.handles),
+        };
+        return Service::Gemini(Box::new(gemini::Session::new(Instant::now(), setup)));
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let setup = Setup {
+        prepared: Arc::clone(&config.scenario),
+        model: request.parameter("model").unwrap_or_default().to_owned(),
+        connection: number,
+        seed: config.seed,
+        unix_s: since.map_or(0, |since| since.as_secs()),
+        beta: request.beta(),
+        record,
+        dialect: config.dialect,
+    };
+    Service::Realtime(Box::new(Session::new(Instant::now(), setup)))
+}
+
 /// Whether the request becomes a session.
 async fn admit(request: &Request, number: u64, full: bool, config: &Config) -> Result<(), Refusal> {
     if full {
@@ -84,7 +104,7 @@ async fn admit(request: &Request, number: u64, full: bool, config: &Config) -> R
             "The stand-in has too many connections.",
         ));
     }
-    request.check(config.api_key.as_deref())?;
+    request.check(config.api_key.as_deref(), config.dialect)?;
     let faults = &config.scenario.scenario.faults;
     for armed in Faults::new(faults, number).at(FaultPoint::Connect) {
         match armed.action {
@@ -109,7 +129,7 @@ async fn admit(request: &Request, number: u64, full: bool, config: &Config) -> R
 
 struct Connection {
     socket: WebSocketStream<TcpStream>,
-    session: Session,
+    session: Service,
     recorder: Recorder,
     log: Arc<Mutex<SessionLog>>,
 }
@@ -140,6 +160,9 @@ impl Connection {
                     Some(Ok(message)) => {
                         if let Some(text) = message.as_text() {
                             self.session.handle_text(Instant::now(), text);
+                            self.recorder.write(&mut self.session);
+                        } else if message.is_binary() {
+                            self.session.handle_binary(Instant::now(), message.as_payload());
                             self.recorder.write(&mut self.session);
                         } else if message.is_close() {
                             return;
@@ -235,7 +258,7 @@ impl Recorder {
         }
     }
 
-    fn write(&mut self, session: &mut Session) {
+    fn write(&mut self, session: &mut Service) {
         let Some(path) = &self.path else {
             return;
         };

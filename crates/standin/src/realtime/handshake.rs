@@ -4,6 +4,8 @@ use serde_json::json;
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use super::Dialect;
+
 /// Longest request head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The fixed text of RFC 6455, section 1.3.
@@ -93,6 +95,26 @@ impl Request {
         offered.split(',').map(str::trim)
     }
 
+    /// Whether a client of Google's services gave the key: in a header, in the query, or as a token.
+    pub(super) fn google_key_is(&self, key: Option<&str>) -> bool {
+        let Some(key) = key else { return true };
+        let authorization = self.header("authorization").unwrap_or_default();
+        let token = authorization
+            .strip_prefix("Bearer ")
+            .or(authorization.strip_prefix("Token "));
+        [self.header("x-goog-api-key"), self.parameter("key"), token]
+            .into_iter()
+            .flatten()
+            .any(|given| given == key)
+    }
+
+    /// The key of a client of Azure: `api-key` as a header or in the query, or a bearer token.
+    fn azure_key(&self) -> Option<&str> {
+        self.header("api-key")
+            .or(self.parameter("api-key"))
+            .or_else(|| self.header("authorization")?.strip_prefix("Bearer "))
+    }
+
     /// The key of the client: a bearer token, or a subprotocol as browsers give it.
     fn key(&self) -> Option<&str> {
         let bearer = self.header("authorization");
@@ -112,8 +134,8 @@ impl Request {
     }
 
     /// What the service refuses.
-    pub(super) fn check(&self, key: Option<&str>) -> Result<(), Refusal> {
-        if self.path != "/v1/realtime" {
+    pub(super) fn check(&self, key: Option<&str>, dialect: Dialect) -> Result<(), Refusal> {
+        if !dialect.serves(&self.path) {
             let message = format!("Invalid URL (GET {})", self.path);
             return Err(Refusal::new(404, None, &message));
         }
@@ -128,7 +150,19 @@ impl Request {
         {
             return Err(Refusal::new(400, None, "This is a WebSocket address."));
         }
-        match (self.key(), key) {
+        if dialect == Dialect::Gemini {
+            // A wrong key is told by a closure, and the model comes with the setup.
+            return Ok(());
+        }
+        if dialect == Dialect::Azure && self.parameter("api-version").is_some() {
+            let message = "api-version query parameter is not allowed when using /v1 path";
+            return Err(Refusal::new(400, Some("BadRequest"), message));
+        }
+        let given = match dialect {
+            Dialect::Azure => self.azure_key(),
+            Dialect::OpenAi | Dialect::Xai | Dialect::Gemini => self.key(),
+        };
+        match (given, key) {
             (None, Some(_)) => Err(Refusal::new(
                 401,
                 None,
@@ -141,6 +175,7 @@ impl Request {
             )),
             (_, _) => match self.parameter("model") {
                 Some(model) if !model.is_empty() => Ok(()),
+                Some(_) | None if dialect == Dialect::Xai => Ok(()),
                 Some(_) | None => Err(Refusal::new(
                     400,
                     Some("missing_model"),
@@ -220,7 +255,7 @@ mod tests {
 
     fn status(request: &Request) -> u16 {
         request
-            .check(Some("sk-1"))
+            .check(Some("sk-1"), Dialect::OpenAi)
             .err()
             .map_or(101, |refusal| refusal.status)
     }

@@ -187,6 +187,7 @@ impl Input {
         let part = &self.samples[self.index(start_ms)..self.index(end_ms)];
         match self.format {
             Format::Pcmu | Format::Pcma => part.to_vec(),
+            Format::Pcm16k => resample(part, 16_000, 8_000),
             Format::Pcm24k => resample(part, 24_000, 8_000),
         }
     }
@@ -208,7 +209,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, out: &mut Vec<i16>) {
     match format {
         Format::Pcmu => out.extend(bytes.iter().map(|byte| law::ulaw_decode(*byte))),
         Format::Pcma => out.extend(bytes.iter().map(|byte| law::alaw_decode(*byte))),
-        Format::Pcm24k => out.extend(
+        Format::Pcm16k | Format::Pcm24k => out.extend(
             bytes
                 .chunks_exact(2)
                 .map(|pair| i16::from_le_bytes([pair[0], pair[1]])),

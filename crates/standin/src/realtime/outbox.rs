@@ -119,6 +119,7 @@ impl Outbox {
         self.log.audio_received_ms += (samples.len() / format.samples_per_ms()) as u64;
         self.heard.1 = match format {
             Format::Pcmu | Format::Pcma => 8_000,
+            Format::Pcm16k => 16_000,
             Format::Pcm24k => 24_000,
         };
         if self.habits.record && self.heard.0.len() < HEARD_SAMPLES_MAX {
@@ -129,6 +130,12 @@ impl Outbox {
     /// The audio since the last time, with its rate.
     pub(super) fn take_audio(&mut self) -> (Vec<i16>, u32) {
         (std::mem::take(&mut self.heard.0), self.heard.1)
+    }
+
+    /// Sends a message of another protocol.
+    pub(super) fn message(&mut self, bytes: Vec<u8>) {
+        self.sent += 1;
+        self.push(Out::Binary(bytes));
     }
 
     /// Sends an event; `fields` is an object.

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::scenario::{FaultAction, FaultPoint, Prepared, Timing};
 use crate::speech::{Rendered, SpeechError};
 
-use super::SessionLog;
 use super::brain::Brain;
 use super::conversation::Conversation;
 use super::faults::{Armed, Faults};
@@ -18,6 +17,7 @@ use super::response::{Ending, Response};
 use super::schema::{Shape, Violation, check, shapes};
 use super::settings::Settings;
 use super::usage::Tokens;
+use super::{Dialect, SessionLog};
 
 mod items;
 mod reply;
@@ -42,6 +42,8 @@ pub(super) struct Setup {
     pub(super) beta: bool,
     /// The caller's audio is taken by [`Session::take_audio`].
     pub(super) record: bool,
+    /// Whose service it is.
+    pub(super) dialect: Dialect,
 }
 
 /// Something that happens later.
@@ -80,6 +82,7 @@ pub(super) struct Session {
     turn: turn::Turn,
     faults: Faults,
     cached: Tokens,
+    dialect: Dialect,
 }
 
 #[derive(Debug)]
@@ -117,6 +120,12 @@ impl Session {
                 reason: "invalid_request_error.beta_api_shape_disabled".into(),
             });
             out.stall();
+        } else if setup.dialect == Dialect::Xai {
+            let conversation = json!({"id": conversation_id, "object": "realtime.conversation"});
+            out.event(
+                "conversation.created",
+                json!({"conversation": conversation}),
+            );
         } else {
             out.event("session.created", json!({"session": settings.shown()}));
         }
@@ -140,6 +149,7 @@ impl Session {
             later: Vec::new(),
             turn: turn::Turn::default(),
             cached: Tokens::default(),
+            dialect: setup.dialect,
         }
     }
 
@@ -424,7 +434,14 @@ impl Session {
     }
 
     fn update_session(&mut self, change: &Value, event_id: Option<&str>) {
-        match self.settings.update(change, self.conversation.spoken()) {
+        let spoken = self.conversation.spoken();
+        let updated = match self.dialect {
+            Dialect::Xai => self.settings.update_flat(change, spoken),
+            Dialect::OpenAi | Dialect::Azure | Dialect::Gemini => {
+                self.settings.update(change, spoken)
+            }
+        };
+        match updated {
             Ok(()) => {
                 self.input.set_format(self.settings.input_format());
                 let shown = self.settings.shown();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::speech::Encoding;
 
-use super::schema::{Violation, check, shapes};
+use super::schema::{Shape, Violation, check, field, required, shapes};
 
 /// Audio as it travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) enum Format {
     Pcmu,
     /// G.711 A-law, 8 kHz.
     Pcma,
+    /// 16 bits, little endian, 16 kHz.
+    Pcm16k,
     /// 16 bits, little endian, 24 kHz.
     Pcm24k,
 }
@@ -22,6 +24,7 @@ impl Format {
     pub(super) fn bytes_per_ms(self) -> usize {
         match self {
             Self::Pcmu | Self::Pcma => 8,
+            Self::Pcm16k => 32,
             Self::Pcm24k => 48,
         }
     }
@@ -30,6 +33,7 @@ impl Format {
     pub(super) fn samples_per_ms(self) -> usize {
         match self {
             Self::Pcmu | Self::Pcma => 8,
+            Self::Pcm16k => 16,
             Self::Pcm24k => 24,
         }
     }
@@ -40,7 +44,7 @@ impl From<Format> for Encoding {
         match format {
             Format::Pcmu => Self::Ulaw,
             Format::Pcma => Self::Alaw,
-            Format::Pcm24k => Self::Pcm24k,
+            Format::Pcm16k | Format::Pcm24k => Self::Pcm24k,
         }
     }
 }
@@ -56,6 +60,50 @@ pub(super) struct TurnDetection {
     pub(super) create_response: bool,
     pub(super) interrupt_response: bool,
 }
+
+const FLAT_FORMAT: Shape = Shape::Object(&[field(
+    "format",
+    Shape::Tagged(
+        "type",
+        &[
+            (
+                "audio/pcmu",
+                &[required("rate", Shape::Integer(8_000, 8_000))],
+            ),
+            (
+                "audio/pcma",
+                &[required("rate", Shape::Integer(8_000, 8_000))],
+            ),
+            (
+                "audio/pcm",
+                &[required("rate", Shape::Integer(24_000, 24_000))],
+            ),
+        ],
+    ),
+)]);
+const FLAT_SESSION: Shape = Shape::Object(&[
+    field("instructions", Shape::Text),
+    field("voice", Shape::Text),
+    field(
+        "turn_detection",
+        Shape::Nullable(&Shape::Tagged(
+            "type",
+            &[(
+                "server_vad",
+                &[
+                    field("threshold", Shape::Number(0.0, 1.0)),
+                    field("prefix_padding_ms", Shape::Integer(0, 10_000)),
+                    field("silence_duration_ms", Shape::Integer(0, 10_000)),
+                ],
+            )],
+        )),
+    ),
+    field(
+        "audio",
+        Shape::Object(&[field("input", FLAT_FORMAT), field("output", FLAT_FORMAT)]),
+    ),
+    field("tools", Shape::List(&Shape::Table)),
+]);
 
 /// The settings of a session, as the service shows them.
 #[derive(Debug, Clone)]
@@ -146,6 +194,38 @@ impl Settings {
         check_tools(change)?;
         merge(&mut self.session, change);
         Ok(())
+    }
+
+    /// The session.update of xAI: voice and turn detection beside the formats, G.711 with its rate, nothing of OpenAI's own.
+    pub(super) fn update_flat(&mut self, change: &Value, spoken: bool) -> Result<(), Violation> {
+        check(change, &FLAT_SESSION, "session")?;
+        let mut nested = json!({"type": "realtime"});
+        for name in ["instructions", "tools"] {
+            if let Some(value) = change.get(name) {
+                nested[name] = value.clone();
+            }
+        }
+        for side in ["input", "output"] {
+            let Some(format) = change.pointer(&format!("/audio/{side}/format")) else {
+                continue;
+            };
+            let mut format = format.clone();
+            if let Some(fields) = format.as_object_mut()
+                && fields.get("type") != Some(&json!("audio/pcm"))
+            {
+                fields.remove("rate");
+            }
+            nested["audio"][side]["format"] = format;
+        }
+        if let Some(vad) = change.get("turn_detection") {
+            nested["audio"]["input"]["turn_detection"] = vad.clone();
+        }
+        if let Some(voice) = change.get("voice") {
+            nested["audio"]["output"]["voice"] = voice.clone();
+        }
+        // It tells what it heard without being asked.
+        nested["audio"]["input"]["transcription"] = json!({"model": "grok-transcribe"});
+        self.update(&nested, spoken)
     }
 
     fn text(&self, pointer: &str) -> String {
@@ -329,6 +409,28 @@ mod tests {
         let vad = settings.turn_detection().unwrap();
         assert_eq!((vad.silence_duration_ms, vad.prefix_padding_ms), (400, 300));
         assert_eq!(settings.shown()["audio"]["output"]["speed"], json!(1.0));
+    }
+
+    #[test]
+    fn the_flat_session_of_xai_wants_rates_and_nothing_of_openais() {
+        let mut settings = settings();
+        let format = json!({"format": {"type": "audio/pcmu", "rate": 8_000}});
+        settings
+            .update_flat(
+                &json!({"instructions": "x", "voice": "eve", "turn_detection": {"type": "server_vad"},
+                    "audio": {"input": format, "output": format}, "tools": []}),
+                false,
+            )
+            .unwrap();
+        assert_eq!(settings.output_format(), Format::Pcmu);
+        for wrong in [
+            json!({"type": "realtime"}),
+            json!({"audio": {"input": {"format": {"type": "audio/pcmu"}}}}),
+            json!({"audio": {"output": {"voice": "eve"}}}),
+            json!({"turn_detection": {"type": "semantic_vad"}}),
+        ] {
+            assert!(settings.update_flat(&wrong, false).is_err(), "{wrong}");
+        }
     }
 
     #[test]

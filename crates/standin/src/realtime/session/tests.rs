@@ -54,6 +54,7 @@ impl Bench {
             unix_s: 1_000,
             beta: false,
             record: false,
+            dialect: Dialect::OpenAi,
         };
         let mut bench = Self {
             now,
