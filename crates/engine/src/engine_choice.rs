@@ -11,8 +11,6 @@ use wire::{KeyPlace, Protocol, Provider};
 
 use crate::config::Secret;
 
-pub use of_agent::ChoiceError;
-
 /// One engine with everything it is told besides the agent's instructions and tools.
 #[derive(Clone, Debug)]
 pub struct EngineChoice {
@@ -125,7 +123,8 @@ impl RealtimeConfig {
             ("", model) => model.unwrap_or_default(),
             (named, _) => named,
         };
-        let url = provider.address(url, model, key.expose())?;
+        // The model is added with the handshake: an agent may name another one for the same address.
+        let url = provider.address(url, "", key.expose())?;
         Some(Self {
             url,
             model: model.to_owned(),

@@ -126,7 +126,13 @@ fn with_model(uri: Uri, config: &RealtimeConfig) -> Option<Uri> {
     if config.model.is_empty() || named || config.protocol == Protocol::Gemini {
         return Some(uri);
     }
-    with_parameter(uri, "model", &config.model)
+    // Azure's preview names the deployment.
+    let name = if uri.path() == "/openai/realtime" {
+        "deployment"
+    } else {
+        "model"
+    };
+    with_parameter(uri, name, &config.model)
 }
 
 fn with_parameter(uri: Uri, name: &str, value: &str) -> Option<Uri> {

@@ -283,6 +283,7 @@ async fn engine(
     if let Some(effort) = wish.reasoning_effort.as_deref() {
         engine.generation.reasoning_effort = reasoning_effort(effort);
     }
+    engine.take_options(wish);
     Ok(engine)
 }
 

@@ -1,77 +1,34 @@
-//! An agent's own words for its engine, made into what a call needs.
+//! What an agent says of its engine beside the words that every engine has: the newer settings, and how a compatible server
+//! spells the protocol.
 
 use agent::EngineChoice as Words;
 use serde_json::Value;
-use wire::realtime::{
-    Dialect, Eagerness, Generation, MaxOutputTokens, NoiseField, NoiseReduction, ReasoningEffort,
-    ServerVad, Spelling, Transcription, TranscriptionDelay, Truncation, TurnDetection,
-};
-use wire::{Protocol, Provider};
+use wire::Protocol;
+use wire::realtime::{Dialect, MaxOutputTokens, Spelling, TranscriptionDelay, Truncation};
 
 use super::{EngineAudio, EngineChoice, KeyPlacement, RealtimeConfig};
-use crate::config::Secret;
-
-/// The transcriber of the caller where none is named.
-const TRANSCRIBER_DEFAULT: &str = "gpt-transcribe";
-
-/// Why an agent's engine cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChoiceError {
-    /// The provider is none of the known.
-    #[error("unknown engine provider {0}")]
-    Provider(String),
-    /// The provider needs an address or a model, and has none.
-    #[error("the engine provider {0} needs an address and a model")]
-    Incomplete(String),
-}
 
 impl EngineChoice {
-    /// The engine that an agent names. `key` gives the account's key for a provider (by its name); `language` is the
-    /// caller's, for the transcriber.
-    ///
-    /// # Errors
-    /// The provider is unknown, or lacks its address or model.
-    pub fn of_agent(
-        words: &Words,
-        language: Option<&str>,
-        key: &dyn Fn(&str) -> Secret,
-    ) -> Result<Self, ChoiceError> {
-        let name = match words.provider.as_deref() {
-            None | Some("") => "openai",
-            Some("compatible") => "custom",
-            Some(name) => name,
-        };
-        let provider =
-            Provider::from_name(name).ok_or_else(|| ChoiceError::Provider(name.to_owned()))?;
-        let url = words.url.as_deref().unwrap_or_default();
-        let model = words.model.as_deref().unwrap_or_default();
-        let mut realtime = RealtimeConfig::preset(provider, url, model, key(name))
-            .ok_or_else(|| ChoiceError::Incomplete(name.to_owned()))?;
-        spelling(&mut realtime, words);
-        Ok(Self {
-            voice: words.voice.clone().filter(|voice| !voice.is_empty()),
-            speed: words.speed.map(narrow),
-            turn_detection: turn_detection(words),
-            transcription: transcription(words, language),
-            noise_reduction: noise_reduction(words),
-            generation: generation(words),
-            realtime,
-        })
-    }
-
-    /// The second engine that an agent names behind its first.
-    ///
-    /// # Errors
-    /// As for [`EngineChoice::of_agent`].
-    pub fn fallback_of_agent(
-        words: &Words,
-        language: Option<&str>,
-        key: &dyn Fn(&str) -> Secret,
-    ) -> Result<Option<Self>, ChoiceError> {
-        let fallback = words.fallback.as_deref();
-        fallback
-            .map(|words| Self::of_agent(words, language, key))
-            .transpose()
+    /// Takes over what the agent says in `noiseReductionStrength`, `transcriptionOptions`, `maxOutputTokens`,
+    /// `parallelToolCalls`, `truncation`, `temperature`, `dialect`, `sendRate`, `authHeader`, `keyParameter`, `format` and
+    /// `appendMs`; what it does not say stays.
+    pub(crate) fn take_options(&mut self, words: &Words) {
+        spelling(&mut self.realtime, words);
+        let number = |name: &str| words.extra.get(name).and_then(Value::as_f64).map(narrow);
+        if let Some(reduction) = &mut self.noise_reduction {
+            reduction.strength = number("noiseReductionStrength").or(reduction.strength);
+        }
+        transcription_options(self, words);
+        let generation = &mut self.generation;
+        if let Some(tokens) = words.max_output_tokens {
+            generation.max_output_tokens = Some(MaxOutputTokens::Limit(tokens));
+        }
+        let parallel = words.extra.get("parallelToolCalls");
+        generation.parallel_tool_calls = parallel
+            .and_then(Value::as_bool)
+            .or(generation.parallel_tool_calls);
+        generation.truncation = truncation(words.extra.get("truncation")).or(generation.truncation);
+        generation.temperature = number("temperature").or(generation.temperature);
     }
 }
 
@@ -84,7 +41,7 @@ fn text<'a>(words: &'a Words, name: &str) -> Option<&'a str> {
 }
 
 /// How a compatible server differs: `dialect` (`ga`, `beta`, `xai`), `authHeader`, `keyParameter`, `format` (`leg`,
-/// `linear`), `sendRate`, `appendMs`, `headers`.
+/// `linear`), `sendRate`, `appendMs`.
 fn spelling(realtime: &mut RealtimeConfig, words: &Words) {
     if let Protocol::Realtime(spelling) = &mut realtime.protocol {
         match text(words, "dialect") {
@@ -114,116 +71,36 @@ fn spelling(realtime: &mut RealtimeConfig, words: &Words) {
     if let Some(ms) = words.extra.get("appendMs").and_then(Value::as_u64) {
         realtime.append_ms = u32::try_from(ms.clamp(20, 200)).unwrap_or(20);
     }
-    if let Some(headers) = words.extra.get("headers").and_then(Value::as_object) {
-        realtime.headers = headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.to_lowercase(), value.as_str()?.to_owned())))
-            .collect();
-    }
 }
 
-fn turn_detection(words: &Words) -> TurnDetection {
-    let turn = words.turn_detection.clone().unwrap_or_default();
-    let create_response = turn.create_response.unwrap_or(true);
-    let interrupt_response = turn.interrupt_response.unwrap_or(true);
-    match turn.kind.as_deref() {
-        Some("none") => TurnDetection::Manual,
-        Some("semantic_vad") => TurnDetection::Semantic {
-            eagerness: match turn.eagerness.as_deref() {
-                Some("low") => Eagerness::Low,
-                Some("medium") => Eagerness::Medium,
-                Some("high") => Eagerness::High,
-                _ => Eagerness::Auto,
-            },
-            create_response,
-            interrupt_response,
-        },
-        _ => {
-            let default = ServerVad::default();
-            TurnDetection::Server(ServerVad {
-                threshold: turn.threshold.map_or(default.threshold, narrow),
-                prefix_padding_ms: turn.prefix_padding_ms.unwrap_or(default.prefix_padding_ms),
-                silence_duration_ms: turn
-                    .silence_duration_ms
-                    .unwrap_or(default.silence_duration_ms),
-                idle_timeout_ms: turn.idle_timeout_ms,
-                create_response,
-                interrupt_response,
-            })
-        }
-    }
-}
-
-fn transcription(words: &Words, language: Option<&str>) -> Option<Transcription> {
-    let given = words.transcription.clone().unwrap_or_default();
-    if given.disabled {
-        return None;
-    }
-    // What newer transcribers know besides is kept beside the engine's own words.
-    let more = words.extra.get("transcriptionOptions");
+fn transcription_options(engine: &mut EngineChoice, words: &Words) {
+    let Some((transcription, more)) = engine
+        .transcription
+        .as_mut()
+        .zip(words.extra.get("transcriptionOptions"))
+    else {
+        return;
+    };
     let list = |name: &str| -> Vec<String> {
-        let list = more.and_then(|more| more.get(name)?.as_array());
+        let list = more.get(name).and_then(Value::as_array);
         list.into_iter()
             .flatten()
             .filter_map(|one| one.as_str().map(str::to_owned))
             .collect()
     };
-    let languages = list("languages");
-    let language = given.language.or_else(|| language.map(str::to_owned));
-    Some(Transcription {
-        model: given
-            .model
-            .unwrap_or_else(|| TRANSCRIBER_DEFAULT.to_owned()),
-        language: language.filter(|_| languages.is_empty()),
-        languages,
-        prompt: given.prompt,
-        keywords: list("keywords"),
-        delay: match more.and_then(|more| more.get("delay")?.as_str()) {
-            Some("minimal") => Some(TranscriptionDelay::Minimal),
-            Some("low") => Some(TranscriptionDelay::Low),
-            Some("medium") => Some(TranscriptionDelay::Medium),
-            Some("high") => Some(TranscriptionDelay::High),
-            Some("xhigh") => Some(TranscriptionDelay::XHigh),
-            _ => None,
-        },
-    })
-}
-
-fn noise_reduction(words: &Words) -> Option<NoiseReduction> {
-    let field = match words.noise_reduction.as_deref() {
-        Some("near_field") => NoiseField::Near,
-        Some("far_field") => NoiseField::Far,
-        _ => return None,
-    };
-    let strength = words.extra.get("noiseReductionStrength");
-    Some(NoiseReduction {
-        field,
-        strength: strength.and_then(Value::as_f64).map(narrow),
-    })
-}
-
-fn generation(words: &Words) -> Generation {
-    Generation {
-        reasoning_effort: match words.reasoning_effort.as_deref() {
-            Some("minimal") => Some(ReasoningEffort::Minimal),
-            Some("low") => Some(ReasoningEffort::Low),
-            Some("medium") => Some(ReasoningEffort::Medium),
-            Some("high") => Some(ReasoningEffort::High),
-            Some("xhigh") => Some(ReasoningEffort::XHigh),
-            _ => None,
-        },
-        max_output_tokens: words.max_output_tokens.map(MaxOutputTokens::Limit),
-        truncation: truncation(words.extra.get("truncation")),
-        parallel_tool_calls: words
-            .extra
-            .get("parallelToolCalls")
-            .and_then(Value::as_bool),
-        temperature: words
-            .extra
-            .get("temperature")
-            .and_then(Value::as_f64)
-            .map(narrow),
+    transcription.keywords = list("keywords");
+    transcription.languages = list("languages");
+    if !transcription.languages.is_empty() {
+        transcription.language = None;
     }
+    transcription.delay = match more.get("delay").and_then(Value::as_str) {
+        Some("minimal") => Some(TranscriptionDelay::Minimal),
+        Some("low") => Some(TranscriptionDelay::Low),
+        Some("medium") => Some(TranscriptionDelay::Medium),
+        Some("high") => Some(TranscriptionDelay::High),
+        Some("xhigh") => Some(TranscriptionDelay::XHigh),
+        _ => None,
+    };
 }
 
 /// `auto`, `disabled`, or `{"retentionRatio": 0.8, "postInstructions": 5000}`.
@@ -255,45 +132,23 @@ fn narrow(value: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(json: Value) -> Words {
-        serde_json::from_value(json).expect("an engine's words")
-    }
-
-    fn key(_: &str) -> Secret {
-        Secret::new("k-0123456789")
-    }
+    use wire::realtime::{NoiseReduction, Transcription};
 
     #[test]
-    fn nothing_said_is_openai_with_its_defaults() {
-        let choice = EngineChoice::of_agent(&Words::default(), Some("fr"), &key).unwrap();
-        assert_eq!(
-            choice.realtime.url,
-            "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1"
-        );
-        let transcription = choice.transcription.unwrap();
-        assert_eq!(
-            (
-                transcription.model.as_str(),
-                transcription.language.as_deref()
-            ),
-            ("gpt-transcribe", Some("fr"))
-        );
-    }
-
-    #[test]
-    fn every_field_arrives() {
-        let words = words(serde_json::json!({
-            "provider": "compatible", "url": "ws://10.0.0.7/rt", "model": "m", "voice": "v", "speed": 1.2,
-            "turnDetection": {"type": "semantic_vad", "eagerness": "high", "createResponse": false},
-            "noiseReduction": "far_field", "noiseReductionStrength": 0.5, "reasoningEffort": "low",
-            "maxOutputTokens": 900, "parallelToolCalls": false,
+    fn every_option_arrives_and_the_rest_stays() {
+        let words: Words = serde_json::from_value(serde_json::json!({
+            "noiseReductionStrength": 0.5, "maxOutputTokens": 900, "parallelToolCalls": false, "temperature": 0.7,
             "truncation": {"retentionRatio": 0.75, "postInstructions": 4000},
             "transcriptionOptions": {"keywords": ["sole"], "delay": "low"},
-            "dialect": "xai", "sendRate": false, "keyParameter": "token", "format": "linear",
-            "fallback": {"provider": "gemini", "voice": "Puck"}}));
-        let choice = EngineChoice::of_agent(&words, None, &key).unwrap();
-        assert_eq!(choice.realtime.url, "ws://10.0.0.7/rt?model=m");
+            "dialect": "xai", "sendRate": false, "keyParameter": "token", "format": "linear", "appendMs": 9_000}))
+        .expect("an engine's words");
+        let mut choice = EngineChoice::new(RealtimeConfig::default());
+        choice.noise_reduction = Some(NoiseReduction::FAR_FIELD);
+        choice.transcription = Some(Transcription {
+            language: Some("fr".to_owned()),
+            ..Transcription::default()
+        });
+        choice.take_options(&words);
         assert_eq!(
             choice.realtime.protocol,
             Protocol::Realtime(Spelling {
@@ -302,14 +157,7 @@ mod tests {
             })
         );
         assert_eq!(choice.realtime.audio, EngineAudio::Linear);
-        assert_eq!(
-            choice.turn_detection,
-            TurnDetection::Semantic {
-                eagerness: Eagerness::High,
-                create_response: false,
-                interrupt_response: true
-            }
-        );
+        assert_eq!(choice.realtime.append_ms, 200);
         assert_eq!(
             choice.generation.truncation,
             Some(Truncation::Retention {
@@ -317,21 +165,11 @@ mod tests {
                 post_instructions: Some(4_000)
             })
         );
-        let second = EngineChoice::fallback_of_agent(&words, None, &key)
-            .unwrap()
-            .unwrap();
-        assert_eq!(second.realtime.protocol, Protocol::Gemini);
-        assert_eq!(second.voice.as_deref(), Some("Puck"));
-    }
-
-    #[test]
-    fn what_cannot_be_reached_is_said() {
-        let azure = words(serde_json::json!({"provider": "azure"}));
-        assert_eq!(
-            EngineChoice::of_agent(&azure, None, &key).unwrap_err(),
-            ChoiceError::Incomplete("azure".to_owned())
-        );
-        let unknown = words(serde_json::json!({"provider": "acme"}));
-        assert!(EngineChoice::of_agent(&unknown, None, &key).is_err());
+        let transcription = choice.transcription.clone().expect("kept");
+        assert_eq!(transcription.keywords, ["sole"]);
+        assert_eq!(transcription.language.as_deref(), Some("fr"));
+        let before = format!("{:?}", choice.generation);
+        choice.take_options(&Words::default());
+        assert_eq!(format!("{:?}", choice.generation), before);
     }
 }

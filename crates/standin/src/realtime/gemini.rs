@@ -478,7 +478,11 @@ impl Session {
     }
 
     fn hear(&mut self, now: Instant, data: &str) {
-        let Ok(bytes) = base64_simd::STANDARD.decode_to_vec(data.as_bytes()) else {
+        // Both alphabets, as protocol buffers have them in JSON.
+        let decoded = base64_simd::STANDARD
+            .decode_to_vec(data.as_bytes())
+            .or_else(|_| base64_simd::URL_SAFE.decode_to_vec(data.as_bytes()));
+        let Ok(bytes) = decoded else {
             self.close(
                 1_007,
                 "Invalid value at 'realtime_input.audio.data' (TYPE_BYTES)",

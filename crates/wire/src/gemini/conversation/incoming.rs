@@ -159,7 +159,7 @@ impl Conversation {
             Part::Audio { data, rate_hz } => {
                 let decoded = data
                     .as_str()
-                    .and_then(|data| base64_simd::STANDARD.decode_to_vec(data.as_bytes()).ok())
+                    .and_then(decode)
                     .filter(|audio| rate_hz == OUTPUT_RATE_HZ && audio.len().is_multiple_of(2));
                 match decoded {
                     Some(audio) if !audio.is_empty() => self.on_audio(audio),
@@ -351,4 +351,12 @@ impl Conversation {
             text: late.trim().to_owned(),
         });
     }
+}
+
+/// Base64 in either alphabet, as protocol buffers have it in JSON.
+fn decode(data: &str) -> Option<Vec<u8>> {
+    base64_simd::STANDARD
+        .decode_to_vec(data.as_bytes())
+        .or_else(|_| base64_simd::URL_SAFE.decode_to_vec(data.as_bytes()))
+        .ok()
 }
