@@ -94,6 +94,20 @@ class Standin(Process):
             raise AssertionError(f"the stand-in ended: {self.log()}")
 
 
+def database_of(data_dir, made={}):
+    """With ALLO_E2E_DATABASE=postgres each data directory has a database of its own on the server of ALLO_TEST_POSTGRES, which a
+    second server on that directory finds again; otherwise SQLite, in that directory."""
+    if os.environ.get("ALLO_E2E_DATABASE") != "postgres":
+        return None
+    key = str(pathlib.Path(data_dir).resolve())
+    if key not in made:
+        base = os.environ["ALLO_TEST_POSTGRES"]
+        name = f"e2e_{os.getpid()}_{len(made)}_{time.time_ns()}"
+        subprocess.run(["psql", "-qX", base, "-c", f"CREATE DATABASE {name}"], check=True)
+        made[key] = f"{base.rsplit('/', 1)[0]}/{name}"
+    return made[key]
+
+
 class Server(Process):
     """`allo serve` on free ports. Settings are given as `section_key=value` (ALLO_SECTION_KEY)."""
 
@@ -118,6 +132,7 @@ class Server(Process):
             "agent_language": "en",
         }
         self.settings = defaults | settings
+        self.settings.setdefault("server_database", database_of(self.settings["server_data_dir"]))
         # A process that was killed leaves its file.
         (pathlib.Path(self.settings["server_data_dir"]) / "addresses.json").unlink(missing_ok=True)
         environment = clean_environment(**{f"ALLO_{key.upper()}": value for key, value in self.settings.items()})
