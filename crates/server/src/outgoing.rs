@@ -55,7 +55,15 @@ impl Outgoing {
         let courier = Courier::new(config).map_err(|error| {
             Message::new("start_failed").with("cause", crate::serve::causes(&error))
         })?;
-        let secrets = WebhookSecrets::from_vault(store.clone(), vault);
+        let of = store.clone();
+        // The same secret as for the tools of the account's agents.
+        let secrets = WebhookSecrets::from_fn(move |scope| {
+            let (store, vault) = (of.clone(), vault.clone());
+            Box::pin(async move {
+                let found = engine::directory::signing_secret(&store, &vault, &scope).await;
+                found.map_err(|_| ())
+            })
+        });
         let outbox = Outbox::start(store.clone(), courier.clone(), secrets);
         Ok(Self { courier, outbox })
     }
