@@ -460,8 +460,8 @@ impl Calls {
         let id = identity.id.clone();
         let carrier = socket.stream.dialect().name();
         let note = Message::new("carrier_stream").with("carrier", carrier);
-        journal.note(now, note.with("call", call.carrier_call));
-        let leg = Leg::Carrier(CarrierLeg::new(call.control));
+        journal.note(now, note.with("call", call.carrier_call.as_str()));
+        let leg = Leg::Carrier(CarrierLeg::new(carrier, call.carrier_call, call.control));
         let media = Box::new(CarrierMedia::new(now, socket));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
         self.spawn(carrier, journal, admitted, async move {

@@ -52,6 +52,14 @@ impl Leg {
         }
     }
 
+    /// Who brings the call, and its name of it where that is not SIP's.
+    pub(crate) fn carrier(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Sip(_) => ("sip", None),
+            Self::Carrier(carrier) => (carrier.carrier, Some(&carrier.call)),
+        }
+    }
+
     /// Whether messages that belong to the record follow the end.
     pub(crate) fn has_last_messages(&self) -> bool {
         match self {

@@ -117,6 +117,7 @@ impl Desk {
     /// What the brain is told of the call.
     pub(super) fn facts(&self) -> CallFacts {
         let Parties { from, to, .. } = &self.identity.parties;
+        let (carrier, carrier_call) = self.leg.carrier();
         let (other, ours) = if self.identity.inbound {
             (from, to)
         } else {
@@ -133,8 +134,8 @@ impl Desk {
             },
             started_at: self.identity.started_at,
             caller_verified: false,
-            carrier: "sip".to_owned(),
-            carrier_call_id: None,
+            carrier: carrier.to_owned(),
+            carrier_call_id: carrier_call.map(str::to_owned),
             caller_name: None,
         }
     }

@@ -27,7 +27,7 @@ use crate::config::{AgentConfig, OfficeConfig};
 use crate::engine_link::{Connecting, EngineLink};
 use crate::leg::audio::LegAudio;
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
-use crate::leg::{exact_reason, leg_end, negotiation};
+use crate::leg::{Leg, exact_reason, leg_end, negotiation};
 use crate::limits::LEG_EVENTS_MAX;
 use crate::realtime_client::connect;
 use crate::sip_driver::LegEvent;
@@ -118,7 +118,8 @@ impl Preparation {
             self.desk.leg.ring();
             self.desk.rings(Instant::now());
         }
-        self.desk.journal.assign(assignment(office));
+        let assigned = assignment(office, &self.desk.leg);
+        self.desk.journal.assign(assigned);
         let mut brain = CallBrain::new(Arc::clone(&office.agent), self.desk.facts());
         let calls = Arc::clone(&self.desk.calls);
         let target = Arc::clone(&self.desk.line.agent.target);
@@ -339,12 +340,15 @@ fn over(event: &LegEvent) -> Option<EndReason> {
 }
 
 /// Who serves the call, in the version that it keeps to its end.
-fn assignment(office: &OfficeConfig) -> CallAssignment {
+fn assignment(office: &OfficeConfig, leg: &Leg) -> CallAssignment {
+    let (carrier, call) = leg.carrier();
     let definition = office.agent.definition();
     CallAssignment {
         agent_id: Some(definition.agent_id.clone()),
         agent_version: Some(definition.version),
         final_customer_id: definition.final_customer_id.clone(),
+        carrier: Some(carrier.to_owned()),
+        carrier_call_id: call.map(str::to_owned),
         ..CallAssignment::default()
     }
 }

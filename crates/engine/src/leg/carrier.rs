@@ -35,6 +35,9 @@ pub struct CarrierControl {
 
 /// The signalling of the leg, as far as it is ours.
 pub(crate) struct CarrierLeg {
+    /// The carrier's name, and its name of the call.
+    pub(super) carrier: &'static str,
+    pub(super) call: String,
     events: VecDeque<LegEvent>,
     results: mpsc::Receiver<LegEvent>,
     answers: mpsc::Sender<LegEvent>,
@@ -45,9 +48,15 @@ pub(crate) struct CarrierLeg {
 }
 
 impl CarrierLeg {
-    pub(crate) fn new(control: Option<CarrierControl>) -> Self {
+    pub(crate) fn new(
+        carrier: &'static str,
+        call: String,
+        control: Option<CarrierControl>,
+    ) -> Self {
         let (answers, results) = mpsc::channel(RESULTS_MAX);
         Self {
+            carrier,
+            call,
             events: VecDeque::new(),
             results,
             answers,
