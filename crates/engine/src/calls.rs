@@ -462,7 +462,7 @@ impl Calls {
         let note = Message::new("carrier_stream").with("carrier", carrier);
         journal.note(now, note.with("call", call.carrier_call.as_str()));
         let leg = Leg::Carrier(CarrierLeg::new(carrier, call.carrier_call, call.control));
-        let media = Box::new(CarrierMedia::new(now, socket));
+        let media = Box::new(CarrierMedia::new(now, socket, call.bridge));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
         self.spawn(carrier, journal, admitted, async move {
             if let Some(task) = task.begin(Start::Stream { media }).await {

@@ -5,6 +5,7 @@
 
 mod carriers;
 mod listener;
+mod rate;
 pub(crate) mod settings;
 mod stream;
 mod tokens;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use wire::twilio::Dialect;
 use wire::twilio::twiml;
 
+use self::rate::Rate;
 use self::settings::VoiceConfig;
 use self::tokens::{Grant, Tokens};
 
@@ -42,6 +44,7 @@ pub(crate) struct Voice {
     courier: Courier,
     tokens: Tokens,
     waiting: Arc<Semaphore>,
+    rate: Rate,
     secure: bool,
 }
 
@@ -95,6 +98,7 @@ pub(crate) async fn start(config: VoiceConfig, engine: Engine) -> std::io::Resul
         courier,
         tokens: Tokens::default(),
         waiting: Arc::new(Semaphore::new(STREAMS_WAITING_MAX)),
+        rate: Rate::default(),
     });
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(listener.serve(router(Arc::clone(&voice)), stopped));

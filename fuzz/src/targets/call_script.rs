@@ -142,6 +142,9 @@ impl Watch {
             | Effect::FinishItem { .. }
             | Effect::ReleasePlayout
             | Effect::MuteCaller { .. }
+            | Effect::HoldCaller { .. }
+            | Effect::SecureInput { .. }
+            | Effect::Transfer { .. }
             | Effect::PlayLocal { .. }
             | Effect::AddMessage { .. }
             | Effect::Record(_)

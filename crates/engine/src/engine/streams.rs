@@ -31,6 +31,8 @@ pub struct StreamCall {
     pub inbound: bool,
     /// How the carrier is asked for things; `None` where it cannot be.
     pub control: Option<CarrierControl>,
+    /// A bridge brings it that hangs up when it is told `stop`.
+    pub bridge: bool,
     /// The carrier's name of the call, for the record.
     pub carrier_call: String,
 }

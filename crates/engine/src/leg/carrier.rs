@@ -160,13 +160,15 @@ pub(crate) struct CarrierMedia {
     pub(super) feed: Feed,
     /// When everything was last looked at.
     now: Instant,
+    /// The other side is a bridge of ours, which hangs up when it is told so.
+    bridge: bool,
     /// The end of the stream was told.
     over: bool,
     stopped: bool,
 }
 
 impl CarrierMedia {
-    pub(crate) fn new(now: Instant, socket: StreamSocket) -> Self {
+    pub(crate) fn new(now: Instant, socket: StreamSocket, bridge: bool) -> Self {
         let codec = match socket.stream.encoding() {
             Encoding::Pcma => Codec::Pcma,
             Encoding::Pcmu | Encoding::L16 => Codec::Pcmu,
@@ -175,6 +177,7 @@ impl CarrierMedia {
             socket,
             feed: Feed::new(now, codec),
             now,
+            bridge,
             over: false,
             stopped: false,
         }
@@ -298,7 +301,11 @@ impl CarrierMedia {
         Some(LegEvent::Ended { cause })
     }
 
-    pub(super) async fn close(self) {
+    pub(super) async fn close(mut self) {
+        if self.bridge {
+            self.socket.stream.ask_stop();
+            self.socket.send();
+        }
         self.socket.close().await;
     }
 }

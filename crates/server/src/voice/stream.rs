@@ -84,6 +84,9 @@ fn open(voice: Arc<Voice>, dialect: Dialect, peer: SocketAddr, mut request: Requ
             return StatusCode::FORBIDDEN.into_response();
         }
     };
+    if !voice.rate.take(Instant::now()) {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    }
     let Ok(permit) = Arc::clone(&voice.waiting).try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
@@ -199,6 +202,7 @@ impl Voice {
                 to: grant.to,
                 inbound: grant.inbound,
                 control: self.control(arrival.dialect, start),
+                bridge: false,
                 carrier_call: start.call_id.clone(),
             });
         }
@@ -244,6 +248,7 @@ impl Voice {
             to,
             inbound: !outbound,
             control: None,
+            bridge: true,
             carrier_call: start.call_id.clone(),
         })
     }

@@ -139,6 +139,9 @@ impl Voice {
         dialect: Dialect,
         request: &Request,
     ) -> Result<Vec<(String, String)>, Box<Response>> {
+        if !self.rate.take(Instant::now()) {
+            return Err(Box::new(StatusCode::TOO_MANY_REQUESTS.into_response()));
+        }
         if !matches!(request.method, Method::GET | Method::POST) {
             return Err(Box::new(StatusCode::METHOD_NOT_ALLOWED.into_response()));
         }

@@ -277,6 +277,14 @@ impl Stream {
         heard
     }
 
+    /// Asks a bridge that copies Twilio to hang up. Twilio itself knows no such message: there the end of the stream is enough.
+    pub fn ask_stop(&mut self) {
+        if self.started && !self.stopped && self.dialect == Dialect::Twilio {
+            let value = serde_json::json!({ "event": "stop", "streamSid": self.id });
+            self.send(Outgoing::Text(value.to_string()));
+        }
+    }
+
     /// What the caller has heard, in samples of everything that was handed over (and not cleared).
     #[must_use]
     pub fn heard(&self, now: Instant) -> u64 {
