@@ -323,10 +323,15 @@ fn rtp(settings: &Settings, problems: &mut Vec<Problem>) -> RtpConfig {
 }
 
 pub(crate) fn bad_value(settings: &Settings, key: &'static str, expected: &str) -> Problem {
+    let text = settings.text(key);
+    let shown = match key {
+        "server.database" => without_password(text),
+        _ => text.to_owned(),
+    };
     Problem::new("config_bad_value")
         .with("key", key)
         .with("origin", settings.origin(key))
-        .with("value", settings.text(key))
+        .with("value", shown)
         .with("expected", expected)
 }
 
@@ -667,6 +672,22 @@ fn fallback(
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_password_of_a_database_is_not_shown() {
+        for (address, shown) in [
+            (
+                "postgres://allo:p%40@ss@db:5432/allo?sslmode=require&password=x",
+                "postgres://allo@db:5432/allo",
+            ),
+            ("postgresql://allo@db/allo", "postgresql://allo@db/allo"),
+            ("postgres://db/allo?password=x", "postgres://db/allo"),
+            ("data/allo.db", "data/allo.db"),
+            ("sqlite:data/a@b.db", "sqlite:data/a@b.db"),
+        ] {
+            assert_eq!(super::without_password(address), shown);
+        }
+    }
+
     use super::*;
     use crate::settings::read::{Sources, read};
 

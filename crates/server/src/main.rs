@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod demo;
 mod explain;
+mod housekeeping;
 mod identity;
 mod office;
 mod openapi_command;

@@ -2,6 +2,7 @@
 
 use crate::cli::{ConfigArguments, EXIT_BAD_SETTINGS, settings_or_report};
 use crate::config::{self, ProcessConfig};
+use crate::housekeeping::{self, Housekeeping};
 use crate::office::Office;
 use crate::outgoing::Outgoing;
 use crate::settings::Settings;
@@ -27,6 +28,7 @@ pub(crate) struct House {
     pub(crate) platform: Option<platform_api::Running>,
     pub(crate) voice: Option<voice::Running>,
     addresses_file: PathBuf,
+    _housekeeping: Housekeeping,
 }
 
 /// Runs the command until a signal.
@@ -169,6 +171,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     let platform = start_platform(platform, &token, parts).await?;
     let house = House {
+        _housekeeping: housekeeping::start(store.clone()),
         engine,
         store,
         outgoing,

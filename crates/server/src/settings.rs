@@ -140,6 +140,8 @@ impl Settings {
                     masked(text)
                 } else if setting.key == "line.users" {
                     "***".to_owned()
+                } else if setting.key == "server.database" {
+                    crate::config::without_password(text)
                 } else {
                     text.to_owned()
                 };

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use call::{CallId, EndReason, TenantId};
+use call::{CallId, EndReason, Speaker, TenantId, TranscriptEntry};
 use catalog::Message;
 use jiff::{SignedDuration, Timestamp};
 use store::{
-    Agent, Attempt, Begun, Booking, CallAssignment, CallClose, CallCost, CallEnd, ChangeError,
-    ChatMessage, ChatSession, Closed, DeliveryFilter, DeliveryState, Direction, FinalCustomer,
-    NewCall, NewDelivery, NewToolRun, PageRequest, PriceTable, Realm, Repetition, Store,
-    StoredAnswer, TenantScope, ToolRunEnd, ToolRunState, VersionNote, new_id,
+    Agent, Artefact, Attempt, Begun, Booking, CallAssignment, CallClose, CallCost, CallEnd,
+    ChangeError, ChatMessage, ChatSession, Closed, DeliveryFilter, DeliveryState, Direction,
+    FinalCustomer, NewCall, NewDelivery, NewToolRun, PageRequest, PriceTable, Realm, Repetition,
+    Store, StoredAnswer, TenantScope, ToolRunEnd, ToolRunState, VersionNote, new_id,
 };
 
 #[path = "common/place.rs"]
@@ -431,5 +431,51 @@ async fn a_chat_keeps_its_messages_and_is_booked_once(place) {
     store.update_chat(&scope(), &id, &chat, Some(1)).await.unwrap();
     assert!(matches!(store.update_chat(&scope(), &id, &chat, None).await, Err(ChangeError::Refused { cause: "ended" })));
     assert_eq!(store.spend_since(&scope(), at(0)).await.unwrap(), 70);
+}
+}
+
+on_both! {
+async fn what_is_old_goes_and_what_goes_on_stays(place) {
+    let store = place.open().await;
+    store.add_tenant(&other(), "Other").await.unwrap();
+    begin_call(&store, "old").await;
+    begin_call(&store, "running").await;
+    let word = TranscriptEntry { role: Speaker::Caller, text: "mot".to_owned(), at_ms: 0, item: None, interrupted_at_ms: None };
+    for id in ["old", "running"] {
+        store.append_transcript(&scope(), &call(id), std::slice::from_ref(&word)).await.unwrap();
+    }
+    store.finish_call_with(&scope(), &call("old"), &close("old", 10)).await.unwrap();
+    for artefact in [Artefact::Transcripts, Artefact::Contexts, Artefact::Journals, Artefact::ToolRuns, Artefact::Chats, Artefact::Deliveries] {
+        assert_eq!(store.node_expire(None, artefact, at(60)).await.unwrap(), 0, "{artefact:?} is not old enough");
+        assert_eq!(store.node_expire(Some(&other()), artefact, at(61)).await.unwrap(), 0, "{artefact:?} of another");
+    }
+    assert_eq!(store.node_expire(Some(&scope()), Artefact::Transcripts, at(61)).await.unwrap(), 1);
+    assert_eq!(store.node_expire(None, Artefact::Contexts, at(61)).await.unwrap(), 1);
+    assert_eq!(store.node_expire(None, Artefact::Deliveries, at(900)).await.unwrap(), 0, "what waits stays");
+    assert_eq!(store.transcript(&scope(), &call("running")).await.unwrap().len(), 1);
+    let record = store.call(&scope(), &call("old")).await.unwrap().unwrap();
+    assert!(record.end.is_some() && record.service.context.is_none() && record.service.cost_micro == Some(10));
+}
+
+async fn a_number_is_erased_and_the_books_stay(place) {
+    let store = place.open().await;
+    store.add_tenant(&other(), "Other").await.unwrap();
+    let number = "+33123456789";
+    begin_call(&store, "c1").await;
+    assert!(matches!(store.erase_phone_number(&scope(), number).await, Err(ChangeError::InUse { what: "call" })));
+    let word = TranscriptEntry { role: Speaker::Caller, text: "Je m'appelle Élodie".to_owned(), at_ms: 0, item: None, interrupted_at_ms: None };
+    store.append_transcript(&scope(), &call("c1"), &[word]).await.unwrap();
+    store.recording_started(&scope(), &call("c1"), "recordings/c1.wav").await.unwrap();
+    store.finish_call_with(&scope(), &call("c1"), &close("c1", 10)).await.unwrap();
+    assert_eq!(store.erase_phone_number(&other(), number).await.unwrap().calls.len(), 0);
+    assert!(store.erase_phone_number(&scope(), "").await.is_err());
+    let erased = store.erase_phone_number(&scope(), number).await.unwrap();
+    assert_eq!((erased.calls, erased.recordings), (vec![call("c1")], vec!["recordings/c1.wav".to_owned()]));
+    let record = store.call(&scope(), &call("c1")).await.unwrap().unwrap();
+    assert_eq!((record.from.as_str(), record.service.context, record.recording_path), ("erased", None, None));
+    assert!(store.transcript(&scope(), &call("c1")).await.unwrap().is_empty());
+    assert!(store.deliveries(&scope(), &DeliveryFilter::default(), &PageRequest::default()).await.unwrap().items.is_empty());
+    assert_eq!(store.spend_since(&scope(), at(0)).await.unwrap(), 10);
+    assert!(store.erase_phone_number(&scope(), number).await.unwrap().calls.is_empty());
 }
 }
