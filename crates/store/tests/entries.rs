@@ -411,7 +411,7 @@ async fn keys_and_users_are_found_by_what_they_show(place) {
 
 async fn the_audit_log_goes_with_the_change_and_stays(place) {
     let (store, a, b) = two(place).await;
-    let actor = Actor { kind: "user", id: "u1".to_owned(), name: "marie@example.org".to_owned(), address: Some("127.0.0.1".to_owned()), request_id: Some("r1".to_owned()) };
+    let actor = Actor { kind: "user", id: "u1".to_owned(), name: "marie@example.org".to_owned(), address: Some("127.0.0.1".to_owned()), request_id: Some("r1".to_owned()), detail: None };
     let acting = store.acting_as(actor);
     acting.create_phone_line(&a, "line", &line(A, "+33491234567")).await.unwrap();
     acting.create_phone_line(&a, "line", &line(A, "+33491234568")).await.unwrap_err();

@@ -70,6 +70,10 @@ async fn fill(store: &Store) -> Result<(), Box<dyn std::error::Error>> {
         ask_count: 1,
     };
     store.create_faq(&scope, "f", &faq).await?;
+    fill_work(store, &scope).await
+}
+
+async fn fill_work(store: &Store, scope: &TenantScope) -> Result<(), Box<dyn std::error::Error>> {
     let booking = Booking {
         final_customer_id: None,
         kind: "top_up".to_owned(),
@@ -79,7 +83,7 @@ async fn fill(store: &Store) -> Result<(), Box<dyn std::error::Error>> {
         note: "\"".to_owned(),
         at: Timestamp::now(),
     };
-    store.book(&scope, &booking).await?;
+    store.book(scope, &booking).await?;
     let call = NewCall {
         id: CallId::from("c"),
         direction: Direction::Inbound,
@@ -90,14 +94,14 @@ async fn fill(store: &Store) -> Result<(), Box<dyn std::error::Error>> {
         sip_call_id: None,
         started_at: Timestamp::now(),
     };
-    store.create_call(&scope, &call).await?;
+    store.create_call(scope, &call).await?;
     let assignment = CallAssignment {
         agent_id: Some("a".to_owned()),
         agent_version: Some(1),
         ..CallAssignment::default()
     };
     store
-        .assign_call(&scope, &CallId::from("c"), &assignment)
+        .assign_call(scope, &CallId::from("c"), &assignment)
         .await?;
     let words = TranscriptEntry {
         role: Speaker::Caller,
@@ -107,7 +111,7 @@ async fn fill(store: &Store) -> Result<(), Box<dyn std::error::Error>> {
         interrupted_at_ms: None,
     };
     store
-        .append_transcript(&scope, &CallId::from("c"), &[words])
+        .append_transcript(scope, &CallId::from("c"), &[words])
         .await?;
     let delivery = NewDelivery {
         id: "d".to_owned(),
@@ -118,7 +122,7 @@ async fn fill(store: &Store) -> Result<(), Box<dyn std::error::Error>> {
         body: "{\n}".to_owned(),
     };
     store
-        .enqueue_delivery(&scope, &delivery, Timestamp::now())
+        .enqueue_delivery(scope, &delivery, Timestamp::now())
         .await?;
     Ok(())
 }

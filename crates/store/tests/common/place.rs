@@ -121,6 +121,7 @@ impl Place {
 }
 
 /// Each test runs on a fresh database of each kind.
+#[allow(unused_macros, reason = "each test program uses a part of this file")]
 macro_rules! on_both {
     ($($(#[doc = $doc:literal])* async fn $name:ident($place:ident) $body:block)+) => {$(
         $(#[doc = $doc])*
