@@ -22,6 +22,7 @@ macro_rules! table {
 }
 
 table![
+    agent_template,
     call_script,
     digest,
     dtmf,

@@ -1,5 +1,6 @@
 //! The targets, one file each.
 
+pub mod agent_template;
 pub mod call_script;
 pub mod digest;
 pub mod dtmf;

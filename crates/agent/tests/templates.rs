@@ -462,7 +462,7 @@ fn addresses_encode_values_and_keep_their_host() {
             ={{BASE_URL}}.evil.example/x → FAULT : A / or ? must follow the placeholder that holds the host. [bad_url]
             =ftp://x/y → FAULT : Only http:// and https:// can be used. [bad_url]
             =/relative → FAULT : The address must begin with http:// or https://, or with {{BASE_URL}}. [bad_url]
-            =https://user:pass@x/y → FAULT : The host cannot hold a user name, a password, spaces or escapes; put credentials into headers. [bad_url]
+            =https://user:pass@x/y → FAULT : The host cannot hold a user name, a password, spaces, escapes or accents (write xn--…); put credentials into headers. [bad_url]
             =https:///x → FAULT : The host is missing. [bad_url]
             =https://x/y#z → FAULT : An address for a request has no # part. [bad_url]
              → FAULT : The address is empty. [missing]

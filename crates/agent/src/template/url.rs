@@ -89,11 +89,9 @@ impl UrlTemplate {
         if section == Section::Origin {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let host = &rest[..end];
-            if host.contains(['@', '\\', '%'])
-                || host.chars().any(|c| c.is_whitespace() || c.is_control())
-            {
+            if host.contains(['@', '\\', '%']) || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return bad(
-                    "The host cannot hold a user name, a password, spaces or escapes; put credentials into headers.",
+                    "The host cannot hold a user name, a password, spaces, escapes or accents (write xn--…); put credentials into headers.",
                 );
             }
             if first && host.is_empty() && end < rest.len() {
