@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use agent::{CallBrain, Round};
+use agent::{CallBrain, Round, WebhookBody};
 use call::{CallId, EndReason, ToolCallId};
 use catalog::Message;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use store::{Begun, NewToolRun, ReadError, Store, TenantScope, ToolRunEnd, ToolRunState};
+use store::{Begun, NewDelivery, NewToolRun, ReadError, Store, TenantScope, ToolRunEnd, ToolRunState};
 use tokio::task::JoinSet;
 
 use crate::calls::{Calls, Identity};
@@ -163,6 +163,25 @@ impl Books {
                 Err(error) => Err(error),
             };
             if let Err(error) = written {
+                say(&error.message());
+            }
+        });
+    }
+
+    /// Writes a body for the outbox.
+    pub(crate) fn deliver(&mut self, body: WebhookBody) {
+        let delivery = NewDelivery {
+            id: store::new_id(),
+            agent_id: Some(self.agent_id.clone()),
+            call_id: Some(self.call.as_str().to_owned()),
+            kind: body.kind.to_owned(),
+            url: body.url,
+            body: body.body,
+        };
+        let (store, scope) = (self.store.clone(), self.scope.clone());
+        self.writes.spawn(async move {
+            let written = store.enqueue_delivery(&scope, &delivery, Timestamp::now());
+            if let Err(error) = written.await {
                 say(&error.message());
             }
         });

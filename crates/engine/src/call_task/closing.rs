@@ -77,6 +77,11 @@ impl CallTask {
             .map_or(0, |answered| now.duration_since(answered).as_millis());
         let duration_ms = u64::try_from(talked).unwrap_or(u64::MAX);
         office.brain.add_telephony_time(duration_ms);
+        // Counts only where the model's price is one by the minute.
+        let model = office.brain.agent().settings().engine().model;
+        office
+            .brain
+            .add_engine_time(model.as_deref().unwrap_or_default(), duration_ms);
         let facts = EndFacts {
             ended_at: wall,
             duration_ms,

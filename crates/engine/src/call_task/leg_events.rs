@@ -108,7 +108,7 @@ impl CallTask {
 
     fn audio_flows(&mut self, now: Instant) {
         if let Some(office) = &mut self.office {
-            office.answered.get_or_insert(now);
+            office.answered_at(now);
         }
         self.clock.established = Some(now);
         self.clock.statistics_due = Some(now + STATISTICS_EVERY);

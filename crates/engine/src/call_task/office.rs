@@ -77,6 +77,16 @@ impl Office {
         }
     }
 
+    /// Minutes are counted from here on, and who wants to know that the call began is told.
+    pub(super) fn answered_at(&mut self, now: Instant) {
+        if self.answered.is_none() {
+            self.answered = Some(now);
+            if let Some(body) = self.brain.call_start(Timestamp::now()) {
+                self.books.deliver(body);
+            }
+        }
+    }
+
     /// The next reply of a run; never ready without an office. Cancel safe.
     pub(super) async fn reply(office: &mut Option<Self>) -> ToolReplied {
         if let Some(office) = office
