@@ -123,7 +123,7 @@ class Script:
 
 
 class Sipp(Process):
-    def __init__(self, folder, scenario, port, rtp_port, transport="u1", name=None, calls=1, keys=None, extra=(), local="127.0.0.1"):
+    def __init__(self, folder, scenario, port, rtp_port, transport="u1", name=None, calls=1, keys=None, extra=(), local="127.0.0.1", service="allo"):
         if isinstance(scenario, Script):
             path, scenario = scenario.write(folder), scenario.name
         else:
@@ -133,7 +133,7 @@ class Sipp(Process):
         arguments = [
             "sipp", f"127.0.0.1:{port}", "-sf", path, "-i", local, "-m", str(calls), "-t", transport,
             "-key", "rtp_port", str(rtp_port), "-nostdin", "-timeout", "110s", "-timeout_error", "-trace_msg", "-trace_err",
-            "-message_file", self.messages_path, "-error_file", self.errors_path, "-s", "allo", "-skip_rlimit",
+            "-message_file", self.messages_path, "-error_file", self.errors_path, "-s", service, "-skip_rlimit",
         ]
         for key, value in (keys or {}).items():
             arguments += ["-key", key, str(value)]
