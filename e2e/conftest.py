@@ -1,9 +1,13 @@
 """Fixtures of the tests with real peers. Each test has its own processes, ports, folder and database."""
 
+import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
+import urllib.parse
+import uuid
 
 import pytest
 
@@ -80,6 +84,25 @@ def peer():
     peer = RtpPeer()
     yield peer
     peer.close()
+
+
+def _databases():
+    """SQLite, and PostgreSQL where ALLO_TEST_POSTGRES names a server (scripts/postgres starts one)."""
+    return ["sqlite"] + (["postgres"] if os.environ.get("ALLO_TEST_POSTGRES") else [])
+
+
+@pytest.fixture(params=_databases())
+def database(request):
+    """The setting server.database of a fresh database: empty for SQLite in the data directory."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    server = os.environ["ALLO_TEST_POSTGRES"]
+    name = f"allo_{uuid.uuid4().hex}"
+    psql = shutil.which("psql") or sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/psql"))[-1]
+    subprocess.run([psql, server, "-qc", f"CREATE DATABASE {name}"], check=True, timeout=30)
+    yield urllib.parse.urlsplit(server)._replace(path=f"/{name}").geturl()
+    subprocess.run([psql, server, "-qc", f"DROP DATABASE {name} WITH (FORCE)"], check=False, timeout=30)
 
 
 def pytest_configure(config):
