@@ -196,12 +196,7 @@ mod tests {
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| {
-                (
-                    axum::http::HeaderName::from_static(name),
-                    value.parse().unwrap(),
-                )
-            })
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
             .collect()
     }
 

@@ -11,6 +11,7 @@ mod auth;
 mod billing;
 mod blocked;
 mod calls;
+mod control;
 mod customers;
 mod faqs;
 mod keys;
@@ -170,6 +171,10 @@ fn calls(table: Table) -> Table {
         .add(act, routes!(live::hang_up))
         .add(act, routes!(live::remove))
         .add(act, routes!(live::place))
+        .add(act, routes!(control::transfer))
+        .add(act, routes!(control::instruct))
+        .add(act, routes!(control::dtmf))
+        .add(act, routes!(control::secure_input))
         .add(watch, routes!(live::events))
         .add(webhooks, routes!(log::deliveries))
         .add(webhooks, routes!(log::delivery))

@@ -131,7 +131,7 @@ pub(crate) async fn list(
 }
 
 /// Answers what was asked of a running call: done, or why it could not be.
-fn done(
+pub(crate) fn done(
     asked: bool,
     record_ended: bool,
     scope: &TenantScope,
