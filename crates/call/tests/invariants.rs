@@ -40,6 +40,10 @@ impl Dice {
 }
 
 /// Follows a session from outside and holds it to its promises.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts that a watcher remembers"
+)]
 struct Watch {
     seed: u64,
     session: Session,
@@ -140,6 +144,25 @@ impl Watch {
         }
     }
 
+    /// What the caller says and types is hidden, or kept for later.
+    fn take_privacy(&mut self, effect: &Effect) {
+        let seed = self.seed;
+        match effect {
+            Effect::SecureInput { on } => {
+                assert_ne!(self.secure, *on, "seed {seed}: secure input is what it is");
+                self.secure = *on;
+            }
+            Effect::HoldCaller { held } => {
+                assert_ne!(self.held, *held, "seed {seed}: the caller is held as it is");
+                self.held = *held;
+            }
+            _ => assert!(
+                !self.held || self.hang_ups > 0,
+                "seed {seed}: the disclosure was cut"
+            ),
+        }
+    }
+
     fn take(&mut self, effect: Effect) {
         let seed = self.seed;
         let shown = format!("{effect:?}");
@@ -168,19 +191,8 @@ impl Watch {
                     "seed {seed}: {id} runs after its answer"
                 );
             }
-            Effect::SecureInput { on } => {
-                assert_ne!(self.secure, on, "seed {seed}: secure input is what it is");
-                self.secure = on;
-            }
-            Effect::HoldCaller { held } => {
-                assert_ne!(self.held, held, "seed {seed}: the caller is held as it is");
-                self.held = held;
-            }
-            Effect::ClearPlayout => {
-                assert!(
-                    !self.held || self.hang_ups > 0,
-                    "seed {seed}: the disclosure was cut"
-                );
+            Effect::SecureInput { .. } | Effect::HoldCaller { .. } | Effect::ClearPlayout => {
+                self.take_privacy(&effect);
             }
             Effect::SubmitToolOutput { id, .. } => {
                 self.running.remove(&id);

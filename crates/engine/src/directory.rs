@@ -3,6 +3,7 @@
 //! It is read whole and put in place whole: what does not differ changes nothing (accounts keep their registration, calls in
 //! progress keep the version that they began with). An agent that cannot be used takes its own lines away and nothing else.
 
+mod aftermath;
 mod agent;
 mod line;
 
@@ -86,6 +87,7 @@ impl DirectoryHandle {
         });
         let stamp = parts.store.node_directory_stamp().await?;
         parts.load().await?;
+        tokio::spawn(aftermath::clear(Arc::clone(&parts)));
         let nudge = Arc::new(Notify::new());
         let task = tokio::spawn(follow(Arc::clone(&parts), Arc::clone(&nudge), stamp));
         Ok(Self {

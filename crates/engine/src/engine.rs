@@ -172,6 +172,11 @@ impl Engine {
             .tell(call, CallCommand::HangUp(Requester::Operator))
     }
 
+    /// The client of everything outside.
+    pub(crate) fn courier(&self) -> Courier {
+        self.inner.calls.courier.clone()
+    }
+
     /// Told each time that the end of a call has written something to deliver.
     pub fn deliveries(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.calls.deliveries)

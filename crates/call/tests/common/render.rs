@@ -48,10 +48,8 @@ pub(crate) fn effect(effect: &Effect) -> String {
                 .unwrap_or_default();
             format!("run_tool {id} {name} deadline={deadline_ms}{typed} {arguments}")
         }
-        Effect::HoldCaller { held } => format!("hold_caller {}", on(*held)),
-        Effect::SecureInput { on: hidden } => format!("secure_input {}", on(*hidden)),
-        Effect::Transfer { target } => {
-            format!("transfer {} {}", target.name, target.address.reveal())
+        Effect::HoldCaller { .. } | Effect::SecureInput { .. } | Effect::Transfer { .. } => {
+            caller(effect)
         }
         Effect::SubmitToolOutput { id, output } => format!("submit_tool_output {id} {output}"),
         Effect::SendDtmf { digits } => format!("send_dtmf {digits}"),
@@ -79,6 +77,19 @@ pub(crate) fn effect(effect: &Effect) -> String {
         }
         Effect::Journal(event) => format!("journal {}", journal(event)),
         Effect::Ended { reason } => format!("ended {}", reason.code()),
+    }
+}
+
+/// What is done with the caller beside the conversation.
+fn caller(effect: &Effect) -> String {
+    if let Effect::HoldCaller { held } = effect {
+        format!("hold_caller {}", on(*held))
+    } else if let Effect::SecureInput { on: hidden } = effect {
+        format!("secure_input {}", on(*hidden))
+    } else if let Effect::Transfer { target } = effect {
+        format!("transfer {} {}", target.name, target.address.reveal())
+    } else {
+        String::new()
     }
 }
 

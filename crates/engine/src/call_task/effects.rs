@@ -11,7 +11,7 @@ use media::Background;
 use store::Event;
 use store::journal::{EngineState, PlayoutPhase};
 use wire::Dialogue;
-use wire::realtime::{HistoryItem, ResponseRequest, Role};
+use wire::realtime::{ResponseRequest, Role};
 
 use super::{CLEARED_ITEMS_MAX, CallTask};
 use crate::engine_link::Which;
@@ -39,6 +39,11 @@ impl CallTask {
                 instructions,
                 tools_allowed,
             } => {
+                if purpose == Purpose::Greeting
+                    && let Some(words) = self.opening_words.take()
+                {
+                    self.tell_engine(|engine| engine.add_message(Role::User, &words));
+                }
                 self.create_response(purpose, instructions, tools_allowed);
             }
             Effect::CancelResponse => self.tell_engine(Dialogue::cancel_response),
@@ -139,7 +144,7 @@ impl CallTask {
         let history = if replay {
             self.history.items()
         } else {
-            self.opening_words.iter().map(|words| user(words)).collect()
+            Vec::new()
         };
         self.link.connect(now, Which::Current, &history);
     }
@@ -257,14 +262,6 @@ impl CallTask {
             self.desk.set_state(LiveState::Ending);
         }
         self.desk.journal.event(now, Event::from(event));
-    }
-}
-
-/// A message in the caller's name, put before the first response.
-fn user(words: &str) -> HistoryItem {
-    HistoryItem {
-        role: Role::User,
-        text: words.to_owned(),
     }
 }
 

@@ -439,9 +439,8 @@ impl CallTask {
         let Some(office) = &mut self.office else {
             return;
         };
-        let model = &self.desk.line.agent.config.engine.realtime.model;
         office.brain.add_usage(
-            model,
+            self.link.model(),
             agent::Usage {
                 input_tokens: usage.input_tokens,
                 output_tokens: usage.output_tokens,

@@ -1,0 +1,147 @@
+"""What happens around the conversation of an agent of the database: who is served, what is asked while the phone rings, slow tools,
+secrets that the caller types, money, and the words that nobody interrupts. The back office and the engine are the contract's.
+"""
+
+import json
+import pathlib
+import time
+
+import pytest
+from lib.allo import wait_for
+from lib.backoffice import RESTAURANT
+from lib.house import CALLER, House
+from lib.provisioning import TOOLS
+from lib.sipp import Script
+
+
+@pytest.fixture
+def house(standin, server):
+    made = []
+
+    def make(**options):
+        made.append(House(standin, server, **options))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.close()
+
+
+def refused(sipp, world, peer, status):
+    """A call that is refused while it rings, with this status."""
+    script = Script(f"refused-{status}").invite().receive(100, 180, status).ack_refusal()
+    sipp(script, world.allo, peer, service=world.number).wait()
+    return world.allo.ended_call()
+
+
+def test_a_blocked_caller_is_refused_before_any_session(house, sipp, peer):
+    world = house().provision().ready()
+    world.client.post("/blocked-numbers", {"accountId": world.account, "phoneNumber": CALLER, "reason": "nuisance"})
+    call = refused(sipp, world, peer, 603)
+    assert call["endReason"] == "rejected_blocked"
+    assert world.office.to("/api/ai") == [], "the back office was not asked for a session"
+
+
+def test_outside_the_opening_hours_nobody_answers(house, sipp, peer):
+    world = house().provision(openingHours={"days": {}, "closed": "hangup"}).ready()
+    assert refused(sipp, world, peer, 480)["endReason"] == "closed"
+
+
+def test_a_spent_balance_refuses_the_call(house, sipp, peer):
+    world = house().provision().ready()
+    world.client.request("PATCH", f"/accounts/{world.account}", {"balance": 0})
+    assert refused(sipp, world, peer, 480)["endReason"] == "no_balance"
+
+
+@pytest.mark.parametrize("how", [{"status": 500}, {"delay": 30.0}, {"drop": "before"}], ids=["error", "slow", "lost"])
+def test_without_session_data_the_agent_apologises_and_has_no_tools(house, sipp, peer, how):
+    world = house().provision().ready()
+    world.office.rule("/api/ai", **how)
+    began = time.monotonic()
+    phone = sipp(Script("no-session").call().until_bye(), world.allo, peer, service=world.number)
+    session = world.tap.wait_session()
+    peer.wait_tone(440, 400, ended=True, timeout=20)
+    assert time.monotonic() - began < 15, "the wait is bounded"
+    assert not [name for name in session.offered() if name in ("confirm_order", "check_availability")]
+    [call] = world.allo.calls()
+    world.allo.post(f"/api/calls/{call['id']}/hangup") if hasattr(world.allo, "post") else world.client.post(f"/live-calls/{call['id']}/hangup", {})
+    phone.wait()
+
+
+def test_a_slow_tool_is_covered_and_answered(house, sipp, peer):
+    world = house().provision(limits={"toolFillerMs": 800}).ready()
+    world.office.rule("/api/availability/check", delay=4.0)
+    phone = sipp(Script("slow").call().until_bye(), world.allo, peer, service=world.number)
+    peer.wait_tone(440, 550, ended=True)
+    session = world.tap.wait_session()
+    asked = len(session.sent("response.create"))
+    peer.press("1")
+    wait_for("the filler", lambda: len(session.sent("response.create")) > asked, 5)
+    assert session.outputs() == [], "the filler came before the answer of the tool"
+    wait_for("the output", lambda: len(session.outputs()) == 1, 15)
+    assert json.loads(session.outputs()[0][1])["available"] is True
+    peer.wait_tone(580, 250, ended=True, timeout=15)
+    peer.press("#")
+    phone.wait()
+
+
+SECRET = "4970105171920173"
+
+
+def test_digits_typed_in_secrecy_reach_the_tool_and_nothing_else(house, sipp, peer):
+    """Key 4 makes the engine call save_customer_info; here it is a tool that wants a card number."""
+    tools = [dict(tool) for tool in TOOLS]
+    pay = next(tool for tool in tools if tool["name"] == "save_customer_info")
+    pay["secureDigits"] = {"argument": "delivery_notes", "max": 19, "waitSec": 30}
+    pay["http"] = {"method": "POST", "url": "={{BASE_URL}}/api/customers", "bodyTemplate": {"card": "={{$ai.delivery_notes}}"}}
+    pay.pop("contextUpdates", None)
+    world = house()
+    world.provision()
+    for tool in world.client.get(f"/agents/{world.agent}/tools"):
+        if tool["name"] == pay["name"]:
+            world.client.put(f"/agents/{world.agent}/tools/{tool['id']}", pay)
+    world.ready()
+    phone = sipp(Script("secure").call().until_bye(), world.allo, peer, service=world.number)
+    peer.wait_tone(440, 550, ended=True)
+    session = world.tap.wait_session()
+    peer.press("4")
+    wait_for("secure input", lambda: "secure_input" in journal(world), 10)
+    for digit in SECRET:
+        peer.press(digit)
+    peer.press("#")
+    request = wait_for("the request", lambda: next(iter(world.office.to("/api/customers")), None), 20)
+    assert json.loads(request.body) == {"card": SECRET}
+    wait_for("the output", lambda: session.outputs(), 10)
+    peer.wait_tone(580, 250, ended=True, timeout=15)
+    peer.press("#")
+    phone.wait()
+    world.allo.ended_call()
+    wait_for("the webhook", lambda: world.office.calls_ended(), 20)
+    world.allo.stop()
+    for path in pathlib.Path(world.allo.folder).rglob("*"):
+        if path.is_file() and path.suffix != ".wav":
+            data = path.read_bytes()
+            assert SECRET.encode() not in data, path
+    assert SECRET not in repr(session.updates if hasattr(session, "updates") else session.sent("conversation.item.create"))
+
+
+def journal(world):
+    [call] = world.allo.calls()
+    return json.dumps(world.allo.get(f"/api/calls/{call['id']}/events"))
+
+
+def test_the_disclosure_is_not_cut(house, sipp, peer):
+    """A key pressed 0.3 s into the first words, and the caller's voice over them: they are played to their end all the same."""
+    world = house().provision().ready()
+    phone = sipp(Script("disclosed").call().until_bye(), world.allo, peer, service=world.number)
+    peer.wait_tone(440, 200)
+    peer.press("7")
+    peer.wait_tone(440, 550, ended=True)
+    session = world.tap.wait_session()
+    first = session.sent("response.create")[0]
+    assert "word for word" in json.dumps(first)
+    assert session.sent("conversation.item.truncate") == []
+    wait_for("the key's tool", lambda: world.office.to("/api/orders/status"), 15)
+    peer.press("#")
+    phone.wait()
+    assert RESTAURANT in world.office.to("/api/orders/status")[0].target
