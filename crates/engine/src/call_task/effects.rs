@@ -54,6 +54,12 @@ impl CallTask {
                 self.tell_engine(|engine| engine.submit_tool_output(id.as_str(), &output));
             }
             Effect::AddMessage { role, text } => {
+                // Keys that the caller pressed are the caller's turn.
+                if role == SessionRole::User
+                    && let Some(office) = &mut self.office
+                {
+                    office.brain.heard_caller(&text);
+                }
                 self.tell_engine(|engine| engine.add_message(engine_role(role), &text));
             }
             Effect::MuteCaller { muted } => self.link.set_muted(muted),

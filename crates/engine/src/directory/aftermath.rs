@@ -10,7 +10,9 @@ use courier::Caller;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
-use store::{CallClose, CallEnd, CallRecord, Direction, TenantScope, ToolRun, ToolRunEnd, ToolRunState};
+use store::{
+    CallClose, CallEnd, CallRecord, Direction, TenantScope, ToolRun, ToolRunEnd, ToolRunState,
+};
 
 use super::{Parts, agent as agents};
 use crate::call_task::closing::{kind, service};
@@ -123,9 +125,8 @@ async fn resume(parts: &Parts, run: &ToolRun) -> ToolReply {
         };
         return courier.run_mcp(&call, &caller).await;
     }
-    let method = text("method").and_then(|method| {
-        serde_json::from_value::<Method>(Value::String(method)).ok()
-    });
+    let method = text("method")
+        .and_then(|method| serde_json::from_value::<Method>(Value::String(method)).ok());
     let call = HttpCall {
         method: method.unwrap_or(Method::Get),
         url,
@@ -144,7 +145,11 @@ async fn headers(parts: &Parts, run: &ToolRun, request: &Value) -> Vec<(String, 
         return Vec::new();
     };
     let agent = run.run.agent_id.as_deref().unwrap_or_default();
-    let tools = parts.store.tools(&run.scope, agent).await.unwrap_or_default();
+    let tools = parts
+        .store
+        .tools(&run.scope, agent)
+        .await
+        .unwrap_or_default();
     let config = tools
         .iter()
         .find(|tool| tool.name == run.run.name)
@@ -223,7 +228,11 @@ async fn close(parts: &Parts, scope: &TenantScope, call: &CallId, answers: &Answ
     for (tool_call, reply) in answers.get(call.as_str()).into_iter().flatten() {
         brain.finish(tool_call, reply, Timestamp::now());
     }
-    let lines = parts.store.transcript(scope, call).await.unwrap_or_default();
+    let lines = parts
+        .store
+        .transcript(scope, call)
+        .await
+        .unwrap_or_default();
     let transcript: Vec<agent::TranscriptLine> = lines
         .iter()
         .filter_map(|line| {
@@ -237,15 +246,23 @@ async fn close(parts: &Parts, scope: &TenantScope, call: &CallId, answers: &Answ
             Some(agent::TranscriptLine {
                 speaker,
                 text: line.text.clone(),
-                at: record.started_at.saturating_add(after).unwrap_or(record.started_at),
+                at: record
+                    .started_at
+                    .saturating_add(after)
+                    .unwrap_or(record.started_at),
             })
         })
         .collect();
-    let spoke = transcript.iter().any(|line| line.speaker == Speaker::Caller);
+    let spoke = transcript
+        .iter()
+        .any(|line| line.speaker == Speaker::Caller);
     let talked = record.talk_ms().unwrap_or_default();
     brain.add_telephony_time(talked);
     let facts = EndFacts {
-        ended_at: record.end.as_ref().map_or_else(Timestamp::now, |end| end.ended_at),
+        ended_at: record
+            .end
+            .as_ref()
+            .map_or_else(Timestamp::now, |end| end.ended_at),
         duration_ms: talked,
         kind: kind(EndReason::ProcessLost, record.answered_at.is_some(), spoke),
         transcript,
@@ -290,7 +307,10 @@ async fn close_plainly(parts: &Parts, scope: &TenantScope, call: &CallId) -> boo
 fn end_of(record: &CallRecord) -> CallEnd {
     let reason = EndReason::ProcessLost;
     CallEnd {
-        ended_at: record.end.as_ref().map_or_else(Timestamp::now, |end| end.ended_at),
+        ended_at: record
+            .end
+            .as_ref()
+            .map_or_else(Timestamp::now, |end| end.ended_at),
         answered_at: record.answered_at,
         reason,
         ended_by: reason.ended_by(),
@@ -309,7 +329,11 @@ async fn restored(
     let record = parts.store.call(scope, call).await.ok()??;
     let agent_id = record.service.agent_id.clone()?;
     let version = record.service.agent_version?;
-    let version = parts.store.agent_version(scope, &agent_id, version).await.ok()??;
+    let version = parts
+        .store
+        .agent_version(scope, &agent_id, version)
+        .await
+        .ok()??;
     let tenant = parts.store.tenant(scope).await.ok()??;
     let base_url = parts.config.base_url.as_deref();
     let compiled = agents::compiled(&agent_id, &tenant, &version, base_url).ok()?;
@@ -334,7 +358,11 @@ async fn restored(
             },
             started_at: record.started_at,
             caller_verified: false,
-            carrier: record.service.carrier.clone().unwrap_or_else(|| "sip".to_owned()),
+            carrier: record
+                .service
+                .carrier
+                .clone()
+                .unwrap_or_else(|| "sip".to_owned()),
             carrier_call_id: None,
             caller_name: None,
         };
