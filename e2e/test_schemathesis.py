@@ -14,8 +14,8 @@ TIMEOUT_S = 3_000 if os.environ.get("ALLO_PROVE") else 240
 
 @pytest.mark.timeout(TIMEOUT_S + 30)
 @pytest.mark.parametrize("who", ["owner of the node", "admin of an account"])
-def test_no_request_is_answered_with_a_fault(standin, server, database, folder, who):
-    platform = Platform(server(standin().url, platform_rate_per_s=10_000, server_database=database))
+def test_no_request_is_answered_with_a_fault(server, database, folder, who):
+    platform = Platform(server("ws://127.0.0.1:9/v1/realtime", platform_rate_per_s=10_000, server_database=database))
     credential = f"Authorization: Bearer {TOKEN}"
     if who == "admin of an account":
         credential = f"X-API-Key: {platform.tenant('fuzzed')['keys']['admin']}"

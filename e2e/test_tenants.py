@@ -7,8 +7,8 @@ from lib.platform import OWNER, Platform, fill, operations
 
 
 @pytest.fixture
-def platform(standin, server, database):
-    return Platform(server(standin().url, platform_rate_per_s=10_000, server_database=database))
+def platform(server, database):
+    return Platform(server("ws://127.0.0.1:9/v1/realtime", platform_rate_per_s=10_000, server_database=database))
 
 
 def body_for(method, tenant):

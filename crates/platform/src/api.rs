@@ -5,11 +5,16 @@ use crate::rate::{Limiter, Rate};
 use catalog::Language;
 use engine::Engine;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 use store::Store;
 use store::secret::Vault;
 use subtle::ConstantTimeEq as _;
+use tokio::sync::Mutex;
+
+/// Queues of writers; a path belongs to one of them.
+const TURNS: usize = 256;
 
 /// The admin token of the process: it never prints itself and compares in constant time.
 #[derive(Clone)]
@@ -64,6 +69,7 @@ pub struct Api {
     /// Wakes the delivery of webhooks.
     pub(crate) outbox: Nudge,
     pub(crate) started: Instant,
+    turns: Vec<Mutex<()>>,
 }
 
 impl fmt::Debug for Api {
@@ -95,7 +101,16 @@ impl Api {
             nudge,
             outbox,
             started: Instant::now(),
+            turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
         })
+    }
+
+    /// Whose turn it is to write the thing at this path.
+    pub(crate) fn turn(&self, path: &str) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        path.hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or(0);
+        &self.turns[place]
     }
 
     pub(crate) fn rate(&self) -> Rate {

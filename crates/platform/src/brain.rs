@@ -138,10 +138,10 @@ mod tests {
     use serde_json::json;
 
     fn members(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(members) => members,
-            _ => Map::new(),
-        }
+        let Value::Object(members) = value else {
+            return Map::new();
+        };
+        members
     }
 
     #[test]

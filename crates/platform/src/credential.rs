@@ -45,7 +45,7 @@ pub(crate) async fn resolve(api: &Api, headers: &HeaderMap) -> Result<Caller, Pr
         .ok_or_else(Problem::unauthorized)?;
     match session_user(&key.scopes) {
         Some(user) => session(api, &key, &user).await,
-        None => of_key(key),
+        None => of_key(&key),
     }
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn session_user(scopes: &str) -> Option<String> {
     }
 }
 
-fn of_key(key: Entry<ApiKey>) -> Result<Caller, Problem> {
+fn of_key(key: &Entry<ApiKey>) -> Result<Caller, Problem> {
     let texts: Vec<String> = serde_json::from_str(&key.scopes).map_err(Problem::internal)?;
     let scopes = Scopes::read(texts.iter().map(String::as_str)).map_err(Problem::internal)?;
     let role: Role = key

@@ -175,7 +175,9 @@ fn take(api: &Api, caller: &Caller, extensions: &http::Extensions) -> Verdict {
             || "address".to_owned(),
             |ConnectInfo(address)| format!("address:{}", address.ip()),
         ),
-        _ => caller.bucket(),
+        Actor::Owner | Actor::Key(_) | Actor::User(_) | Actor::Agent(_) | Actor::Widget(_) => {
+            caller.bucket()
+        }
     };
     api.limiter.take(&bucket, api.rate(), Instant::now())
 }
@@ -200,6 +202,12 @@ async fn pass(
     let once = match once {
         idempotency::Begun::Answered(response) => return Ok(response),
         idempotency::Begun::Run(once) => once,
+    };
+    // Writes of one thing in this process follow each other instead of meeting in the database.
+    let _turn = if matches!(parts.method, Method::PUT | Method::PATCH) {
+        Some(api.turn(parts.uri.path()).lock().await)
+    } else {
+        None
     };
     parts.extensions.insert(caller.clone());
     let mut response = next

@@ -1,6 +1,6 @@
 //! Secrets inside of settings and tools (headers, passwords, keys): written, never read back.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What is shown in the place of a secret; sent back, it means the one that is stored.
 pub(crate) const HIDDEN: &str = "***";
@@ -55,6 +55,14 @@ pub(crate) fn hidden(value: &Value) -> Value {
     let mut copy = value.clone();
     hide(&mut copy);
     copy
+}
+
+/// The members of an object with every secret hidden.
+pub(crate) fn hidden_object(value: &Value) -> Map<String, Value> {
+    let Value::Object(members) = hidden(value) else {
+        return Map::new();
+    };
+    members
 }
 
 /// Puts what is stored in the places that a client sent back hidden.

@@ -187,101 +187,60 @@ impl House {
             .await
     }
 
-    /// An account with one of everything, and keys of each role.
-    pub async fn account(&self, name: &str) -> Account {
-        let account = self
-            .owner(
-                "POST",
-                "/api/accounts",
-                json!({ "name": name, "email": "a@b.c", "balance": 100 }),
-            )
-            .await
-            .good()
-            .id();
+    /// The keys of an account: each of a role, with its id.
+    async fn keys(&self, account: &str, name: &str) -> Vec<(String, String)> {
         let mut keys = Vec::new();
         for role in ["viewer", "operator", "admin", "owner"] {
-            let made = self
-                .owner(
-                    "POST",
-                    "/api/keys",
-                    json!({ "accountId": account, "name": format!("{name} {role}"), "role": role }),
-                )
-                .await
-                .good()
-                .json();
-            keys.push((
-                made["key"].as_str().unwrap().to_owned(),
-                made["id"].as_str().unwrap().to_owned(),
-            ));
+            let body =
+                json!({ "accountId": account, "name": format!("{name} {role}"), "role": role });
+            let made = self.owner("POST", "/api/keys", body).await.good();
+            keys.push((made.json()["key"].as_str().unwrap().to_owned(), made.id()));
         }
+        keys
+    }
+
+    /// Makes things of an account; their ids in order.
+    async fn make(&self, key: &str, things: Vec<(String, Value)>) -> Vec<String> {
+        let mut ids = Vec::new();
+        for (path, body) in things {
+            ids.push(self.key(key, "POST", &path, body).await.good().id());
+        }
+        ids
+    }
+
+    /// An account with one of everything, and keys of each role.
+    pub async fn account(&self, name: &str) -> Account {
+        let body = json!({ "name": name, "email": "a@b.c", "balance": 100 });
+        let account = self.owner("POST", "/api/accounts", body).await.good().id();
+        let keys = self.keys(&account, name).await;
         let key = keys[3].0.clone();
-        let post = async |path: String, body: Value| {
-            self.key(&key, "POST", &path, body).await.good().json()
-        };
-        let customer = post(
-            "/api/final-customers".to_owned(),
-            json!({ "accountId": account, "name": format!("{name} customer"), "currency": "EUR", "costMarginPct": 30 }),
-        )
-        .await;
-        let agent = post(
-            "/api/agents".to_owned(),
-            json!({ "accountId": account, "finalCustomerId": customer["id"], "name": format!("{name} agent"),
-                "basePrompt": "Be kind.", "aiVoice": "sage", "config": { "restaurantId": format!("{name}-restaurant") } }),
-        )
-        .await;
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let id = text(&agent["id"]);
-        let tool = post(
-            format!("/api/agents/{id}/tools"),
-            json!({ "name": "end_call", "description": "End the call.", "parameters": { "type": "object", "properties": {} },
-                "http": null, "triggersHangup": true }),
-        )
-        .await;
-        let line = post(
-            format!("/api/agents/{id}/phone-lines"),
-            json!({ "phoneNumber": format!("+33{name}"), "provider": "sip", "sipUsername": "u", "sipPassword": format!("secret-of-{name}"), "isActive": false }),
-        )
-        .await;
-        let faq = post(
-            "/api/faqs".to_owned(),
-            json!({ "agentId": id, "question": format!("{name}?") }),
-        )
-        .await;
-        let blocked = post(
-            "/api/blocked-numbers".to_owned(),
-            json!({ "agentId": id, "phoneNumber": format!("+44{name}") }),
-        )
-        .await;
-        let plan = post(
-            "/api/plans".to_owned(),
-            json!({ "accountId": account, "name": format!("{name} plan"), "price": 10 }),
-        )
-        .await;
-        let user = post(
-            "/api/users".to_owned(),
-            json!({ "accountId": account, "email": format!("{name}@example.org"), "name": name, "password": "correct horse battery", "role": "admin" }),
-        )
-        .await;
-        self.key(
-            &key,
-            "PUT",
-            &format!("/api/accounts/{account}/secrets/engine:openai"),
-            json!({ "value": format!("sk-secret-of-{name}") }),
-        )
-        .await
-        .good();
+        let customer = json!({ "accountId": account, "name": format!("{name} customer"), "currency": "EUR", "costMarginPct": 30 });
+        let customer = self
+            .make(&key, vec![("/api/final-customers".to_owned(), customer)])
+            .await
+            .remove(0);
+        let agent = json!({ "accountId": account, "finalCustomerId": customer, "name": format!("{name} agent"),
+            "basePrompt": "Be kind.", "aiVoice": "sage", "config": { "restaurantId": format!("{name}-restaurant") } });
+        let agent = self.key(&key, "POST", "/api/agents", agent).await.good();
+        let id = agent.id();
+        let token = |member: &str| agent.json()[member].as_str().unwrap().to_owned();
+        let things = things(name, &account, &id);
+        let made = self.make(&key, things).await;
+        let secret = format!("/api/accounts/{account}/secrets/engine:openai");
+        let value = json!({ "value": format!("sk-secret-of-{name}") });
+        self.key(&key, "PUT", &secret, value).await.good();
         Account {
             id: account,
-            customer: text(&customer["id"]),
+            customer,
             agent: id,
-            agent_token: text(&agent["apiToken"]),
-            public_token: text(&agent["publicToken"]),
-            tool: text(&tool["id"]),
-            line: text(&line["id"]),
-            faq: text(&faq["id"]),
-            blocked: text(&blocked["id"]),
-            plan: text(&plan["id"]),
-            user: text(&user["id"]),
+            agent_token: token("apiToken"),
+            public_token: token("publicToken"),
+            tool: made[0].clone(),
+            line: made[1].clone(),
+            faq: made[2].clone(),
+            blocked: made[3].clone(),
+            plan: made[4].clone(),
+            user: made[5].clone(),
             key_id: keys[2].1.clone(),
             viewer: keys[0].0.clone(),
             operator: keys[1].0.clone(),
@@ -290,6 +249,33 @@ impl House {
             name: name.to_owned(),
         }
     }
+}
+
+/// What an account has one of.
+fn things(name: &str, account: &str, agent: &str) -> Vec<(String, Value)> {
+    let tool = json!({ "name": "end_call", "description": "End the call.", "parameters": { "type": "object", "properties": {} },
+        "http": null, "triggersHangup": true });
+    let line = json!({ "phoneNumber": format!("+33{name}"), "provider": "sip", "sipUsername": "u",
+        "sipPassword": format!("secret-of-{name}"), "isActive": false });
+    let user = json!({ "accountId": account, "email": format!("{name}@example.org"), "name": name,
+        "password": "correct horse battery", "role": "admin" });
+    vec![
+        (format!("/api/agents/{agent}/tools"), tool),
+        (format!("/api/agents/{agent}/phone-lines"), line),
+        (
+            "/api/faqs".to_owned(),
+            json!({ "agentId": agent, "question": format!("{name}?") }),
+        ),
+        (
+            "/api/blocked-numbers".to_owned(),
+            json!({ "agentId": agent, "phoneNumber": format!("+44{name}") }),
+        ),
+        (
+            "/api/plans".to_owned(),
+            json!({ "accountId": account, "name": format!("{name} plan"), "price": 10 }),
+        ),
+        ("/api/users".to_owned(), user),
+    ]
 }
 
 /// An account with one of everything.

@@ -1,5 +1,4 @@
 //! Who may do what: every route of the document, with no credential, a wrong one, another account's, and too low a role.
-#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod common;
 

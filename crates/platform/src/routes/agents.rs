@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::credential::{AGENT_KIND, PUBLIC_KIND};
 use crate::limits::{NAME_CHARACTERS_MAX, TEXT_CHARACTERS_MAX};
 use crate::problem::Problem;
-use crate::redact::{hidden, restore};
+use crate::redact::{hidden, hidden_object, restore};
 use crate::support::{Faults, expected, found, object, page, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -106,10 +106,7 @@ pub(crate) struct AgentQuery {
 }
 
 pub(crate) fn view(entry: &Entry<Agent>) -> AgentView {
-    let settings = match hidden(&Value::Object(object(&entry.settings))) {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    };
+    let settings = hidden_object(&Value::Object(object(&entry.settings)));
     AgentView {
         id: entry.id.clone(),
         account_id: entry.tenant.clone().unwrap_or_default(),
@@ -196,10 +193,10 @@ fn tools_in(body: &Map<String, Value>) -> Result<Option<Vec<Tool>>, Problem> {
 }
 
 fn members(body: Value) -> Result<Map<String, Value>, Problem> {
-    match body {
-        Value::Object(members) => Ok(members),
-        _ => Err(Problem::field("", "type", "object")),
-    }
+    let Value::Object(members) = body else {
+        return Err(Problem::field("", "type", "object"));
+    };
+    Ok(members)
 }
 
 /// Keeps the password of a line that older clients send with the agent: in the vault, by the agent's id.

@@ -199,10 +199,10 @@ async fn apply_body(
 }
 
 fn members(body: Value) -> Result<Map<String, Value>, Problem> {
-    match body {
-        Value::Object(members) => Ok(members),
-        _ => Err(Problem::field("", "type", "object")),
-    }
+    let Value::Object(members) = body else {
+        return Err(Problem::field("", "type", "object"));
+    };
+    Ok(members)
 }
 
 async fn listed(

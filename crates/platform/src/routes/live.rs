@@ -210,14 +210,11 @@ pub(crate) async fn place(
     }
     let scope = match &caller.tenant {
         Some(_) => caller.scope(None)?,
-        None => match api
+        None => api
             .store
             .node_owner_of(Owned::PhoneLine, &body.line)
             .await?
-        {
-            Some(scope) => scope,
-            None => TenantScope::default(),
-        },
+            .unwrap_or_default(),
     };
     let stored = api
         .store

@@ -9,7 +9,7 @@ use crate::brain;
 use crate::caller::Caller;
 use crate::limits::{TEXT_CHARACTERS_MAX, TOOLS_MAX};
 use crate::problem::Problem;
-use crate::redact::{hidden, restore};
+use crate::redact::{hidden, hidden_object, restore};
 use crate::support::{expected, object, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -62,10 +62,7 @@ pub(crate) struct ToolWrite {
 }
 
 fn view(entry: &Entry<Tool>) -> ToolView {
-    let mut config = match hidden(&Value::Object(object(&entry.config))) {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    };
+    let mut config = hidden_object(&Value::Object(object(&entry.config)));
     for name in ["id", "name", "sortOrder", "isEnabled"] {
         config.shift_remove(name);
     }
