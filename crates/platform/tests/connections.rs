@@ -1,5 +1,7 @@
 //! Slow and greedy clients on a real socket.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 mod common;
 
 use common::House;
