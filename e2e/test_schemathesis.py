@@ -18,7 +18,7 @@ def test_no_request_is_answered_with_a_fault(server, database, folder, who):
     platform = Platform(server("ws://127.0.0.1:9/v1/realtime", platform_rate_per_s=10_000, server_database=database))
     credential = f"Authorization: Bearer {TOKEN}"
     if who == "admin of an account":
-        credential = f"X-API-Key: {platform.tenant('fuzzed')['keys']['admin']}"
+        credential = f"Authorization: Bearer {platform.tenant('fuzzed')['keys']['admin']}"
     command = [
         sys.executable, "-m", "schemathesis.cli", "run", f"{platform.base}/api/openapi.json", "--header", credential,
         "--checks", "not_a_server_error,content_type_conformance,status_code_conformance", "--max-examples", EXAMPLES,
