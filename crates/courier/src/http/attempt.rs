@@ -250,12 +250,15 @@ pub(crate) fn failure(error: &reqwest::Error) -> SendError {
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
-        let io = inner.downcast_ref::<std::io::Error>();
-        let within = io.and_then(std::io::Error::get_ref);
-        if inner.is::<rustls::Error>() || within.is_some_and(|cause| cause.is::<rustls::Error>()) {
+        if inner.is::<rustls::Error>() {
             return error.is_connect();
         }
-        source = inner.source();
+        // An I/O error that wraps another hides it from `source`.
+        source = inner
+            .downcast_ref::<std::io::Error>()
+            .and_then(|io| io.get_ref())
+            .map(|cause| cause as &(dyn std::error::Error + 'static))
+            .or_else(|| inner.source());
     }
     false
 }
