@@ -108,11 +108,11 @@ pub(crate) fn check(text: &str, schema: &str) -> Result<Value, String> {
 }
 
 fn compare(arguments: &Value, schema: &Value) -> Result<(), String> {
-    for name in schema
+    let required = schema
         .member("required")
         .map(Value::texts)
-        .unwrap_or_default()
-    {
+        .unwrap_or_default();
+    for name in &required {
         if arguments.member(name).is_none() {
             return Err(format!("the argument {name} is missing"));
         }
@@ -125,6 +125,10 @@ fn compare(arguments: &Value, schema: &Value) -> Result<(), String> {
         let Some(property) = properties.member(name) else {
             continue;
         };
+        // Models write null for what they leave out.
+        if *value == Value::Null && !required.contains(&name.as_str()) {
+            continue;
+        }
         let types = property
             .member("type")
             .map(Value::texts)
@@ -366,6 +370,11 @@ mod tests {
                 SCHEMA
             )
             .is_ok()
+        );
+        assert!(check(r#"{"mode":"pickup","size":null}"#, SCHEMA).is_ok());
+        assert_eq!(
+            refused(r#"{"mode":null}"#),
+            "the argument mode must be of type string"
         );
         assert_eq!(refused("{}"), "the argument mode is missing");
         assert_eq!(refused(""), "the argument mode is missing");
