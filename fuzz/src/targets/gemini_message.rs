@@ -11,8 +11,8 @@ use crate::bytes::Bytes;
 use serde_json::Value;
 use wire::gemini::Conversation;
 use wire::realtime::{
-    EngineEvent, HistoryItem, ResponseRequest, Role, SessionSettings, TOOL_CALLS_MAX, Transcription,
-    TurnDetection,
+    EngineEvent, HistoryItem, ResponseRequest, Role, SessionSettings, TOOL_CALLS_MAX,
+    Transcription, TurnDetection,
 };
 
 /// Members of the messages that we send.
@@ -124,7 +124,9 @@ fn take(event: &EngineEvent, seen: &mut Seen) {
         EngineEvent::ResponseDone { response, .. } => {
             assert!(seen.open.remove(response), "{response} ends unbegun");
         }
-        EngineEvent::Audio { response, audio, .. } => {
+        EngineEvent::Audio {
+            response, audio, ..
+        } => {
             assert!(seen.open.contains(response), "audio outside of {response}");
             assert!(audio.len().is_multiple_of(2));
         }

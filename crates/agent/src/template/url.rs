@@ -89,7 +89,8 @@ impl UrlTemplate {
         if section == Section::Origin {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let host = &rest[..end];
-            if host.contains(['@', '\\', '%']) || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
+            if host.contains(['@', '\\', '%']) || !host.bytes().all(|byte| byte.is_ascii_graphic())
+            {
                 return bad(
                     "The host cannot hold a user name, a password, spaces, escapes or accents (write xn--…); put credentials into headers.",
                 );

@@ -461,6 +461,8 @@ impl World {
             | Event::OfferFailed { invite, .. }
             | Event::Refreshed { invite }
             | Event::Info { invite, .. }
+            | Event::ReferAnswered { invite, .. }
+            | Event::ReferNotified { invite, .. }
             | Event::Refer { invite, .. } => invite,
             Event::Registration { .. } | Event::Dropped { .. } => return,
         };
