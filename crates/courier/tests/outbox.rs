@@ -5,6 +5,8 @@
 mod common;
 
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,10 +25,32 @@ use tokio::io::AsyncWriteExt as _;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// A database of PostgreSQL where `ALLO_TEST_POSTGRES` names a server, made by its own `psql`.
+fn postgres() -> Option<String> {
+    let Ok(server) = std::env::var("ALLO_TEST_POSTGRES") else {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: ALLO_TEST_POSTGRES names no PostgreSQL (scripts/postgres start)"
+        );
+        return None;
+    };
+    let name = format!("courier_{}", store::new_id().replace('-', ""));
+    let made = Command::new("psql")
+        .args([&server, "-qc", &format!("CREATE DATABASE {name}")])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let (base, _) = server.rsplit_once('/').unwrap();
+    Some(format!("{base}/{name}"))
+}
+
+fn file(directory: &TempDir) -> String {
+    let path = directory.path().join("allo.db");
+    path.to_str().unwrap().to_owned()
+}
+
 async fn opened(directory: &TempDir) -> Store {
-    Store::open(directory.path().join("allo.db").to_str().unwrap())
-        .await
-        .unwrap()
+    Store::open(&file(directory)).await.unwrap()
 }
 
 fn secrets() -> WebhookSecrets {
@@ -149,10 +173,8 @@ async fn rows_that_were_there_before_the_start_are_delivered_without_a_nudge() {
     outbox.stop().await;
 }
 
-#[tokio::test]
-async fn a_failure_is_tried_again_later_under_the_same_id() {
-    let directory = TempDir::new().unwrap();
-    let store = opened(&directory).await;
+async fn a_failure_is_tried_again_later_under_the_same_id(location: &str) {
+    let store = Store::open(location).await.unwrap();
     // Fails, closes, then takes it.
     let server = Server::start(|number, _, stream| {
         Box::pin(async move {
@@ -209,6 +231,19 @@ async fn a_failure_is_tried_again_later_under_the_same_id() {
     assert_eq!(ids, vec![Some(id); 3]);
     server.requests().iter().for_each(verify);
     outbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_later_under_the_same_id_in_a_file() {
+    let directory = TempDir::new().unwrap();
+    a_failure_is_tried_again_later_under_the_same_id(&file(&directory)).await;
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_later_under_the_same_id_in_postgres() {
+    if let Some(location) = postgres() {
+        a_failure_is_tried_again_later_under_the_same_id(&location).await;
+    }
 }
 
 #[tokio::test]
@@ -310,10 +345,8 @@ async fn a_secret_that_cannot_be_read_sends_nothing_unsigned() {
 }
 
 /// Sixty deliveries for a receiver that hangs, one for another: the other's is taken at once, and never more than four hang.
-#[tokio::test]
-async fn a_slow_receiver_stops_nobody_else() {
-    let directory = TempDir::new().unwrap();
-    let store = opened(&directory).await;
+async fn a_slow_receiver_stops_nobody_else(location: &str) {
+    let store = Store::open(location).await.unwrap();
     let slow = Server::saying("").await;
     let quick = Server::saying(json("{}")).await;
     for _ in 0..60 {
@@ -333,11 +366,23 @@ async fn a_slow_receiver_stops_nobody_else() {
     drop(outbox);
 }
 
-/// Two processes on one database: each row is taken by one of them, and each is taken.
 #[tokio::test]
-async fn two_outboxes_on_one_database_deliver_each_row_once() {
+async fn a_slow_receiver_stops_nobody_else_in_a_file() {
     let directory = TempDir::new().unwrap();
-    let (first, second) = (opened(&directory).await, opened(&directory).await);
+    a_slow_receiver_stops_nobody_else(&file(&directory)).await;
+}
+
+#[tokio::test]
+async fn a_slow_receiver_stops_nobody_else_in_postgres() {
+    if let Some(location) = postgres() {
+        a_slow_receiver_stops_nobody_else(&location).await;
+    }
+}
+
+/// Two processes on one database: each row is taken by one of them, and each is taken.
+async fn two_outboxes_on_one_database_deliver_each_row_once(location: &str) {
+    let first = Store::open(location).await.unwrap();
+    let second = Store::open(location).await.unwrap();
     let server = Server::saying(json("{}")).await;
     let mut ids = Vec::new();
     for number in 0..50 {
@@ -362,12 +407,23 @@ async fn two_outboxes_on_one_database_deliver_each_row_once() {
     two.stop().await;
 }
 
+#[tokio::test]
+async fn two_outboxes_on_one_database_deliver_each_row_once_in_a_file() {
+    let directory = TempDir::new().unwrap();
+    two_outboxes_on_one_database_deliver_each_row_once(&file(&directory)).await;
+}
+
+#[tokio::test]
+async fn two_outboxes_on_one_database_deliver_each_row_once_in_postgres() {
+    if let Some(location) = postgres() {
+        two_outboxes_on_one_database_deliver_each_row_once(&location).await;
+    }
+}
+
 /// A process dies in the middle of an attempt: its lease ends, and another delivers the row under the same id. What the dead one
 /// would still have written is not taken.
-#[tokio::test]
-async fn a_lease_that_ended_belongs_to_the_next() {
-    let directory = TempDir::new().unwrap();
-    let store = opened(&directory).await;
+async fn a_lease_that_ended_belongs_to_the_next(location: &str) {
+    let store = Store::open(location).await.unwrap();
     let server = Server::saying(json("{}")).await;
     let id = write(&store, &server.url("/"), "{}").await;
     let now = Timestamp::now();
@@ -394,6 +450,19 @@ async fn a_lease_that_ended_belongs_to_the_next() {
     assert!(!noted.unwrap());
     assert_eq!(records(&store).await[&id].state, DeliveryState::Delivered);
     outbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_ended_belongs_to_the_next_in_a_file() {
+    let directory = TempDir::new().unwrap();
+    a_lease_that_ended_belongs_to_the_next(&file(&directory)).await;
+}
+
+#[tokio::test]
+async fn a_lease_that_ended_belongs_to_the_next_in_postgres() {
+    if let Some(location) = postgres() {
+        a_lease_that_ended_belongs_to_the_next(&location).await;
+    }
 }
 
 #[tokio::test]
