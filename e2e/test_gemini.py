@@ -304,10 +304,10 @@ def test_a_second_engine_takes_over_in_the_middle(standin, server, sipp, peer):
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("dialect", ["azure", "xai"])
-def test_a_call_on_a_compatible_service(standin, server, sipp, peer, dialect):
+@pytest.mark.parametrize("dialect, voice", [("azure", "marin"), ("xai", "eve")])
+def test_a_call_on_a_compatible_service(standin, server, sipp, peer, dialect, voice):
     engine = standin("tone", key=KEY, dialect=dialect)
-    allo = server(engine.url, engine_provider=dialect, engine_api_key=KEY, engine_model="voice-deployment", agent_voice="eve")
+    allo = server(engine.url, engine_provider=dialect, engine_api_key=KEY, engine_model="voice-deployment", agent_voice=voice)
     phone = sipp(Script(dialect).call().until_bye(), allo, peer)
     peer.wait_tone(440, 1900, ended=True)
     peer.say(speak("Thank you very much, goodbye."))

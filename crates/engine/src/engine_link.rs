@@ -485,6 +485,8 @@ impl EngineSession {
                 Poll::Ready(Ok(socket)) => {
                     self.transport = Transport::Open(Box::new(socket));
                     self.heard_at = now;
+                    // An engine that waits for us to speak first would wait for ever.
+                    return Poll::Ready(LinkEvent::News(which));
                 }
                 Poll::Ready(Err(error)) => {
                     let ConnectError {

@@ -220,12 +220,13 @@ impl Settings {
         if let Some(vad) = change.get("turn_detection") {
             nested["audio"]["input"]["turn_detection"] = vad.clone();
         }
+        self.update(&nested, spoken)?;
+        // Its voices are its own, and it tells what it heard without being asked.
         if let Some(voice) = change.get("voice") {
-            nested["audio"]["output"]["voice"] = voice.clone();
+            self.session["audio"]["output"]["voice"] = voice.clone();
         }
-        // It tells what it heard without being asked.
-        nested["audio"]["input"]["transcription"] = json!({"model": "grok-transcribe"});
-        self.update(&nested, spoken)
+        self.session["audio"]["input"]["transcription"] = json!({"model": "grok-transcribe"});
+        Ok(())
     }
 
     fn text(&self, pointer: &str) -> String {
