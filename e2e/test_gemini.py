@@ -67,7 +67,7 @@ def test_every_message_of_allo_is_accepted_without_an_unknown_name():
     planted = [
         {"setup": {"model": "m", "temperature": 1}},
         {"setup": {"model": "m", "realtimeInputConfig": {"threshold": 1}}},
-        {"setup": {"model": "m", "generationConfig": {"responseModalities": ["VIDEO"]}}},
+        {"setup": {"model": "m", "generationConfig": {"responseModalities": ["SONG"]}}},
         {"realtimeInput": {"sound": {}}},
         {"response": {}},
     ]
