@@ -88,8 +88,11 @@ impl Resampler {
         while float(taps * up) < wanted {
             taps += LANES;
         }
-        // Odd, so that the delay is a whole number of steps.
-        let length = taps * up - usize::from((taps * up).is_multiple_of(2));
+        // The delay is a whole number of samples that came: what was in step with the telephone stays so.
+        let mut length = taps * up - usize::from((taps * up).is_multiple_of(2));
+        while !((length - 1) / 2).is_multiple_of(up) {
+            length -= 2;
+        }
         let prototype = prototype(length, nyquist * centre / rate, float(up));
         let mut bank = vec![0.0; taps * up];
         for (at, weight) in prototype.iter().enumerate() {
