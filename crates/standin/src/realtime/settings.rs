@@ -68,15 +68,24 @@ const FLAT_FORMAT: Shape = Shape::Object(&[field(
         &[
             (
                 "audio/pcmu",
-                &[required("rate", Shape::Integer(8_000, 8_000))],
+                &[
+                    required("type", Shape::Text),
+                    required("rate", Shape::Integer(8_000, 8_000)),
+                ],
             ),
             (
                 "audio/pcma",
-                &[required("rate", Shape::Integer(8_000, 8_000))],
+                &[
+                    required("type", Shape::Text),
+                    required("rate", Shape::Integer(8_000, 8_000)),
+                ],
             ),
             (
                 "audio/pcm",
-                &[required("rate", Shape::Integer(24_000, 24_000))],
+                &[
+                    required("type", Shape::Text),
+                    required("rate", Shape::Integer(24_000, 24_000)),
+                ],
             ),
         ],
     ),
@@ -91,6 +100,7 @@ const FLAT_SESSION: Shape = Shape::Object(&[
             &[(
                 "server_vad",
                 &[
+                    required("type", Shape::Text),
                     field("threshold", Shape::Number(0.0, 1.0)),
                     field("prefix_padding_ms", Shape::Integer(0, 10_000)),
                     field("silence_duration_ms", Shape::Integer(0, 10_000)),
