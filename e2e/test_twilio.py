@@ -26,6 +26,8 @@ ACCOUNT = "AC00000000000000000000000000000001"
 TOKEN = "stand-in-token"
 SHARED = ("webhooks_sharedkey_1", "stand-in-shared-secret")
 PUBLIC = "https://voice.example.test"
+# How late the stand-in may be for its judgement to count.
+LATE_MS_MAX = 60
 FORM = {
     "CallSid": "CA00000000000000000000000000000042",
     "AccountSid": ACCOUNT,
@@ -270,13 +272,17 @@ def test_concurrent_calls_without_a_hole(allo, carrier):
     calls, seconds = int(os.environ.get("ALLO_TWILIO_CALLS", 20)), int(os.environ.get("ALLO_TWILIO_SECONDS", 10))
     long = [('greeting = { text = "greeting tone", hz = 440, ms = 1000 }', 'greeting = { text = "greeting tone", hz = 440, ms = 90000 }')]
     server = allo("barge_in", engine={"replace": long}, limits_calls=calls + 10, recording_enabled="false")
-    outcomes = carrier(server, "--calls", calls, "--seconds", seconds, timeout=seconds + 60)
-    assert len(outcomes) == calls
-    assert all(outcome["first_audio_ms"] is not None for outcome in outcomes)
-    late = max(outcome["late_ms_max"] for outcome in outcomes)
-    print("carrier late at most", late, "ms")
-    assert sum(outcome["wrong_marks"] + outcome["wrong_messages"] for outcome in outcomes) == 0
-    holes = [hole for outcome in outcomes for hole in outcome["holes_ms"]]
+    for _ in range(3):
+        outcomes = carrier(server, "--calls", calls, "--seconds", seconds, timeout=seconds + 60)
+        assert len(outcomes) == calls
+        assert all(outcome["first_audio_ms"] is not None for outcome in outcomes)
+        assert sum(outcome["wrong_marks"] + outcome["wrong_messages"] for outcome in outcomes) == 0
+        late = max(outcome["late_ms_max"] for outcome in outcomes)
+        holes = [hole for outcome in outcomes for hole in outcome["holes_ms"]]
+        print(f"{calls} calls of {seconds} s: {len(holes)} holes, the carrier itself at most {late} ms late")
+        # A carrier that is not on time itself hears holes that nobody made: such a run does not count.
+        if not holes or late <= LATE_MS_MAX:
+            break
     assert not holes, f"{holes} (the carrier itself was {late} ms late)"
 
 
@@ -301,6 +307,26 @@ def test_a_stream_that_ends_ends_the_call(allo, how):
     asyncio.run(run())
     call = server.ended_call(timeout=10)
     assert call["endReason"] == "caller_hung_up", call
+
+
+def test_a_bridge_is_told_to_hang_up(allo):
+    server = allo(voice_twilio_auth_token=None, voice_bridge_token="bridge-token-0123456789")
+
+    async def run():
+        async with websockets.connect(f"ws://{server.addresses['voice']}/media-stream") as socket:
+            start = {"accountSid": "", "streamSid": "MZ1", "callSid": "CA1", "customParameters": {"token": "bridge-token-0123456789", "callerPhone": "+331"}}
+            await socket.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+            assert json.loads(await asyncio.wait_for(socket.recv(), 10))["event"] in ("media", "mark")
+            call = server.live()[0]["id"]
+            await asyncio.to_thread(server.request, f"/api/calls/{call}/hangup", "POST")
+            messages = []
+            with pytest.raises(websockets.ConnectionClosed):
+                while True:
+                    messages.append(json.loads(await asyncio.wait_for(socket.recv(), 10)))
+            return messages
+
+    messages = asyncio.run(run())
+    assert messages[-1] == {"event": "stop", "streamSid": "MZ1"}, messages[-3:]
 
 
 class Interface(Process):
@@ -382,5 +408,11 @@ def test_a_line_of_the_database_and_a_transfer_through_the_interface(allo, folde
     result = wait_for("the new line", lambda: (found := outcome())["stream_status"] == 101 and found, 60)
     assert result["ended_by"] == "interface", result
     assert result["asked"] == f"<Response><Dial>{target}</Dial></Response>", result
-    call = server.ended_call()
-    assert call["endReason"] == "transferred", call
+
+    def ended():
+        calls = client.get(f"/calls?accountId={account}&limit=5")
+        calls = calls if isinstance(calls, list) else calls.get("calls", calls.get("items", []))
+        return next((call for call in calls if call.get("outcome") == "transferred"), None)
+
+    call = wait_for("the call's record", ended, 15)
+    assert call["carrier"] == "twilio" and call["carrierCallId"].startswith("CA"), call

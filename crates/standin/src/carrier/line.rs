@@ -226,6 +226,13 @@ impl Call<'_> {
             let next = self.began + TICK * u32::try_from(self.ticks).unwrap_or(u32::MAX);
             tokio::select! {
                 biased;
+                Some(order) = orders.recv() => {
+                    self.outcome.asked = match order {
+                        Order::HangUp => "completed".to_owned(),
+                        Order::Redirect(document) => document,
+                    };
+                    break "interface";
+                }
                 () = tokio::time::sleep_until(next.into()) => {
                     // Where this task comes late, what arrived in the meantime was there before.
                     if self.take_waiting().await.is_err() {
@@ -243,13 +250,6 @@ impl Call<'_> {
                     if self.received(message).await.is_err() {
                         break "agent";
                     }
-                }
-                Some(order) = orders.recv() => {
-                    self.outcome.asked = match order {
-                        Order::HangUp => "completed".to_owned(),
-                        Order::Redirect(document) => document,
-                    };
-                    break "interface";
                 }
             }
         };
