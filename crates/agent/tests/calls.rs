@@ -512,7 +512,7 @@ fn the_first_words_disclose() {
             Tu viens de dire à l'appelant que tu es une machine ; ne le répète pas. Souhaite la bienvenue en une phrase courte et demande en quoi tu peux aider.
             None true"#]],
     );
-    // What the placeholders leave of it no longer says it: our sentence is said.
+    // What the placeholders leave of it does not say it: our sentence is said.
     check(
         json!({"disclosure": "={{data.botSentence}}"}),
         false,

@@ -20,7 +20,7 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Disclosure {
     stage: Stage,
-    /// Protected no longer than this, counted from the answer.
+    /// Protected at most for this long, counted from the answer.
     until: Option<u64>,
 }
 

@@ -9,7 +9,9 @@ use call::{CallId, EndReason, ToolCallId};
 use catalog::Message;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use store::{Begun, NewDelivery, NewToolRun, ReadError, Store, TenantScope, ToolRunEnd, ToolRunState};
+use store::{
+    Begun, NewDelivery, NewToolRun, ReadError, Store, TenantScope, ToolRunEnd, ToolRunState,
+};
 use tokio::task::JoinSet;
 
 use crate::calls::{Calls, Identity};
