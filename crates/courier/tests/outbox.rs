@@ -38,9 +38,9 @@ fn postgres() -> Option<String> {
     let made = Command::new("psql")
         .args([&server, "-qc", &format!("CREATE DATABASE {name}")])
         .status()
-        .unwrap();
+        .expect("psql runs");
     assert!(made.success());
-    let (base, _) = server.rsplit_once('/').unwrap();
+    let (base, _) = server.rsplit_once('/').expect("a URL with a database");
     Some(format!("{base}/{name}"))
 }
 
