@@ -3,6 +3,7 @@ ordered: the judge of "no order twice, none lost". It can fail, be slow, and die
 """
 
 import json
+import random
 import re
 import socket
 import threading
@@ -65,6 +66,9 @@ class BackOffice:
         self.webhooks = {}
         self.messages, self.reservations, self.faqs, self.customers, self.cancelled = [], [], [], [], []
         self.session = session or {}
+        #: Every request may take so long, half before its effect and half after it; and the answer of so many is lost.
+        self.jitter_s, self.lost = 0.0, 0.0
+        self.random = random.Random()
         self.open = set()
         self.closing = False
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -148,9 +152,12 @@ class BackOffice:
         with self.lock:
             self.requests.append(request)
             rule = self._rule_of(request)
+            waits = [self.random.uniform(0, self.jitter_s / 2) for _ in range(2)]
+            if rule is None and self.random.random() < self.lost:
+                rule = Rule(request.path, drop="after")
+        self._take(waits[0])
         if rule and rule.delay:
-            # The back office is slow: that is what it is made to be.
-            threading.Event().wait(rule.delay)
+            self._take(rule.delay)
         if rule and rule.drop == "before":
             return False
         if rule and rule.status:
@@ -159,12 +166,19 @@ class BackOffice:
             with self.lock:
                 status, answer = self._answer(request)
         request.status = status
+        self._take(waits[1])
         if rule and rule.drop == "after":
             return False
         body = answer if isinstance(answer, bytes) else json.dumps(answer, ensure_ascii=False).encode()
         reply = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         connection.sendall(reply[: len(reply) // 2] if rule and rule.drop == "half" else reply)
         return not (rule and rule.drop)
+
+    @staticmethod
+    def _take(seconds):
+        """The back office is slow: that is what it is made to be here."""
+        if seconds > 0:
+            threading.Event().wait(seconds)
 
     @staticmethod
     def _chunked(stream):

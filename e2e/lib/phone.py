@@ -26,12 +26,12 @@ class Message:
 
 
 class Phone:
-    def __init__(self, port, rtp_port=9, user="+33123456789"):
+    def __init__(self, port, rtp_port=9, user="+33123456789", service="allo"):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.server = ("127.0.0.1", port)
         self.port = self.socket.getsockname()[1]
-        self.rtp_port, self.user = rtp_port, user
+        self.rtp_port, self.user, self.service = rtp_port, user, service
         self.call_id = f"{os.getpid()}-{next(_numbers)}-{self.port}"
         self.messages = []
         self.to_tag = ""
@@ -42,10 +42,10 @@ class Phone:
     def request(self, method, cseq=1, body="", to_tag=None, branch=None, headers=(), content_length=None):
         tag = self.to_tag if to_tag is None else to_tag
         lines = [
-            f"{method} sip:allo@127.0.0.1:{self.server[1]} SIP/2.0",
+            f"{method} sip:{self.service}@127.0.0.1:{self.server[1]} SIP/2.0",
             f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch=z9hG4bK{self.call_id}-{branch or method}-{cseq};rport",
             f"From: <sip:{self.user}@127.0.0.1>;tag=t{self.call_id}",
-            f"To: <sip:allo@127.0.0.1>{tag}",
+            f"To: <sip:{self.service}@127.0.0.1>{tag}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {cseq} {method}",
             f"Contact: <sip:{self.user}@127.0.0.1:{self.port}>",

@@ -42,6 +42,12 @@ class Client:
         except urllib.error.HTTPError as error:
             raise Refused(error.code, error.read().decode(errors="replace")) from None
 
+    def page(self, path):
+        """A page of a list and the cursor of the next one."""
+        request = urllib.request.Request(f"{self.base}/api{path}", headers=self.headers)
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+            return json.load(response), response.headers["x-next-cursor"]
+
     def get(self, path):
         return self.request("GET", path)
 
