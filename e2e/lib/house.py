@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 
 from .allo import wait_for
 from .backoffice import RESTAURANT, BackOffice
@@ -75,7 +74,3 @@ class House:
                 out.writelines(json.dumps({"byAllo": by_allo} | event, ensure_ascii=False) + "\n" for by_allo, event in session.events)
         self.office.close()
         self.tap.close()
-
-
-def call_id_of(text):
-    return re.search(r'"call_id":"([^"]+)"', text).group(1)
