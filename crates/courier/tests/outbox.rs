@@ -1,6 +1,6 @@
 //! Delivery against receivers that fail, hang, close and say no, on a real database.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test")]
 
 mod common;
 
@@ -40,7 +40,7 @@ fn postgres() -> Option<String> {
         .status()
         .expect("psql runs");
     assert!(made.success());
-    let (base, _) = server.rsplit_once('/').expect("a URL with a database");
+    let (base, _) = server.rsplit_once('/')?;
     Some(format!("{base}/{name}"))
 }
 
