@@ -17,10 +17,10 @@ const VONAGE: &str = r#"{"event":"websocket:connected","content-type":"audio/l16
 fn began(dialect: Dialect, text: &str) -> (Stream, Start) {
     let mut stream = Stream::new(dialect);
     stream.handle_text(Instant::now(), text);
-    match stream.poll_event() {
-        Some(StreamEvent::Started(start)) => (stream, *start),
-        other => panic!("{other:?}"),
-    }
+    let Some(StreamEvent::Started(start)) = stream.poll_event() else {
+        panic!("no beginning");
+    };
+    (stream, *start)
 }
 
 #[test]
