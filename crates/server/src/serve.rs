@@ -142,25 +142,15 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     let directory = office.as_ref().map(Office::directory);
     let voice = start_voice(voice, &engine).await?;
-    let admin = match api::start(
+    let carriers = voice.as_ref().map(|voice| Arc::clone(voice.voice()));
+    let admin = start_admin(
         &config.admin,
         token.clone(),
-        engine.clone(),
-        store.clone(),
-        voice.as_ref().map(|voice| Arc::clone(voice.voice())),
+        (&engine, &store),
+        carriers,
         config.language,
     )
-    .await
-    {
-        Ok(admin) => admin,
-        Err(error) => {
-            engine.drain(Duration::ZERO).await;
-            return Err(Message::new("port_in_use")
-                .with("protocol", "HTTP")
-                .with("address", config.admin.listen.to_string())
-                .with("cause", error.to_string()));
-        }
-    };
+    .await?;
     let parts = platform_api::Parts {
         engine: engine.clone(),
         store: store.clone(),
@@ -201,6 +191,33 @@ async fn start_platform(
             Err(Message::new("port_in_use")
                 .with("protocol", "HTTP")
                 .with("address", listen.to_string())
+                .with("cause", error.to_string()))
+        }
+    }
+}
+
+async fn start_admin(
+    config: &config::AdminConfig,
+    token: String,
+    (engine, store): (&Engine, &Store),
+    carriers: Option<Arc<voice::Voice>>,
+    language: catalog::Language,
+) -> Result<api::Running, Message> {
+    let started = api::start(
+        config,
+        token,
+        engine.clone(),
+        store.clone(),
+        carriers,
+        language,
+    );
+    match started.await {
+        Ok(admin) => Ok(admin),
+        Err(error) => {
+            engine.drain(Duration::ZERO).await;
+            Err(Message::new("port_in_use")
+                .with("protocol", "HTTP")
+                .with("address", config.listen.to_string())
                 .with("cause", error.to_string()))
         }
     }

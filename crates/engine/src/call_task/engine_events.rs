@@ -191,14 +191,7 @@ impl CallTask {
             }
             EngineEvent::SpeechStarted { item, .. } => self.speech_started(now, item),
             EngineEvent::SpeechStopped { item, .. } => self.speech_stopped(now, item),
-            EngineEvent::UserTranscript { item, text } => {
-                if let Some(office) = &mut self.office {
-                    office.brain.heard_caller(&text);
-                }
-                let item = ItemId::from(item);
-                self.session
-                    .handle(now, Input::UserTranscript { item, text });
-            }
+            EngineEvent::UserTranscript { item, text } => self.user_transcript(now, item, text),
             EngineEvent::Audio {
                 response,
                 item,
@@ -235,18 +228,8 @@ impl CallTask {
                 self.response_done(now, response, status, usage);
             }
             EngineEvent::UsageReported { usage } => self.add_usage(now, usage),
-            EngineEvent::GoingAway { left_ms } => {
-                let detail = left_ms.map(|left_ms| format!("{left_ms} ms left"));
-                self.note_engine(now, "goAway", None, None, detail);
-                let in_ms = left_ms.unwrap_or(GOING_AWAY_MS);
-                self.session.handle(now, Input::EngineExpires { in_ms });
-            }
-            EngineEvent::UserCommitted { .. } => {
-                if let Some(office) = &mut self.office {
-                    office.brain.caller_turn();
-                }
-                self.noted_only(now, event);
-            }
+            EngineEvent::GoingAway { left_ms } => self.going_away(now, left_ms),
+            EngineEvent::UserCommitted { .. } => self.user_committed(now, event),
             EngineEvent::ToolCancelled { .. }
             | EngineEvent::UserTranscriptFailed { .. }
             | EngineEvent::IdleTimeout
@@ -255,6 +238,29 @@ impl CallTask {
             | EngineEvent::RateLimits { .. }
             | EngineEvent::Ignored { .. } => self.noted_only(now, event),
         }
+    }
+
+    fn user_transcript(&mut self, now: Instant, item: String, text: String) {
+        if let Some(office) = &mut self.office {
+            office.brain.heard_caller(&text);
+        }
+        let item = ItemId::from(item);
+        self.session
+            .handle(now, Input::UserTranscript { item, text });
+    }
+
+    fn user_committed(&mut self, now: Instant, event: EngineEvent) {
+        if let Some(office) = &mut self.office {
+            office.brain.caller_turn();
+        }
+        self.noted_only(now, event);
+    }
+
+    fn going_away(&mut self, now: Instant, left_ms: Option<u64>) {
+        let detail = left_ms.map(|left_ms| format!("{left_ms} ms left"));
+        self.note_engine(now, "goAway", None, None, detail);
+        let in_ms = left_ms.unwrap_or(GOING_AWAY_MS);
+        self.session.handle(now, Input::EngineExpires { in_ms });
     }
 
     /// Events that the conversation goes on without.

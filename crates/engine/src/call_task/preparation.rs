@@ -145,13 +145,10 @@ impl Preparation {
                     () = poll_fn(|cx| poll_connection(&mut connecting, cx)) => continue,
                 };
                 let wake = match wake {
-                    Wake::Media => {
-                        media.receive(Instant::now());
-                        match media.poll_leg() {
-                            Some(event) => Wake::Leg(Some(event)),
-                            None => continue,
-                        }
-                    }
+                    Wake::Media => Wake::Leg(Some(match media_news(media) {
+                        Some(event) => event,
+                        None => continue,
+                    })),
                     other => other,
                 };
                 match wake {
@@ -173,15 +170,7 @@ impl Preparation {
                 }
             }
         };
-        let traces = self.backlog.extract_if(.., |event| {
-            matches!(event, LegEvent::Trace(_) | LegEvent::Ended { .. })
-        });
-        for event in traces.collect::<Vec<_>>() {
-            match event {
-                LegEvent::Trace(trace) => self.desk.trace(Instant::now(), &trace),
-                _ => self.desk.leg.set_ended(),
-            }
-        }
+        self.note_backlog();
         match asked {
             Ok(Verdict::Refuse(reason)) => Prepared::Refused(reason),
             Ok(Verdict::Go(plan)) => {
@@ -190,6 +179,19 @@ impl Preparation {
                 Prepared::Go(Box::new((*plan, office)), connecting)
             }
             Err(over) => over,
+        }
+    }
+
+    /// Writes what came of the leg meanwhile; what the session must know of it stays.
+    fn note_backlog(&mut self) {
+        let traces = self.backlog.extract_if(.., |event| {
+            matches!(event, LegEvent::Trace(_) | LegEvent::Ended { .. })
+        });
+        for event in traces.collect::<Vec<_>>() {
+            match event {
+                LegEvent::Trace(trace) => self.desk.trace(Instant::now(), &trace),
+                _ => self.desk.leg.set_ended(),
+            }
         }
     }
 
@@ -298,6 +300,12 @@ enum Wake {
     Leg(Option<LegEvent>),
     Command(CallCommand),
     Verdict(Verdict),
+}
+
+/// Takes what waits, and the end of a leg whose audio is its signalling.
+fn media_news(media: &mut LegAudio) -> Option<LegEvent> {
+    media.receive(Instant::now());
+    media.poll_leg()
 }
 
 /// Lets the connection come about; one that failed is made again by the session, which knows how often to try.

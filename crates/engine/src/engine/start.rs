@@ -92,11 +92,7 @@ pub(super) async fn start(
         acceptors,
     }));
     let addresses = sockets.addresses;
-    for listener in &sockets.listeners {
-        let protocol = crate::trace::protocol(listener.protocol);
-        let message = Message::new("log_listening").with("protocol", protocol);
-        say(&message.with("address", listener.bound.to_string()));
-    }
+    tell_listeners(&sockets.listeners);
     Ok(Inner {
         calls,
         dispatcher,
@@ -105,6 +101,14 @@ pub(super) async fn start(
         addresses,
         tasks,
     })
+}
+
+fn tell_listeners(listeners: &[sip::Listener]) {
+    for listener in listeners {
+        let protocol = crate::trace::protocol(listener.protocol);
+        let message = Message::new("log_listening").with("protocol", protocol);
+        say(&message.with("address", listener.bound.to_string()));
+    }
 }
 
 async fn recover(store: &Store) -> Result<(), StartError> {
