@@ -151,6 +151,13 @@ impl Dialogue {
         either!(self, conversation => conversation.submit_tool_output(call_id, output));
     }
 
+    /// The model is not to speak after the result of this call. Where it speaks only when asked, there is nothing to do.
+    pub fn silence_after(&mut self, call_id: &str) {
+        if let Self::Gemini(conversation) = self {
+            conversation.silence_after(call_id);
+        }
+    }
+
     /// Adds a message to the conversation; blank ones are left out.
     pub fn add_message(&mut self, role: Role, text: &str) {
         either!(self, conversation => conversation.add_message(role, text));

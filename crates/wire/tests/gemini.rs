@@ -365,3 +365,23 @@ fn nonsense_is_counted_and_never_more() {
         EngineEvent::Ignored { .. } | EngineEvent::GoingAway { left_ms: None }
     )));
 }
+
+#[test]
+fn what_the_model_says_after_a_call_that_ends_the_talk_is_dropped() {
+    let mut conversation = ready();
+    conversation.handle_text(
+        now(),
+        r#"{"toolCall":{"functionCalls":[{"id":"a","name":"end_call","args":{}}]}}"#,
+    );
+    conversation.silence_after("a");
+    conversation.submit_tool_output("a", "{}");
+    events(&mut conversation);
+    conversation.handle_text(now(), AUDIO);
+    assert_eq!(names(&mut conversation), [""; 0]);
+    conversation.handle_text(
+        now(),
+        r#"{"serverContent":{"generationComplete":true,"turnComplete":true}}"#,
+    );
+    conversation.handle_text(now(), AUDIO);
+    assert_eq!(names(&mut conversation)[0], "started gem_r2");
+}

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use call::{EngineFailure, Input, ItemId, ResponseId, ResponseStatus as SessionStatus, ToolCallId};
+use call::{
+    EngineFailure, Input, ItemId, ResponseId, ResponseStatus as SessionStatus, ToolCallId, ToolKind,
+};
 use catalog::Message;
 use media::{ItemKey, g711};
 use store::Event;
@@ -429,6 +431,13 @@ impl CallTask {
             took_ms: None,
         };
         self.desk.journal.event(now, event);
+        let tools = &self.desk.line.agent.config.profile.tools;
+        let last = tools.iter().any(|tool| {
+            tool.name == name && (tool.skip_response || tool.kind == ToolKind::EndCall)
+        });
+        if last && let Some(conversation) = self.link.conversation(Which::Current) {
+            conversation.silence_after(&call_id);
+        }
         let id = ToolCallId::from(call_id);
         self.session.handle(
             now,

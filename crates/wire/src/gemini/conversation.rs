@@ -322,6 +322,10 @@ impl Conversation {
                 self.outbox.flush();
                 self.outbox
                     .push_command(client_message::tool_response(&outputs));
+                if self.tools.take_silence() {
+                    self.turn.open = true;
+                    self.turn.unwanted = true;
+                }
             }
             // Its call was made in another session, or taken back: the model is told with the next text.
             tools::Outcome::Unknown => {
@@ -329,6 +333,11 @@ impl Conversation {
                 self.note(note);
             }
         }
+    }
+
+    /// What the model says by itself after the result of this call is dropped (the call ends, or is handed over).
+    pub fn silence_after(&mut self, call_id: &str) {
+        self.tools.silence_after(call_id);
     }
 
     /// Adds a message to what the model is told next; blank ones are left out.

@@ -31,6 +31,8 @@ pub(super) struct Tools {
     made_up: u64,
     /// The results were sent: the model goes on by itself.
     continued: bool,
+    /// What it says then is not wanted.
+    silent: bool,
 }
 
 impl Tools {
@@ -95,6 +97,16 @@ impl Tools {
             Outcome::Complete(outputs) => Some(outputs),
             Outcome::Waiting | Outcome::Unknown => None,
         }
+    }
+
+    /// What the model says after this call is not wanted.
+    pub(super) fn silence_after(&mut self, id: &str) {
+        self.silent |= self.calls.iter().any(|call| call.id == id);
+    }
+
+    /// Whether what follows is not wanted; asked once.
+    pub(super) fn take_silence(&mut self) -> bool {
+        std::mem::take(&mut self.silent)
     }
 
     /// The model waits for results.
