@@ -62,6 +62,7 @@ def test_a_spent_balance_refuses_the_call(house, sipp, peer):
     assert refused(sipp, world, peer, 480)["endReason"] == "no_balance"
 
 
+@pytest.mark.allowed_log("session_data_missing")
 @pytest.mark.parametrize("how", [{"status": 500}, {"delay": 30.0}, {"drop": "before"}], ids=["error", "slow", "lost"])
 def test_without_session_data_the_agent_apologises_and_has_no_tools(house, sipp, peer, how):
     world = house().provision().ready()
