@@ -65,7 +65,7 @@ impl Conversion {
     }
 
     /// A frame of the caller as the engine wants it.
-    pub(crate) fn to_engine<'a>(&'a mut self, frame: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn upward<'a>(&'a mut self, frame: &'a [u8]) -> &'a [u8] {
         let Some(up) = &mut self.up else {
             return frame;
         };
@@ -84,7 +84,7 @@ impl Conversion {
     }
 
     /// Audio of the agent as the call wants it.
-    pub(crate) fn from_engine(&mut self, item: &ItemKey, audio: Vec<u8>) -> FromEngine {
+    pub(crate) fn downward(&mut self, item: &ItemKey, audio: Vec<u8>) -> FromEngine {
         let other = self
             .down
             .as_ref()
@@ -165,9 +165,9 @@ mod tests {
     fn g711_passes_untouched() {
         let mut audio = Conversion::new(Codec::Pcma, AudioFormat::Pcma, AudioFormat::Pcma);
         let frame = [0x55; 160];
-        assert_eq!(audio.to_engine(&frame), frame);
+        assert_eq!(audio.upward(&frame), frame);
         let item = Arc::from("i");
-        assert_eq!(audio.from_engine(&item, vec![1, 2, 3]).audio, [1, 2, 3]);
+        assert_eq!(audio.downward(&item, vec![1, 2, 3]).audio, [1, 2, 3]);
         assert_eq!(audio.finish(&item), None);
     }
 
@@ -176,7 +176,7 @@ mod tests {
         for (format, bytes) in [(AudioFormat::Pcm16k, 640), (AudioFormat::Pcm24k, 960)] {
             let mut audio = Conversion::new(Codec::Pcmu, format, format);
             for _ in 0..3 {
-                assert_eq!(audio.to_engine(&[0xff; 160]).len(), bytes);
+                assert_eq!(audio.upward(&[0xff; 160]).len(), bytes);
             }
         }
     }
@@ -189,7 +189,7 @@ mod tests {
             let item: ItemKey = Arc::from(format!("item {size}"));
             let mut bytes = 0;
             for part in sound.chunks(size) {
-                let converted = audio.from_engine(&item, part.to_vec());
+                let converted = audio.downward(&item, part.to_vec());
                 assert!(converted.before.is_none());
                 bytes += converted.audio.len();
             }
@@ -202,8 +202,8 @@ mod tests {
     fn an_item_that_was_not_ended_is_completed_by_the_next() {
         let mut audio = Conversion::new(Codec::Pcmu, AudioFormat::Pcm24k, AudioFormat::Pcm24k);
         let (one, two): (ItemKey, ItemKey) = (Arc::from("one"), Arc::from("two"));
-        let first = audio.from_engine(&one, pcm(100, 24)).audio.len();
-        let (item, rest) = audio.from_engine(&two, pcm(20, 24)).before.unwrap();
+        let first = audio.downward(&one, pcm(100, 24)).audio.len();
+        let (item, rest) = audio.downward(&two, pcm(20, 24)).before.unwrap();
         assert_eq!((item, first + rest.len()), (one, 800));
         audio.clear();
         assert_eq!(audio.finish(&two), None, "what was cleared has no rest");

@@ -247,7 +247,7 @@ impl EngineLink {
 
     /// Agent audio of the current session, in the call's codec.
     pub(crate) fn agent_audio(&mut self, item: &ItemKey, audio: Vec<u8>) -> FromEngine {
-        self.audio.from_engine(item, audio)
+        self.audio.downward(item, audio)
     }
 
     /// What is still to be said of an item that the engine has ended.
@@ -346,7 +346,7 @@ impl EngineLink {
     /// Caller audio, as it arrives. A session that waits for its rotation hears it once it is the current one.
     pub(crate) fn append(&mut self, now: Instant, frame: &[u8]) {
         if let Some(session) = &mut self.current {
-            let frame = self.audio.to_engine(frame);
+            let frame = self.audio.upward(frame);
             session.conversation.append_audio(now, frame);
         }
     }

@@ -126,11 +126,15 @@ pub(crate) fn service(brain: &CallBrain, call: &str, facts: &EndFacts) -> Servic
 
 /// How a call ended, as far as its outcome asks.
 pub(crate) fn kind(reason: EndReason, answered: bool, caller_spoke: bool) -> EndKind {
-    match reason {
-        EndReason::Transferred => EndKind::Transferred,
-        EndReason::NoBalance => EndKind::NoBalance,
-        _ if reason.row().severity == Severity::Error => EndKind::Error,
-        _ if answered && caller_spoke => EndKind::Completed,
-        _ => EndKind::Abandoned,
+    if reason == EndReason::Transferred {
+        EndKind::Transferred
+    } else if reason == EndReason::NoBalance {
+        EndKind::NoBalance
+    } else if reason.row().severity == Severity::Error {
+        EndKind::Error
+    } else if answered && caller_spoke {
+        EndKind::Completed
+    } else {
+        EndKind::Abandoned
     }
 }

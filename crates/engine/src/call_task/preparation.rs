@@ -144,12 +144,13 @@ impl Preparation {
                     () = poll_fn(|cx| media.poll_readable(cx)) => Wake::Media,
                     () = poll_fn(|cx| poll_connection(&mut connecting, cx)) => continue,
                 };
-                let wake = match wake {
-                    Wake::Media => Wake::Leg(Some(match media_news(media) {
-                        Some(event) => event,
-                        None => continue,
-                    })),
-                    other => other,
+                let wake = if matches!(wake, Wake::Media) {
+                    let Some(event) = media_news(media) else {
+                        continue;
+                    };
+                    Wake::Leg(Some(event))
+                } else {
+                    wake
                 };
                 match wake {
                     Wake::Leg(Some(event)) if self.backlog.len() < LEG_EVENTS_MAX => {
@@ -188,9 +189,10 @@ impl Preparation {
             matches!(event, LegEvent::Trace(_) | LegEvent::Ended { .. })
         });
         for event in traces.collect::<Vec<_>>() {
-            match event {
-                LegEvent::Trace(trace) => self.desk.trace(Instant::now(), &trace),
-                _ => self.desk.leg.set_ended(),
+            if let LegEvent::Trace(trace) = event {
+                self.desk.trace(Instant::now(), &trace);
+            } else {
+                self.desk.leg.set_ended();
             }
         }
     }

@@ -50,6 +50,10 @@ pub(super) struct Setup {
 }
 
 /// What the client set up.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the set-up message"
+)]
 #[derive(Debug)]
 struct Settings {
     tools: Vec<String>,
@@ -357,14 +361,14 @@ impl Session {
     /// A message of the client.
     pub(super) fn handle_text(&mut self, now: Instant, text: &str) {
         match serde_json::from_str(text) {
-            Ok(message) => self.handle_message(now, schema::camel_case(message)),
+            Ok(message) => self.handle_message(now, &schema::camel_case(message)),
             Err(_) => self.close(1_007, "Invalid JSON payload received."),
         }
         self.handle_timeout(now);
     }
 
-    fn handle_message(&mut self, now: Instant, message: Value) {
-        let (kind, body) = match schema::check(&message) {
+    fn handle_message(&mut self, now: Instant, message: &Value) {
+        let (kind, body) = match schema::check(message) {
             Ok(found) => found,
             Err(reason) => {
                 self.close(1_007, &reason);
