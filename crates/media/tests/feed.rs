@@ -1,5 +1,10 @@
 //! Audio that a carrier plays by itself, at simulated time.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test takes one real instant and computes from it"
+)]
+
 use std::time::{Duration, Instant};
 
 use media::frame::FRAME_SAMPLES;

@@ -1,5 +1,7 @@
 //! The change of rate, measured: a tone stays a tone, what does not fit is gone, lengths are exact, frames do not matter.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::f64::consts::PI;
 
 use media::resample::{Rate, Resampler};
@@ -172,7 +174,10 @@ fn frames_of_20_ms_give_frames_of_20_ms_late_by_the_stated_delay() {
         let mut resampler = Resampler::new(from, to);
         let delay_us = resampler.group_delay_us();
         assert!((1_000..4_000).contains(&delay_us), "{delay_us}");
-        assert!(delay_us.is_multiple_of(125), "whole samples of the caller: {delay_us}");
+        assert!(
+            delay_us.is_multiple_of(125),
+            "whole samples of the caller: {delay_us}"
+        );
         let frame = usize::try_from(from.hz() / 50).unwrap();
         let mut sound = vec![0_i16; frame * 4];
         sound[frame] = 20_000;

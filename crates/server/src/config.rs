@@ -338,7 +338,8 @@ pub(crate) fn bad_value(settings: &Settings, key: &'static str, expected: &str) 
 /// Name of the line that takes the calls of carriers for which no other is configured.
 const STREAM_LINE: &str = "voice";
 
-fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
+/// Networks whose calls are taken without registration.
+fn allowed(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<IpNet> {
     let mut allow: Vec<IpNet> = Vec::new();
     for entry in settings.list("line.allow") {
         match entry
@@ -359,6 +360,11 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
                 .map(|text| text.parse::<IpNet>().expect("a literal network")),
         );
     }
+    allow
+}
+
+fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
+    let allow = allowed(settings, problems);
     let users = settings.list("line.users");
     if users.len() > 1 {
         problems.push(bad_value(settings, "line.users", "user:password"));
@@ -684,7 +690,7 @@ mod tests {
             ("data/allo.db", "data/allo.db"),
             ("sqlite:data/a@b.db", "sqlite:data/a@b.db"),
         ] {
-            assert_eq!(super::without_password(address), shown);
+            assert_eq!(without_password(address), shown);
         }
     }
 

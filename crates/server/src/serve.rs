@@ -98,31 +98,9 @@ fn warn_without_line(terminal: Terminal, settings: &Settings) {
 /// # Errors
 /// The message says what failed and what to do.
 pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
-    let start_failed = |cause: String| Message::new("start_failed").with("cause", cause);
-    // A killed process leaves its own behind; nobody may take it for ours.
-    remove(&config.data_dir.join("addresses.json"));
-    std::fs::create_dir_all(&config.data_dir)
-        .and_then(|()| std::fs::create_dir_all(&config.engine.recording.directory))
-        .map_err(|error| {
-            Message::new("store_unusable")
-                .with("path", config.data_dir.display().to_string())
-                .with("cause", error.to_string())
-        })?;
-    if config.engine.sip.tls_bind.is_some() && config.engine.sip.tls.is_none() {
-        let identity = identity::self_signed(
-            &config.data_dir,
-            config.engine.sip.advertised_host.as_deref(),
-        )
-        .map_err(|error| start_failed(error.to_string()))?;
-        config.engine.sip.tls = Some(identity);
-    }
+    let token = prepare(&mut config)?;
     let platform = config.platform.take();
     let voice = config.voice.take();
-    let token = match config.admin.token.take() {
-        Some(token) => token,
-        None => identity::admin_token(&config.data_dir)
-            .map_err(|error| start_failed(error.to_string()))?,
-    };
     let store = open_store(&config.database).await?;
     // Before anything listens: a server that could not read its passwords must not take a call.
     let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
@@ -173,6 +151,34 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     house.write_addresses();
     Ok(house)
+}
+
+/// Directories, the TLS identity and the administrator's token.
+fn prepare(config: &mut ProcessConfig) -> Result<String, Message> {
+    let start_failed = |cause: String| Message::new("start_failed").with("cause", cause);
+    // A killed process leaves its own behind; nobody may take it for ours.
+    remove(&config.data_dir.join("addresses.json"));
+    std::fs::create_dir_all(&config.data_dir)
+        .and_then(|()| std::fs::create_dir_all(&config.engine.recording.directory))
+        .map_err(|error| {
+            Message::new("store_unusable")
+                .with("path", config.data_dir.display().to_string())
+                .with("cause", error.to_string())
+        })?;
+    if config.engine.sip.tls_bind.is_some() && config.engine.sip.tls.is_none() {
+        let identity = identity::self_signed(
+            &config.data_dir,
+            config.engine.sip.advertised_host.as_deref(),
+        )
+        .map_err(|error| start_failed(error.to_string()))?;
+        config.engine.sip.tls = Some(identity);
+    }
+    match config.admin.token.take() {
+        Some(token) => Ok(token),
+        None => {
+            identity::admin_token(&config.data_dir).map_err(|error| start_failed(error.to_string()))
+        }
+    }
 }
 
 async fn start_platform(

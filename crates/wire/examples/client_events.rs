@@ -164,8 +164,10 @@ fn all_settings() -> Vec<SessionSettings> {
     all
 }
 
+type Change<'a> = &'a dyn Fn(&mut SessionSettings);
+
 /// What came with the newer models.
-fn more_settings(with: &mut dyn FnMut(&dyn Fn(&mut SessionSettings))) {
+fn more_settings(with: &mut dyn FnMut(Change<'_>)) {
     for strength in [0.0, 0.4, 7.0, f32::NAN] {
         with(&|settings| {
             settings.noise_reduction = Some(NoiseReduction {

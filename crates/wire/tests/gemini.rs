@@ -1,5 +1,11 @@
 //! A Gemini session as its conversation is told: turns, tools, interruptions, the end of a connection.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may fail, and looks at a few events of many"
+)]
+
 use std::time::{Duration, Instant};
 
 use wire::gemini::{Conversation, UTTERANCE_QUIET_MS_MAX};

@@ -1,5 +1,11 @@
 //! Streams of carriers: recorded messages, lead and clears at simulated time, hostile messages.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test takes one real instant and may fail"
+)]
+
 use std::time::{Duration, Instant};
 
 use wire::twilio::{Dialect, Encoding, LEAD_MS, Outgoing, Start, Stream, StreamEvent};

@@ -292,13 +292,13 @@ mod tests {
             marks.push(clock.mark(start + ms(part * 100)));
         }
         // A way of 40 ms there and back; the third echo is late by itself.
-        for (part, late) in (1..).zip([0, 0, 80, 0]) {
-            clock.echoed(start + ms(part * 100 + 40 + late), marks[part as usize - 1]);
+        for (part, late, mark) in [(1, 0, 0), (2, 0, 1), (3, 80, 2), (4, 0, 3)] {
+            clock.echoed(start + ms(part * 100 + 40 + late), marks[mark]);
         }
         assert_eq!(clock.heard(start + ms(500)), 500 * MS);
         // From here on everything is 300 ms late: the carrier had nothing to play for as long.
-        for part in 5..9 {
-            clock.echoed(start + ms(part * 100 + 340), marks[part as usize - 1]);
+        for (part, mark) in [(5, 4), (6, 5), (7, 6), (8, 7)] {
+            clock.echoed(start + ms(part * 100 + 340), marks[mark]);
         }
         assert_eq!(clock.heard(start + ms(1_200)), 900 * MS);
     }
