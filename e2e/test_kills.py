@@ -190,7 +190,7 @@ def judge(world, ordered):
     twice = {number: keys for number, keys in made.items() if len(keys) > 1}
     assert not twice, f"ordered twice: {twice}"
     assert not set(made) - set(ordered), "an order that nobody asked for"
-    assert len(made) > ROUNDS // 4, f"only {len(made)} orders came through: nothing was shown"
+    assert len(made) > ROUNDS // 8, f"only {len(made)} orders came through: nothing was shown"
     # What was reported as made is in the ledger.
     reported = {p["callerPhone"] for p in payloads if "confirm_order" in [tool["name"] for tool in p["toolCalls"]]}
     assert not reported - set(made), f"reported as made and lost: {reported - set(made)}"
