@@ -152,13 +152,16 @@ fn codes_named_in_the_sources_exist() {
         let source = std::fs::read_to_string(&file).unwrap();
         let production = source.split("#[cfg(test)]").next().unwrap_or_default();
         for literal in codes_in(production) {
-            if entry(literal).is_none() {
+            if entry(literal).is_none() && !NO_CODES.contains(&literal) {
                 unknown.push(format!("{}: {literal}", file.display()));
             }
         }
     }
     assert!(unknown.is_empty(), "{unknown:#?}");
 }
+
+/// Words of the wire that only look like codes.
+const NO_CODES: &[&str] = &["config_url"];
 
 /// Literals that are codes by where they stand, or by how they begin.
 fn codes_in(source: &str) -> impl Iterator<Item = &str> {
