@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from lib.allo import ROOT, TOKEN, clean_environment
-from lib.platform import Platform
+from lib.tenancy import Platform
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="the examples use curl and jq")

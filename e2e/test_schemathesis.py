@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from lib.allo import TOKEN
-from lib.platform import Platform
+from lib.tenancy import Platform
 
 EXAMPLES = "200" if os.environ.get("ALLO_PROVE") else "6"
 TIMEOUT_S = 3_000 if os.environ.get("ALLO_PROVE") else 240

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from lib.platform import OWNER, Platform, fill, operations
+from lib.tenancy import OWNER, Platform, fill, operations
 
 
 @pytest.fixture
