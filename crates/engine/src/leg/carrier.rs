@@ -130,6 +130,9 @@ impl CarrierLeg {
         let Some(control) = self.control.clone() else {
             return false;
         };
+        // A carrier closes the stream when it redirects the call, often before it answers the request: from here on that close
+        // is the transfer, not the caller.
+        self.events.push_back(LegEvent::TransferAccepted);
         let answers = self.answers.clone();
         let address = target.address.reveal().clone();
         tokio::spawn(async move {
