@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use serde::Serialize;
+use serde_json::Value;
 use std::sync::{Arc, LazyLock};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::info::{Info, License};
@@ -48,9 +49,29 @@ pub fn document() -> &'static OpenApi {
 
 /// The document as it is committed: pretty JSON with a line end.
 pub fn document_text() -> String {
-    let mut text = serde_json::to_string_pretty(document()).unwrap_or_default();
+    let whole = serde_json::to_value(document()).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&steady(whole)).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// The library keeps extensions in a map whose order changes with each process: here they come last, by name.
+fn steady(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let (mut extensions, plain): (Vec<_>, Vec<_>) = members
+                .into_iter()
+                .partition(|(name, _)| name.starts_with("x-"));
+            extensions.sort_by(|a, b| a.0.cmp(&b.0));
+            plain
+                .into_iter()
+                .chain(extensions)
+                .map(|(name, member)| (name, steady(member)))
+                .collect()
+        }
+        Value::Array(items) => items.into_iter().map(steady).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
 }
 
 fn make() -> OpenApi {
