@@ -28,7 +28,7 @@ struct ProblemShape {
     /// Stable code.
     code: String,
     /// Values of the sentence.
-    params: serde_json::Value,
+    params: Value,
     /// What can be done.
     remedy: Option<String>,
     /// The title again, by the name that clients of the provisioning contract read.
