@@ -59,15 +59,13 @@ def huge() -> str:
     return "a" * 1_000_000
 
 
+forgets = []
+
+
 @server.tool()
 async def forget() -> str:
-    """Drops every session once it has answered."""
-
-    async def drop():
-        await asyncio.sleep(0.05)
-        server.session_manager._server_instances.clear()
-
-    asyncio.get_running_loop().create_task(drop())
+    """Every session is dropped before the next call of a tool is looked at."""
+    forgets.append(True)
     return "forgotten"
 
 
@@ -92,6 +90,9 @@ def recorded(app):
                 "at": time.time(),
             }
             log.write(json.dumps(entry) + "\n")
+        if forgets and b'"tools/call"' in body:
+            forgets.clear()
+            server.session_manager._server_instances.clear()
         given = False
 
         async def replay():
