@@ -93,16 +93,12 @@ def test_a_server_refuses_a_wrong_or_missing_key(folder, server, standin):
 
 
 def lines(database, count):
-    """Phone lines with clear passwords, as an older program left them."""
+    """Accounts with clear passwords, as a statement by hand leaves them."""
     with sqlite3.connect(database) as db:
-        db.execute(
-            "INSERT INTO agents (id, tenant_id, name, is_active, settings, version, created_at, updated_at) VALUES ('a', 'default', 'a', 0, '{}', 1, 0, 0)"
-        )
         passwords = {str(uuid.uuid4()): a_password() for _ in range(count)}
         for number, (line, password) in enumerate(passwords.items()):
             db.execute(
-                "INSERT INTO phone_lines (id, tenant_id, agent_id, phone_number, provider, is_active, settings, sip_password_enc, version, "
-                "created_at, updated_at) VALUES (?, 'default', 'a', ?, 'sip', 0, '{}', ?, 1, 0, 0)",
+                "INSERT INTO sip_accounts (id, label, trunk_uri, password, is_active) VALUES (?, ?, 'sip:a@b', ?, 0)",
                 (line, f"+331000{number:05}", password),
             )
     return passwords
@@ -110,7 +106,7 @@ def lines(database, count):
 
 def stored(database):
     with sqlite3.connect(database) as db:
-        return dict(db.execute("SELECT id, sip_password_enc FROM phone_lines"))
+        return dict(db.execute("SELECT id, password FROM sip_accounts"))
 
 
 @pytest.mark.parametrize("by_setting", [False, True])

@@ -33,6 +33,22 @@ pub enum KeepAlive {
     },
 }
 
+/// Where the number that callees shall see is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CallerIdForm {
+    /// Nowhere: From is the account, and the operator shows the account's own number.
+    #[default]
+    Account,
+    /// In From, in the place of the account's user.
+    FromNumber,
+    /// In P-Asserted-Identity (RFC 3325 section 9.1); From stays the account.
+    Asserted,
+    /// In P-Preferred-Identity (RFC 3325 section 9.2); From stays the account.
+    Preferred,
+    /// In Remote-Party-ID, which older exchanges read; From stays the account.
+    RemoteParty,
+}
+
 /// What the shell knows of an account. `Debug` hides the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccountConfig {
@@ -52,7 +68,13 @@ pub struct AccountConfig {
     pub protocol: Protocol,
     pub contact_host: Option<String>,
     pub contact_port: Option<u16>,
+    /// With [`KeepAlive::Options`] an account that does not register is asked whether it is there, too.
     pub keep_alive: KeepAlive,
+    /// The only realm that the password is proven to; `None` takes that of the first challenge.
+    pub realm: Option<String>,
+    pub caller_id_form: CallerIdForm,
+    /// The number that callees see, in the form that the operator wants.
+    pub caller_id_number: Option<String>,
 }
 
 impl AccountConfig {
@@ -74,6 +96,9 @@ impl AccountConfig {
             keep_alive: KeepAlive::Crlf {
                 interval: Duration::from_secs(25),
             },
+            realm: None,
+            caller_id_form: CallerIdForm::Account,
+            caller_id_number: None,
         }
     }
 }
@@ -154,6 +179,7 @@ impl Account {
         };
         let token = endpoint.random.token(CONTACT_TOKEN_LEN);
         let registration = Registration::new(endpoint, config.expires_s);
+        let realm = config.realm.clone();
         Some(Self {
             config,
             aor,
@@ -162,7 +188,7 @@ impl Account {
             token,
             registration,
             digest: DigestClient::new(),
-            realm: None,
+            realm,
             is_proxy_realm: false,
             addresses: Vec::new(),
             is_retired: false,
@@ -194,6 +220,30 @@ impl Account {
         let mut address = NameAddr::new(self.aor.clone());
         address.display.clone_from(&self.config.display_name);
         address
+    }
+
+    /// From of the account's calls, and the header that carries the number that callees shall see.
+    pub(crate) fn identity(&self) -> (NameAddr, Option<(String, String)>) {
+        let mut from = self.from();
+        let Some(number) = &self.config.caller_id_number else {
+            return (from, None);
+        };
+        let mut shown = Uri::sip(Some(number), &self.aor.host, None);
+        shown.scheme.clone_from(&self.aor.scheme);
+        let header = match self.config.caller_id_form {
+            CallerIdForm::Account => return (from, None),
+            CallerIdForm::FromNumber => {
+                from.uri = shown;
+                return (from, None);
+            }
+            CallerIdForm::Asserted => ("P-Asserted-Identity", ""),
+            CallerIdForm::Preferred => ("P-Preferred-Identity", ""),
+            CallerIdForm::RemoteParty => {
+                ("Remote-Party-ID", ";party=calling;screen=yes;privacy=off")
+            }
+        };
+        let value = format!("{}{}", NameAddr::new(shown), header.1);
+        (from, Some((header.0.to_owned(), value)))
     }
 
     /// Next hop and Route rows towards the registrar.

@@ -30,7 +30,7 @@ mod transaction;
 mod transport;
 mod user_agent;
 
-pub use account::{AccountConfig, KeepAlive};
+pub use account::{AccountConfig, CallerIdForm, KeepAlive};
 pub use config::{
     Config, InboundCredential, Limits, Listener, Protocol, SessionTimerConfig, TimerConfig,
 };

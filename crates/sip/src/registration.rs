@@ -541,7 +541,12 @@ impl Account {
         );
     }
 
-    fn set_state(&mut self, endpoint: &mut Endpoint, id: AccountId, state: RegistrationState) {
+    pub(crate) fn set_state(
+        &mut self,
+        endpoint: &mut Endpoint,
+        id: AccountId,
+        state: RegistrationState,
+    ) {
         if self.registration.state == state {
             return;
         }

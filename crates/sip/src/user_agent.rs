@@ -151,7 +151,8 @@ impl UserAgent {
                     Owner::Registration(id) => {
                         self.register_response(now, id, (client, &response, flow), outgoing)
                     }
-                    Owner::KeepAlive(_) | Owner::Nobody => {}
+                    Owner::KeepAlive(id) => self.keep_alive_answered(now, id, response.status),
+                    Owner::Nobody => {}
                 },
                 ClientEvent::Failed {
                     client,
@@ -164,7 +165,7 @@ impl UserAgent {
                         });
                     }
                     Owner::Registration(id) => self.register_failed(now, id, client, failure),
-                    Owner::KeepAlive(id) => self.keep_alive_failed(now, id),
+                    Owner::KeepAlive(id) => self.keep_alive_failed(now, id, failure),
                     Owner::Nobody => {}
                 },
                 ClientEvent::Gone { owner } => match owner {

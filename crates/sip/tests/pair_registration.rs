@@ -497,3 +497,102 @@ fn the_stream_of_a_registration_is_lost_and_it_registers_again() {
     // The first retry comes within 3 s, the second 15 to 30 s later.
     assert_eq!(net.count(Side::A, "REGISTER"), 3);
 }
+
+/// From of the INVITE that reached the trunk, and its header of that name.
+fn shown(form: sip::CallerIdForm, header: &str) -> (String, Option<String>) {
+    let (mut net, registrar) = start(71);
+    registrar.borrow_mut().faults = [Response::new(486)].into();
+    let mut config = account();
+    config.register = false;
+    config.caller_id_form = form;
+    config.caller_id_number = Some("+33140000000".to_owned());
+    set(&mut net, config);
+    let wish = OutgoingInvite {
+        account: Some(ID),
+        to: "sip:+33612345678@198.51.100.1".to_owned(),
+        offer: Some(sdp("offer")),
+        ..OutgoingInvite::default()
+    };
+    let call = net
+        .act(Side::A, |agent, now| agent.invite(now, wish))
+        .unwrap();
+    net.ended(Side::A, call);
+    let requests = &registrar.borrow().requests;
+    let invite = requests
+        .iter()
+        .find(|request| request.method == Method::Invite)
+        .unwrap();
+    let from = invite.headers.get(name::FROM).unwrap();
+    let from = from.split(";tag").next().unwrap().to_owned();
+    (from, invite.headers.get(header).map(str::to_owned))
+}
+
+#[test]
+fn the_callers_number_is_where_the_operator_reads_it() {
+    use sip::CallerIdForm as Form;
+    let own = "<sip:alice@198.51.100.1>".to_owned();
+    let number = "<sip:+33140000000@198.51.100.1>".to_owned();
+    let asserted = "P-Asserted-Identity";
+    assert_eq!(shown(Form::Account, asserted), (own.clone(), None));
+    assert_eq!(shown(Form::FromNumber, asserted), (number.clone(), None));
+    assert_eq!(
+        shown(Form::Asserted, asserted),
+        (own.clone(), Some(number.clone()))
+    );
+    assert_eq!(
+        shown(Form::Preferred, "P-Preferred-Identity"),
+        (own.clone(), Some(number.clone()))
+    );
+    let party = format!("{number};party=calling;screen=yes;privacy=off");
+    assert_eq!(
+        shown(Form::RemoteParty, "Remote-Party-ID"),
+        (own, Some(party))
+    );
+}
+
+#[test]
+fn a_trunk_without_registration_is_asked_whether_it_is_there() {
+    let (mut net, registrar) = start(72);
+    let mut config = account();
+    config.register = false;
+    config.keep_alive = sip::KeepAlive::Options {
+        interval: Duration::from_secs(30),
+    };
+    set(&mut net, config);
+    net.run_for(Duration::from_secs(1));
+    assert_eq!(registrar.borrow().requests[0].method, Method::Options);
+    assert!(states(&net, Side::A).is_empty(), "a 401 is an answer");
+    registrar.borrow_mut().silent = true;
+    net.run_for(Duration::from_secs(65));
+    registrar.borrow_mut().silent = false;
+    net.run_for(Duration::from_secs(31));
+    let seen = states(&net, Side::A);
+    assert!(
+        matches!(
+            seen[0],
+            RegistrationState::Failed {
+                cause: RegistrationFailure::Timeout,
+                retry_at: Some(_)
+            }
+        ),
+        "{seen:?}"
+    );
+    assert_eq!(seen.last(), Some(&RegistrationState::Unregistered));
+    assert_eq!(registrar.borrow().registers(), 0);
+}
+
+#[test]
+fn the_password_is_proven_to_the_named_realm_only() {
+    let (mut net, registrar) = start(73);
+    let mut config = account();
+    config.realm = Some("another.test".to_owned());
+    set(&mut net, config);
+    net.run_for(Duration::from_secs(5));
+    assert_eq!(registrar.borrow().registers(), 1);
+    let first = &registrar.borrow().requests[0];
+    assert!(first.headers.get(name::AUTHORIZATION).is_none());
+    assert!(matches!(
+        states(&net, Side::A).last(),
+        Some(RegistrationState::Failed { .. })
+    ));
+}

@@ -11,18 +11,24 @@ use crate::error::ReadError;
 use crate::faq::Faq;
 use crate::final_customer::FinalCustomer;
 use crate::phone_line::PhoneLine;
+use crate::sip_account::SipAccount;
 use crate::sql::Sql;
 use crate::tenant::Tenant;
+use crate::workflow::{Workflow, WorkflowVersion};
 
 /// What takes calls.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Directory {
-    /// The active tenants that have an agent here, by id.
+    /// The active tenants that have an agent or a SIP account here, by id.
     pub tenants: HashMap<String, Entry<Tenant>>,
     /// Their final customers that have an agent here, by id.
     pub final_customers: HashMap<String, Entry<FinalCustomer>>,
     /// Their agents, also those that are paused: a paused one says why.
     pub agents: Vec<DirectoryAgent>,
+    /// Active SIP accounts of active tenants, in the order in which the first active one is chosen.
+    pub sip_accounts: Vec<Entry<SipAccount>>,
+    /// The published versions of active workflows of active tenants, in the order of their making.
+    pub workflows: Vec<DirectoryWorkflow>,
 }
 
 /// An agent with all that belongs to it.
@@ -36,6 +42,15 @@ pub struct DirectoryAgent {
     pub lines: Vec<Entry<PhoneLine>>,
     /// Its answered questions, oldest first.
     pub faqs: Vec<Entry<Faq>>,
+}
+
+/// A workflow with the version that calls follow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectoryWorkflow {
+    /// The workflow.
+    pub workflow: Entry<Workflow>,
+    /// The version.
+    pub version: WorkflowVersion,
 }
 
 /// Of an agent that exists and whose tenant is active.
@@ -68,6 +83,7 @@ impl Store {
                 }
             }
         }
+        stamp.push_str(&self.routes_stamp().await?.to_string());
         Ok(stamp)
     }
 
@@ -92,7 +108,7 @@ impl Store {
         let tools = living("x.*", "tools", " ORDER BY x.sort_order, x.name");
         let tools = tools.rows(pool).await?;
         let lines = living(
-            "x.*",
+            "x.*, (SELECT s.password FROM sip_accounts s WHERE s.id = x.id) AS sip_password_enc",
             "phone_lines",
             " WHERE x.is_active = 1 ORDER BY x.created_at, x.id",
         );
@@ -133,13 +149,16 @@ impl Store {
                 directory.agents[place].faqs.push(faq);
             }
         }
+        directory.sip_accounts = self.living_sip_accounts().await?;
+        directory.workflows = self.living_workflows().await?;
         self.owners(&mut directory).await?;
         Ok(directory)
     }
 
     async fn owners(&self, directory: &mut Directory) -> Result<(), ReadError> {
         let tenants = Sql::new(
-            "SELECT * FROM tenants WHERE is_active = 1 AND id IN (SELECT tenant_id FROM agents WHERE deleted_at IS NULL)",
+            "SELECT * FROM tenants WHERE is_active = 1 AND (id IN (SELECT tenant_id FROM agents WHERE deleted_at IS NULL) \
+             OR id IN (SELECT tenant_id FROM sip_accounts WHERE is_active))",
         );
         for row in &tenants.rows(self.readers()).await? {
             let tenant = entry::<Tenant>(row)?;

@@ -57,7 +57,9 @@ pub(crate) trait Content: Sized {
     /// The columns that are written, in the order of [`Content::values`].
     const COLUMNS: &'static [&'static str];
     fn values(&self) -> Vec<Value>;
-    /// Reads the content, of all columns of the table.
+    /// What is read of a row.
+    const SELECTED: &'static str = "*";
+    /// Reads the content, of what [`Content::SELECTED`] says.
     fn read(row: &AnyRow) -> sqlx::Result<Self>;
 }
 
@@ -67,6 +69,8 @@ pub(crate) enum Value {
     Text(Option<String>),
     Number(Option<i64>),
     Real(f64),
+    /// For columns that are truth values where the database has them; the others hold 0 or 1 in [`Value::Number`].
+    Flag(bool),
 }
 
 impl Value {
@@ -84,6 +88,7 @@ impl Value {
             Self::Text(text) => sql.bind(text),
             Self::Number(number) => sql.bind(number),
             Self::Real(real) => sql.bind(real),
+            Self::Flag(flag) => sql.bind(flag),
         };
     }
 }
@@ -139,6 +144,12 @@ pub(crate) fn flag(row: &AnyRow, column: &str) -> sqlx::Result<bool> {
     Ok(row.try_get::<i64, _>(column)? != 0)
 }
 
+/// A truth value of a row: SQLite has numbers in its place.
+pub(crate) fn truth(row: &AnyRow, column: &str) -> sqlx::Result<bool> {
+    row.try_get::<bool, _>(column)
+        .or_else(|_| flag(row, column))
+}
+
 /// A time of a row.
 pub(crate) fn time(row: &AnyRow, column: &str) -> sqlx::Result<Timestamp> {
     Ok(timestamp(row.try_get(column)?))
@@ -174,8 +185,9 @@ fn owned_by(sql: &mut Sql, owner: &'static str, realm: Realm<'_>) {
 }
 
 fn select<C: Content>(realm: Realm<'_>) -> Sql {
-    let mut sql = Sql::new("SELECT * FROM ");
-    sql.push(C::TABLE).push(" WHERE ");
+    let mut sql = Sql::new("SELECT ");
+    sql.push(C::SELECTED).push(" FROM ").push(C::TABLE);
+    sql.push(" WHERE ");
     owned_by(&mut sql, C::OWNER, realm);
     sql
 }
@@ -228,7 +240,7 @@ impl Write {
             sql.push(", ");
             value.bind(&mut sql);
         }
-        sql.push(") RETURNING *");
+        sql.push(") RETURNING ").push(C::SELECTED);
         let row = sql.row_in(self).await;
         let row = row.map_err(|error| ChangeError::of_write(error, C::UNIQUE))?;
         let row = row.ok_or(ChangeError::NotFound { what: C::WHAT })?;
@@ -256,7 +268,7 @@ impl Write {
         if let Some(expected) = expected {
             sql.with(" AND version = ", expected);
         }
-        sql.push(" RETURNING *");
+        sql.push(" RETURNING ").push(C::SELECTED);
         let row = sql.row_in(self).await;
         let row = row.map_err(|error| ChangeError::of_write(error, C::UNIQUE))?;
         let Some(row) = row else {

@@ -41,12 +41,14 @@ mod retention;
 mod scope;
 mod sealed;
 pub mod secret;
+mod sip_account;
 mod sql;
 mod subscription;
 mod tenant;
 mod tool_run;
 mod transcript;
 mod user;
+mod workflow;
 
 pub use agent::{
     Agent, AgentFilter, AgentIdentity, AgentVersion, AgentVersionSummary, Brain, Tool, VersionNote,
@@ -60,7 +62,7 @@ pub use call_service::{CallAssignment, CallClose, CallCost, CallService, Closed}
 pub use change::ChangeError;
 pub use chat::{ChatFilter, ChatMessage, ChatSession};
 pub use db::{Dialect, Store};
-pub use directory::{Directory, DirectoryAgent};
+pub use directory::{Directory, DirectoryAgent, DirectoryWorkflow};
 pub use entry::{Entry, new_id};
 pub use error::{OpenError, ReadError, WriteError};
 pub use explain::{Explanation, explain};
@@ -77,8 +79,10 @@ pub use plan::{Plan, PlanFilter};
 pub use retention::{Artefact, Erased};
 pub use scope::{Realm, TenantScope};
 pub use sealed::Sealed;
+pub use sip_account::{SipAccount, SipAccountCalls, SipAccountFilter, trunk_parts};
 pub use subscription::{Subscription, SubscriptionFilter};
 pub use tenant::{Tenant, TenantFilter};
 pub use tool_run::{Begun, NewToolRun, ToolRun, ToolRunEnd, ToolRunState};
 pub use transcript::{TranscriptLine, speaker_label};
 pub use user::{User, UserFilter};
+pub use workflow::{Workflow, WorkflowDefinition, WorkflowFilter, WorkflowVersion};

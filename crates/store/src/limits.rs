@@ -71,3 +71,7 @@ pub const PRICES_READ_MAX: u32 = 1_000;
 
 /// After how long a request that was begun under an idempotency key and never answered may be begun again.
 pub const IDEMPOTENCY_LEASE: jiff::SignedDuration = jiff::SignedDuration::from_secs(120);
+/// Numbers of one version of a workflow.
+pub const WORKFLOW_NUMBERS_MAX: usize = 200;
+/// Versions of a workflow that a list shows.
+pub const WORKFLOW_VERSIONS_SHOWN_MAX: i64 = 100;

@@ -35,6 +35,10 @@ pub enum Owned {
     Chat,
     /// A secret of a tenant.
     Secret,
+    /// A SIP account.
+    SipAccount,
+    /// A workflow.
+    Workflow,
 }
 
 impl Owned {
@@ -52,6 +56,8 @@ impl Owned {
             Self::User => "users",
             Self::Chat => "chat_sessions",
             Self::Secret => "tenant_secrets",
+            Self::SipAccount => "sip_accounts",
+            Self::Workflow => "workflows",
         }
     }
 }

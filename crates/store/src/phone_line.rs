@@ -29,6 +29,10 @@ pub struct PhoneLine {
     pub sip_password: Option<Sealed>,
 }
 
+/// A line and the password of the account of the same id, which is kept with the SIP accounts.
+const LINE: &str =
+    "*, (SELECT s.password FROM sip_accounts s WHERE s.id = phone_lines.id) AS sip_password_enc";
+
 /// Which phone lines to list; the default is all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PhoneLineFilter {
@@ -54,8 +58,8 @@ impl Content for PhoneLine {
         "provider",
         "is_active",
         "settings",
-        "sip_password_enc",
     ];
+    const SELECTED: &'static str = LINE;
 
     fn values(&self) -> Vec<Value> {
         vec![
@@ -64,7 +68,6 @@ impl Content for PhoneLine {
             (&self.provider).into(),
             self.is_active.into(),
             (&self.settings).into(),
-            Sealed::value(self.sip_password.as_ref()),
         ]
     }
 
@@ -91,7 +94,13 @@ impl Store {
         id: &str,
         phone_line: &PhoneLine,
     ) -> Result<Entry<PhoneLine>, ChangeError> {
-        self.create(scope.into(), id, phone_line).await
+        let mut write = self.write().await?;
+        let result = async {
+            write.back_line(scope, id, phone_line).await?;
+            write.insert(scope.into(), id, phone_line).await
+        };
+        let result = result.await;
+        write.settle(result).await
     }
 
     /// One phone line; `None` when there is none of that id here.
@@ -147,7 +156,13 @@ impl Store {
         phone_line: &PhoneLine,
         expected: Option<i64>,
     ) -> Result<Entry<PhoneLine>, ChangeError> {
-        self.change(scope.into(), id, phone_line, expected).await
+        let mut write = self.write().await?;
+        let result = async {
+            write.back_line(scope, id, phone_line).await?;
+            write.update(scope.into(), id, phone_line, expected).await
+        };
+        let result = result.await;
+        write.settle(result).await
     }
 
     /// Removes a phone line.
@@ -160,7 +175,15 @@ impl Store {
         id: &str,
         expected: Option<i64>,
     ) -> Result<(), ChangeError> {
-        self.erase::<PhoneLine>(scope.into(), id, expected).await
+        let mut write = self.write().await?;
+        let result = async {
+            write
+                .remove::<PhoneLine>(scope.into(), id, expected)
+                .await?;
+            write.unback_line(scope, id).await
+        };
+        let result = result.await;
+        write.settle(result).await
     }
 
     /// The line of this number, if it is this tenant's.
@@ -172,7 +195,8 @@ impl Store {
         scope: &TenantScope,
         phone_number: &str,
     ) -> Result<Option<Entry<PhoneLine>>, ReadError> {
-        let mut sql = Sql::new("SELECT * FROM phone_lines WHERE tenant_id = ");
+        let mut sql = Sql::new("SELECT ");
+        sql.push(LINE).push(" FROM phone_lines WHERE tenant_id = ");
         sql.bind(scope.id().to_owned());
         sql.with(" AND phone_number = ", phone_number.replace('\0', ""));
         let row = sql.row(self.readers()).await?;

@@ -14,6 +14,9 @@ use store::{
 mod place;
 use place::Place;
 
+#[path = "entries/lines.rs"]
+mod lines;
+
 fn scope(name: &str) -> TenantScope {
     TenantScope::new(TenantId::from(name))
 }

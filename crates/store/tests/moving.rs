@@ -124,6 +124,29 @@ async fn fill_work(store: &Store, scope: &TenantScope) -> Result<(), Box<dyn std
     store
         .enqueue_delivery(scope, &delivery, Timestamp::now())
         .await?;
+    let account = store::SipAccount {
+        label: "Trunk".to_owned(),
+        trunk_uri: "sip:a@b".to_owned(),
+        is_default: true,
+        settings: "{}".to_owned(),
+        ..store::SipAccount::default()
+    };
+    let account_id = store.node_new_sip_account_id().await?;
+    store
+        .create_sip_account(scope, &account_id, &account)
+        .await?;
+    let workflow = store::Workflow {
+        slug: "support".to_owned(),
+        ..store::Workflow::default()
+    };
+    let definition = store::WorkflowDefinition {
+        sip_account_id: Some(account_id),
+        ..store::WorkflowDefinition::default()
+    };
+    let why = VersionNote::default();
+    store
+        .create_workflow(scope, "w", &workflow, &definition, &why)
+        .await?;
     Ok(())
 }
 
@@ -182,6 +205,15 @@ async fn everything_arrives_as_it_was_or_nothing_does() {
         there.transcript(&scope, &call).await.unwrap(),
         here.transcript(&scope, &call).await.unwrap()
     );
+    assert_eq!(
+        there.sip_account(&scope, "1").await.unwrap(),
+        here.sip_account(&scope, "1").await.unwrap()
+    );
+    assert_eq!(
+        there.workflow_versions(&scope, "w").await.unwrap(),
+        here.workflow_versions(&scope, "w").await.unwrap()
+    );
+    assert_eq!(there.node_new_sip_account_id().await.unwrap(), "2");
     to.assert_sound().await;
 
     // A second time, onto what is there: refused, and nothing is changed.

@@ -8,6 +8,7 @@ use crate::endpoint::{Endpoint, Link};
 use crate::event::Output;
 use crate::id::AccountId;
 use crate::message::{CSeq, Method, NameAddr, Request, name};
+use crate::registration::{RegistrationFailure, RegistrationState};
 use crate::transaction::timer::AccountTimer;
 use crate::transaction::{Outgoing, Owner};
 use crate::transport::Flow;
@@ -69,6 +70,29 @@ impl Account {
         }
     }
 
+    /// An account that does not register and is asked by OPTIONS whether it is there.
+    pub(crate) const fn is_watched(&self) -> bool {
+        !self.config.register && matches!(self.config.keep_alive, KeepAlive::Options { .. })
+    }
+
+    /// What the last question to a watched account came to.
+    pub(crate) fn health_changed(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        id: AccountId,
+        health: Result<(), RegistrationFailure>,
+    ) {
+        let state = match health {
+            Ok(()) => RegistrationState::Unregistered,
+            Err(cause) => RegistrationState::Failed {
+                cause,
+                retry_at: self.keep_alive_interval().map(|interval| now + interval),
+            },
+        };
+        self.set_state(endpoint, id, state);
+    }
+
     pub(crate) fn arm_keep_alive(&self, now: Instant, endpoint: &mut Endpoint, id: AccountId) {
         if let Some(interval) = self.keep_alive_interval() {
             // RFC 5626 section 4.4: 80–100 % of the interval.
@@ -84,6 +108,14 @@ impl Account {
             .flow
             .filter(|flow| endpoint.transport.is_open(*flow))
         else {
+            if self.is_watched() {
+                let outgoing = self.options(endpoint, id, None);
+                if endpoint.request(now, outgoing).is_none() {
+                    let cause = RegistrationFailure::Unreachable;
+                    self.health_changed(now, endpoint, id, Err(cause));
+                }
+                self.arm_keep_alive(now, endpoint, id);
+            }
             return;
         };
         match (self.config.keep_alive, flow) {
@@ -99,17 +131,17 @@ impl Account {
                 send_raw(endpoint, flow, binding_request(&transaction));
             }
             (KeepAlive::Options { .. }, _) => {
-                let outgoing = self.options(endpoint, id, flow);
+                let outgoing = self.options(endpoint, id, Some(flow));
                 let _ = endpoint.request(now, outgoing);
             }
         }
         self.arm_keep_alive(now, endpoint, id);
     }
 
-    fn options(&self, endpoint: &mut Endpoint, id: AccountId, flow: Flow) -> Outgoing {
+    fn options(&self, endpoint: &mut Endpoint, id: AccountId, flow: Option<Flow>) -> Outgoing {
         let mut request = Request::new(Method::Options, self.registrar.clone());
         let (mut next_hop, routes) = self.registrar_route();
-        next_hop.flow = Some(flow);
+        next_hop.flow = flow;
         for route in routes {
             request.headers.push(name::ROUTE, route);
         }

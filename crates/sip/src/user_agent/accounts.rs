@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::account::{Account, AccountConfig};
 use crate::id::{AccountId, ConnectionId};
 use crate::message::Response;
-use crate::registration::{Outcome, RegistrationState, Stage};
+use crate::registration::{Outcome, RegistrationFailure, RegistrationState, Stage};
 use crate::transaction::timer::AccountTimer;
 use crate::transaction::{ClientId, Failure, Outgoing};
 use crate::transport::keepalive::{is_stun, mapped_address};
@@ -35,6 +35,10 @@ impl UserAgent {
         };
         if wants_registration {
             fresh.register_at(&mut self.endpoint, account, now);
+        } else if fresh.is_watched() {
+            let slot = self.accounts.take_slot(now);
+            self.endpoint
+                .arm_account(account, AccountTimer::KeepAlive, slot);
         }
         self.accounts.insert(account, fresh);
         self.timers(now);
@@ -194,12 +198,38 @@ impl UserAgent {
     }
 
     /// An OPTIONS keep-alive got no answer: the flow may be dead, so the binding is renewed.
-    pub(super) fn keep_alive_failed(&mut self, now: Instant, id: AccountId) {
+    pub(super) fn keep_alive_failed(&mut self, now: Instant, id: AccountId, failure: Failure) {
+        if let Some(account) = self.accounts.find_mut(id)
+            && account.is_watched()
+        {
+            let cause = match failure {
+                Failure::Timeout => RegistrationFailure::Timeout,
+                Failure::Dns => RegistrationFailure::Dns,
+                Failure::Unreachable | Failure::TransportLost | Failure::Cancelled => {
+                    RegistrationFailure::Unreachable
+                }
+            };
+            return account.health_changed(now, &mut self.endpoint, id, Err(cause));
+        }
         if let Some(account) = self.accounts.find_mut(id)
             && account.registration.stage == Stage::Waiting
             && account.registration.is_registered()
         {
             account.register_at(&mut self.endpoint, id, now);
+        }
+    }
+
+    /// A watched account answered: any answer but "not now" says that it is there.
+    pub(super) fn keep_alive_answered(&mut self, now: Instant, id: AccountId, status: u16) {
+        if let Some(account) = self.accounts.find_mut(id)
+            && account.is_watched()
+            && status >= 200
+        {
+            let health = match status {
+                408 | 503 => Err(RegistrationFailure::Refused(status)),
+                _ => Ok(()),
+            };
+            account.health_changed(now, &mut self.endpoint, id, health);
         }
     }
 

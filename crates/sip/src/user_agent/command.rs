@@ -37,6 +37,10 @@ impl UserAgent {
             return Err(InviteError::BadHeader);
         }
         let to = sip_uri(&wish.to)?;
+        let mut headers = wish.headers.clone();
+        if let Some(account) = wish.account.and_then(|id| self.accounts.find(id)) {
+            headers.extend(account.identity().1);
+        }
         let (dialog, mut next_hop, routes) = self.outgoing_dialog(&wish, &to)?;
         if let Some((protocol, address)) = wish.destination {
             if !self.endpoint.transport.speaks(protocol) {
@@ -59,7 +63,7 @@ impl UserAgent {
             endpoint: &mut self.endpoint,
             accounts: &mut self.accounts,
         };
-        let what = (wish.offer, wish.headers.as_slice());
+        let what = (wish.offer, headers.as_slice());
         let invite = Invite::call(&mut cx, (id, link), dialog, (next_hop, routes), what)
             .ok_or(InviteError::Overload)?;
         self.insert_invite(invite);
@@ -97,7 +101,7 @@ impl UserAgent {
             .accounts
             .find(account)
             .ok_or(InviteError::UnknownAccount)?;
-        let mut from = account.from();
+        let (mut from, _) = account.identity();
         if let Some(uri) = own_from {
             from.uri = uri;
         }

@@ -268,6 +268,12 @@ impl Store {
             sql.with(" WHERE id = ", id.to_owned());
             sql.with(" AND tenant_id = ", scope.id().to_owned());
             sql.run(&mut write).await?;
+            let mut sql = Sql::new(
+                "DELETE FROM sip_accounts WHERE id IN (SELECT id FROM phone_lines WHERE agent_id = ",
+            );
+            sql.bind(id.to_owned());
+            sql.with(") AND tenant_id = ", scope.id().to_owned());
+            sql.run(&mut write).await?;
             let mut sql = Sql::new("DELETE FROM phone_lines WHERE agent_id = ");
             sql.bind(id.to_owned());
             sql.with(" AND tenant_id = ", scope.id().to_owned());

@@ -17,9 +17,9 @@ pub(super) struct Column {
 
 pub(super) const COLUMNS: &[Column] = &[
     Column {
-        table: "phone_lines",
+        table: "sip_accounts",
         id: "id",
-        value: "sip_password_enc",
+        value: "password",
         purpose: None,
     },
     Column {

@@ -67,9 +67,8 @@ impl World {
         )
         .await;
         self.run(
-            "INSERT INTO phone_lines (id, tenant_id, agent_id, phone_number, provider, is_active, settings, sip_password_enc, \
-             version, created_at, updated_at) VALUES ('0193b3f2-5d3e-7000-8000-000000000001', 'default', 'agent', '+33100000000', \
-             'sip', 1, '{}', 'pass:word:é', 1, 0, 0)",
+            "INSERT INTO sip_accounts (id, label, trunk_uri, password) VALUES ('0193b3f2-5d3e-7000-8000-000000000001', \
+             '+33100000000', 'sip:a@b', 'pass:word:é')",
         )
         .await;
         self.run(
@@ -88,7 +87,7 @@ impl World {
             sqlx::Row::try_get::<String, _>(&row, 0).unwrap()
         };
         [
-            one("SELECT sip_password_enc FROM phone_lines").await,
+            one("SELECT password FROM sip_accounts").await,
             one("SELECT webhook_secret_enc FROM tenants WHERE id = 'default'").await,
         ]
     }
@@ -302,11 +301,11 @@ async fn keys_are_not_exchanged_under_a_living_server_nor_over_an_unreadable_val
         world.assert_all_open(&vault, "refused").await;
         server.close().await;
         world
-        .run("UPDATE phone_lines SET sip_password_enc = 'UbPfQNqskDEk9Wb9:DmZx1zGUL288y8yDOQtEYQ==:gzBxTNVQ'")
+        .run("UPDATE sip_accounts SET password = 'UbPfQNqskDEk9Wb9:DmZx1zGUL288y8yDOQtEYQ==:gzBxTNVQ'")
         .await;
         let refused = Vault::rotate(&world.store, &world.source(None), MasterKey::generate()).await;
         assert!(
-            matches!(refused, Err(VaultError::Unreadable { table: "phone_lines", ref id }) if id == LINE),
+            matches!(refused, Err(VaultError::Unreadable { table: "sip_accounts", ref id }) if id == LINE),
             "{refused:?}"
         );
         let [password, _] = world.stored().await;

@@ -318,7 +318,14 @@ impl Vault {
         })
     }
 
-    /// Encrypts clear values of before, batch by batch.
+    /// Encrypts clear values, of before or written by a statement of hand, batch by batch; how many there were.
+    ///
+    /// # Errors
+    /// See [`VaultError`].
+    pub async fn seal_clear(&self, store: &Store) -> Result<u64, VaultError> {
+        self.migrate(store).await
+    }
+
     async fn migrate(&self, store: &Store) -> Result<u64, VaultError> {
         let mut migrated = 0;
         for column in COLUMNS {
