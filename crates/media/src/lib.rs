@@ -14,6 +14,7 @@ pub mod dtmf;
 pub mod feed;
 pub mod frame;
 pub mod g711;
+pub mod gain;
 pub mod jitter;
 mod latch;
 pub mod level;
@@ -31,6 +32,7 @@ pub mod stream;
 pub mod tone;
 
 pub use feed::{Feed, Position};
+pub use gain::Gain;
 pub use frame::{CallerFrame, Codec, Direction, RecordingFrame};
 pub use playout::{Background, ItemKey, Played, Playout, PlayoutEvent, PlayoutFull};
 pub use srtp::{SrtpConfig, SrtpSuite};

@@ -6,9 +6,12 @@
 //! in real time, so the state machine's work is to know what the caller has *heard*: how far ahead of real time audio may be sent
 //! ([`Stream::room`]), what is proven by marks, and what is left after a `clear` (marks that come after it prove nothing).
 //!
+//! [`carrier::CarrierSide`] is the other side, for a bridge that is to an application what Twilio is.
+//!
 //! It never fails on what a carrier sends: nonsense is counted. Beside it: what carriers sign ([`signature`]), and the documents
 //! that they are answered with ([`twiml`]).
 
+pub mod carrier;
 mod clock;
 mod dialect;
 mod frame;

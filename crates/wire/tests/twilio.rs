@@ -248,3 +248,198 @@ fn nonsense_is_counted_and_never_an_error() {
         "nothing is sent to a stream that stopped"
     );
 }
+
+mod carrier_side {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+    use wire::twilio::carrier::{CarrierSide, Order, StreamIds};
+
+    use super::*;
+
+    fn side() -> CarrierSide {
+        let ids = StreamIds {
+            stream: "MZ1".to_owned(),
+            call: "CA1".to_owned(),
+            account: "AC1".to_owned(),
+        };
+        let parameters = BTreeMap::from([("callerPhone".to_owned(), "+331".to_owned())]);
+        CarrierSide::new(ids, &parameters)
+    }
+
+    fn begun() -> CarrierSide {
+        let mut side = side();
+        said(&mut side);
+        side
+    }
+
+    fn said(side: &mut CarrierSide) -> Vec<Value> {
+        std::iter::from_fn(|| side.poll_output())
+            .map(|text| serde_json::from_str(&text).unwrap())
+            .collect()
+    }
+
+    /// Names of the marks that were told back.
+    fn marks(side: &mut CarrierSide) -> Vec<String> {
+        let marks = said(side).into_iter().filter(|said| said["event"] == "mark");
+        marks
+            .map(|said| said["mark"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    fn orders(side: &mut CarrierSide) -> Vec<Order> {
+        std::iter::from_fn(|| side.poll_order()).collect()
+    }
+
+    /// The application sends this much audio.
+    fn plays(side: &mut CarrierSide, bytes: usize) {
+        let payload = base64_simd::STANDARD.encode_to_string(vec![0x55; bytes]);
+        side.handle_text(&format!(
+            r#"{{"event":"media","streamSid":"MZ1","media":{{"payload":"{payload}"}}}}"#
+        ));
+    }
+
+    fn marks_with(side: &mut CarrierSide, name: &str) {
+        side.handle_text(&format!(
+            r#"{{"event":"mark","streamSid":"MZ1","mark":{{"name":"{name}"}}}}"#
+        ));
+    }
+
+    #[test]
+    fn a_stream_says_what_twilio_says_in_twilios_types() {
+        let now = Instant::now();
+        let mut side = side();
+        side.hear(now, &[0xFF; 160]);
+        side.press('5');
+        side.hear(now + ms(20), &[0xFF; 160]);
+        side.stop();
+        let said = said(&mut side);
+        let events: Vec<&str> = said.iter().map(|one| one["event"].as_str().unwrap()).collect();
+        let expected = ["connected", "start", "media", "dtmf", "media", "stop"];
+        assert_eq!(events, expected);
+        assert_eq!(said[0].get("streamSid"), None);
+        let numbers: Vec<&Value> = said[1..].iter().map(|one| &one["sequenceNumber"]).collect();
+        assert_eq!(numbers, ["1", "2", "3", "4", "5"]);
+        assert!(said[1..].iter().all(|one| one["streamSid"] == "MZ1"));
+        assert_eq!(said[1]["start"]["customParameters"]["callerPhone"], "+331");
+        assert_eq!(said[1]["start"]["mediaFormat"]["encoding"], "audio/x-mulaw");
+        assert_eq!(said[2]["media"]["track"], "inbound");
+        let counts = |one: &Value| (one["media"]["chunk"].clone(), one["media"]["timestamp"].clone());
+        assert_eq!(counts(&said[2]), ("1".into(), "0".into()));
+        assert_eq!(counts(&said[4]), ("2".into(), "20".into()));
+        assert_eq!(said[3]["dtmf"]["digit"], "5");
+        assert_eq!(said[5]["stop"]["callSid"], "CA1");
+        // Our own reader of carriers takes it for Twilio.
+        let (_, start) = began(Dialect::Twilio, &said[1].to_string());
+        assert_eq!(start.call_id, "CA1");
+        assert_eq!(start.encoding, Some(Encoding::Pcmu));
+    }
+
+    #[test]
+    fn a_mark_comes_back_when_all_before_it_was_played_and_not_earlier() {
+        let mut side = begun();
+        marks_with(&mut side, "nothing before");
+        assert_eq!(marks(&mut side), ["nothing before"]);
+        plays(&mut side, 1_603);
+        marks_with(&mut side, "one");
+        marks_with(&mut side, "same place");
+        plays(&mut side, 160);
+        marks_with(&mut side, "two");
+        side.played(0, 199);
+        assert!(marks(&mut side).is_empty());
+        assert_eq!(side.playing(), Some(0));
+        side.played(0, 201);
+        assert_eq!(marks(&mut side), ["one", "same place"]);
+        side.played(7, 1_000);
+        assert!(marks(&mut side).is_empty(), "another segment proves nothing");
+        side.played(0, 220);
+        assert_eq!(marks(&mut side), ["two"]);
+        assert_eq!(side.playing(), None);
+    }
+
+    #[test]
+    fn a_clear_tells_all_marks_at_once_and_begins_anew() {
+        let mut side = begun();
+        plays(&mut side, 16_000);
+        marks_with(&mut side, "a");
+        plays(&mut side, 16_000);
+        marks_with(&mut side, "b");
+        side.played(0, 500);
+        side.handle_text(r#"{"event":"clear","streamSid":"MZ1"}"#);
+        assert_eq!(marks(&mut side), ["a", "b"]);
+        plays(&mut side, 160);
+        marks_with(&mut side, "c");
+        let last = orders(&mut side).pop();
+        assert!(matches!(last, Some(Order::Play { segment: 1, .. })), "{last:?}");
+        side.played(0, 4_000);
+        assert!(marks(&mut side).is_empty());
+        side.played(1, 20);
+        assert_eq!(marks(&mut side), ["c"]);
+    }
+
+    #[test]
+    fn the_stream_goes_on_in_silence_where_the_caller_is_not_heard() {
+        let start = Instant::now();
+        let mut side = begun();
+        side.begin(start);
+        assert_eq!(side.poll_timeout(), Some(start + ms(60)));
+        side.handle_timeout(start + ms(59));
+        assert!(said(&mut side).is_empty());
+        side.handle_timeout(start + ms(100));
+        assert_eq!(said(&mut side).len(), 3);
+        side.hear(start + ms(110), &[1; 160]);
+        let last = said(&mut side).pop().unwrap();
+        assert_eq!(last["media"]["timestamp"], "60");
+        // What a stall held back is sent as far as it is near to real time.
+        for _ in 0..200 {
+            side.hear(start + ms(120), &[1; 160]);
+        }
+        let sent = said(&mut side).len();
+        assert!((25..=35).contains(&sent), "{sent}");
+        assert!(side.counters().late > 150);
+        // A process that slept for an hour does not send an hour of silence.
+        side.handle_timeout(start + ms(3_600_000));
+        assert!(said(&mut side).len() < 10);
+    }
+
+    #[test]
+    fn an_application_may_hang_up_and_its_nonsense_is_counted() {
+        let mut side = begun();
+        for nonsense in [
+            "",
+            "[]",
+            "{}",
+            "null",
+            r#"{"event":"media","streamSid":"MZ2","media":{"payload":"VVVV"}}"#,
+            r#"{"event":"media","streamSid":"MZ1"}"#,
+            r#"{"event":"media","streamSid":"MZ1","media":{"payload":"*"}}"#,
+            r#"{"event":"mark","streamSid":"MZ1"}"#,
+            r#"{"event":"dance","streamSid":"MZ1"}"#,
+        ] {
+            side.handle_text(nonsense);
+        }
+        assert!(orders(&mut side).is_empty());
+        let counters = side.counters();
+        assert_eq!(counters.malformed, 3);
+        assert_eq!((counters.ignored, counters.bad_audio), (4, 2));
+        side.handle_text(r#"{"event":"stop","streamSid":"MZ1"}"#);
+        assert_eq!(orders(&mut side), [Order::HangUp]);
+        side.stop();
+        plays(&mut side, 160);
+        assert!(orders(&mut side).is_empty(), "after the end nothing is played");
+    }
+
+    #[test]
+    fn audio_and_marks_have_their_limits() {
+        let mut side = begun();
+        for _ in 0..700 {
+            plays(&mut side, 8_000);
+        }
+        assert_eq!(orders(&mut side).len(), 590);
+        assert_eq!(side.counters().overflow, 110);
+        for _ in 0..5_000 {
+            marks_with(&mut side, "m");
+        }
+        assert_eq!(side.counters().overflow, 110 + 5_000 - 4_096);
+    }
+}
