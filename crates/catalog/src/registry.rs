@@ -1,5 +1,6 @@
 //! The registry: every code that the product can say, with its parameters, its severity and where it is documented.
 
+mod bridge;
 mod call_page;
 mod configuration;
 mod courier;
@@ -143,6 +144,7 @@ const TABLES: &[&[Entry]] = &[
     store::TABLE,
     log::TABLE,
     voice::TABLE,
+    bridge::TABLE,
     lifecycle::TABLE,
     call_page::TABLE,
     platform::TABLE,

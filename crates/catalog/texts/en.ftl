@@ -764,3 +764,8 @@ log_line_password_unread = The password of the line { $line } cannot be read: it
     .remedy = Enter it again, or check the encryption key.
 log_calls_closed = { $count } calls of a dead process were closed with their cost and their webhook.
 log_tool_runs_resumed = { $count } tool runs of a dead process are resumed with the same key.
+
+## The bridge between SIP and somebody's application
+
+log_application_unreachable = The application of call { $call } could not be reached: { $cause }.
+    .remedy = Check that the application runs at the address of --ws-target.

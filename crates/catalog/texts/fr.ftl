@@ -764,3 +764,8 @@ log_line_password_unread = Le mot de passe de la ligne { $line } ne peut pas êt
     .remedy = Saisissez-le de nouveau, ou vérifiez la clé de chiffrement.
 log_calls_closed = { $count } appels d'un processus mort ont été terminés avec leur coût et leur notification.
 log_tool_runs_resumed = { $count } exécutions d'outils d'un processus mort sont reprises avec la même clé.
+
+## Le pont entre SIP et l'application d'un tiers
+
+log_application_unreachable = L'application de l'appel { $call } n'a pas pu être jointe : { $cause }.
+    .remedy = Vérifiez que l'application tourne à l'adresse de --ws-target.

@@ -4,6 +4,7 @@
 //! then drains them all until none has anything left to say. No policy is here: what to do is decided by `call::Session`,
 //! what to send by `media::Stream` and `wire::realtime::Conversation`.
 
+mod agreement;
 pub(crate) mod closing;
 mod consult;
 mod desk;
@@ -12,6 +13,7 @@ mod engine_events;
 mod leg_events;
 mod media_events;
 mod office;
+pub(crate) mod patched;
 mod preparation;
 mod privacy;
 mod transfer;

@@ -1,5 +1,7 @@
 //! The calls that run, and what they share: ports, journal, recorder, metrics, watchers.
 
+mod patched;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -11,7 +13,7 @@ use catalog::Message;
 use courier::Courier;
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use sip::{IncomingInvite, InviteError, OutgoingInvite};
+use sip::{IncomingInvite, InviteError, InviteId, OutgoingInvite};
 use store::{CallEnd, Direction, NewCall, Store, TenantScope};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
@@ -35,6 +37,7 @@ use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
 use crate::stream_socket::StreamSocket;
+use crate::switchboard::Switchboard;
 
 /// What a call can be told from outside.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub(crate) struct Calls {
     pub(crate) retry_after_s: u32,
     pub(crate) store: Store,
     pub(crate) courier: Courier,
+    /// Takes the calls in the place of agents.
+    pub(crate) switchboard: Option<Switchboard>,
     /// Told when something has been written that must be delivered.
     pub(crate) deliveries: Arc<Notify>,
     events: broadcast::Sender<LiveEvent>,
@@ -86,6 +91,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) courier: Courier,
     pub(crate) events: broadcast::Sender<LiveEvent>,
+    pub(crate) switchboard: Option<Switchboard>,
 }
 
 /// Who calls whom, in clear: redact it before it goes into a log.
@@ -121,6 +127,7 @@ impl Calls {
             retry_after_s: shared.retry_after_s,
             store: shared.store,
             courier: shared.courier,
+            switchboard: shared.switchboard,
             deliveries: Arc::new(Notify::new()),
             events: shared.events,
             live: Mutex::new(BTreeMap::new()),
@@ -288,6 +295,10 @@ impl Calls {
             to: to.clone(),
             peer: invite.source.ip().to_canonical().to_string(),
         };
+        if self.switchboard.is_some() {
+            self.begin_patched(now, invite, line, admitted, (parties, events));
+            return;
+        }
         let (identity, journal, commands) = self.begin(
             now,
             line,
@@ -351,9 +362,11 @@ impl Calls {
             .with("line", line.config.name.as_str())
             .with("from", from.as_str())
             .with("to", to.as_str()));
-        say(&Message::new("log_agent_selected")
-            .with("agent", line.config.agent.as_str())
-            .with("line", line.config.name.as_str()));
+        if self.switchboard.is_none() {
+            say(&Message::new("log_agent_selected")
+                .with("agent", line.config.agent.as_str())
+                .with("line", line.config.name.as_str()));
+        }
         let journal = self
             .journal
             .begin(now, TenantScope::new(tenant.clone()), new);
@@ -480,36 +493,7 @@ impl Calls {
         to: String,
     ) -> Result<CallId, PlaceCallError> {
         let now = Instant::now();
-        let (media, offer) = self.outgoing_media(now, &line, &to)?;
-        let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
-        let outgoing = OutgoingInvite {
-            account: line.account,
-            to: to.clone(),
-            offer: Some(offer),
-            ..OutgoingInvite::default()
-        };
-        let (placed, result) = oneshot::channel();
-        let command = Command::Place {
-            outgoing: Box::new(outgoing),
-            events,
-            placed,
-        };
-        self.driver
-            .send(command)
-            .await
-            .map_err(|_| PlaceCallError::Busy)?;
-        let invite =
-            result
-                .await
-                .map_err(|_| PlaceCallError::Busy)?
-                .map_err(|error| match error {
-                    InviteError::BadUri | InviteError::BadHeader | InviteError::UnknownAccount => {
-                        PlaceCallError::BadAddress
-                    }
-                    InviteError::NoTransport | InviteError::Overload | InviteError::Draining => {
-                        PlaceCallError::Busy
-                    }
-                })?;
+        let (invite, media, queue) = self.invite(now, &line, &to, None).await?;
         let peer = sip_host(&to).unwrap_or_default().to_owned();
         let from = line
             .config
@@ -537,6 +521,48 @@ impl Calls {
             }
         });
         Ok(id)
+    }
+
+    /// Sends an INVITE for a call through a line.
+    async fn invite(
+        &self,
+        now: Instant,
+        line: &Line,
+        to: &str,
+        from: Option<String>,
+    ) -> Result<(InviteId, MediaLeg, mpsc::Receiver<LegEvent>), PlaceCallError> {
+        let (media, offer) = self.outgoing_media(now, line, to)?;
+        let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
+        let outgoing = OutgoingInvite {
+            account: line.account,
+            to: to.to_owned(),
+            from,
+            offer: Some(offer),
+            ..OutgoingInvite::default()
+        };
+        let (placed, result) = oneshot::channel();
+        let command = Command::Place {
+            outgoing: Box::new(outgoing),
+            events,
+            placed,
+        };
+        self.driver
+            .send(command)
+            .await
+            .map_err(|_| PlaceCallError::Busy)?;
+        let invite =
+            result
+                .await
+                .map_err(|_| PlaceCallError::Busy)?
+                .map_err(|error| match error {
+                    InviteError::BadUri | InviteError::BadHeader | InviteError::UnknownAccount => {
+                        PlaceCallError::BadAddress
+                    }
+                    InviteError::NoTransport | InviteError::Overload | InviteError::Draining => {
+                        PlaceCallError::Busy
+                    }
+                })?;
+        Ok((invite, media, queue))
     }
 
     /// The audio of a call that we place, and its offer.

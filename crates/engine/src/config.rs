@@ -55,6 +55,8 @@ pub struct Config {
     pub lines: Vec<LineConfig>,
     /// Agents, named by the lines.
     pub agents: Vec<AgentConfig>,
+    /// Takes the calls of the lines in the place of agents, which lines then need not name; `None`: agents take them.
+    pub switchboard: Option<crate::switchboard::Switchboard>,
     /// Limits of the whole process.
     pub limits: LimitsConfig,
     /// Recording of calls.

@@ -27,6 +27,19 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
+    /// Stands where lines have an agent, in a process whose calls a switchboard takes: it is never asked anything.
+    fn nobody() -> Result<Self, StartError> {
+        Self::new(AgentConfig {
+            name: String::new(),
+            instructions: String::new(),
+            profile: call::Profile::default(),
+            tools: Vec::new(),
+            engine: EngineChoice::new(crate::config::RealtimeConfig::default()),
+            fallback: None,
+            office: None,
+        })
+    }
+
     /// # Errors
     /// The address of an engine cannot be used.
     pub(crate) fn new(config: AgentConfig) -> Result<Self, StartError> {
@@ -119,15 +132,17 @@ impl Dispatcher {
         for agent in &config.agents {
             agents.insert(&agent.name, Arc::new(Agent::new(agent.clone())?));
         }
+        let nobody = config.switchboard.as_ref().map(|_| Agent::nobody());
+        let nobody = nobody.transpose()?.map(Arc::new);
         let mut lines = Vec::new();
         for (number, line) in (1_u64..).zip(&config.lines) {
-            let agent =
-                agents
-                    .get(line.agent.as_str())
-                    .ok_or_else(|| StartError::UnknownAgent {
-                        line: line.name.clone(),
-                        agent: line.agent.clone(),
-                    })?;
+            let agent = agents
+                .get(line.agent.as_str())
+                .or(nobody.as_ref())
+                .ok_or_else(|| StartError::UnknownAgent {
+                    line: line.name.clone(),
+                    agent: line.agent.clone(),
+                })?;
             lines.push(Arc::new(Line {
                 config: line.clone(),
                 agent: Arc::clone(agent),

@@ -2,6 +2,7 @@
 
 mod error;
 mod listeners;
+mod patched;
 mod start;
 mod streams;
 

@@ -106,6 +106,14 @@ impl Leg {
         }
     }
 
+    /// Refuses the call with a status that somebody chose.
+    pub(crate) fn reject_with(&mut self, status: u16, reason: EndReason) -> bool {
+        match self {
+            Self::Sip(sip) => sip.reject_with(status, reason, None),
+            Self::Carrier(carrier) => carrier.hang_up(reason),
+        }
+    }
+
     /// Hands the other side over; `TransferAccepted` and `TransferFinished` follow. A number is called in `domain`.
     pub(crate) fn transfer(&mut self, target: &TransferTarget, domain: &str) -> bool {
         match self {
@@ -200,9 +208,12 @@ impl SipLeg {
 
     /// Refuses the call.
     pub(crate) fn reject(&self, reason: EndReason, retry_after_s: Option<u32>) -> bool {
-        let row = reason.row();
+        self.reject_with(reason.row().sip_status, reason, retry_after_s)
+    }
+
+    fn reject_with(&self, status: u16, reason: EndReason, retry_after_s: Option<u32>) -> bool {
         let rejection = Rejection {
-            status: row.sip_status,
+            status,
             reason: Some(reason_header(reason)),
             retry_after_s,
         };

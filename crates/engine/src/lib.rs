@@ -35,8 +35,10 @@ mod sip_driver;
 mod sip_socket;
 mod sounds;
 mod stream_socket;
+pub mod switchboard;
 mod tls;
 mod trace;
+mod web_pipe;
 
 pub use config::Config;
 pub use engine::{

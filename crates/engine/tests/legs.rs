@@ -5,6 +5,8 @@
 )]
 
 mod common;
+#[path = "legs/patched.rs"]
+mod patched;
 
 use common::fake_engine::{Behaviour, FakeEngine, VOICE_HZ};
 use common::phone::{Phone, media_address};

@@ -83,7 +83,10 @@ mod tests {
         assert!(Gain::new(Codec::Pcmu, 0.0).is_none());
         assert!(Gain::new(Codec::Pcmu, f32::NAN).is_none());
         let gain = Gain::new(Codec::Pcmu, 400.0).expect("a change");
-        let mut loud = [g711::encode(Codec::Pcmu, 30_000), g711::encode(Codec::Pcmu, -30_000)];
+        let mut loud = [
+            g711::encode(Codec::Pcmu, 30_000),
+            g711::encode(Codec::Pcmu, -30_000),
+        ];
         gain.apply(&mut loud);
         assert!(g711::decode(Codec::Pcmu, loud[0]) > 30_000);
         assert!(g711::decode(Codec::Pcmu, loud[1]) < -30_000);

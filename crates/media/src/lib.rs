@@ -32,8 +32,8 @@ pub mod stream;
 pub mod tone;
 
 pub use feed::{Feed, Position};
-pub use gain::Gain;
 pub use frame::{CallerFrame, Codec, Direction, RecordingFrame};
+pub use gain::Gain;
 pub use playout::{Background, ItemKey, Played, Playout, PlayoutEvent, PlayoutFull};
 pub use srtp::{SrtpConfig, SrtpSuite};
 pub use statistics::Statistics;

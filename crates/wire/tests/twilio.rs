@@ -281,7 +281,9 @@ mod carrier_side {
 
     /// Names of the marks that were told back.
     fn marks(side: &mut CarrierSide) -> Vec<String> {
-        let marks = said(side).into_iter().filter(|said| said["event"] == "mark");
+        let marks = said(side)
+            .into_iter()
+            .filter(|said| said["event"] == "mark");
         marks
             .map(|said| said["mark"]["name"].as_str().unwrap().to_owned())
             .collect()
@@ -314,7 +316,10 @@ mod carrier_side {
         side.hear(now + ms(20), &[0xFF; 160]);
         side.stop();
         let said = said(&mut side);
-        let events: Vec<&str> = said.iter().map(|one| one["event"].as_str().unwrap()).collect();
+        let events: Vec<&str> = said
+            .iter()
+            .map(|one| one["event"].as_str().unwrap())
+            .collect();
         let expected = ["connected", "start", "media", "dtmf", "media", "stop"];
         assert_eq!(events, expected);
         assert_eq!(said[0].get("streamSid"), None);
@@ -324,7 +329,12 @@ mod carrier_side {
         assert_eq!(said[1]["start"]["customParameters"]["callerPhone"], "+331");
         assert_eq!(said[1]["start"]["mediaFormat"]["encoding"], "audio/x-mulaw");
         assert_eq!(said[2]["media"]["track"], "inbound");
-        let counts = |one: &Value| (one["media"]["chunk"].clone(), one["media"]["timestamp"].clone());
+        let counts = |one: &Value| {
+            (
+                one["media"]["chunk"].clone(),
+                one["media"]["timestamp"].clone(),
+            )
+        };
         assert_eq!(counts(&said[2]), ("1".into(), "0".into()));
         assert_eq!(counts(&said[4]), ("2".into(), "20".into()));
         assert_eq!(said[3]["dtmf"]["digit"], "5");
@@ -351,7 +361,10 @@ mod carrier_side {
         side.played(0, 201);
         assert_eq!(marks(&mut side), ["one", "same place"]);
         side.played(7, 1_000);
-        assert!(marks(&mut side).is_empty(), "another segment proves nothing");
+        assert!(
+            marks(&mut side).is_empty(),
+            "another segment proves nothing"
+        );
         side.played(0, 220);
         assert_eq!(marks(&mut side), ["two"]);
         assert_eq!(side.playing(), None);
@@ -370,7 +383,10 @@ mod carrier_side {
         plays(&mut side, 160);
         marks_with(&mut side, "c");
         let last = orders(&mut side).pop();
-        assert!(matches!(last, Some(Order::Play { segment: 1, .. })), "{last:?}");
+        assert!(
+            matches!(last, Some(Order::Play { segment: 1, .. })),
+            "{last:?}"
+        );
         side.played(0, 4_000);
         assert!(marks(&mut side).is_empty());
         side.played(1, 20);
@@ -426,7 +442,10 @@ mod carrier_side {
         assert_eq!(orders(&mut side), [Order::HangUp]);
         side.stop();
         plays(&mut side, 160);
-        assert!(orders(&mut side).is_empty(), "after the end nothing is played");
+        assert!(
+            orders(&mut side).is_empty(),
+            "after the end nothing is played"
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use sip::EndCause;
 use store::Event;
 use store::journal::Milestone;
 
-use super::CallTask;
-use crate::leg::{exact_reason, leg_end, negotiation};
+use super::{CallTask, agreement};
+use crate::leg::{exact_reason, leg_end};
 use crate::limits::STATISTICS_EVERY;
 use crate::sip_driver::LegEvent;
 
@@ -118,65 +118,34 @@ impl CallTask {
 
     /// Takes the answer to our first offer; false ends the call.
     fn take_answer(&mut self, now: Instant, sdp: &[u8]) -> bool {
-        let Some(media) = self.media.sdp() else {
+        let Err(reason) = agreement::take_answer(&self.desk, now, &mut self.media, sdp) else {
             return true;
         };
-        match media.accept(now, sdp) {
-            Ok(agreed) => {
-                let decision = negotiation::accepted(&agreed, media.local(), false);
-                self.desk.journal.event(now, Event::SdpDecision(decision));
-                true
-            }
-            Err(why) => {
-                self.desk
-                    .journal
-                    .event(now, Event::SdpDecision(negotiation::refused(&why, false)));
-                let reason = negotiation::end_reason(&why);
-                self.desk.exact = Some(reason);
-                self.ask(now, |task| task.desk.leg.hang_up(reason));
-                false
-            }
-        }
+        self.desk.exact = Some(reason);
+        self.ask(now, |task| task.desk.leg.hang_up(reason));
+        false
     }
 
     /// A re-INVITE or UPDATE: hold, resume, another address or codec.
     fn offered(&mut self, now: Instant, sdp: &[u8]) {
         let was_held = self.media.is_held();
-        let Some(media) = self.media.sdp() else {
+        if self.media.sdp().is_none() {
             return;
-        };
-        match media.answer_again(now, sdp) {
-            Ok((answer, agreed)) => {
-                let decision = negotiation::accepted(&agreed, media.local(), true);
-                self.desk.journal.event(now, Event::SdpDecision(decision));
+        }
+        match agreement::answer_again(&self.desk, now, &mut self.media, sdp) {
+            Some(answer) => {
                 self.ask(now, |task| task.desk.leg.answer_offer(answer));
                 self.hold_changed(now, was_held);
             }
-            Err(why) => {
-                self.desk
-                    .journal
-                    .event(now, Event::SdpDecision(negotiation::refused(&why, true)));
-                self.ask(now, |task| task.desk.leg.reject_offer(488));
-            }
+            None => self.ask(now, |task| task.desk.leg.reject_offer(488)),
         }
     }
 
     /// The answer to an offer that a re-INVITE without one asked for.
     fn answered_again(&mut self, now: Instant, sdp: &[u8]) {
         let was_held = self.media.is_held();
-        let Some(media) = self.media.sdp() else {
-            return;
-        };
-        match media.accept(now, sdp) {
-            Ok(agreed) => {
-                let decision = negotiation::accepted(&agreed, media.local(), false);
-                self.desk.journal.event(now, Event::SdpDecision(decision));
-                self.hold_changed(now, was_held);
-            }
-            Err(why) => self
-                .desk
-                .journal
-                .event(now, Event::SdpDecision(negotiation::refused(&why, false))),
+        if agreement::take_answer(&self.desk, now, &mut self.media, sdp).is_ok() {
+            self.hold_changed(now, was_held);
         }
     }
 
@@ -189,18 +158,7 @@ impl CallTask {
 
     /// Keypad tones by INFO, from phones that have no RFC 4733.
     fn info(&mut self, now: Instant, content_type: &str, body: &[u8]) {
-        let text = String::from_utf8_lossy(body);
-        let digit = if content_type.eq_ignore_ascii_case("application/dtmf-relay") {
-            text.lines()
-                .find_map(|line| line.trim().strip_prefix("Signal=")?.trim().chars().next())
-        } else if content_type.eq_ignore_ascii_case("application/dtmf") {
-            text.trim().chars().next()
-        } else {
-            None
-        };
-        if let Some(digit) = digit.map(|digit| digit.to_ascii_uppercase())
-            && (digit.is_ascii_digit() || matches!(digit, '*' | '#' | 'A'..='D'))
-        {
+        if let Some(digit) = agreement::digit_of_info(content_type, body) {
             self.pressed(now, digit);
         }
     }

@@ -34,7 +34,7 @@ use crate::sip_driver::LegEvent;
 
 /// A call before its media and session exist.
 pub(crate) struct Preparation {
-    desk: Desk,
+    pub(super) desk: Desk,
     backlog: Vec<LegEvent>,
 }
 
@@ -103,7 +103,7 @@ impl Preparation {
         }
     }
 
-    async fn refuse(mut self, reason: EndReason) {
+    pub(super) async fn refuse(mut self, reason: EndReason) {
         let retry = reason
             .row()
             .retryable
@@ -197,7 +197,7 @@ impl Preparation {
         }
     }
 
-    fn incoming(
+    pub(super) fn incoming(
         &self,
         now: Instant,
         offer: Option<&[u8]>,
@@ -337,6 +337,11 @@ fn over(event: &LegEvent) -> Option<EndReason> {
     let LegEvent::Ended { cause } = event else {
         return None;
     };
+    Some(end_of_leg(cause))
+}
+
+/// How a leg ended that nothing of ours ended.
+pub(super) fn end_of_leg(cause: &sip::EndCause) -> EndReason {
     let usual = match leg_end(cause) {
         call::LegEnd::Cancelled => EndReason::CallerCancelled,
         call::LegEnd::RemoteHangUp => EndReason::CallerHungUp,
@@ -346,7 +351,7 @@ fn over(event: &LegEvent) -> Option<EndReason> {
         | call::LegEnd::AckMissing
         | call::LegEnd::Failed => EndReason::LegFailed,
     };
-    Some(exact_reason(cause).unwrap_or(usual))
+    exact_reason(cause).unwrap_or(usual)
 }
 
 /// Who serves the call, in the version that it keeps to its end.

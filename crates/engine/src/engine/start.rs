@@ -63,6 +63,7 @@ pub(super) async fn start(
         driver: commands.clone(),
         retry_after_s: config.limits.retry_after_s,
         events,
+        switchboard: config.switchboard.clone(),
         store,
         courier,
     }));

@@ -185,7 +185,11 @@ impl CarrierSide {
             return;
         }
         let began = *self.began.get_or_insert(now);
-        if self.position().saturating_sub(now.saturating_duration_since(began)) > AHEAD_MAX {
+        if self
+            .position()
+            .saturating_sub(now.saturating_duration_since(began))
+            > AHEAD_MAX
+        {
             self.counters.late += 1;
             return;
         }
@@ -319,7 +323,11 @@ impl CarrierSide {
     pub fn played(&mut self, segment: u64, played_ms: u64) {
         if segment == self.segment {
             let all = self.queued / SAMPLES_PER_MS <= played_ms;
-            let played = if all { self.queued } else { played_ms * SAMPLES_PER_MS };
+            let played = if all {
+                self.queued
+            } else {
+                played_ms * SAMPLES_PER_MS
+            };
             self.played = self.played.max(played);
             self.tell_marks();
         }

@@ -1,0 +1,71 @@
+//! What a call of any kind does with descriptions and messages that come on its leg.
+
+use std::time::Instant;
+
+use call::EndReason;
+use store::Event;
+
+use super::desk::Desk;
+use crate::leg::audio::LegAudio;
+use crate::leg::negotiation;
+
+/// Takes the answer to an offer of ours; an error is why the call cannot go on with it.
+pub(super) fn take_answer(
+    desk: &Desk,
+    now: Instant,
+    media: &mut LegAudio,
+    sdp: &[u8],
+) -> Result<(), EndReason> {
+    let Some(media) = media.sdp() else {
+        return Ok(());
+    };
+    match media.accept(now, sdp) {
+        Ok(agreed) => {
+            let decision = negotiation::accepted(&agreed, media.local(), false);
+            desk.journal.event(now, Event::SdpDecision(decision));
+            Ok(())
+        }
+        Err(why) => {
+            let decision = negotiation::refused(&why, false);
+            desk.journal.event(now, Event::SdpDecision(decision));
+            Err(negotiation::end_reason(&why))
+        }
+    }
+}
+
+/// Answers a re-INVITE or UPDATE: hold, resume, another address or codec. `None` refuses it.
+pub(super) fn answer_again(
+    desk: &Desk,
+    now: Instant,
+    media: &mut LegAudio,
+    sdp: &[u8],
+) -> Option<Vec<u8>> {
+    let media = media.sdp()?;
+    match media.answer_again(now, sdp) {
+        Ok((answer, agreed)) => {
+            let decision = negotiation::accepted(&agreed, media.local(), true);
+            desk.journal.event(now, Event::SdpDecision(decision));
+            Some(answer)
+        }
+        Err(why) => {
+            let decision = negotiation::refused(&why, true);
+            desk.journal.event(now, Event::SdpDecision(decision));
+            None
+        }
+    }
+}
+
+/// The key of an INFO, from phones that have no RFC 4733.
+pub(super) fn digit_of_info(content_type: &str, body: &[u8]) -> Option<char> {
+    let text = String::from_utf8_lossy(body);
+    let digit = if content_type.eq_ignore_ascii_case("application/dtmf-relay") {
+        text.lines()
+            .find_map(|line| line.trim().strip_prefix("Signal=")?.trim().chars().next())
+    } else if content_type.eq_ignore_ascii_case("application/dtmf") {
+        text.trim().chars().next()
+    } else {
+        None
+    };
+    let digit = digit?.to_ascii_uppercase();
+    (digit.is_ascii_digit() || matches!(digit, '*' | '#' | 'A'..='D')).then_some(digit)
+}
