@@ -89,6 +89,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
                 .map_or_else(|| data_dir.join("recordings"), PathBuf::from),
         },
         seed: None,
+        switchboard: None,
     };
     if problems.is_empty() {
         Ok(ProcessConfig {
