@@ -2,6 +2,7 @@
 //! waits, and what it says of a call depends on nothing but what it was told.
 
 mod end;
+mod placed;
 mod reply;
 mod request;
 mod run;
@@ -24,6 +25,7 @@ use crate::price::{Costs, Meter, Terms, Usage, decimal_f64};
 use end::Counts;
 use run::{Commitment, LogEntry, Run};
 
+pub use placed::{PlacedEvent, Placement};
 pub use types::*;
 
 /// Margin of the engine's cost where nobody named one, in millionths of a percent (contracts.md 1.1: 30 %).
@@ -56,6 +58,7 @@ pub struct CallBrain {
     counts: Counts,
     meter: Meter,
     terms: Terms,
+    placement: Option<Placement>,
 }
 
 impl std::fmt::Debug for CallBrain {
@@ -95,6 +98,7 @@ impl CallBrain {
             counts: Counts::default(),
             meter: Meter::default(),
             terms,
+            placement: None,
         };
         brain.fill_context();
         if brain.begins_tainted() {

@@ -89,6 +89,33 @@ pub(crate) fn free(text: &str, prefixes: &[String]) -> Option<Destination> {
     allowed.then_some(destination)
 }
 
+/// Whom a line may call: the number or address as it is dialled, when one of the line's rules allows it. A rule is the beginning of an
+/// international number (`+33`), the beginning of a number as it is dialled at home (`04`, `20`), or `sip:` and a host. No rule allows
+/// a premium or satellite number, and without a rule nothing is allowed.
+pub fn outbound(to: &str, rules: &[String]) -> Option<String> {
+    let destination = operators(to)?;
+    let dialled = destination.as_str();
+    let allowed = |rule: &String| {
+        let rule = rule.trim();
+        match (&destination, rule.strip_prefix("sip:")) {
+            (Destination::Sip(address), Some(host)) => {
+                let rest = address.split_once(':').map_or("", |(_, rest)| rest);
+                let named = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                let named = named.split([':', ';']).next().unwrap_or_default();
+                !host.is_empty() && named.eq_ignore_ascii_case(host)
+            }
+            (Destination::Number(digits), None) => {
+                let plain = rule.strip_prefix('+').unwrap_or(rule);
+                !plain.is_empty()
+                    && plain.bytes().all(|byte| byte.is_ascii_digit())
+                    && digits.starts_with(rule)
+            }
+            (Destination::Sip(_), None) | (Destination::Number(_), Some(_)) => false,
+        }
+    };
+    rules.iter().any(allowed).then(|| dialled.to_owned())
+}
+
 /// Two spellings of one number: the last nine digits agree, or all of a shorter one.
 pub(crate) fn same_number(left: &str, right: &str) -> bool {
     let tail = |text: &str| -> Vec<char> {
@@ -176,6 +203,46 @@ mod tests {
                 +0033491234567 | operator refused | model refused
             "#]],
         );
+    }
+
+    #[test]
+    fn a_line_calls_what_its_rules_allow_and_no_premium_number() {
+        let rules = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|&text| text.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let french = rules(&["+33", "04", "20", "sip:pbx.example"]);
+        for (to, dialled) in [
+            ("+33 4 91 23 45 67", Some("+33491234567")),
+            ("0033491234567", Some("+33491234567")),
+            ("0491234567", Some("0491234567")),
+            ("201", Some("201")),
+            ("0612345678", None),
+            ("+44 20 7946 0000", None),
+            ("+33899123456", None),
+            ("0899123456", None),
+            ("sip:desk@pbx.example", Some("sip:desk@pbx.example")),
+            (
+                "sip:desk@pbx.example:5070;transport=tcp",
+                Some("sip:desk@pbx.example:5070;transport=tcp"),
+            ),
+            ("sip:0899123456@pbx.example", None),
+            ("sip:desk@pbx.example.evil", None),
+            ("sip:desk@evil?Route=pbx.example", None),
+            ("", None),
+        ] {
+            assert_eq!(outbound(to, &french).as_deref(), dialled, "{to}");
+            assert_eq!(outbound(to, &[]), None, "no rule");
+            assert_eq!(
+                outbound(to, &rules(&["", "+", "sip:", " "])),
+                None,
+                "rules that say nothing"
+            );
+        }
+        // A rule that names premium numbers does not open them.
+        assert_eq!(outbound("+33899123456", &rules(&["+3389", "+"])), None);
     }
 
     #[test]

@@ -24,10 +24,12 @@ mod tool;
 
 pub use brain::{
     Builtin, CallBrain, CallFacts, Destination, Direction, EndFacts, EndKind, Finished, Greeting,
-    OfferedTool, OpeningVerdict, PreCall, PreCallVerdict, Prepared, Refusal, Round, SessionFault,
-    Speaker, ToolDone, TranscriptLine, TransferTarget, V2Outcome, WebhookBody,
+    OfferedTool, OpeningVerdict, PlacedEvent, Placement, PreCall, PreCallVerdict, Prepared,
+    Refusal, Round, SessionFault, Speaker, ToolDone, TranscriptLine, TransferTarget, V2Outcome,
+    WebhookBody,
 };
 pub use compile::{CompiledAgent, Definition, FaqEntry, check_tool, compile};
+pub use destination::outbound;
 pub use exchange::{FailureKind, HttpCall, McpCall, Method, ToolReply};
 pub use fault::{Fault, FaultCode};
 pub use price::{Costs, Usage};

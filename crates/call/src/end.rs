@@ -102,6 +102,10 @@ end_reasons! {
     AgentHungUp: "agent_hung_up", Agent, 480, 16, Normal, true;
     /// The caller gave up before the answer.
     CallerCancelled: "caller_cancelled", Caller, 487, 16, Normal, true;
+    /// The called party is busy.
+    Busy: "busy", Caller, 486, 17, Normal, true;
+    /// The called party did not answer.
+    NoAnswer: "no_answer", Caller, 480, 19, Normal, true;
     /// The caller stayed silent.
     IdleTimeout: "idle_timeout", Agent, 480, 16, Normal, true;
     /// The call reached its longest duration.

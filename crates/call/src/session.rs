@@ -34,6 +34,8 @@ use crate::turn::Turn;
 pub struct SessionStart {
     /// The call came to us; otherwise we placed it.
     pub inbound: bool,
+    /// How long a call that we placed may ring from here on, milliseconds; `None`: as long as the other side lets it.
+    pub ring_ms: Option<u32>,
 }
 
 /// The end that was decided, while the leg takes its time.
@@ -48,6 +50,8 @@ struct Closing {
 struct Opening {
     answer: AnswerClock,
     disclosure: Disclosure,
+    /// A call that we placed is given up then.
+    ring_until: Option<u64>,
 }
 
 /// The ways out of the conversation.
@@ -109,6 +113,7 @@ impl Session {
                 disclosure: Disclosure::new(
                     profile.disclosure.is_some() && profile.refusal.is_none() && with_engine,
                 ),
+                ring_until: start.ring_ms.filter(|_| !start.inbound).map(u64::from),
             },
             link: EngineLink::new(profile.engine.clone(), connect_by),
             turn: Turn::new(),
@@ -158,6 +163,10 @@ impl Session {
             return None;
         }
         let ringing = (self.phase == Phase::Ringing).then(|| self.opening.answer.at_the_latest());
+        let dialing = self
+            .opening
+            .ring_until
+            .filter(|_| self.phase == Phase::Dialing);
         let closing = self.leaving.closing.map(|closing| closing.give_up_at);
         let goodbye = self
             .leaving
@@ -167,6 +176,7 @@ impl Session {
             .unwrap_or_default();
         let single = [
             ringing,
+            dialing,
             closing,
             self.keypad.timeout(),
             self.keypad.secure.timeout(),
@@ -250,6 +260,7 @@ impl Session {
             if self.phase == Phase::Ended {
                 return;
             }
+            self.settle_dialing();
             self.settle_link();
             self.settle_answer();
             self.settle_turn();

@@ -65,7 +65,14 @@ struct Watch {
 
 impl Watch {
     fn new(seed: u64, base: Instant, profile: Profile, inbound: bool) -> Self {
-        let session = Session::new(base, profile, SessionStart { inbound });
+        let session = Session::new(
+            base,
+            profile,
+            SessionStart {
+                inbound,
+                ring_ms: (seed % 2 == 0).then_some(20_000),
+            },
+        );
         let mut watch = Self {
             seed,
             session,

@@ -14,6 +14,8 @@ end_agent_hung_up = The agent hung up.
 end_agent_hung_up_complete = The agent hung up after its goodbye, spoken to the end.
 end_agent_hung_up_cut = The agent hung up; its goodbye was not heard to the end.
 end_caller_cancelled = The caller gave up before the answer.
+end_busy = The called party is busy.
+end_no_answer = The called party did not answer.
 end_idle_timeout = The agent hung up: the caller had stopped speaking.
 end_max_duration = The agent hung up: the call had reached its maximum duration.
     .remedy = Raise the agent's maximum duration if conversations need it.
@@ -723,6 +725,8 @@ api_login_blocked = Too many failed log-ins: try again in { $seconds } s.
 api_too_many_watchers = Too many event streams are open.
     .remedy = Close one before you open another.
 api_no_chat = This agent does not chat.
+api_call_not_allowed = No line of this agent may call that number.
+    .remedy = Allow it in the line's outboundPrefixes, for example "+33". Premium and satellite numbers are never called.
 api_call_refused = The call could not be placed: { $cause }.
 
 carrier_stream = Call brought by { $carrier } under the name { $call }.

@@ -14,6 +14,8 @@ end_agent_hung_up = L'agent a raccroché.
 end_agent_hung_up_complete = L'agent a raccroché après l'au revoir, entièrement prononcé.
 end_agent_hung_up_cut = L'agent a raccroché ; son au revoir n'a pas été entendu en entier.
 end_caller_cancelled = L'appelant a renoncé avant la réponse.
+end_busy = Le correspondant appelé est occupé.
+end_no_answer = Le correspondant appelé n'a pas répondu.
 end_idle_timeout = L'agent a raccroché : l'appelant ne disait plus rien.
 end_max_duration = L'agent a raccroché : la durée maximale de l'appel était atteinte.
     .remedy = Augmentez la durée maximale de l'agent si les conversations en ont besoin.
@@ -723,6 +725,8 @@ api_login_blocked = Trop d'échecs de connexion : réessayez dans { $seconds } s
 api_too_many_watchers = Trop de flux d'événements sont ouverts.
     .remedy = Fermez-en un avant d'en ouvrir un autre.
 api_no_chat = Cet agent ne tient pas de conversation écrite.
+api_call_not_allowed = Aucune ligne de cet agent n'a le droit d'appeler ce numéro.
+    .remedy = Autorisez-le dans outboundPrefixes de la ligne, par exemple « +33 ». Les numéros surtaxés ou satellitaires ne sont jamais appelés.
 api_call_refused = L'appel n'a pas pu être passé : { $cause }.
 
 carrier_stream = Appel apporté par { $carrier } sous le nom { $call }.

@@ -14,6 +14,7 @@ mod leg_events;
 mod media_events;
 mod office;
 pub(crate) mod patched;
+mod placed;
 mod preparation;
 mod privacy;
 mod transfer;
@@ -30,6 +31,7 @@ use media::{Codec, ItemKey};
 use tokio::sync::mpsc;
 use wire::realtime::Usage;
 
+use crate::calls::placing::{Awaited, Placed};
 use crate::calls::{CallCommand, Calls, Identity};
 use crate::dispatch::Line;
 use crate::engine_link::{EngineLink, LinkEvent};
@@ -58,7 +60,12 @@ pub(crate) enum Start {
         source: SocketAddr,
     },
     /// Our INVITE left, with the offer of this leg.
-    Outgoing { media: Box<MediaLeg> },
+    Outgoing {
+        media: Box<MediaLeg>,
+        placed: Placed,
+    },
+    /// A carrier rings for us, and brings the audio when it is answered.
+    Awaited { awaited: Awaited, placed: Placed },
     /// A carrier brings the call: it is answered there, and its audio flows.
     Stream { media: Box<CarrierMedia> },
 }

@@ -1,9 +1,9 @@
 //! The calls that run, and what they share: ports, journal, recorder, metrics, watchers.
 
 mod patched;
+pub(crate) mod placing;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -13,26 +13,23 @@ use catalog::Message;
 use courier::Courier;
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use sip::{IncomingInvite, InviteError, InviteId, OutgoingInvite};
+use sip::IncomingInvite;
 use store::{CallEnd, Direction, NewCall, Store, TenantScope};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, mpsc};
 use tokio_rustls::TlsConnector;
 use tracing::Instrument;
 
 use crate::call_task::{CallTask, Start};
 use crate::config::RtpConfig;
 use crate::dispatch::{Admitted, Line};
-use crate::engine::{PlaceCallError, StreamCall};
+use crate::engine::StreamCall;
 use crate::journal::{CallJournal, Journal};
 use crate::leg::carrier::{CarrierLeg, CarrierMedia};
-use crate::leg::media::{LegIdentity, MediaLeg, local_address};
-use crate::leg::negotiation::local_media;
 use crate::leg::{Leg, SipLeg};
-use crate::limits::{CALL_COMMANDS_MAX, LEG_EVENTS_MAX};
+use crate::limits::CALL_COMMANDS_MAX;
 use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
 use crate::metrics::{CallLabels, Metrics};
-use crate::random;
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
@@ -484,116 +481,4 @@ impl Calls {
         });
         id
     }
-
-    /// Places a call through a line.
-    pub(crate) async fn place(
-        self: &Arc<Self>,
-        line: Arc<Line>,
-        admitted: Admitted,
-        to: String,
-    ) -> Result<CallId, PlaceCallError> {
-        let now = Instant::now();
-        let (invite, media, queue) = self.invite(now, &line, &to, None).await?;
-        let peer = sip_host(&to).unwrap_or_default().to_owned();
-        let from = line
-            .config
-            .account
-            .as_ref()
-            .map_or_else(|| line.config.name.clone(), |account| account.aor.clone());
-        let (identity, journal, commands) = self.begin(
-            now,
-            &line,
-            Parties { from, to, peer },
-            None,
-            Direction::Outbound,
-        );
-        let id = identity.id.clone();
-        let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), queue));
-        let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
-        self.spawn("sip", journal, admitted, async move {
-            if let Some(task) = task
-                .begin(Start::Outgoing {
-                    media: Box::new(media),
-                })
-                .await
-            {
-                task.run().await;
-            }
-        });
-        Ok(id)
-    }
-
-    /// Sends an INVITE for a call through a line.
-    async fn invite(
-        &self,
-        now: Instant,
-        line: &Line,
-        to: &str,
-        from: Option<String>,
-    ) -> Result<(InviteId, MediaLeg, mpsc::Receiver<LegEvent>), PlaceCallError> {
-        let (media, offer) = self.outgoing_media(now, line, to)?;
-        let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
-        let outgoing = OutgoingInvite {
-            account: line.account,
-            to: to.to_owned(),
-            from,
-            offer: Some(offer),
-            ..OutgoingInvite::default()
-        };
-        let (placed, result) = oneshot::channel();
-        let command = Command::Place {
-            outgoing: Box::new(outgoing),
-            events,
-            placed,
-        };
-        self.driver
-            .send(command)
-            .await
-            .map_err(|_| PlaceCallError::Busy)?;
-        let invite =
-            result
-                .await
-                .map_err(|_| PlaceCallError::Busy)?
-                .map_err(|error| match error {
-                    InviteError::BadUri | InviteError::BadHeader | InviteError::UnknownAccount => {
-                        PlaceCallError::BadAddress
-                    }
-                    InviteError::NoTransport | InviteError::Overload | InviteError::Draining => {
-                        PlaceCallError::Busy
-                    }
-                })?;
-        Ok((invite, media, queue))
-    }
-
-    /// The audio of a call that we place, and its offer.
-    fn outgoing_media(
-        &self,
-        now: Instant,
-        line: &Line,
-        to: &str,
-    ) -> Result<(MediaLeg, Vec<u8>), PlaceCallError> {
-        let pair = self
-            .ports
-            .allocate(now)
-            .map_err(|_| PlaceCallError::NoPort)?;
-        let host = sip_host(to).and_then(|host| host.parse().ok());
-        // A name is resolved later; the way to a documentation address is the way of the default route.
-        let peer = host.unwrap_or(IpAddr::from([192, 0, 2, 1]));
-        let address = local_address(self.rtp.advertised, self.rtp.bind, (peer, 5060).into());
-        let local = local_media(&line.config, address, pair.port);
-        let cname = random::seed().to_string();
-        let identity = LegIdentity {
-            signalling: None,
-            cname: &cname,
-            seed: random::seed(),
-        };
-        Ok(MediaLeg::offer(now, pair, local, &identity))
-    }
-}
-
-/// Host part of a SIP address.
-fn sip_host(uri: &str) -> Option<&str> {
-    let rest = uri.split_once(':')?.1;
-    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
-    host.split([';', '?', ':']).next()
 }

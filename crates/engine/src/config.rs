@@ -166,6 +166,8 @@ pub struct LineConfig {
     pub agent: String,
     /// Account that the line registers; `None` for a line that is only called directly.
     pub account: Option<sip::AccountConfig>,
+    /// Domain that numbers are called in where the line has no account.
+    pub domain: Option<String>,
     /// How its calls come.
     pub provider: LineProvider,
     /// User parts of the Request-URI that belong to this line; empty takes any.

@@ -520,6 +520,7 @@ mod tests {
             tenant: call::TenantId::from("default"),
             agent: "agent".to_owned(),
             account: None,
+            domain: None,
             provider: LineProvider::Sip,
             numbers: Vec::new(),
             allow: vec!["192.0.2.0/24".parse().expect("a network")],

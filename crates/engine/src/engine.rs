@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use agent::Placement;
 use call::id::CallId;
 use call::{Input, Requester, TransferTarget};
 use catalog::Message;
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::admission::Draining;
+use crate::calls::placing::Dialling;
 use crate::calls::{CallCommand, Calls};
 use crate::config::{AgentConfig, Config, LineConfig};
 use crate::dispatch::{Dispatcher, OutgoingRefused};
@@ -72,12 +74,16 @@ pub struct Readiness {
 }
 
 /// A call to place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PlaceCall {
     /// Line by which it goes out.
     pub line: String,
     /// `sip:` address, or a number that the line's domain is added to.
     pub to: String,
+    /// How long it may ring, milliseconds; `None`: as long as the other side lets it.
+    pub ring_ms: Option<u32>,
+    /// What the agent is to know, and who follows the call. For agents of the directory.
+    pub placement: Option<Placement>,
 }
 
 /// What a person or a program can ask of a running call.
@@ -289,22 +295,24 @@ impl Engine {
             OutgoingRefused::UnknownLine => PlaceCallError::UnknownLine,
             OutgoingRefused::Busy => PlaceCallError::Busy,
         })?;
+        let shown = request.to.clone();
         let to = if request.to.starts_with("sip:") || request.to.starts_with("sips:") {
             request.to
         } else {
-            let account = line
-                .config
-                .account
-                .as_ref()
+            let of_account = line.config.account.as_ref();
+            let domain = of_account
+                .and_then(|account| Some(account.aor.rsplit_once('@')?.1))
+                .or(line.config.domain.as_deref())
                 .ok_or(PlaceCallError::BadAddress)?;
-            let domain = account
-                .aor
-                .rsplit_once('@')
-                .ok_or(PlaceCallError::BadAddress)?
-                .1;
             format!("sip:{}@{domain}", request.to)
         };
-        self.inner.calls.place(line, admitted, to).await
+        let dialling = Dialling {
+            to,
+            shown,
+            ring_ms: request.ring_ms,
+            placement: request.placement,
+        };
+        self.inner.calls.place(line, admitted, dialling).await
     }
 
     /// Whether a new call would be taken now.

@@ -52,6 +52,7 @@ enum Item {
     /// The brain's state; a later one takes its place.
     Brain(String),
     Assign(Box<CallAssignment>),
+    Deliver(Box<NewDelivery>),
     Finish(Box<(CallEnd, Option<Service>)>, Option<oneshot::Sender<()>>),
 }
 
@@ -221,6 +222,11 @@ impl CallJournal {
         self.push(Item::Assign(Box::new(assignment)));
     }
 
+    /// Writes what somebody has to be told.
+    pub(crate) fn deliver(&self, delivery: NewDelivery) {
+        self.push(Item::Deliver(Box::new(delivery)));
+    }
+
     /// Keeps the brain's state.
     pub(crate) fn brain(&self, snapshot: String) {
         self.push(Item::Brain(snapshot));
@@ -275,7 +281,10 @@ impl CallJournal {
         };
         if let Err(item) = item {
             let crowded = held.len() >= JOURNAL_HELD_MAX
-                && !matches!(item, Item::Transcript(_) | Item::Finish(..));
+                && !matches!(
+                    item,
+                    Item::Transcript(_) | Item::Deliver(_) | Item::Finish(..)
+                );
             if item.may_be_dropped() || crowded {
                 self.journal.metrics.journal_dropped.inc();
             } else {
@@ -309,6 +318,7 @@ struct Pending {
     recording: Option<String>,
     brain: Option<String>,
     assign: Option<Box<CallAssignment>>,
+    deliveries: Vec<NewDelivery>,
     events: Vec<JournalEntry>,
     transcript: Vec<TranscriptEntry>,
     finish: Option<Box<(CallEnd, Option<Service>)>>,
@@ -325,6 +335,7 @@ impl Pending {
             Item::Recording(path) => self.recording = Some(path),
             Item::Brain(snapshot) => self.brain = Some(snapshot),
             Item::Assign(assignment) => self.assign = Some(assignment),
+            Item::Deliver(delivery) => self.deliveries.push(*delivery),
             Item::Finish(end, done) => {
                 self.finish = Some(end);
                 self.done = done;
@@ -355,6 +366,11 @@ impl Pending {
         if let Some(assignment) = &self.assign {
             written(store.assign_call(&call.scope, &call.id, assignment).await)?;
             self.assign = None;
+        }
+        while let Some(delivery) = self.deliveries.first() {
+            let now = Timestamp::now();
+            written(store.enqueue_delivery(&call.scope, delivery, now).await)?;
+            self.deliveries.remove(0);
         }
         if let Some(snapshot) = &self.brain {
             store.keep_context(&call.scope, &call.id, snapshot).await?;

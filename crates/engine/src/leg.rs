@@ -56,7 +56,7 @@ impl Leg {
     pub(crate) fn carrier(&self) -> (&'static str, Option<&str>) {
         match self {
             Self::Sip(_) => ("sip", None),
-            Self::Carrier(carrier) => (carrier.carrier, Some(&carrier.call)),
+            Self::Carrier(carrier) => (carrier.carrier, carrier.call()),
         }
     }
 
@@ -287,6 +287,12 @@ pub(crate) fn leg_end(cause: &EndCause) -> LegEnd {
 pub(crate) fn exact_reason(cause: &EndCause) -> Option<EndReason> {
     match cause {
         EndCause::MissingAnswer => Some(EndReason::MissingAnswer),
+        EndCause::Refused {
+            status: 486 | 600, ..
+        } => Some(EndReason::Busy),
+        EndCause::Refused {
+            status: 408 | 480, ..
+        } => Some(EndReason::NoAnswer),
         EndCause::Overload => Some(EndReason::Overload),
         EndCause::RemoteBye { .. }
         | EndCause::LocalHangUp

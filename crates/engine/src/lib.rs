@@ -40,12 +40,13 @@ mod tls;
 mod trace;
 mod web_pipe;
 
+pub use calls::placing::Promise;
 pub use config::Config;
 pub use engine::{
     Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PlaceCall, PlaceCallError,
     Readiness, RegistrationStatus, StartError, StreamCall, StreamLine,
 };
-pub use leg::carrier::CarrierControl;
+pub use leg::carrier::{CarrierControl, CarrierProgress};
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 pub use sip::RegistrationState;
 pub use stream_socket::{NotStarted, StreamIo, StreamSocket};

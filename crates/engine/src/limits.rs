@@ -69,6 +69,8 @@ pub const JOURNAL_BATCH_WITHIN: Duration = Duration::from_millis(200);
 pub const RECORDER_QUEUE_MAX: usize = 1_024;
 /// Interval of the RTP statistics in the journal.
 pub const STATISTICS_EVERY: Duration = Duration::from_secs(5);
+/// A carrier's stream must have come this long after the longest ringing.
+pub const STREAM_AFTER_RING_WITHIN: Duration = Duration::from_secs(30);
 /// Largest WebSocket message taken from an engine, bytes.
 pub const ENGINE_MESSAGE_BYTES_MAX: usize = wire::realtime::MESSAGE_BYTES_MAX;
 /// Transcript lines carried over to a new engine session.

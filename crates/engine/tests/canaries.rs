@@ -201,7 +201,14 @@ async fn secrets_are_found_in_no_log_journal_explanation_figure_or_file() {
     // One out, which the other side challenges.
     let to = format!("sip:x@{registrar}");
     let line = "registered".to_owned();
-    let placed = house.engine.place_call(PlaceCall { line, to }).await;
+    let placed = house
+        .engine
+        .place_call(PlaceCall {
+            line,
+            to,
+            ..PlaceCall::default()
+        })
+        .await;
     if placed.is_ok() {
         house.ended().await;
     }

@@ -29,6 +29,7 @@ async fn talk(caller: &mut House, engines: [&FakeEngine; 2], to: String) {
     let request = PlaceCall {
         line: "test".to_owned(),
         to,
+        ..PlaceCall::default()
     };
     let call = caller
         .engine
@@ -166,6 +167,7 @@ async fn a_certificate_of_nobody_we_trust_is_refused() {
         .place_call(PlaceCall {
             line: "test".to_owned(),
             to,
+            ..PlaceCall::default()
         })
         .await
         .expect("it is tried");

@@ -1,5 +1,6 @@
 //! What every handler may use, and the configuration of the API.
 
+use crate::carriers::Carriers;
 use crate::events::Events;
 use crate::rate::{Limiter, Rate};
 use catalog::Language;
@@ -48,6 +49,8 @@ pub struct Config {
     pub language: Language,
     /// Requests a second of one credential.
     pub rate_per_s: u32,
+    /// The way to carriers that ring for us; none: no such call is placed.
+    pub carriers: Option<Carriers>,
     /// Version of the program.
     pub version: &'static str,
 }

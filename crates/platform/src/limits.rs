@@ -56,6 +56,16 @@ pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 pub const PASSWORD_CHARACTERS_MIN: usize = 12;
 /// Most characters of a password: hashing is expensive.
 pub const PASSWORD_CHARACTERS_MAX: usize = 256;
+/// Rules of a line about whom it may call.
+pub const OUTBOUND_RULES_MAX: usize = 64;
+/// Seconds that a call may ring.
+pub const RING_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
+/// Seconds that a call may ring where nobody says it (contracts.md 4).
+pub const RING_SECONDS_DEFAULT: u32 = 30;
+/// Values that come with a call, as JSON, in bytes.
+pub const CUSTOM_PARAMS_BYTES_MAX: usize = 16 * 1024;
+/// Longest address that follows a call, in characters.
+pub const CALLBACK_CHARACTERS_MAX: usize = 2_048;
 /// Rows of one CSV export.
 pub const CSV_ROWS_MAX: u32 = 50_000;
 /// Last use of a key is written at most this often.

@@ -19,6 +19,7 @@ mod lines;
 pub(crate) mod live;
 mod log;
 mod owner;
+mod placing;
 mod system;
 mod tools;
 mod users;
@@ -170,7 +171,7 @@ fn calls(table: Table) -> Table {
         .add(read, routes!(calls::recording))
         .add(act, routes!(live::hang_up))
         .add(act, routes!(live::remove))
-        .add(act, routes!(live::place))
+        .add(act, routes!(placing::place))
         .add(act, routes!(control::transfer))
         .add(act, routes!(control::instruct))
         .add(act, routes!(control::dtmf))

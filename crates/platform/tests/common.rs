@@ -106,6 +106,7 @@ impl House {
             unauthenticated: false,
             language: catalog::Language::En,
             rate_per_s: 100_000,
+            carriers: None,
             version: "test",
         };
         change(&mut config);

@@ -399,6 +399,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         tenant: TenantId::from(store::TenantScope::DEFAULT_TENANT),
         agent: settings.text("agent.name").to_owned(),
         account,
+        domain: settings.set("line.domain").map(str::to_owned),
         provider: engine::config::LineProvider::Sip,
         numbers: Vec::new(),
         allow,

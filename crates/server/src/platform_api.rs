@@ -2,10 +2,11 @@
 
 use crate::api::listener::Listener;
 use crate::config::PlatformConfig;
+use crate::voice::{PlaceError, Voice};
 use courier::Nudge;
 use engine::Engine;
 use engine::directory::DirectoryHandle;
-use platform::{AdminToken, Api, Config};
+use platform::{AdminToken, Api, Carriers, Config, NotPlaced};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::Store;
@@ -42,6 +43,29 @@ pub(crate) struct Parts {
     pub(crate) outbox: Nudge,
     pub(crate) language: catalog::Language,
     pub(crate) directory: Option<DirectoryHandle>,
+    pub(crate) voice: Option<Arc<Voice>>,
+}
+
+/// Calls by a carrier are placed where its account and its streams are.
+fn carriers(voice: &Arc<Voice>) -> Carriers {
+    let voice = Arc::clone(voice);
+    Carriers::new(move |from, call| {
+        let voice = Arc::clone(&voice);
+        Box::pin(async move {
+            match voice.place(&from, call).await {
+                Ok((id, _)) => Ok(id),
+                Err(error) => Err(NotPlaced {
+                    status: match error {
+                        PlaceError::Carrier(_) => 502,
+                        PlaceError::NotConfigured
+                        | PlaceError::UnknownLine
+                        | PlaceError::Engine(_) => 409,
+                    },
+                    cause: error.to_string(),
+                }),
+            }
+        })
+    })
 }
 
 /// Binds the address and serves.
@@ -65,6 +89,7 @@ pub(crate) async fn start(
             unauthenticated: config.unauthenticated,
             language: parts.language,
             rate_per_s: config.rate_per_s,
+            carriers: parts.voice.as_ref().map(carriers),
             version: env!("CARGO_PKG_VERSION"),
         },
         Arc::new(move || {

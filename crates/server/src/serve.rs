@@ -135,6 +135,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         vault,
         outbox: outgoing.outbox.nudger(),
         directory,
+        voice: voice.as_ref().map(|voice| Arc::clone(voice.voice())),
         language: config.language,
     };
     let platform = start_platform(platform, &token, parts).await?;

@@ -5,6 +5,7 @@
 
 mod carriers;
 mod listener;
+mod placing;
 mod rate;
 pub(crate) mod settings;
 mod stream;
@@ -18,22 +19,24 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::{any, get};
+use call::CallId;
 use courier::carrier::{CarrierAccount, CarrierCall, CarrierError};
 use courier::{Courier, CourierConfig};
-use engine::Engine;
+use engine::{CarrierControl, Engine, PlaceCall, PlaceCallError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use wire::twilio::Dialect;
 use wire::twilio::twiml;
 
+use self::placing::Placing;
 use self::rate::Rate;
 use self::settings::VoiceConfig;
 use self::tokens::{Grant, Tokens};
 
 /// How long a token of a webhook is good.
 const TOKEN_FOR: Duration = Duration::from_secs(30);
-/// How long a call that we place may ring, seconds.
-const RING_S: u32 = 45;
+/// How long a call that we place may ring where nobody says it, milliseconds.
+const RING_MS: u32 = 45_000;
 /// Streams whose first message is awaited, at the same time.
 const STREAMS_WAITING_MAX: usize = 256;
 
@@ -43,6 +46,7 @@ pub(crate) struct Voice {
     pub(crate) engine: Engine,
     courier: Courier,
     tokens: Tokens,
+    placing: Placing,
     waiting: Arc<Semaphore>,
     rate: Rate,
     secure: bool,
@@ -97,6 +101,7 @@ pub(crate) async fn start(config: VoiceConfig, engine: Engine) -> std::io::Resul
         engine,
         courier,
         tokens: Tokens::default(),
+        placing: Placing::default(),
         waiting: Arc::new(Semaphore::new(STREAMS_WAITING_MAX)),
         rate: Rate::default(),
     });
@@ -137,6 +142,9 @@ pub(crate) enum PlaceError {
     /// No line takes the carrier's calls by this name.
     #[error("no line of this carrier has this name")]
     UnknownLine,
+    /// No place, or draining.
+    #[error(transparent)]
+    Engine(#[from] PlaceCallError),
     /// The carrier said no.
     #[error(transparent)]
     Carrier(#[from] CarrierError),
@@ -165,57 +173,80 @@ impl Voice {
         self.config.account(dialect)
     }
 
-    /// Places a call through Twilio; its agent speaks when it is answered. The carrier's name of the call.
+    /// Places a call through Twilio; its agent speaks when it is answered. Our id of the call, and the carrier's. Without a line it
+    /// is the one that has the number shown.
     ///
     /// # Errors
-    /// [`PlaceError`].
+    /// [`PlaceError`]; a call that the carrier does not take has its record all the same.
     pub(crate) async fn place(
         &self,
-        line: Option<&str>,
         from: &str,
-        to: &str,
-    ) -> Result<String, PlaceError> {
+        mut request: PlaceCall,
+    ) -> Result<(CallId, String), PlaceError> {
         let dialect = Dialect::Twilio;
         let account = self.account(dialect).ok_or(PlaceError::NotConfigured)?;
         let stream_path = carriers::stream_path(dialect);
         let url = self.public(&stream_path).ok_or(PlaceError::NotConfigured)?;
+        let line = Some(request.line.as_str()).filter(|line| !line.is_empty());
         let known = self
             .engine
             .stream_line(dialect, line, from)
             .ok_or(PlaceError::UnknownLine)?;
-        let until = Instant::now() + TOKEN_FOR + Duration::from_secs(RING_S.into());
+        let ring_ms = *request.ring_ms.get_or_insert(RING_MS);
+        let to = request.to.clone();
+        request.line.clone_from(&known.name);
+        let until = Instant::now() + TOKEN_FOR + Duration::from_millis(ring_ms.into());
         let grant = Grant {
             dialect,
             call: None,
             line: known.name,
             from: from.to_owned(),
-            to: to.to_owned(),
+            to: to.clone(),
             inbound: false,
         };
+        let (promise, progress) = self.engine.expect_stream(dialect, from, request).await?;
+        let id = promise.call.clone();
         let token = self.tokens.issue(Instant::now(), until, grant);
+        if !self.placing.begin(&token, promise, progress) {
+            self.tokens.withdraw(&token);
+            return Err(PlaceError::Engine(PlaceCallError::Busy));
+        }
         let connect = twiml::connect_stream(
             &carriers::to_websocket(&url),
             self.public("/twilio/status").as_deref(),
             &[
-                ("callerPhone", to),
+                ("callerPhone", &to),
                 ("direction", "outbound"),
                 ("token", &token),
             ],
         );
         let document = twiml::response([connect]).document();
-        let callback = self.public("/twilio/status");
+        let callback = self.public(&format!("/twilio/status?call={id}"));
         let call = CarrierCall {
-            to,
+            to: &to,
             from,
             document: &document,
             status_callback: callback.as_deref(),
-            ring_s: RING_S,
+            ring_s: ring_ms.div_ceil(1_000),
         };
         let placed = self.courier.place_carrier_call(&account, &call).await;
         match placed {
-            Ok(sid) => Ok(sid),
+            Ok(sid) => {
+                let control = CarrierControl {
+                    courier: self.courier.clone(),
+                    account: account.clone(),
+                    call: sid.clone(),
+                };
+                if !self.placing.rings_as(&token, control) {
+                    self.tokens.withdraw(&token);
+                    // It was ended while the carrier was asked: there too.
+                    let _ = self.courier.hang_up(&account, &sid).await;
+                }
+                Ok((id, sid))
+            }
             Err(error) => {
                 self.tokens.withdraw(&token);
+                self.placing.refused(&token);
                 Err(error.into())
             }
         }

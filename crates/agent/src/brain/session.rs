@@ -39,6 +39,7 @@ impl CallBrain {
                 self.descriptions_of_session();
                 self.fill_context();
                 self.context_of_session();
+                self.context_of_placement();
                 if self.begins_tainted() {
                     self.policy.tainted();
                 }

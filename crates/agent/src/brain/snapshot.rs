@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::end::Counts;
 use super::run::{Commitment, LogEntry};
-use super::{CallBrain, CallFacts};
+use super::{CallBrain, CallFacts, Placement};
 use crate::compile::CompiledAgent;
 use crate::price::{Meter, Terms};
 
@@ -22,6 +22,7 @@ struct Kept<'a> {
     meter: &'a Meter,
     terms: &'a Terms,
     commitments: &'a BTreeMap<String, Commitment>,
+    placement: &'a Option<Placement>,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +34,8 @@ struct Restored {
     counts: Counts,
     meter: Meter,
     terms: Terms,
+    #[serde(default)]
+    placement: Option<Placement>,
     #[serde(default)]
     commitments: BTreeMap<String, Commitment>,
 }
@@ -49,6 +52,7 @@ impl CallBrain {
             meter: &self.meter,
             terms: &self.terms,
             commitments: &self.commitments,
+            placement: &self.placement,
         };
         serde_json::to_value(kept).unwrap_or_default()
     }
@@ -64,6 +68,7 @@ impl CallBrain {
         brain.meter = kept.meter;
         brain.terms = kept.terms;
         brain.commitments = kept.commitments;
+        brain.placement = kept.placement;
         Some(brain)
     }
 }

@@ -24,6 +24,14 @@ impl Session {
         }
     }
 
+    /// Gives up a call that nobody answers.
+    pub(super) fn settle_dialing(&mut self) {
+        let over = self.opening.ring_until.is_some_and(|at| self.now >= at);
+        if over && self.phase == Phase::Dialing {
+            self.hang_up(EndReason::NoAnswer);
+        }
+    }
+
     pub(super) fn leg_answered(&mut self) {
         match self.phase {
             Phase::Answering | Phase::Dialing => {

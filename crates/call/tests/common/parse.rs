@@ -11,8 +11,8 @@ use call::{
 pub(crate) enum Line {
     /// `profile key=value …`
     Profile(String),
-    /// `start inbound|outbound`
-    Start { inbound: bool },
+    /// `start inbound|outbound`, or `start outbound ring_ms=20000`
+    Start { inbound: bool, ring_ms: Option<u32> },
     /// `t=120ms` or `+120ms`, with or without an input.
     At { at: At, input: Option<Input> },
     /// `expect …`
@@ -41,6 +41,10 @@ pub(crate) fn line(text: &str) -> Result<Option<Line>, String> {
         "profile" => Line::Profile(rest.to_owned()),
         "start" => Line::Start {
             inbound: rest == "inbound",
+            ring_ms: rest
+                .split_once("ring_ms=")
+                .map(|(_, ms)| ms.parse().map_err(|_| format!("ring_ms: {rest}")))
+                .transpose()?,
         },
         "include" => Line::Include(rest.to_owned()),
         "expect" if rest == "nothing" => Line::ExpectNothing,

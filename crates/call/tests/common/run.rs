@@ -59,11 +59,11 @@ impl Runner {
     fn line(&mut self, line: Line) -> Result<(), String> {
         match line {
             Line::Profile(text) => parse::configure(&mut self.profile, &text),
-            Line::Start { inbound } => {
+            Line::Start { inbound, ring_ms } => {
                 self.session = Some(Session::new(
                     self.started,
                     self.profile.clone(),
-                    SessionStart { inbound },
+                    SessionStart { inbound, ring_ms },
                 ));
                 self.collect()
             }

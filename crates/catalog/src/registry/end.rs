@@ -11,6 +11,8 @@ super::table! { End:
     Info end_agent_hung_up_complete();
     Notice end_agent_hung_up_cut();
     Info end_caller_cancelled();
+    Info end_busy();
+    Info end_no_answer();
     Info end_idle_timeout();
     Notice end_max_duration();
     Error end_engine_unavailable();

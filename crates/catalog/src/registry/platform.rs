@@ -24,4 +24,5 @@ super::table! { Service:
     Warning api_too_many_watchers();
     Warning api_no_chat();
     Warning api_call_refused(cause: Text);
+    Notice api_call_not_allowed();
 }

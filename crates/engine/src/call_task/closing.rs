@@ -5,9 +5,9 @@ use std::time::Instant;
 use agent::{CallBrain, EndFacts, EndKind, Speaker, TranscriptLine, WebhookBody};
 use call::{EndReason, Severity, TranscriptEntry};
 use jiff::{SignedDuration, Timestamp};
-use store::{CallCost, NewDelivery};
+use store::CallCost;
 
-use super::CallTask;
+use super::{CallTask, placed};
 use crate::journal::Service;
 
 /// Lines kept for the call-end body.
@@ -90,23 +90,26 @@ impl CallTask {
             model: None,
             error: (reason.row().severity >= Severity::Warning).then(|| reason.code().to_owned()),
         };
-        Some(service(&office.brain, desk.id().as_str(), &facts))
+        Some(service(&office.brain, desk.id().as_str(), &facts, reason))
     }
 }
 
 /// What is written of a call beside how it went.
-pub(crate) fn service(brain: &CallBrain, call: &str, facts: &EndFacts) -> Service {
+pub(crate) fn service(
+    brain: &CallBrain,
+    call: &str,
+    facts: &EndFacts,
+    reason: EndReason,
+) -> Service {
     let definition = brain.agent().definition();
     let costs = brain.costs();
-    let deliver = |body: WebhookBody| NewDelivery {
-        id: store::new_id(),
-        agent_id: Some(definition.agent_id.clone()),
-        call_id: Some(call.to_owned()),
-        kind: body.kind.to_owned(),
-        url: body.url,
-        body: body.body,
-    };
-    let bodies = [brain.call_end(facts), brain.no_action(facts)];
+    let deliver = |body: WebhookBody| placed::delivery(brain, call, body);
+    let status = placed::last_status(reason, brain.is_answered());
+    let bodies = [
+        brain.call_end(facts),
+        brain.no_action(facts),
+        brain.placed_end(status, facts.ended_at),
+    ];
     Service {
         outcome: brain.outcome(facts),
         context: brain.snapshot().to_string(),

@@ -157,13 +157,13 @@ impl Desk {
     }
 
     /// Closes a call that had no media.
-    pub(super) async fn close(self, reason: EndReason) {
+    pub(super) async fn close(self, reason: EndReason, service: Option<Service>) {
         self.finish(Ending {
             reason,
             ended_at: Timestamp::now(),
             statistics: None,
             recording: None,
-            service: None,
+            service,
         })
         .await;
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use agent::PlacedEvent;
 use call::{EndReason, Input};
 use catalog::Message;
 use sip::EndCause;
@@ -83,6 +84,7 @@ impl CallTask {
             self.desk.timings.ring_ms = Some(self.desk.since_start_ms(now));
             self.desk.milestone(now, Milestone::Ringing);
             self.desk.changed();
+            self.tell_placed(PlacedEvent::Ringing, "ringing");
         }
     }
 
@@ -110,6 +112,7 @@ impl CallTask {
         if let Some(office) = &mut self.office {
             office.answered_at(now);
         }
+        self.tell_placed(PlacedEvent::Answered, "answered");
         self.clock.established = Some(now);
         self.clock.statistics_due = Some(now + STATISTICS_EVERY);
         self.desk.milestone(now, Milestone::Established);

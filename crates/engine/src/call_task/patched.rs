@@ -129,11 +129,11 @@ pub(crate) async fn run(preparation: Preparation, start: PatchStart, lines: Line
                 (media, answer, None)
             }
             Ok(_) => {
-                preparation.refuse(EndReason::Overload).await;
+                preparation.refuse(EndReason::Overload, None).await;
                 return;
             }
             Err(reason) => {
-                preparation.refuse(reason).await;
+                preparation.refuse(reason, None).await;
                 return;
             }
         },

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use agent::CallBrain;
+use agent::{CallBrain, PlacedEvent};
 use call::{EndReason, Profile, Requester, Session, SessionStart};
 use catalog::Message;
 use store::journal::Milestone;
@@ -20,11 +20,14 @@ use super::closing::Spoken;
 use super::consult::{self, Plan, Verdict};
 use super::desk::{Desk, History, UnfinishedWords};
 use super::office::Office;
+use super::placed::{self, NoStream};
 use super::privacy::Privacy;
 use super::{Answer, CallTask, Clock, Start};
 use crate::calls::CallCommand;
+use crate::calls::placing::{Awaited, Placed};
 use crate::config::{AgentConfig, OfficeConfig};
 use crate::engine_link::{Connecting, EngineLink};
+use crate::journal::Service;
 use crate::leg::audio::LegAudio;
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
 use crate::leg::{Leg, exact_reason, leg_end, negotiation};
@@ -35,16 +38,23 @@ use crate::sip_driver::LegEvent;
 /// A call before its media and session exist.
 pub(crate) struct Preparation {
     pub(super) desk: Desk,
-    backlog: Vec<LegEvent>,
+    pub(super) backlog: Vec<LegEvent>,
+    placed: Option<Placed>,
+}
+
+/// The audio of a call, or what brings it.
+enum Audio {
+    Here(LegAudio),
+    Awaited(Awaited),
 }
 
 /// How the preparation ended.
 enum Prepared {
-    Go(Box<(Plan, Office)>, Option<Connecting>),
+    Go(Box<(Plan, Office, LegAudio)>, Option<Connecting>),
     /// Refused by us.
-    Refused(EndReason),
+    Refused(EndReason, Option<Service>),
     /// The leg is over.
-    Left(EndReason),
+    Left(EndReason, Option<Service>),
 }
 
 impl Preparation {
@@ -52,6 +62,7 @@ impl Preparation {
         Self {
             desk,
             backlog: Vec::new(),
+            placed: None,
         }
     }
 
@@ -59,31 +70,55 @@ impl Preparation {
     pub(crate) async fn begin(mut self, start: Start) -> Option<CallTask> {
         let now = Instant::now();
         self.desk.milestone(now, Milestone::Invited);
-        let prepared = match start {
-            Start::Outgoing { media } => Ok((LegAudio::Rtp(media), None)),
-            Start::Stream { media } => {
-                let answer = Answer {
-                    sdp: Vec::new(),
-                    is_offer: false,
-                };
-                Ok((LegAudio::Carrier(media), Some(answer)))
-            }
-            Start::Incoming { offer, source } => self.incoming(now, offer.as_deref(), source),
+        let stream_answer = || Answer {
+            sdp: Vec::new(),
+            is_offer: false,
         };
-        let (mut media, answer) = match prepared {
+        let prepared = match start {
+            Start::Outgoing { media, placed } => {
+                self.placed = Some(placed);
+                Ok((Audio::Here(LegAudio::Rtp(media)), None))
+            }
+            Start::Awaited { awaited, placed } => {
+                self.placed = Some(placed);
+                Ok((Audio::Awaited(awaited), Some(stream_answer())))
+            }
+            Start::Stream { media } => {
+                let media = LegAudio::Carrier(media);
+                Ok((Audio::Here(media), Some(stream_answer())))
+            }
+            Start::Incoming { offer, source } => self
+                .incoming(now, offer.as_deref(), source)
+                .map(|(media, answer)| (Audio::Here(media), answer)),
+        };
+        let (audio, answer) = match prepared {
             Ok(prepared) => prepared,
             Err(reason) => {
-                self.refuse(reason).await;
+                self.refuse(reason, None).await;
                 return None;
             }
         };
         let agent = Arc::clone(&self.desk.line.agent);
         let Some(office) = &agent.config.office else {
-            return Some(self.open(media, answer, agent.config.clone(), None));
+            let media = match audio {
+                Audio::Here(media) => Ok(media),
+                Audio::Awaited(awaited) => self.await_stream(awaited, None).await,
+            };
+            return match media {
+                Ok(media) => Some(self.open(media, answer, agent.config.clone(), None)),
+                Err(NoStream::Refused(reason)) => {
+                    self.refuse(reason, None).await;
+                    None
+                }
+                Err(NoStream::Left(reason)) => {
+                    self.desk.close(reason, None).await;
+                    None
+                }
+            };
         };
-        match self.prepare(office, &mut media).await {
+        match self.prepare(office, audio).await {
             Prepared::Go(prepared, connecting) => {
-                let (plan, office) = *prepared;
+                let (plan, office, media) = *prepared;
                 let config = plan.apply(&agent.config);
                 let mut task = self.open(media, answer, config, Some(office));
                 task.opening_words = plan.opening_words;
@@ -92,28 +127,32 @@ impl Preparation {
                 }
                 Some(task)
             }
-            Prepared::Refused(reason) => {
-                self.refuse(reason).await;
+            Prepared::Refused(reason, service) => {
+                self.refuse(reason, service).await;
                 None
             }
-            Prepared::Left(reason) => {
-                self.desk.close(reason).await;
+            Prepared::Left(reason, service) => {
+                self.desk.close(reason, service).await;
                 None
             }
         }
     }
 
-    pub(super) async fn refuse(mut self, reason: EndReason) {
+    pub(super) async fn refuse(mut self, reason: EndReason, service: Option<Service>) {
         let retry = reason
             .row()
             .retryable
             .then_some(self.desk.calls.retry_after_s);
-        self.desk.leg.reject(reason, retry);
-        self.desk.close(reason).await;
+        if self.placed.is_some() {
+            self.desk.leg.hang_up(reason);
+        } else {
+            self.desk.leg.reject(reason, retry);
+        }
+        self.desk.close(reason, service).await;
     }
 
     /// Rings, and asks what has to be asked, while the engine's connection is made.
-    async fn prepare(&mut self, office: &OfficeConfig, media: &mut LegAudio) -> Prepared {
+    async fn prepare(&mut self, office: &OfficeConfig, mut audio: Audio) -> Prepared {
         if self.desk.identity.inbound {
             self.desk.leg.ring();
             self.desk.rings(Instant::now());
@@ -121,6 +160,7 @@ impl Preparation {
         let assigned = assignment(office, &self.desk.leg);
         self.desk.journal.assign(assigned);
         let mut brain = CallBrain::new(Arc::clone(&office.agent), self.desk.facts());
+        self.begin_placed(&mut brain);
         let calls = Arc::clone(&self.desk.calls);
         let target = Arc::clone(&self.desk.line.agent.target);
         let mut connecting: Option<Connecting> =
@@ -141,11 +181,11 @@ impl Preparation {
                     event = leg.next() => Wake::Leg(event),
                     Some(command) = commands.recv() => Wake::Command(command),
                     verdict = &mut question => Wake::Verdict(verdict),
-                    () = poll_fn(|cx| media.poll_readable(cx)) => Wake::Media,
+                    () = poll_fn(|cx| audio.poll_readable(cx)) => Wake::Media,
                     () = poll_fn(|cx| poll_connection(&mut connecting, cx)) => continue,
                 };
                 let wake = if matches!(wake, Wake::Media) {
-                    let Some(event) = media_news(media) else {
+                    let Some(event) = audio.news() else {
                         continue;
                     };
                     Wake::Leg(Some(event))
@@ -157,29 +197,71 @@ impl Preparation {
                         let over = over(&event);
                         self.backlog.push(event);
                         if let Some(reason) = over {
-                            break Err(Prepared::Left(reason));
+                            break Err(NoStream::Left(reason));
                         }
                     }
-                    Wake::Leg(_) => break Err(Prepared::Left(EndReason::Overload)),
+                    Wake::Leg(_) => break Err(NoStream::Left(EndReason::Overload)),
                     Wake::Command(command) => {
                         if let Some(reason) = ends(&command) {
-                            break Err(Prepared::Refused(reason));
+                            break Err(NoStream::Refused(reason));
                         }
                     }
-                    Wake::Verdict(verdict) => break Ok(verdict),
+                    Wake::Verdict(Verdict::Refuse(reason)) => break Err(NoStream::Refused(reason)),
+                    Wake::Verdict(Verdict::Go(plan)) => break Ok(plan),
                     Wake::Media => {}
                 }
             }
         };
         self.note_backlog();
-        match asked {
-            Ok(Verdict::Refuse(reason)) => Prepared::Refused(reason),
-            Ok(Verdict::Go(plan)) => {
+        self.conclude(office, brain, asked.map(|plan| (*plan, connecting)), audio)
+            .await
+    }
+
+    /// What the answers lead to, once there is audio.
+    async fn conclude(
+        &mut self,
+        office: &OfficeConfig,
+        mut brain: CallBrain,
+        asked: Result<(Plan, Option<Connecting>), NoStream>,
+        audio: Audio,
+    ) -> Prepared {
+        let ready = match (asked, audio) {
+            (Err(over), _) => Err(over),
+            (Ok(plan), Audio::Here(media)) => Ok((plan, media)),
+            (Ok(plan), Audio::Awaited(awaited)) => {
+                let media = self.await_stream(awaited, Some(&mut brain)).await;
+                // The carrier's name of the call is known by now.
+                let assigned = assignment(office, &self.desk.leg);
+                self.desk.journal.assign(assigned);
+                media.map(|media| (plan, media))
+            }
+        };
+        let call = self.desk.id().as_str();
+        match ready {
+            Ok(((plan, connecting), media)) => {
                 let office = Office::new(brain, office, &self.desk, plan.left_micro);
                 let connecting = connecting.filter(|_| !plan.without_engine());
-                Prepared::Go(Box::new((*plan, office)), connecting)
+                Prepared::Go(Box::new((plan, office, media)), connecting)
             }
-            Err(over) => over,
+            Err(NoStream::Refused(reason)) => {
+                Prepared::Refused(reason, placed::unanswered(&brain, call, reason))
+            }
+            Err(NoStream::Left(reason)) => {
+                Prepared::Left(reason, placed::unanswered(&brain, call, reason))
+            }
+        }
+    }
+
+    /// What was asked for together with the call, as far as the agent is to know it.
+    fn begin_placed(&mut self, brain: &mut CallBrain) {
+        let placement = self
+            .placed
+            .as_mut()
+            .and_then(|placed| placed.placement.take());
+        if let Some(placement) = placement {
+            brain.place(placement);
+            let journal = &self.desk.journal;
+            placed::tell(journal, brain, PlacedEvent::Initiated, "initiated");
         }
     }
 
@@ -271,6 +353,7 @@ impl Preparation {
         let start = SessionStart {
             // A carrier connects the stream once the other side has answered: from there both directions are the same.
             inbound: desk.identity.inbound || matches!(media, LegAudio::Carrier(_)),
+            ring_ms: ring_ms_left(self.placed.as_ref(), desk.since_start_ms(now)),
         };
         let profile: Profile = agent.profile;
         CallTask {
@@ -304,10 +387,31 @@ enum Wake {
     Verdict(Verdict),
 }
 
-/// Takes what waits, and the end of a leg whose audio is its signalling.
-fn media_news(media: &mut LegAudio) -> Option<LegEvent> {
-    media.receive(Instant::now());
-    media.poll_leg()
+impl Audio {
+    fn poll_readable(&mut self, cx: &mut std::task::Context<'_>) -> Poll<()> {
+        match self {
+            Self::Here(media) => media.poll_readable(cx),
+            // It is not looked at before the questions are answered.
+            Self::Awaited(_) => Poll::Pending,
+        }
+    }
+
+    /// Takes what waits, and the end of a leg whose audio is its signalling.
+    fn news(&mut self) -> Option<LegEvent> {
+        match self {
+            Self::Here(media) => {
+                media.receive(Instant::now());
+                media.poll_leg()
+            }
+            Self::Awaited(_) => None,
+        }
+    }
+}
+
+/// What is left of the time that a call may ring.
+fn ring_ms_left(placed: Option<&Placed>, passed_ms: u32) -> Option<u32> {
+    let ring_ms = placed?.ring_ms?;
+    Some(ring_ms.saturating_sub(passed_ms).max(1))
 }
 
 /// Lets the connection come about; one that failed is made again by the session, which knows how often to try.
@@ -333,7 +437,7 @@ fn poll_connection(
 }
 
 /// The end of the leg, in the words of the record.
-fn over(event: &LegEvent) -> Option<EndReason> {
+pub(super) fn over(event: &LegEvent) -> Option<EndReason> {
     let LegEvent::Ended { cause } = event else {
         return None;
     };
@@ -369,7 +473,7 @@ fn assignment(office: &OfficeConfig, leg: &Leg) -> CallAssignment {
 }
 
 /// Whether a command ends a call that only rings.
-fn ends(command: &CallCommand) -> Option<EndReason> {
+pub(super) fn ends(command: &CallCommand) -> Option<EndReason> {
     match command {
         CallCommand::HangUp(Requester::Operator) => Some(EndReason::OperatorHungUp),
         CallCommand::HangUp(Requester::Shutdown) | CallCommand::Cut => Some(EndReason::Draining),

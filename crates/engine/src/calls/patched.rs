@@ -7,7 +7,8 @@ use sip::IncomingInvite;
 use store::Direction;
 use tokio::sync::mpsc;
 
-use super::{Calls, Parties, sip_host};
+use super::placing::sip_host;
+use super::{Calls, Parties};
 use crate::call_task::CallTask;
 use crate::call_task::patched::{self, PatchStart};
 use crate::dispatch::{Admitted, Line};

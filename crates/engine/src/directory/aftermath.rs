@@ -269,7 +269,7 @@ async fn close(parts: &Parts, scope: &TenantScope, call: &CallId, answers: &Answ
         model: None,
         error: Some(EndReason::ProcessLost.code().to_owned()),
     };
-    let service = service(&brain, call.as_str(), &facts);
+    let service = service(&brain, call.as_str(), &facts, EndReason::ProcessLost);
     let close = CallClose {
         end: end_of(&record),
         outcome: Some(service.outcome),

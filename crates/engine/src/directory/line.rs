@@ -44,6 +44,7 @@ pub(super) fn configured(
         tenant,
         agent: entry.agent_id.clone(),
         account,
+        domain: text("sipDomain").or_else(|| config.domain.clone()),
         numbers: vec![entry.phone_number.clone()],
         allow: config.allow.iter().copied().chain(own).collect(),
         credentials: None,

@@ -3,9 +3,10 @@
 use call::id::CallId;
 use wire::twilio::Dialect;
 
-use super::{BeginStreamError, Engine};
+use super::{BeginStreamError, Engine, PlaceCall, PlaceCallError};
+use crate::calls::placing::{Dialling, Promise};
 use crate::dispatch::OutgoingRefused;
-use crate::leg::carrier::CarrierControl;
+use crate::leg::carrier::{CarrierControl, CarrierProgress};
 use crate::stream_socket::StreamSocket;
 
 /// A line that takes a carrier's calls.
@@ -53,6 +54,35 @@ impl Engine {
             tenant: line.config.tenant.clone(),
             agent: line.config.agent.clone(),
         })
+    }
+
+    /// Begins a call that a carrier is asked to place by the line of this name: its record exists, its checks run, and it waits for
+    /// the stream that the carrier opens when the other side answers.
+    ///
+    /// # Errors
+    /// [`PlaceCallError`].
+    pub async fn expect_stream(
+        &self,
+        dialect: Dialect,
+        from: &str,
+        request: PlaceCall,
+    ) -> Result<(Promise, CarrierProgress), PlaceCallError> {
+        let admitted = self.inner.dispatcher().admit_outgoing(&request.line);
+        let (line, admitted) = admitted.map_err(|refused| match refused {
+            OutgoingRefused::UnknownLine => PlaceCallError::UnknownLine,
+            OutgoingRefused::Busy => PlaceCallError::Busy,
+        })?;
+        let dialling = Dialling {
+            to: String::new(),
+            shown: request.to,
+            ring_ms: request.ring_ms,
+            placement: request.placement,
+        };
+        let calls = &self.inner.calls;
+        let from = from.to_owned();
+        Ok(calls
+            .expect_stream(line, admitted, dialect, from, dialling)
+            .await)
     }
 
     /// Begins the call of a stream. The socket is closed when the call cannot be taken.

@@ -2,7 +2,7 @@
 //! interface.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -33,15 +33,33 @@ pub struct CarrierControl {
     pub call: String,
 }
 
+/// What a carrier tells of a call that it rings for us.
+#[derive(Clone)]
+pub struct CarrierProgress(mpsc::Sender<LegEvent>);
+
+impl CarrierProgress {
+    /// It rings there.
+    pub fn ringing(&self) {
+        let _ = self.0.try_send(LegEvent::Progress { status: 180 });
+    }
+
+    /// It will not be answered: `status` is the SIP status that says the same (486 busy, 480 no answer, 500 anything else).
+    pub fn failed(&self, status: u16) {
+        let reason = String::new();
+        let cause = EndCause::Refused { status, reason };
+        let _ = self.0.try_send(LegEvent::Ended { cause });
+    }
+}
+
 /// The signalling of the leg, as far as it is ours.
 pub(crate) struct CarrierLeg {
     /// The carrier's name, and its name of the call.
     pub(super) carrier: &'static str,
-    pub(super) call: String,
+    call: String,
     events: VecDeque<LegEvent>,
     results: mpsc::Receiver<LegEvent>,
     answers: mpsc::Sender<LegEvent>,
-    control: Option<Arc<CarrierControl>>,
+    control: Arc<OnceLock<CarrierControl>>,
     /// The carrier took the call over: hanging up would end what it does now.
     given_away: bool,
     ended: bool,
@@ -60,10 +78,27 @@ impl CarrierLeg {
             events: VecDeque::new(),
             results,
             answers,
-            control: control.map(Arc::new),
+            control: Arc::new(control.map_or_else(OnceLock::new, OnceLock::from)),
             given_away: false,
             ended: false,
         }
+    }
+
+    /// A call that the carrier rings for us; its name of the call is known once it took it.
+    pub(crate) fn placed(
+        carrier: &'static str,
+        control: Arc<OnceLock<CarrierControl>>,
+    ) -> (Self, CarrierProgress) {
+        let mut leg = Self::new(carrier, String::new(), None);
+        leg.control = control;
+        let progress = CarrierProgress(leg.answers.clone());
+        (leg, progress)
+    }
+
+    /// The carrier's name of the call, once it has one.
+    pub(super) fn call(&self) -> Option<&str> {
+        let named = self.control.get().map(|control| control.call.as_str());
+        named.or(Some(&self.call)).filter(|call| !call.is_empty())
     }
 
     /// The next event. Cancel safe.
@@ -105,7 +140,7 @@ impl CarrierLeg {
         if self.ended {
             return true;
         }
-        if let Some(control) = self.control.clone()
+        if let Some(control) = self.control.get().cloned()
             && !self.given_away
         {
             tokio::spawn(async move {
@@ -127,7 +162,7 @@ impl CarrierLeg {
 
     /// Asks the carrier to connect the caller with somebody else. False when it cannot be asked.
     pub(crate) fn transfer(&mut self, target: &TransferTarget) -> bool {
-        let Some(control) = self.control.clone() else {
+        let Some(control) = self.control.get().cloned() else {
             return false;
         };
         // A carrier closes the stream when it redirects the call, often before it answers the request: from here on that close

@@ -64,6 +64,7 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
         tenant: TenantId::from(TenantScope::DEFAULT_TENANT),
         agent: "agent".to_owned(),
         account: None,
+        domain: None,
         provider: engine::config::LineProvider::Sip,
         numbers: Vec::new(),
         allow: vec!["127.0.0.0/8".parse().expect("a network")],

@@ -5,7 +5,7 @@ use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
 use crate::brain::apply;
-use crate::caller::Caller;
+use crate::caller::{Actor, Caller};
 use crate::limits::TEXT_CHARACTERS_MAX;
 use crate::problem::Problem;
 use crate::support::{Faults, expected, object, page, repeat, tag};
@@ -88,6 +88,8 @@ pub(crate) struct LineWrite {
     twilio_trunk_sid: Option<String>,
     /// Whether calls are taken.
     is_active: Option<bool>,
+    /// Whom the line may call: `+33`, `04`, `sip:pbx.example`. Without any it calls nobody. An agent's token does not change it.
+    outbound_prefixes: Option<Vec<String>>,
 }
 
 /// Which lines.
@@ -136,6 +138,7 @@ fn audited(line: &PhoneLine) -> Value {
 /// Applies a body to a line; the id is the salt of the password.
 async fn apply_body(
     api: &Api,
+    caller: &Caller,
     line: &mut PhoneLine,
     id: &str,
     body: &Map<String, Value>,
@@ -151,6 +154,10 @@ async fn apply_body(
         None | Some(Value::Null) => {}
         Some(Value::Bool(active)) => line.is_active = *active,
         Some(_) => return Err(Problem::field("isActive", "type", "boolean")),
+    }
+    // Whom a line calls is its account's to say, not its agent's.
+    if body.contains_key(super::placing::RULES) && matches!(caller.actor, Actor::Agent(_)) {
+        return Err(Problem::forbidden());
     }
     let mut settings = object(&line.settings);
     let patch: Map<String, Value> = body
@@ -180,6 +187,7 @@ async fn apply_body(
             &["udp", "tcp", "tls"],
         );
     }
+    super::placing::check_rules(&settings, &mut faults);
     faults.maybe("sipPassword", password.as_deref(), PASSWORD_CHARACTERS_MAX);
     faults.done()?;
     line.settings = Value::Object(settings).to_string();
@@ -289,7 +297,7 @@ pub(crate) async fn upsert(
         }
         let mut line = before.content.clone();
         line.agent_id.clone_from(&id);
-        apply_body(&api, &mut line, &before.id, &body).await?;
+        apply_body(&api, &caller, &mut line, &before.id, &body).await?;
         let entry = caller
             .store(&api, Some(&audited(&before)), Some(&audited(&line)))
             .update_phone_line(&scope, &before.id, &line, Some(before.version))
@@ -315,7 +323,7 @@ async fn create(
         settings: "{}".to_owned(),
         sip_password: None,
     };
-    apply_body(api, &mut line, &id, body).await?;
+    apply_body(api, caller, &mut line, &id, body).await?;
     let entry = caller
         .store(api, None, Some(&audited(&line)))
         .create_phone_line(scope, &id, &line)
@@ -370,7 +378,7 @@ pub(crate) async fn update(
         let required = api.requires_match(&headers, &scope).await?;
         let version = expected(&headers, before.version, required)?;
         let mut line = before.content.clone();
-        apply_body(&api, &mut line, &id, &body).await?;
+        apply_body(&api, &caller, &mut line, &id, &body).await?;
         let entry = caller
             .store(&api, Some(&audited(&before)), Some(&audited(&line)))
             .update_phone_line(&scope, &id, &line, version)

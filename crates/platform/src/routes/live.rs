@@ -1,23 +1,23 @@
-//! Running calls: seen, ended, placed; and the stream of everything live.
+//! Running calls: seen and ended; and the stream of everything live.
 
 use super::calls::find;
 use super::owner::scope_of_list;
 use crate::answer::{Answer, Change};
 use crate::api::Api;
-use crate::body::{Json, Path, Query};
+use crate::body::{Path, Query};
 use crate::caller::Caller;
 use crate::events::Interest;
 use crate::problem::Problem;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use call::CallId;
-use engine::{LiveCall, LiveState, PlaceCall, RegistrationState};
+use engine::{LiveCall, LiveState, RegistrationState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Arc;
-use store::{Owned, TenantScope};
+use store::TenantScope;
 use utoipa::{IntoParams, ToSchema};
 
 /// A call that runs now.
@@ -180,72 +180,6 @@ pub(crate) async fn remove(
     id: Path<String>,
 ) -> Result<Answer, Problem> {
     hang_up(state, caller, id).await
-}
-
-/// A call to place.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Place {
-    /// Id of the line, or the name of a line of the settings.
-    line: String,
-    /// Number to call.
-    to: String,
-}
-
-/// Places a call by a line; its agent speaks when it is answered.
-#[utoipa::path(post, path = "/api/calls", tag = "live", request_body = Place, responses((status = 201, body = Object)))]
-pub(crate) async fn place(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Json(body): Json<Place>,
-) -> Result<Answer, Problem> {
-    // Numbers and SIP addresses only: no header, no parameter comes in by a number.
-    let plain = (1..=128).contains(&body.to.len())
-        && body
-            .to
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+:@.-_*#".contains(&byte));
-    if !plain {
-        return Err(Problem::field("to", "characters", "+33123456789"));
-    }
-    let scope = match &caller.tenant {
-        Some(_) => caller.scope(None)?,
-        None => api
-            .store
-            .node_owner_of(Owned::PhoneLine, &body.line)
-            .await?
-            .unwrap_or_default(),
-    };
-    let stored = api
-        .store
-        .phone_line(&scope, &body.line)
-        .await?
-        .filter(|line| caller.may_touch_agent(&line.agent_id));
-    if stored.is_none() && !caller.is_node() {
-        return Err(Problem::field("line", "reference", "line"));
-    }
-    let placed = api
-        .engine
-        .place_call(PlaceCall {
-            line: body.line.clone(),
-            to: body.to.clone(),
-        })
-        .await;
-    match placed {
-        Ok(id) => Ok(
-            Answer::created(json!({ "id": id.as_str() }))?.changed(Change {
-                action: "place",
-                entity: "call",
-                id: id.to_string(),
-                tenant: Some(scope.tenant().to_string()),
-                detail: Some(json!({ "line": body.line })),
-            }),
-        ),
-        Err(error) => {
-            Err(Problem::new(StatusCode::CONFLICT, "api_call_refused")
-                .with("cause", error.to_string()))
-        }
-    }
 }
 
 /// Everything live in the scope of the credential, as server-sent events. `Last-Event-ID` resumes as far as events are kept.

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use engine::PlaceCall;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -49,12 +50,19 @@ pub(super) async fn place(
     let Some(voice) = &shared.voice else {
         return problem(409, "voice.listen: off");
     };
-    let placed = voice.place(wanted.line.as_deref(), &wanted.from, &wanted.to);
-    match placed.await {
-        Ok(sid) => (StatusCode::CREATED, Json(json!({ "carrierCallId": sid }))).into_response(),
+    let request = PlaceCall {
+        line: wanted.line.unwrap_or_default(),
+        to: wanted.to,
+        ..PlaceCall::default()
+    };
+    match voice.place(&wanted.from, request).await {
+        Ok((id, sid)) => {
+            let answer = json!({ "id": id.as_str(), "carrierCallId": sid });
+            (StatusCode::CREATED, Json(answer)).into_response()
+        }
         Err(error) => {
             let status = match error {
-                PlaceError::NotConfigured => 409,
+                PlaceError::NotConfigured | PlaceError::Engine(_) => 409,
                 PlaceError::UnknownLine => 404,
                 PlaceError::Carrier(_) => 502,
             };

@@ -166,11 +166,22 @@ impl Voice {
     }
 
     async fn begin(&self, socket: StreamSocket, arrival: &Arrival, start: Start) {
+        let said = start.parameters.get("token").map(String::as_str);
+        let token = said.or(arrival.token.as_deref()).unwrap_or_default();
         let Some(call) = self.admit(arrival, &start) else {
             refused(arrival.dialect, arrival.peer, "no valid token");
             socket.refuse().await;
             return;
         };
+        if let Some(promise) = self.placing.answered(token) {
+            if let Some(control) = call.control {
+                promise.rings_as(control);
+            }
+            if let Err(socket) = promise.answered(socket) {
+                socket.refuse().await;
+            }
+            return;
+        }
         if let Err(error) = self.engine.begin_stream(socket, call).await {
             refused(arrival.dialect, arrival.peer, &error.to_string());
         }

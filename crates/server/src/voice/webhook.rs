@@ -242,6 +242,11 @@ pub(super) async fn status(
             .map(|(_, value)| value.chars().filter(|c| !c.is_control()).take(80).collect())
             .unwrap_or_default()
     };
+    if dialect == Dialect::Twilio {
+        voice
+            .placing
+            .status(&text(&["call"]), &text(&["CallStatus"]));
+    }
     let state = [
         text(&["StreamEvent", "CallStatus", "Event", "status"]),
         text(&["StreamError", "ErrorCode"]),

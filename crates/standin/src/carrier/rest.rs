@@ -2,14 +2,16 @@
 
 use std::io;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::http;
 use super::line::{self, Order};
-use super::sign::{Document, decode};
+use super::sign::{Document, decode, encode};
 use super::{ORDERS_MAX, Outcome, Script, Shared};
 
 /// Longest request that is read, bytes.
@@ -93,8 +95,14 @@ async fn answer(head: &str, body: &str, shared: &Arc<Shared>) -> (u16, serde_jso
         let (Some(to), Some(from)) = (field("To"), field("From")) else {
             return (400, json!({"code": 21201, "message": "No 'To' number"}));
         };
-        let document = field("Twiml").unwrap_or_default();
-        let sid = place(shared, to, from, &document);
+        let wish = Wish {
+            document: field("Twiml").unwrap_or_default(),
+            callback: field("StatusCallback"),
+            ring_s: field("Timeout").and_then(|text| text.parse().ok()),
+            to,
+            from,
+        };
+        let sid = place(shared, wish);
         return (201, json!({"sid": sid, "status": "queued"}));
     }
     let sid = rest.trim_start_matches('/').trim_end_matches(".json");
@@ -111,21 +119,48 @@ async fn answer(head: &str, body: &str, shared: &Arc<Shared>) -> (u16, serde_jso
     }
 }
 
-/// The called party answers at once.
-fn place(shared: &Arc<Shared>, to: String, from: String, document: &str) -> String {
+/// A call that is to be placed.
+struct Wish {
+    to: String,
+    from: String,
+    document: String,
+    callback: Option<String>,
+    ring_s: Option<u64>,
+}
+
+/// What the called party does: a number that ends with 486 is busy, one that ends with 480 rings and is not answered, any other is
+/// answered at once.
+fn place(shared: &Arc<Shared>, wish: Wish) -> String {
     let sid = shared.id("CA");
-    let (orders, queue) = mpsc::channel(ORDERS_MAX);
+    let (orders, mut queue) = mpsc::channel(ORDERS_MAX);
     shared.calls().insert(sid.clone(), orders);
-    let document = Document::read(document);
+    let document = Document::read(&wish.document);
     let (shared, call) = (Arc::clone(shared), sid.clone());
     tokio::spawn(async move {
         let mut outcome = Outcome::default();
-        let parties = (from, to);
         let script = Script::default();
-        let played = line::stream(&shared, &call, &document, &script, queue, &mut outcome).await;
-        if let Err(error) = played {
-            tracing::info!(%error, from = parties.0, "a placed call broke");
-        }
+        tell(&shared, &wish, &call, "initiated").await;
+        let last = if wish.to.ends_with("486") {
+            "busy"
+        } else if wish.to.ends_with("480") {
+            tell(&shared, &wish, &call, "ringing").await;
+            let ring = Duration::from_secs(wish.ring_s.unwrap_or(60));
+            let ordered = tokio::time::timeout(ring, queue.recv()).await;
+            if ordered.is_ok() {
+                "interface".clone_into(&mut outcome.ended_by);
+                "canceled"
+            } else {
+                "no-answer"
+            }
+        } else {
+            tell(&shared, &wish, &call, "ringing").await;
+            let played = line::stream(&shared, &call, &document, &script, queue, &mut outcome);
+            if let Err(error) = played.await {
+                tracing::info!(%error, from = wish.from, "a placed call broke");
+            }
+            "completed"
+        };
+        tell(&shared, &wish, &call, last).await;
         shared.calls().remove(&call);
         shared
             .placed
@@ -134,4 +169,28 @@ fn place(shared: &Arc<Shared>, to: String, from: String, document: &str) -> Stri
             .push(outcome);
     });
     sid
+}
+
+/// Tells the address that follows the call, signed as a webhook.
+async fn tell(shared: &Shared, wish: &Wish, sid: &str, status: &str) {
+    let Some(url) = &wish.callback else { return };
+    let fields: Vec<(String, String)> = [
+        ("AccountSid", shared.config.account_sid.as_str()),
+        ("CallSid", sid),
+        ("CallStatus", status),
+        ("Direction", "outbound-api"),
+        ("From", &wish.from),
+        ("To", &wish.to),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let body: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect();
+    let headers = shared.config.signing.headers(url, &fields);
+    let told = http::post(url, None, &headers, &body.join("&")).await;
+    if !matches!(told, Ok((200..300, _))) {
+        tracing::info!(?told, status, "a status was not taken");
+    }
 }

@@ -54,6 +54,8 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
             Some(Message::new("end_unknown_number").with("to", &facts.record.to))
         }
         EndReason::CallerCancelled
+        | EndReason::Busy
+        | EndReason::NoAnswer
         | EndReason::MaxDuration
         | EndReason::EngineUnavailable
         | EndReason::EngineLost

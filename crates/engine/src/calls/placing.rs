@@ -1,0 +1,260 @@
+//! Calls that we place: by an INVITE of ours, or through a carrier that rings for us and brings the audio once it is answered.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use agent::Placement;
+use call::CallId;
+use sip::{InviteError, InviteId, OutgoingInvite};
+use store::Direction;
+use tokio::sync::{mpsc, oneshot};
+use wire::twilio::Dialect;
+
+use super::{Calls, Parties};
+use crate::call_task::{CallTask, Start};
+use crate::dispatch::{Admitted, Line};
+use crate::engine::PlaceCallError;
+use crate::leg::carrier::{CarrierControl, CarrierLeg, CarrierProgress};
+use crate::leg::media::{LegIdentity, MediaLeg, local_address};
+use crate::leg::negotiation::local_media;
+use crate::leg::{Leg, SipLeg};
+use crate::limits::{LEG_EVENTS_MAX, STREAM_AFTER_RING_WITHIN};
+use crate::random;
+use crate::sip_driver::{Command, LegEvent};
+use crate::stream_socket::StreamSocket;
+
+/// How long a carrier rings where nobody says it, ms.
+const RING_MS_DEFAULT: u32 = 45_000;
+
+/// How long the record of a call that we place is waited for.
+const RECORD_WITHIN: Duration = Duration::from_secs(2);
+
+/// What is to be dialled.
+pub(crate) struct Dialling {
+    /// SIP address.
+    pub(crate) to: String,
+    /// As it was asked for, for the record.
+    pub(crate) shown: String,
+    pub(crate) ring_ms: Option<u32>,
+    pub(crate) placement: Option<Placement>,
+}
+
+/// What was asked for together with a call.
+#[derive(Default)]
+pub(crate) struct Placed {
+    pub(crate) ring_ms: Option<u32>,
+    pub(crate) placement: Option<Placement>,
+}
+
+/// The stream of a call that a carrier rings for us.
+pub(crate) struct Awaited {
+    pub(crate) arrival: oneshot::Receiver<Box<StreamSocket>>,
+    /// The carrier has nothing more to ring then.
+    pub(crate) until: Instant,
+}
+
+/// A call that a carrier rings for us, in the hands of whoever speaks with the carrier. Dropping it ends the call as failed.
+pub struct Promise {
+    /// Our id of the call.
+    pub call: CallId,
+    arrival: oneshot::Sender<Box<StreamSocket>>,
+    control: Arc<OnceLock<CarrierControl>>,
+}
+
+impl Promise {
+    /// The carrier took the call: how it is asked for things from now on.
+    pub fn rings_as(&self, control: CarrierControl) {
+        let _ = self.control.set(control);
+    }
+
+    /// Nobody waits for the call: it was ended before the carrier brought it.
+    pub fn is_given_up(&self) -> bool {
+        self.arrival.is_closed()
+    }
+
+    /// The other side answered: its stream is the call's audio. The socket comes back when nobody waits for it.
+    ///
+    /// # Errors
+    /// The call is over.
+    pub fn answered(self, socket: StreamSocket) -> Result<(), Box<StreamSocket>> {
+        self.arrival.send(Box::new(socket))
+    }
+}
+
+impl Calls {
+    /// Begins a call that a carrier rings for us. Its record is written before the carrier is asked for anything.
+    pub(crate) async fn expect_stream(
+        self: &Arc<Self>,
+        line: Arc<Line>,
+        admitted: Admitted,
+        dialect: Dialect,
+        from: String,
+        dialling: Dialling,
+    ) -> (Promise, CarrierProgress) {
+        let now = Instant::now();
+        let parties = Parties {
+            from,
+            to: dialling.shown,
+            peer: String::new(),
+        };
+        let (identity, journal, commands) =
+            self.begin(now, &line, parties, None, Direction::Outbound);
+        let call = identity.id.clone();
+        let carrier = dialect.name();
+        let control = Arc::new(OnceLock::new());
+        let (leg, progress) = CarrierLeg::placed(carrier, Arc::clone(&control));
+        let (arrival, arrives) = oneshot::channel();
+        let ring = Duration::from_millis(dialling.ring_ms.unwrap_or(RING_MS_DEFAULT).into());
+        let awaited = Awaited {
+            arrival: arrives,
+            until: now + ring + STREAM_AFTER_RING_WITHIN,
+        };
+        let placed = Placed {
+            ring_ms: None,
+            placement: dialling.placement,
+        };
+        let task = CallTask::prepare(
+            self,
+            line,
+            identity,
+            journal.clone(),
+            Leg::Carrier(leg),
+            commands,
+        );
+        self.spawn(carrier, journal, admitted, async move {
+            if let Some(task) = task.begin(Start::Awaited { awaited, placed }).await {
+                task.run().await;
+            }
+        });
+        self.journal.flush(RECORD_WITHIN).await;
+        let promise = Promise {
+            call,
+            arrival,
+            control,
+        };
+        (promise, progress)
+    }
+
+    /// Places a call through a line.
+    pub(crate) async fn place(
+        self: &Arc<Self>,
+        line: Arc<Line>,
+        admitted: Admitted,
+        dialling: Dialling,
+    ) -> Result<CallId, PlaceCallError> {
+        let now = Instant::now();
+        let Dialling {
+            to,
+            shown,
+            ring_ms,
+            placement,
+        } = dialling;
+        let number = line.config.numbers.first();
+        // An account shows itself by its own address.
+        let own = number
+            .zip(line.config.domain.as_ref())
+            .filter(|_| line.account.is_none())
+            .map(|(number, domain)| format!("sip:{number}@{domain}"));
+        let (invite, media, queue) = self.invite(now, &line, &to, own).await?;
+        let peer = sip_host(&to).unwrap_or_default().to_owned();
+        let account = line.config.account.as_ref();
+        let from = number
+            .or_else(|| account.map(|account| &account.aor))
+            .unwrap_or(&line.config.name)
+            .clone();
+        let parties = Parties {
+            from,
+            to: shown,
+            peer,
+        };
+        let (identity, journal, commands) =
+            self.begin(now, &line, parties, None, Direction::Outbound);
+        let id = identity.id.clone();
+        let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), queue));
+        let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
+        let start = Start::Outgoing {
+            media: Box::new(media),
+            placed: Placed { ring_ms, placement },
+        };
+        self.spawn("sip", journal, admitted, async move {
+            if let Some(task) = task.begin(start).await {
+                task.run().await;
+            }
+        });
+        // Who asked may ask for the record at once.
+        self.journal.flush(RECORD_WITHIN).await;
+        Ok(id)
+    }
+
+    /// Sends an INVITE for a call through a line.
+    pub(super) async fn invite(
+        &self,
+        now: Instant,
+        line: &Line,
+        to: &str,
+        from: Option<String>,
+    ) -> Result<(InviteId, MediaLeg, mpsc::Receiver<LegEvent>), PlaceCallError> {
+        let (media, offer) = self.outgoing_media(now, line, to)?;
+        let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
+        let outgoing = OutgoingInvite {
+            account: line.account,
+            to: to.to_owned(),
+            from,
+            offer: Some(offer),
+            ..OutgoingInvite::default()
+        };
+        let (placed, result) = oneshot::channel();
+        let command = Command::Place {
+            outgoing: Box::new(outgoing),
+            events,
+            placed,
+        };
+        self.driver
+            .send(command)
+            .await
+            .map_err(|_| PlaceCallError::Busy)?;
+        let placed = result.await.map_err(|_| PlaceCallError::Busy)?;
+        let invite = placed.map_err(|error| match error {
+            InviteError::BadUri | InviteError::BadHeader | InviteError::UnknownAccount => {
+                PlaceCallError::BadAddress
+            }
+            InviteError::NoTransport | InviteError::Overload | InviteError::Draining => {
+                PlaceCallError::Busy
+            }
+        })?;
+        Ok((invite, media, queue))
+    }
+
+    /// The audio of a call that we place, and its offer.
+    fn outgoing_media(
+        &self,
+        now: Instant,
+        line: &Line,
+        to: &str,
+    ) -> Result<(MediaLeg, Vec<u8>), PlaceCallError> {
+        let pair = self
+            .ports
+            .allocate(now)
+            .map_err(|_| PlaceCallError::NoPort)?;
+        let host = sip_host(to).and_then(|host| host.parse().ok());
+        // A name is resolved later; the way to a documentation address is the way of the default route.
+        let peer = host.unwrap_or(IpAddr::from([192, 0, 2, 1]));
+        let address = local_address(self.rtp.advertised, self.rtp.bind, (peer, 5060).into());
+        let local = local_media(&line.config, address, pair.port);
+        let cname = random::seed().to_string();
+        let identity = LegIdentity {
+            signalling: None,
+            cname: &cname,
+            seed: random::seed(),
+        };
+        Ok(MediaLeg::offer(now, pair, local, &identity))
+    }
+}
+
+/// Host part of a SIP address.
+pub(super) fn sip_host(uri: &str) -> Option<&str> {
+    let rest = uri.split_once(':')?.1;
+    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+    host.split([';', '?', ':']).next()
+}
