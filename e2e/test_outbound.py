@@ -221,7 +221,7 @@ def test_a_call_through_twilio(standin, server, carrier):
     record = ended(placed)
     assert (record["direction"], record["from"], record["to"]) == ("outbound", "+33977777777", CALLED), record
     assert record["carrier"] == "twilio" and record["carrierCallId"].startswith("CA") and record["answeredAt"], record
-    assert (record["endReason"], record["finalContext"]["orderRef"]) == ("operator_hung_up", "A-17"), record
+    assert (record["endReason"], record["finalContext"]["context"]["orderRef"]) == ("operator_hung_up", "A-17"), record
 
 
 @pytest.mark.parametrize(("to", "reason"), [("+33611111486", "busy"), ("+33611111480", "no_answer")])
