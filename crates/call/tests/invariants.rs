@@ -70,7 +70,7 @@ impl Watch {
             profile,
             SessionStart {
                 inbound,
-                ring_ms: (seed % 2 == 0).then_some(20_000),
+                ring_ms: seed.is_multiple_of(2).then_some(20_000),
             },
         );
         let mut watch = Self {
