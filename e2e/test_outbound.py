@@ -187,6 +187,7 @@ def twilio_world(standin, server, carrier):
         voice_listen=f"127.0.0.1:{port}",
         voice_public_url=f"http://127.0.0.1:{port}",
         platform_unauthenticated="true",
+        platform_rate_per_s=10_000,
     )
     client = Client(f"http://{allo.addresses['platform']}")
     account = client.account("Les Tilleuls")
