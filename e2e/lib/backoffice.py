@@ -66,6 +66,11 @@ class BackOffice:
         self.webhooks = {}
         self.messages, self.reservations, self.faqs, self.customers, self.cancelled = [], [], [], [], []
         self.session = session or {}
+        #: The list of the discovery; None: this back office has none.
+        self.agents = None
+        self.restaurants = {RESTAURANT}
+        self.blocked = set()
+        self.keeps_calls, self.calls = False, {}
         #: Every request may take so long, half before its effect and half after it; and the answer of so many is lost.
         self.jitter_s, self.lost = 0.0, 0.0
         self.random = random.Random()
@@ -210,7 +215,7 @@ class BackOffice:
 
     def _session(self, request):
         parameters = dict(request.parameters)
-        if parameters.get("restaurantId") != RESTAURANT:
+        if parameters.get("restaurantId") not in self.restaurants:
             return 400, {"error": "restaurantId is required"}
         phone = parameters.get("callerPhone")
         return 200, {
@@ -243,8 +248,14 @@ class BackOffice:
             },
         } | self.session
 
+    def _agents(self, request):
+        if self.agents is None:
+            return 404, {"error": "no such route"}
+        return 200, self.agents
+
     def _blocked(self, request):
-        return 200, {"blocked": False, "reason": None}
+        phone = dict(request.parameters).get("phone")
+        return 200, {"blocked": phone in self.blocked, "reason": "test" if phone in self.blocked else None}
 
     def _availability(self, request):
         body = request.json
@@ -347,13 +358,29 @@ class BackOffice:
         return 200, {"success": True, "message": "Commande annulée"}
 
     def _call_ended(self, request):
+        """The first version keeps a record, answers 201 with it, and has it completed by PATCH; the second only says ok."""
+        if self.keeps_calls:
+            body = request.json
+            if "restaurantId" not in body or "callerNumber" not in body or "startedAt" not in body:
+                return 400, {"error": "restaurantId, callerNumber, startedAt are required"}
+            record = {"id": str(uuid.uuid4()), "outcome": "in_progress"}
+            self.calls[record["id"]] = record
+            return 201, record
         key = request.header("webhook-id") or f"none-{uuid.uuid4()}"
         self.webhooks.setdefault(key, []).append((request.body, request))
         return 200, {"ok": True}
 
+    def _complete_call(self, request):
+        body = request.json
+        if body.get("id") not in self.calls:
+            return 404, {"error": "no such call"}
+        self.calls[body["id"]] |= body
+        return 200, self.calls[body["id"]]
+
     ROUTES = {
         ("GET", "/api/ai"): _session,
         ("GET", "/api/blocked-phones/check"): _blocked,
+        ("GET", "/api/sip/agents"): _agents,
         ("POST", "/api/availability/check"): _availability,
         ("POST", "/api/ai/tools/confirm-order"): _order,
         ("POST", "/api/reservations"): _reserve,
@@ -365,4 +392,5 @@ class BackOffice:
         ("GET", "/api/orders/status"): _order_status,
         ("POST", "/api/ai/tools/cancel-order"): _cancel,
         ("POST", "/api/calls"): _call_ended,
+        ("PATCH", "/api/calls"): _complete_call,
     }

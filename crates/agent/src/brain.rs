@@ -26,6 +26,7 @@ use end::Counts;
 use run::{Commitment, LogEntry, Run};
 
 pub use placed::{PlacedEvent, Placement};
+pub use end::{CALL_END_COMPLETED, record_patch};
 pub use types::*;
 
 /// Margin of the engine's cost where nobody named one, in millionths of a percent (contracts.md 1.1: 30 %).

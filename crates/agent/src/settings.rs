@@ -124,7 +124,8 @@ pub struct SessionSettings {
     /// When the address fails: `apologize` (default where the instructions need `data`) or `continue`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_failure: Option<String>,
-    /// Whether descriptions of tools in the session's answer replace ours: `describe` (default) or `ignore`.
+    /// Whether descriptions of tools in the session's answer replace ours: `describe` (default), `ignore`, or `offer`: they do,
+    /// and a tool that the answer does not list is not offered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_tools: Option<String>,
     /// `data.*` of an agent without a session address, or until it has answered.

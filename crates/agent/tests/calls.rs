@@ -913,3 +913,46 @@ fn wrong_types_are_named() {
         json!({"aiVoice": "sage", "unknown": {"a": 1}})
     );
 }
+
+#[test]
+fn a_record_of_the_first_contract_is_completed_from_the_end() {
+    let end = |outcome: &str, tools: &[&str], transcript: serde_json::Value| {
+        let calls: Vec<_> = tools
+            .iter()
+            .map(|name| serde_json::json!({"name": name}))
+            .collect();
+        let body = serde_json::json!({
+            "outcome": outcome, "toolCalls": calls, "transcript": transcript, "endedAt": "2026-11-28T20:00:00Z", "durationSec": 61,
+            "costs": {"costTotal": 0.12, "costCurrency": "EUR",
+                "tokens": {"inputTokens": 5, "outputTokens": 6, "inputAudioTokens": 3, "outputAudioTokens": 4}},
+            "aiModel": "gpt-realtime",
+        });
+        let patch = agent::record_patch(&body.to_string(), "call-1").expect("ours");
+        serde_json::from_str::<serde_json::Value>(&patch).expect("JSON")
+    };
+    let line = serde_json::json!([{"role": "user", "content": "Bonjour", "timestamp": "t"}]);
+    let patch = end(
+        "completed",
+        &["leave_message", "confirm_order"],
+        line.clone(),
+    );
+    assert_eq!(patch["outcome"], "order_placed");
+    assert_eq!(patch["id"], "call-1");
+    assert_eq!(
+        (&patch["durationSec"], &patch["costAi"]),
+        (&61.into(), &0.12.into())
+    );
+    assert_eq!(patch["outputAudioTokens"], 4);
+    assert_eq!(patch["transcript"], line);
+    assert_eq!(
+        end("transferred", &["confirm_order"], line.clone())["outcome"],
+        "transferred"
+    );
+    assert_eq!(end("error", &[], line.clone())["outcome"], "error");
+    assert_eq!(end("completed", &[], line)["outcome"], "info_only");
+    assert_eq!(
+        end("abandoned", &[], serde_json::json!([]))["outcome"],
+        "abandoned"
+    );
+    assert_eq!(agent::record_patch("nonsense", "x"), None);
+}

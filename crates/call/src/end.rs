@@ -130,6 +130,8 @@ end_reasons! {
     Rejected: "rejected", System, 603, 21, Notice, false;
     /// The caller is on the refusal list.
     RejectedBlocked: "rejected_blocked", System, 603, 21, Notice, false;
+    /// An operator stopped the agent.
+    AgentStopped: "agent_stopped", Operator, 480, 20, Notice, true;
     /// The call came outside the opening hours.
     Closed: "closed", System, 480, 16, Notice, true;
     /// The balance or the budget of the owner is spent.

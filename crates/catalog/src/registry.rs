@@ -1,6 +1,7 @@
 //! The registry: every code that the product can say, with its parameters, its severity and where it is documented.
 
 mod bridge;
+mod agents;
 mod call_page;
 mod configuration;
 mod courier;
@@ -149,6 +150,7 @@ const TABLES: &[&[Entry]] = &[
     call_page::TABLE,
     platform::TABLE,
     courier::TABLE,
+    agents::TABLE,
 ];
 
 /// Every code, chapter by chapter.

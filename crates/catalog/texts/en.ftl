@@ -40,6 +40,8 @@ end_overload = Call refused or cut: the service was at its limit.
     .remedy = Raise the limits or add a server.
 end_rejected = Call refused by a rule.
 end_rejected_blocked = Call refused: the caller is on the refusal list.
+end_agent_stopped = Call refused: the agent of this line is stopped.
+    .remedy = Start it: POST /agents/ID/start.
 end_closed = Call refused: outside the opening hours.
 end_no_balance = Call refused or ended: the balance or the budget is spent.
     .remedy = Recharge the balance or raise the budget.
@@ -107,8 +109,8 @@ config_file_syntax = { $path } line { $line }: the syntax is wrong ({ $cause }).
     .remedy = Correct the line; texts go between quotation marks.
 config_public_without_tls = { $key } ({ $origin }): { $address } is visible from the network without TLS and a token. The service does not start like this.
     .remedy = Give a certificate and a token, or listen on 127.0.0.1.
-config_open_without_loopback = { $key } ({ $origin }): { $address } is visible from the network, and platform.unauthenticated takes requests without a credential. The service does not start like this.
-    .remedy = Listen on 127.0.0.1, or switch platform.unauthenticated off.
+config_open_without_loopback = { $key } ({ $origin }): { $address } is visible from the network, and { $switch } gives without a credential what is not for everybody. The service does not start like this.
+    .remedy = Listen on 127.0.0.1, or switch { $switch } off.
 config_no_listener = No SIP address is set: nobody could call.
     .remedy = Set sip.udp, sip.tcp or sip.tls.
 config_no_line = No line is set: every call will be refused.
@@ -773,3 +775,31 @@ log_tool_runs_resumed = { $count } tool runs of a dead process are resumed with 
 
 log_application_unreachable = The application of call { $call } could not be reached: { $cause }.
     .remedy = Check that the application runs at the address of --ws-target.
+log_agent_state = The agent { $agent } went from { $from } to { $to }{ $cause ->
+    [none] {""}
+   *[other] {" "}({ $cause })
+ }.
+log_agent_failed = The agent { $agent } failed too often and is tried again only every { $minutes } minutes: { $cause }.
+    .remedy = GET /agents/{ $agent }/status says what is wrong; correct it, then POST /agents/{ $agent }/start.
+log_agents_managed = { $count ->
+    [one] { $count } agent is managed and looked at every { $seconds } s.
+   *[other] { $count } agents are managed and looked at every { $seconds } s.
+ }
+log_agents_discovered = { $count ->
+    [one] { $count } agent found at { $address }: { $added } new, { $changed } changed, { $removed } gone.
+   *[other] { $count } agents found at { $address }: { $added } new, { $changed } changed, { $removed } gone.
+ }
+log_discovery_failed = The list of agents could not be read from { $address }: { $cause }. The agents of before go on.
+    .remedy = Check that the back office runs and that NEXT_API_URL leads to it.
+log_discovery_back = The list of agents can be read again from { $address }.
+log_discovery_doubted = The list of { $address } names { $listed } of { $known } agents: it is read again before any is stopped.
+log_discovered_left_out = The agent { $agent } of the list cannot be used: { $cause }. What was known of it stays in use.
+    .remedy = Correct it in the back office; the next reading takes it.
+api_agent_unknown = There is no agent { $id }.
+    .remedy = GET /agents lists them.
+api_agent_not_written = The order could not be written down, so it was not carried out.
+    .remedy = Look at the database, then give the order again.
+api_discovery_failed = The list of agents could not be read from { $address }: { $cause }. The agents of before go on.
+    .remedy = Check that the back office runs and that NEXT_API_URL leads to it.
+api_foreign_page = A page of another site may not steer this server.
+    .remedy = Use curl or the administration pages on this machine.

@@ -40,6 +40,8 @@ end_overload = Appel refusé ou coupé : le service était à sa limite.
     .remedy = Augmentez les limites ou ajoutez un serveur.
 end_rejected = Appel refusé par une règle.
 end_rejected_blocked = Appel refusé : l'appelant est sur la liste de refus.
+end_agent_stopped = Appel refusé : l'agent de cette ligne est arrêté.
+    .remedy = Démarrez-le : POST /agents/ID/start.
 end_closed = Appel refusé : en dehors des heures d'ouverture.
 end_no_balance = Appel refusé ou terminé : le solde ou le budget est épuisé.
     .remedy = Rechargez le solde ou augmentez le budget.
@@ -107,8 +109,8 @@ config_file_syntax = { $path } ligne { $line } : la syntaxe est fausse ({ $caus
     .remedy = Corrigez la ligne ; les textes vont entre guillemets.
 config_public_without_tls = { $key } ({ $origin }) : { $address } est visible du réseau sans TLS ni jeton. Le service ne démarre pas ainsi.
     .remedy = Donnez un certificat et un jeton, ou écoutez sur 127.0.0.1.
-config_open_without_loopback = { $key } ({ $origin }) : { $address } est visible du réseau et platform.unauthenticated admet les demandes sans preuve d'identité. Le service ne démarre pas ainsi.
-    .remedy = Écoutez sur 127.0.0.1, ou désactivez platform.unauthenticated.
+config_open_without_loopback = { $key } ({ $origin }) : { $address } est visible du réseau et { $switch } donne sans preuve d'identité ce qui n'est pas pour tous. Le service ne démarre pas ainsi.
+    .remedy = Écoutez sur 127.0.0.1, ou désactivez { $switch }.
 config_no_listener = Aucune adresse SIP n'est réglée : personne ne pourrait appeler.
     .remedy = Réglez sip.udp, sip.tcp ou sip.tls.
 config_no_line = Aucune ligne n'est réglée : tous les appels seront refusés.
@@ -773,3 +775,31 @@ log_tool_runs_resumed = { $count } exécutions d'outils d'un processus mort sont
 
 log_application_unreachable = L'application de l'appel { $call } n'a pas pu être jointe : { $cause }.
     .remedy = Vérifiez que l'application tourne à l'adresse de --ws-target.
+log_agent_state = L'agent { $agent } passe de { $from } à { $to }{ $cause ->
+    [none] {""}
+   *[other] {" "}({ $cause })
+ }.
+log_agent_failed = L'agent { $agent } a échoué trop souvent et n'est retenté que toutes les { $minutes } minutes : { $cause }.
+    .remedy = GET /agents/{ $agent }/status dit ce qui ne va pas ; corrigez, puis POST /agents/{ $agent }/start.
+log_agents_managed = { $count ->
+    [one] { $count } agent est géré et contrôlé toutes les { $seconds } s.
+   *[other] { $count } agents sont gérés et contrôlés toutes les { $seconds } s.
+ }
+log_agents_discovered = { $count ->
+    [one] { $count } agent trouvé à { $address } : { $added } nouveaux, { $changed } changés, { $removed } disparus.
+   *[other] { $count } agents trouvés à { $address } : { $added } nouveaux, { $changed } changés, { $removed } disparus.
+ }
+log_discovery_failed = La liste des agents n'a pas pu être lue à { $address } : { $cause }. Les agents connus continuent.
+    .remedy = Vérifiez que le back-office fonctionne et que NEXT_API_URL y mène.
+log_discovery_back = La liste des agents se lit de nouveau à { $address }.
+log_discovery_doubted = La liste de { $address } nomme { $listed } agents sur { $known } : elle est relue avant tout arrêt.
+log_discovered_left_out = L'agent { $agent } de la liste est inutilisable : { $cause }. Ce qui en était connu reste en service.
+    .remedy = Corrigez-le dans le back-office ; la prochaine lecture le reprendra.
+api_agent_unknown = Il n'y a pas d'agent { $id }.
+    .remedy = GET /agents en donne la liste.
+api_agent_not_written = L'ordre n'a pas pu être enregistré : il n'est pas exécuté.
+    .remedy = Examinez la base de données, puis redonnez l'ordre.
+api_discovery_failed = La liste des agents n'a pas pu être lue à { $address } : { $cause }. Les agents connus continuent.
+    .remedy = Vérifiez que le back-office fonctionne et que NEXT_API_URL y mène.
+api_foreign_page = Une page d'un autre site ne peut pas piloter ce serveur.
+    .remedy = Utilisez curl ou les pages d'administration sur cette machine.

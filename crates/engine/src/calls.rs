@@ -70,6 +70,8 @@ pub(crate) struct Calls {
     pub(crate) switchboard: Option<Switchboard>,
     /// Told when something has been written that must be delivered.
     pub(crate) deliveries: Arc<Notify>,
+    /// Told each time that the state of a registration changed.
+    pub(crate) registered: Notify,
     events: broadcast::Sender<LiveEvent>,
     live: Mutex<BTreeMap<CallId, Entry>>,
     idle: Notify,
@@ -126,6 +128,7 @@ impl Calls {
             courier: shared.courier,
             switchboard: shared.switchboard,
             deliveries: Arc::new(Notify::new()),
+            registered: Notify::new(),
             events: shared.events,
             live: Mutex::new(BTreeMap::new()),
             idle: Notify::new(),
@@ -151,6 +154,26 @@ impl Calls {
         let of_tenant = || live.values().filter(|entry| entry.call.tenant == *tenant);
         let of_agent = of_tenant().filter(|entry| entry.call.agent == agent);
         (of_tenant().count(), of_agent.count())
+    }
+
+    /// Calls of each agent that run now.
+    pub(crate) fn running_by_agent(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for entry in self.live().values() {
+            *counts.entry(entry.call.agent.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Asks the calls of an agent to say goodbye; the number of them.
+    pub(crate) fn hang_up_agent(&self, agent: &str) -> usize {
+        let live = self.live();
+        let of_agent = live.values().filter(|entry| entry.call.agent == agent);
+        let told = of_agent.map(|entry| {
+            let command = CallCommand::HangUp(Requester::Shutdown);
+            let _ = entry.commands.try_send(command);
+        });
+        told.count()
     }
 
     pub(crate) fn count(&self) -> usize {

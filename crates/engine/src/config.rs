@@ -61,6 +61,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Recording of calls.
     pub recording: RecordingConfig,
+    /// Agents whose lines take no calls and register nothing until the directory has them.
+    pub held: Vec<String>,
     /// Seed of every pseudo-random choice; `None` takes one from the system.
     pub seed: Option<u64>,
 }

@@ -20,6 +20,7 @@ use store::{DirectoryAgent, Entry, ReadError, Store, Tenant, TenantScope};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
+use crate::agents::{Agents, Policy};
 use crate::config::{AgentConfig, LineConfig, SrtpPolicy};
 use crate::engine::Engine;
 use crate::log::say;
@@ -51,10 +52,13 @@ pub struct DirectoryConfig {
     pub contact_host: Option<String>,
     /// A check before the answer that cannot be made refuses the call.
     pub fail_closed: bool,
+    /// How agents are kept running.
+    pub policy: Policy,
 }
 
 struct Parts {
     engine: Engine,
+    agents: Agents,
     store: Store,
     vault: Option<Vault>,
     config: DirectoryConfig,
@@ -79,8 +83,10 @@ impl DirectoryHandle {
         vault: Option<Vault>,
         config: DirectoryConfig,
     ) -> Result<Self, ReadError> {
+        let agents = Agents::start(engine.clone(), store.clone(), config.policy);
         let parts = Arc::new(Parts {
             engine,
+            agents,
             store,
             vault,
             config,
@@ -110,12 +116,18 @@ impl DirectoryHandle {
         self.parts.load().await
     }
 
+    /// The manager of the agents.
+    pub fn agents(&self) -> Agents {
+        self.parts.agents.clone()
+    }
+
     /// Stops following. What is in place stays.
     pub async fn stop(&self) {
         if let Some(task) = self.task.lock().await.take() {
             task.abort();
             let _ = task.await;
         }
+        self.parts.agents.stop().await;
     }
 }
 
@@ -149,6 +161,7 @@ impl Parts {
     async fn load(&self) -> Result<(), ReadError> {
         let directory = self.store.node_directory().await?;
         let prices = self.store.node_prices().await?;
+        let stopped = self.store.node_stopped_agents().await?;
         let (mut lines, mut agents) = (Vec::new(), Vec::new());
         for found in &directory.agents {
             let Some(tenant) = found
@@ -180,7 +193,7 @@ impl Parts {
                 }
             }
         }
-        self.engine.reload(&lines, &agents).await;
+        self.agents.follow(&lines, &agents, &stopped).await;
         Ok(())
     }
 

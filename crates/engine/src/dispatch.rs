@@ -99,6 +99,17 @@ struct Accounts {
     last: u64,
 }
 
+/// How far an agent's lines are open. The manager of agents moves it; lines without one are wide open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Gate {
+    /// No account is registered, and every call is refused.
+    Closed,
+    /// What comes is taken, but nothing is registered yet.
+    Answers,
+    /// Accounts are registered.
+    Open,
+}
+
 /// What has to change in the user agent after a reload.
 #[derive(Default)]
 pub(crate) struct AccountChanges {
@@ -113,6 +124,10 @@ pub(crate) struct Dispatcher {
     /// Lines of the settings: the first ones. The others come from the directory.
     fixed: usize,
     accounts: Accounts,
+    /// By agent.
+    gates: BTreeMap<String, Gate>,
+    /// Agents that are closed until the first reload.
+    held: Vec<String>,
     process: Places,
     invites: Bucket,
     draining: Draining,
@@ -157,6 +172,12 @@ impl Dispatcher {
                 last: u64::try_from(lines.len()).unwrap_or_default(),
             },
             lines,
+            gates: config
+                .held
+                .iter()
+                .map(|agent| (agent.clone(), Gate::Closed))
+                .collect(),
+            held: config.held.clone(),
             process: Places::new(config.limits.calls_max),
             invites: Bucket::new(now, config.limits.invites_per_s_max),
             draining,
@@ -172,7 +193,16 @@ impl Dispatcher {
         &mut self,
         lines: &[LineConfig],
         agents: &[AgentConfig],
+        gates: &[(String, Gate)],
     ) -> AccountChanges {
+        for held in self.held.drain(..) {
+            self.gates.remove(&held);
+        }
+        self.gates
+            .retain(|name, _| agents.iter().any(|agent| agent.name == *name));
+        for (agent, gate) in gates {
+            self.gates.entry(agent.clone()).or_insert(*gate);
+        }
         let agents: BTreeMap<&str, Arc<Agent>> = agents
             .iter()
             .filter_map(|agent| {
@@ -181,6 +211,17 @@ impl Dispatcher {
             })
             .collect();
         let before = self.lines.split_off(self.fixed);
+        for line in &mut self.lines {
+            // A line of the settings may belong to an agent of the directory.
+            if let Some(agent) = agents.get(line.config.agent.as_str()) {
+                *line = Arc::new(Line {
+                    config: line.config.clone(),
+                    agent: Arc::clone(agent),
+                    account: line.account,
+                    places: line.places.clone(),
+                });
+            }
+        }
         let mut changes = AccountChanges::default();
         let mut kept = BTreeMap::new();
         for config in lines {
@@ -195,7 +236,7 @@ impl Dispatcher {
             let account = config.account.as_ref().map(|account| {
                 let id = self.accounts.of(&config.name);
                 kept.insert(config.name.clone(), id);
-                changes.set.push((id, account.clone()));
+                changes.set.push((id, self.gated(&config.agent, account)));
                 id
             });
             self.lines.push(Arc::new(Line {
@@ -212,6 +253,47 @@ impl Dispatcher {
         changes.removed = gone.map(|(_, id)| id).collect();
         changes.lines.clone_from(&self.lines);
         changes
+    }
+
+    /// How far the lines of an agent are open.
+    pub(crate) fn gate(&self, agent: &str) -> Gate {
+        self.gates.get(agent).copied().unwrap_or(Gate::Open)
+    }
+
+    /// The lines of the settings.
+    pub(crate) fn fixed(&self) -> &[Arc<Line>] {
+        self.lines.get(..self.fixed).unwrap_or_default()
+    }
+
+    /// The accounts of the settings as they are to be when the process begins.
+    pub(crate) fn first_accounts(&self) -> Vec<(AccountId, sip::AccountConfig)> {
+        let account = |line: &Arc<Line>| {
+            let config = line.config.account.as_ref()?;
+            Some((line.account?, self.gated(&line.config.agent, config)))
+        };
+        self.lines.iter().filter_map(account).collect()
+    }
+
+    /// An account as far as its agent's gate lets it go.
+    fn gated(&self, agent: &str, account: &sip::AccountConfig) -> sip::AccountConfig {
+        let mut account = account.clone();
+        account.register &= self.gate(agent) == Gate::Open;
+        account
+    }
+
+    /// Moves the gate of an agent; the accounts of its lines as they are to be now.
+    pub(crate) fn set_gate(
+        &mut self,
+        agent: &str,
+        gate: Gate,
+    ) -> Vec<(AccountId, sip::AccountConfig)> {
+        self.gates.insert(agent.to_owned(), gate);
+        let of_agent = self.lines.iter().filter(|line| line.config.agent == agent);
+        let account = |line: &Arc<Line>| {
+            let account = self.gated(agent, line.config.account.as_ref()?);
+            Some((line.account?, account))
+        };
+        of_agent.filter_map(account).collect()
     }
 
     /// The line of a name or of a number.
@@ -380,7 +462,7 @@ impl Dispatcher {
             .iter()
             .find(|line| line.config.name == name)
             .ok_or(OutgoingRefused::UnknownLine)?;
-        if self.draining.is_set() {
+        if self.draining.is_set() || self.gate(&line.config.agent) == Gate::Closed {
             return Err(OutgoingRefused::Busy);
         }
         let process = self.process.take().ok_or(OutgoingRefused::Busy)?;
@@ -404,6 +486,10 @@ impl Dispatcher {
         };
         if self.draining.is_set() {
             return later(EndReason::Draining, 503, "draining");
+        }
+        if self.gate(&line.config.agent) == Gate::Closed {
+            let reason = EndReason::AgentStopped;
+            return self.refuse(Some(line), reason, reason.code());
         }
         if !self.invites.take(now) {
             return later(EndReason::Overload, 503, "too_many_invites");

@@ -24,7 +24,7 @@ use crate::admission::Draining;
 use crate::calls::placing::Dialling;
 use crate::calls::{CallCommand, Calls};
 use crate::config::{AgentConfig, Config, LineConfig};
-use crate::dispatch::{Dispatcher, OutgoingRefused};
+use crate::dispatch::{Dispatcher, Gate, OutgoingRefused};
 use crate::live::{LiveCall, LiveEvent};
 use crate::log::say;
 use crate::recorder::Recorder;
@@ -269,9 +269,56 @@ impl Engine {
     /// Puts the directory's lines and agents in the place of those before. Calls in progress keep theirs; accounts are added,
     /// changed and removed by what differs. Lines of the settings are not touched.
     pub async fn reload(&self, lines: &[LineConfig], agents: &[AgentConfig]) {
-        let changes = self.inner.dispatcher().reload(lines, agents);
+        self.reload_gated(lines, agents, &[]).await;
+    }
+
+    /// As [`Engine::reload`]; agents that come new begin behind these gates.
+    pub(crate) async fn reload_gated(
+        &self,
+        lines: &[LineConfig],
+        agents: &[AgentConfig],
+        gates: &[(String, Gate)],
+    ) {
+        let changes = self.inner.dispatcher().reload(lines, agents, gates);
         let command = Command::SetLines(Box::new(changes));
         let _ = self.inner.driver.send(command).await;
+    }
+
+    /// Opens or closes the lines of an agent.
+    pub(crate) async fn set_gate(&self, agent: &str, gate: Gate, afresh: bool) {
+        let accounts = self.inner.dispatcher().set_gate(agent, gate);
+        if !accounts.is_empty() {
+            let command = Command::SetAccounts { accounts, afresh };
+            let _ = self.inner.driver.send(command).await;
+        }
+    }
+
+    /// How far the lines of an agent are open.
+    pub(crate) fn gate(&self, agent: &str) -> Gate {
+        self.inner.dispatcher().gate(agent)
+    }
+
+    /// States of the registrations of these lines.
+    pub(crate) async fn registrations_of(&self, lines: &[String]) -> Vec<sip::RegistrationState> {
+        let (answer, states) = oneshot::channel();
+        let lines = lines.to_vec();
+        let command = Command::RegistrationsOf { lines, answer };
+        if self.inner.driver.send(command).await.is_err() {
+            return Vec::new();
+        }
+        states.await.unwrap_or_default()
+    }
+
+    /// The lines of the settings.
+    pub(crate) fn fixed_lines(&self) -> Vec<LineConfig> {
+        let dispatcher = self.inner.dispatcher();
+        let fixed = dispatcher.fixed().iter();
+        fixed.map(|line| line.config.clone()).collect()
+    }
+
+    /// What all calls share.
+    pub(crate) fn shared(&self) -> &Calls {
+        &self.inner.calls
     }
 
     /// The line of a name or of a number.
@@ -282,6 +329,7 @@ impl Engine {
             name: line.config.name.clone(),
             tenant: line.config.tenant.clone(),
             agent: line.config.agent.clone(),
+            open: dispatcher.gate(&line.config.agent) != Gate::Closed,
         })
     }
 

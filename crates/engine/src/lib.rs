@@ -8,6 +8,7 @@
 //! The engine reads no file and no environment variable; everything comes in [`config::Config`].
 
 mod admission;
+pub mod agents;
 mod books;
 mod call_task;
 mod calls;

@@ -47,6 +47,7 @@ pub(crate) struct Metrics {
     pub(crate) audio_dropped_ms: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) interruptions: Counter<u64, AtomicU64>,
     pub(crate) registrations: Family<Kind, Counter<u64, AtomicU64>>,
+    pub(crate) agent_changes: Family<Kind, Counter<u64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -66,6 +67,7 @@ impl Metrics {
             audio_dropped_ms: Family::default(),
             interruptions: Counter::default(),
             registrations: Family::default(),
+            agent_changes: Family::default(),
         };
         metrics.register();
         metrics
@@ -133,6 +135,11 @@ impl Metrics {
                 "registration_changes",
                 "Changes of registration state, by new state",
                 self.registrations.clone(),
+            );
+            registry.register(
+                "agent_state_changes",
+                "Changes of the state of agents, by new state",
+                self.agent_changes.clone(),
             );
         });
     }

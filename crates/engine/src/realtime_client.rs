@@ -111,6 +111,11 @@ impl Target {
         &self.key
     }
 
+    /// Port of the engine.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Host of the engine, for sentences.
     pub(crate) fn host(&self) -> &str {
         &self.host

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use call::TransferEnd;
 use sip::{
-    EndCause, Input, InviteError, InviteId, ListenerId, OutgoingInvite, Output, Protocol, QueryId,
-    RegistrationState, Rejection, Target, Trace, UserAgent,
+    AccountConfig, AccountId, EndCause, Input, InviteError, InviteId, ListenerId, OutgoingInvite,
+    Output, Protocol, QueryId, RegistrationState, Rejection, Target, Trace, UserAgent,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -72,6 +72,17 @@ pub(crate) enum Command {
     },
     Registrations {
         answer: oneshot::Sender<Vec<(String, RegistrationState)>>,
+    },
+    /// States of the registrations of these lines only.
+    RegistrationsOf {
+        lines: Vec<String>,
+        answer: oneshot::Sender<Vec<RegistrationState>>,
+    },
+    /// Accounts of lines that stay are to be registered, or are not any more. `afresh`: those that seem to be registered are
+    /// registered anew.
+    SetAccounts {
+        accounts: Vec<(AccountId, AccountConfig)>,
+        afresh: bool,
     },
     /// The lines of the directory changed.
     SetLines(Box<AccountChanges>),
@@ -240,10 +251,9 @@ impl SipDriver {
 
     fn register_accounts(&mut self) {
         let now = Instant::now();
-        for line in &self.lines {
-            if let (Some(account), Some(config)) = (line.account, &line.config.account) {
-                self.user_agent.set_account(now, account, config.clone());
-            }
+        let accounts = lock(&self.dispatcher).first_accounts();
+        for (account, config) in accounts {
+            self.user_agent.set_account(now, account, config);
         }
     }
 
@@ -429,6 +439,19 @@ impl SipDriver {
                 let _ = answer.send(self.registrations());
                 return;
             }
+            Command::RegistrationsOf { lines, answer } => {
+                let _ = answer.send(self.registrations_of(&lines));
+                return;
+            }
+            Command::SetAccounts { accounts, afresh } => {
+                for (account, config) in accounts {
+                    if afresh {
+                        self.user_agent.remove_account(now, account);
+                    }
+                    self.user_agent.set_account(now, account, config);
+                }
+                return;
+            }
             Command::SetLines(changes) => return self.set_lines(now, *changes),
             Command::SetDraining(draining) => return self.user_agent.set_draining(draining),
             Command::UnregisterAll => return self.user_agent.unregister_all(now),
@@ -438,6 +461,16 @@ impl SipDriver {
             tracing::debug!(code = "log_sip_command_refused", command = name, %error);
             self.tell(invite, LegEvent::CommandRefused { command: name });
         }
+    }
+
+    fn registrations_of(&self, names: &[String]) -> Vec<RegistrationState> {
+        let lines = self.lines.iter();
+        let of_names = lines.filter(|line| names.contains(&line.config.name));
+        let state = |line: &Arc<Line>| {
+            let known = self.user_agent.registration(line.account?);
+            Some(known.unwrap_or(RegistrationState::Unregistered))
+        };
+        of_names.filter_map(state).collect()
     }
 
     fn registrations(&self) -> Vec<(String, RegistrationState)> {

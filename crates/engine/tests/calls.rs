@@ -4,6 +4,8 @@
     reason = "a test picks the event it waits for"
 )]
 
+#[path = "cases/agents.rs"]
+mod agents;
 mod common;
 
 use std::time::Duration;

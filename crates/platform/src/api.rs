@@ -45,6 +45,8 @@ pub struct Config {
     pub admin_token: AdminToken,
     /// Requests without a credential are the owner's. The listener must be on loopback: see [`crate::may_be_open`].
     pub unauthenticated: bool,
+    /// `GET /api/sip/agents` gives passwords of lines in clear. The listener must be on loopback.
+    pub clear_passwords: bool,
     /// Language of answers where the client names none that we speak.
     pub language: Language,
     /// Requests a second of one credential.

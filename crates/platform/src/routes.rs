@@ -13,6 +13,7 @@ mod blocked;
 mod calls;
 mod control;
 mod customers;
+mod discovery;
 mod faqs;
 mod keys;
 mod lines;
@@ -140,6 +141,10 @@ fn lines_and_faqs(table: Table) -> Table {
         .add(lines, routes!(lines::read))
         .add(change_lines, routes!(lines::update))
         .add(change_lines, routes!(lines::remove))
+        .add(
+            Need::read(Area::Lines).role(Role::Admin),
+            routes!(discovery::agents),
+        )
         .add(lines, routes!(lines::bridges))
         .add(lines, routes!(lines::workers))
         .add(faqs, routes!(faqs::list))

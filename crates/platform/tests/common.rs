@@ -104,6 +104,7 @@ impl House {
         let mut config = Config {
             admin_token: AdminToken::new(OWNER),
             unauthenticated: false,
+            clear_passwords: false,
             language: catalog::Language::En,
             rate_per_s: 100_000,
             carriers: None,

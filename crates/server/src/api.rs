@@ -1,8 +1,10 @@
 //! The administration API: health, readiness, metrics, calls.
 //!
+//! The manager's routes may be opened to programs of this machine by a setting.
 //! `/health` and `/ready` are open (probes carry no token); everything else wants `Authorization: Bearer TOKEN`. Errors are
 //! problem+json with a sentence and a remedy in the language of `Accept-Language`.
 
+pub(crate) mod agents;
 mod auth;
 mod calls;
 mod carrier_calls;
@@ -32,7 +34,9 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) language: catalog::Language,
     voice: Option<Arc<Voice>>,
+    managed: Option<agents::Managed>,
     token: auth::Token,
+    agents_unauthenticated: bool,
     started: std::time::Instant,
 }
 
@@ -70,14 +74,16 @@ pub(crate) async fn start(
     token: String,
     engine: Engine,
     store: Store,
-    voice: Option<Arc<Voice>>,
+    (voice, managed): (Option<Arc<Voice>>, Option<agents::Managed>),
     language: catalog::Language,
 ) -> std::io::Result<Running> {
     let shared = Arc::new(Shared {
         engine,
         store,
         voice,
+        managed,
         language,
+        agents_unauthenticated: config.agents_unauthenticated,
         token: auth::Token::new(&token),
         started: std::time::Instant::now(),
     });
@@ -119,10 +125,22 @@ fn router(shared: Arc<Shared>) -> Router {
             shared.clone(),
             auth::require_token,
         ));
+    let managed = Router::new()
+        .route("/agents", get(agents::list))
+        .route("/agents/{id}/status", get(agents::status))
+        .route("/agents/{id}/start", post(agents::start))
+        .route("/agents/{id}/stop", post(agents::stop))
+        .route("/agents/{id}/restart", post(agents::restart))
+        .route("/refresh", post(agents::refresh))
+        .layer(middleware::from_fn_with_state(
+            shared.clone(),
+            auth::require_token_or_loopback,
+        ));
     Router::new()
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
         .merge(guarded)
+        .merge(managed)
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(shared)

@@ -19,10 +19,11 @@ pub(crate) fn run(arguments: &CheckArguments) -> ExitCode {
         Ok(sources) => sources,
         Err(problem) => return report(&[problem], None),
     };
-    let settings = match read(&sources) {
+    let mut settings = match read(&sources) {
         Ok(settings) => settings,
         Err(problems) => return report(&problems, Some(&sources)),
     };
+    crate::compat::complete(&mut settings);
     if arguments.print {
         print(&settings);
     }

@@ -26,6 +26,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Run the server.
     Serve(ConfigArguments),
+    /// Run the server with the agents that the back office lists (`NEXT_API_URL`): the service manager.
+    Manager(ConfigArguments),
     /// Place a call to itself with a scripted caller, on embedded defaults; then stay up for a softphone.
     Demo(DemoArguments),
     /// Validate the settings and say what is wrong.
@@ -199,7 +201,8 @@ pub(crate) struct CarrierArguments {
 /// Carries a command out.
 pub(crate) async fn run(arguments: Arguments) -> ExitCode {
     match arguments.command {
-        Command::Serve(arguments) => serve::run(&arguments).await,
+        Command::Serve(arguments) => serve::run(&arguments, false).await,
+        Command::Manager(arguments) => serve::run(&arguments, true).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Check(arguments) => check::run(&arguments),
         Command::Calls(arguments) => explain::calls(&arguments).await,

@@ -35,6 +35,7 @@ pub(crate) struct ProcessConfig {
     pub(crate) admin: AdminConfig,
     pub(crate) platform: Option<PlatformConfig>,
     pub(crate) office: OfficeConfig,
+    pub(crate) agents: AgentsConfig,
     pub(crate) voice: Option<VoiceConfig>,
     pub(crate) data_dir: PathBuf,
     pub(crate) database: String,
@@ -43,12 +44,28 @@ pub(crate) struct ProcessConfig {
     pub(crate) language: catalog::Language,
 }
 
+/// Agents of the back office.
+pub(crate) struct AgentsConfig {
+    /// Its list is read.
+    pub(crate) discover: bool,
+    /// How often.
+    pub(crate) refresh: Duration,
+    /// The one agent that the lines of the settings belong to.
+    pub(crate) only: Option<String>,
+    /// Where it is.
+    pub(crate) back_office: String,
+    /// Language of its agents' own sentences.
+    pub(crate) language: String,
+}
+
 /// The administration API.
 pub(crate) struct AdminConfig {
     pub(crate) listen: SocketAddr,
     /// `None`: one is made and kept in the data directory.
     pub(crate) token: Option<String>,
     pub(crate) tls: Option<TlsIdentity>,
+    /// The manager's routes take requests without the token.
+    pub(crate) agents_unauthenticated: bool,
 }
 
 /// The platform API.
@@ -56,6 +73,7 @@ pub(crate) struct PlatformConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<TlsIdentity>,
     pub(crate) unauthenticated: bool,
+    pub(crate) clear_passwords: bool,
     pub(crate) rate_per_s: u32,
 }
 
@@ -88,6 +106,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
                 .set("recording.dir")
                 .map_or_else(|| data_dir.join("recordings"), PathBuf::from),
         },
+        held: Vec::new(),
         seed: None,
         switchboard: None,
     };
@@ -98,6 +117,13 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
             admin,
             platform,
             office,
+            agents: AgentsConfig {
+                discover: settings.switch("agents.discover"),
+                refresh: Duration::from_secs(settings.integer("agents.refresh_s")),
+                only: settings.set("agents.only_id").map(str::to_owned),
+                back_office: settings.text("tools.back_office").to_owned(),
+                language: settings.text("agent.language").to_owned(),
+            },
             voice,
             database: database(settings),
             keys: crate::secrets::key_source(settings),
@@ -149,7 +175,22 @@ fn admin(settings: &Settings, problems: &mut Vec<Problem>) -> AdminConfig {
                 .with("expected", format!("≥ {ADMIN_TOKEN_CHARACTERS_MIN}")),
         );
     }
-    AdminConfig { listen, token, tls }
+    let agents_unauthenticated = settings.switch("admin.agents_unauthenticated");
+    if agents_unauthenticated && !platform::may_be_open(listen) {
+        problems.push(
+            Problem::new("config_open_without_loopback")
+                .with("key", "admin.listen")
+                .with("address", listen)
+                .with("origin", settings.origin("admin.listen"))
+                .with("switch", "admin.agents_unauthenticated"),
+        );
+    }
+    AdminConfig {
+        listen,
+        token,
+        tls,
+        agents_unauthenticated,
+    }
 }
 
 fn voice(settings: &Settings, problems: &mut Vec<Problem>) -> Option<VoiceConfig> {
@@ -183,23 +224,35 @@ fn platform(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Platform
     );
     let listen: SocketAddr = settings.set("platform.listen")?.parse().ok()?;
     let unauthenticated = settings.switch("platform.unauthenticated");
-    let mut refuse = |code: &'static str| {
-        problems.push(
-            Problem::new(code)
-                .with("key", "platform.listen")
-                .with("address", listen)
-                .with("origin", settings.origin("platform.listen")),
-        );
+    let clear_passwords = settings.switch("platform.clear_passwords");
+    let mut refuse = |code: &'static str, switch: Option<&str>| {
+        let problem = Problem::new(code)
+            .with("key", "platform.listen")
+            .with("address", listen)
+            .with("origin", settings.origin("platform.listen"));
+        problems.push(match switch {
+            Some(switch) => problem.with("switch", switch),
+            None => problem,
+        });
     };
     if unauthenticated && !platform::may_be_open(listen) {
-        refuse("config_open_without_loopback");
+        refuse(
+            "config_open_without_loopback",
+            Some("platform.unauthenticated"),
+        );
+    } else if clear_passwords && !platform::may_be_open(listen) {
+        refuse(
+            "config_open_without_loopback",
+            Some("platform.clear_passwords"),
+        );
     } else if !listen.ip().is_loopback() && tls.is_none() {
-        refuse("config_public_without_tls");
+        refuse("config_public_without_tls", None);
     }
     Some(PlatformConfig {
         listen,
         tls,
         unauthenticated,
+        clear_passwords,
         rate_per_s: u32::try_from(settings.integer("platform.rate_per_s")).unwrap_or(u32::MAX),
     })
 }

@@ -7,6 +7,7 @@ mod api;
 mod carrier_command;
 mod check;
 mod cli;
+mod compat;
 mod config;
 mod demo;
 mod explain;

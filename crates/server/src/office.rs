@@ -4,8 +4,10 @@
 use catalog::Message;
 use courier::{Allow, CourierConfig};
 use engine::Engine;
+use engine::agents::Policy;
 use engine::config::{AgentConfig, LineConfig};
 use engine::directory::{DirectoryConfig, DirectoryHandle};
+use std::time::Duration;
 use store::Store;
 use store::secret::Vault;
 use tokio::task::JoinHandle;
@@ -21,6 +23,7 @@ pub(crate) struct OfficeConfig {
     domain: Option<String>,
     contact_host: Option<String>,
     fail_closed: bool,
+    policy: Policy,
 }
 
 /// Reads the settings.
@@ -31,6 +34,10 @@ pub(crate) fn configured(settings: &Settings, courier: &CourierConfig) -> Office
         domain: settings.set("line.domain").map(str::to_owned),
         contact_host: settings.set("sip.public_host").map(str::to_owned),
         fail_closed: settings.text("calls.checks_fail") == "closed",
+        policy: Policy {
+            check_every: Duration::from_secs(settings.integer("agents.check_every_s")),
+            ..Policy::default()
+        },
     }
 }
 
@@ -77,6 +84,7 @@ impl Office {
             domain: config.domain,
             contact_host: config.contact_host,
             fail_closed: config.fail_closed,
+            policy: config.policy,
         };
         let vault = Some(vault.clone());
         let started = DirectoryHandle::start(engine.clone(), store.clone(), vault, directory);
@@ -89,6 +97,11 @@ impl Office {
     /// The way to say that something was written.
     pub(crate) fn directory(&self) -> DirectoryHandle {
         self.directory.clone()
+    }
+
+    /// Follows the directory no further, and manages no agent.
+    pub(crate) async fn stop_following(&self) {
+        self.directory.stop().await;
     }
 
     /// Follows nothing further.

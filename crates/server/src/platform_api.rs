@@ -87,6 +87,7 @@ pub(crate) async fn start(
         Config {
             admin_token: AdminToken::new(token),
             unauthenticated: config.unauthenticated,
+            clear_passwords: config.clear_passwords,
             language: parts.language,
             rate_per_s: config.rate_per_s,
             carriers: parts.voice.as_ref().map(carriers),

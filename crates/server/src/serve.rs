@@ -1,6 +1,7 @@
 //! `allo serve`: settings, store, engine, administration API; then signals.
 
-use crate::cli::{ConfigArguments, EXIT_BAD_SETTINGS, settings_or_report};
+use crate::cli::{ConfigArguments, EXIT_BAD_SETTINGS, own_origin, settings_or_report};
+use crate::compat::discovery::Discovery;
 use crate::config::{self, ProcessConfig};
 use crate::housekeeping::{self, Housekeeping};
 use crate::office::Office;
@@ -8,7 +9,7 @@ use crate::outgoing::Outgoing;
 use crate::settings::Settings;
 use crate::shutdown::Signals;
 use crate::terminal::{Terminal, line};
-use crate::{api, check, identity, platform_api, secrets, telemetry, voice};
+use crate::{api, check, compat, identity, platform_api, secrets, telemetry, voice};
 use catalog::Message;
 use engine::{Engine, StartError};
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ pub(crate) struct House {
     pub(crate) store: Store,
     pub(crate) outgoing: Outgoing,
     office: Option<Office>,
+    discovery: Option<Discovery>,
     pub(crate) admin: api::Running,
     pub(crate) platform: Option<platform_api::Running>,
     pub(crate) voice: Option<voice::Running>,
@@ -32,11 +34,15 @@ pub(crate) struct House {
 }
 
 /// Runs the command until a signal.
-pub(crate) async fn run(arguments: &ConfigArguments) -> ExitCode {
-    let settings = match settings_or_report(arguments) {
+pub(crate) async fn run(arguments: &ConfigArguments, discover: bool) -> ExitCode {
+    let mut settings = match settings_or_report(arguments) {
         Ok(settings) => settings,
         Err(status) => return status,
     };
+    if discover {
+        settings.override_with("agents.discover", "true", own_origin("allo manager"));
+    }
+    compat::complete(&mut settings);
     telemetry::install(&settings);
     let terminal = Terminal::new(config::language(&settings));
     check::say_without_effect(terminal, &settings);
@@ -87,7 +93,8 @@ fn warn_without_line(terminal: Terminal, settings: &Settings) {
         .any(|key| settings.set(key).is_some())
         || settings.switch("line.allow_loopback")
         || settings.set("voice.twilio_auth_token").is_some()
-        || settings.set("voice.bridge_token").is_some();
+        || settings.set("voice.bridge_token").is_some()
+        || settings.switch("agents.discover");
     if !reachable {
         terminal.complain(&Message::new("config_no_line"));
     }
@@ -105,6 +112,10 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     // Before anything listens: a server that could not read its passwords must not take a call.
     let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
     let outgoing = Outgoing::start(config.courier, &store, vault.clone())?;
+    if let Some(id) = &config.agents.only {
+        let written = compat::written(&store, &vault, &config.agents);
+        compat::prepare_single(&written, id, &mut config.engine).await?;
+    }
     let agent = config.engine.agents.first().cloned();
     let line = config.engine.lines.first().cloned();
     let engine = Engine::start(config.engine, store.clone(), outgoing.courier.clone())
@@ -119,13 +130,24 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         None => None,
     };
     let directory = office.as_ref().map(Office::directory);
+    let discovery = directory.as_ref().and_then(|directory| {
+        compat::discover(&config.agents, (&outgoing, &store, &vault), directory)
+    });
     let voice = start_voice(voice, &engine).await?;
     let carriers = voice.as_ref().map(|voice| Arc::clone(voice.voice()));
+    let sip = engine.addresses();
+    let managed = directory.clone().map(|directory| api::agents::Managed {
+        agents: directory.agents(),
+        directory,
+        discovery: discovery.clone(),
+        voice: voice.as_ref().map(voice::Running::address),
+        sip: sip.udp.or(sip.tcp).or(sip.tls),
+    });
     let admin = start_admin(
         &config.admin,
         token.clone(),
         (&engine, &store),
-        carriers,
+        (carriers, managed),
         config.language,
     )
     .await?;
@@ -145,6 +167,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         store,
         outgoing,
         office,
+        discovery,
         admin,
         platform,
         voice,
@@ -207,7 +230,7 @@ async fn start_admin(
     config: &config::AdminConfig,
     token: String,
     (engine, store): (&Engine, &Store),
-    carriers: Option<Arc<voice::Voice>>,
+    parts: (Option<Arc<voice::Voice>>, Option<api::agents::Managed>),
     language: catalog::Language,
 ) -> Result<api::Running, Message> {
     let started = api::start(
@@ -215,7 +238,7 @@ async fn start_admin(
         token,
         engine.clone(),
         store.clone(),
-        carriers,
+        parts,
         language,
     );
     match started.await {
@@ -341,6 +364,13 @@ impl House {
     /// Drains the calls, removes the registrations, closes everything. Once `hurried` is there the calls are cut: each caller
     /// gets a BYE and each call its record all the same.
     pub(crate) async fn stop(self, bound: Duration, hurried: impl Future<Output = ()>) {
+        // What follows the desired set would register again what is taken down.
+        if let Some(discovery) = self.discovery {
+            discovery.stop().await;
+        }
+        if let Some(office) = &self.office {
+            office.stop_following().await;
+        }
         let report = tokio::select! {
             report = self.engine.drain(bound) => report,
             () = hurried => self.engine.drain(Duration::ZERO).await,

@@ -69,6 +69,7 @@ impl Store {
             "agents",
             "phone_lines",
             "faqs",
+            "agent_orders",
         ] {
             let mut sql = Sql::new(
                 "SELECT COUNT(*) AS number, COALESCE(MAX(updated_at), 0) AS latest, \

@@ -9,6 +9,7 @@
 //! [`mod@explain`] is the pure part: it makes a readable explanation from a call's record and journal.
 
 mod agent;
+mod agent_order;
 mod api_key;
 mod audit;
 mod billing;

@@ -21,6 +21,55 @@ use crate::settings::OutcomeRule;
 /// Tool names of the contract and the outcome that their success means, the strongest first.
 const OUTCOMES: &str = include_str!("../../data/outcomes.json");
 
+/// Kind of a call-end body whose receiver may keep a record that [`record_patch`] completes.
+pub const CALL_END_COMPLETED: &str = "call_end_completed";
+
+/// What completes the record that a back office of the contract's first version made of a call-end body (contracts.md 1.8): the
+/// body of its PATCH. `None` where the call-end body is not one of ours.
+pub fn record_patch(call_end: &str, record_id: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(call_end).ok()?;
+    let costs = &body["costs"];
+    let tokens = &costs["tokens"];
+    let known: Vec<KnownOutcome> = serde_json::from_str(OUTCOMES).unwrap_or_default();
+    let called = |tool: &str| {
+        let calls = body["toolCalls"].as_array().into_iter().flatten();
+        calls
+            .into_iter()
+            .any(|call| call["name"].as_str() == Some(tool))
+    };
+    let talked = body["transcript"]
+        .as_array()
+        .is_some_and(|lines| !lines.is_empty());
+    let outcome = match body["outcome"].as_str()? {
+        known @ ("transferred" | "error") => known.to_owned(),
+        _ => match known.into_iter().find(|known| called(&known.tool)) {
+            Some(known) => known.outcome,
+            None if talked => "info_only".to_owned(),
+            None => "abandoned".to_owned(),
+        },
+    };
+    let mut patch = Map::new();
+    for (name, value) in [
+        ("id", &json!(record_id)),
+        ("endedAt", &body["endedAt"]),
+        ("durationSec", &body["durationSec"]),
+        ("outcome", &json!(outcome)),
+        ("inputTokens", &tokens["inputTokens"]),
+        ("outputTokens", &tokens["outputTokens"]),
+        ("inputAudioTokens", &tokens["inputAudioTokens"]),
+        ("outputAudioTokens", &tokens["outputAudioTokens"]),
+        ("costAi", &costs["costTotal"]),
+        ("costCurrency", &costs["costCurrency"]),
+        ("aiModel", &body["aiModel"]),
+        ("transcript", &body["transcript"]),
+    ] {
+        if !value.is_null() {
+            patch.insert(name.to_owned(), value.clone());
+        }
+    }
+    Some(Value::Object(patch).to_string())
+}
+
 /// What happened, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -245,8 +294,13 @@ impl CallBrain {
         let outcome = self.outcome(end);
         let variables = self.end_variables(end, Some(&outcome));
         let url = address.evaluate(&self.scope(&variables), &[]).ok()?;
+        let completes = self.agent.settings().rules.complete_record == Some(true);
         Some(WebhookBody {
-            kind: "call_end",
+            kind: if completes {
+                CALL_END_COMPLETED
+            } else {
+                "call_end"
+            },
             url,
             body: Value::Object(self.call_end_body(end)).to_string(),
         })

@@ -358,9 +358,23 @@ impl CallBrain {
             .collect()
     }
 
+    /// Where the session chooses the tools, one that its list does not name is not offered. A session without a list does not
+    /// choose.
+    fn is_listed(&self, name: &str) -> bool {
+        if self.agent.settings().session.session_tools.as_deref() != Some("offer") {
+            return true;
+        }
+        let listed = self.data.get("tools").and_then(Value::as_array);
+        listed.is_none_or(|tools| {
+            let named = |tool: &Value| tool.get("name").and_then(Value::as_str) == Some(name);
+            tools.iter().any(named)
+        })
+    }
+
     /// In a call that can only apologise, no tool but those that end or hand over the call.
     pub(super) fn is_offered(&self, tool: &crate::compile::Tool) -> bool {
         tool.offered
+            && self.is_listed(&tool.name)
             && (!self.apologizes() || tool.flags.triggers_hangup || tool.flags.triggers_transfer)
     }
 

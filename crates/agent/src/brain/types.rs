@@ -447,7 +447,7 @@ impl V2Outcome {
 /// A body for the outbox.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookBody {
-    /// `call_end`, `call_start`, `no_action` or `call_status.…`.
+    /// `call_end` (or [`super::CALL_END_COMPLETED`]), `call_start`, `no_action` or `call_status.…`.
     pub kind: &'static str,
     /// Where to.
     pub url: String,

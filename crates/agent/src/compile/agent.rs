@@ -349,12 +349,12 @@ impl Compiler<'_> {
         }
         if !matches!(
             session.session_tools.as_deref(),
-            None | Some("describe" | "ignore")
+            None | Some("describe" | "ignore" | "offer")
         ) {
             self.fault(
                 "sessionTools",
                 FaultCode::OutOfRange,
-                "This is describe or ignore.",
+                "This is describe, ignore or offer.",
             );
         }
         let text = session

@@ -48,6 +48,10 @@ pub struct CallRules {
     /// Template of the address that receives the call-end body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_call_end_webhook: Option<String>,
+    /// The receiver may answer the call-end body with 201 and the `id` of a record of its own, which is then completed by a PATCH of
+    /// the same address (default no): back offices of the contract's first version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub complete_record: Option<bool>,
     /// How the cost of a call is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub costs: Option<CostSettings>,

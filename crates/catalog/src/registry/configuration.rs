@@ -11,7 +11,7 @@ super::table! { Configuration:
     Error config_missing_engine_key(variable: Text);
     Error config_file_unreadable(path: Text, cause: Text);
     Error config_file_syntax(path: Text, line: Number, cause: Text);
-    Error config_open_without_loopback(key: Text, address: Text, origin: Text);
+    Error config_open_without_loopback(key: Text, address: Text, origin: Text, switch: Text);
     Error config_public_without_tls(key: Text, address: Text, origin: Text);
     Error config_no_listener();
     Warning config_no_line();

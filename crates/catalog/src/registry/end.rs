@@ -28,6 +28,7 @@ super::table! { End:
     Error end_overload();
     Notice end_rejected();
     Notice end_rejected_blocked();
+    Notice end_agent_stopped();
     Notice end_closed();
     Warning end_no_balance();
     Notice end_concurrency();

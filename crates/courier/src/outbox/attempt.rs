@@ -9,7 +9,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use store::secret::Vault;
-use store::{Attempt, Delivery, Store, TenantScope};
+use store::{Attempt, Delivery, NewDelivery, Store, TenantScope};
 
 use super::{Work, schedule};
 use crate::courier::Courier;
@@ -20,6 +20,9 @@ use crate::secret::Secret;
 use crate::sign::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, WebhookSecret,
 };
+
+/// Kind of a delivery that completes the record of a call by PATCH.
+const RECORD_PATCH: &str = "record_patch";
 
 /// What a tenant's webhook secret is called in the vault.
 pub const WEBHOOK_PURPOSE: &str = "webhook";
@@ -78,11 +81,25 @@ enum Ended {
 pub(super) async fn deliver(work: &Work, delivery: &Delivery) {
     let what = &delivery.delivery;
     let ended = match secret(work, delivery).await {
-        Ok(secret) => judge(
-            work.courier
-                .webhook(&what.url, &what.id, &what.body, secret.as_ref())
-                .await,
-        ),
+        Ok(secret) => {
+            let method = if what.kind == RECORD_PATCH {
+                Method::PATCH
+            } else {
+                Method::POST
+            };
+            let reply = work
+                .courier
+                .deliver(method, &what.url, &what.id, &what.body, secret.as_ref())
+                .await;
+            match &reply {
+                Ok(reply) if !complete(work, delivery, reply).await => Ended::Later {
+                    status: Some(reply.status),
+                    cause: "not_written",
+                    named: None,
+                },
+                Ok(_) | Err(_) => judge(reply),
+            }
+        }
         Err(cause) => Ended::Later {
             status: None,
             cause,
@@ -126,6 +143,35 @@ pub(super) async fn deliver(work: &Work, delivery: &Delivery) {
     }
 }
 
+/// A receiver that made a record of the end of a call is owed its completion: it is written before the answer counts. False where
+/// that failed.
+async fn complete(work: &Work, delivery: &Delivery, reply: &Reply) -> bool {
+    let what = &delivery.delivery;
+    if what.kind != agent::CALL_END_COMPLETED || reply.status != 201 {
+        return true;
+    }
+    let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let patch = answer["id"]
+        .as_str()
+        .and_then(|record| agent::record_patch(&what.body, record));
+    let Some(body) = patch else {
+        return true;
+    };
+    let follows = NewDelivery {
+        id: format!("{}-record", what.id),
+        agent_id: what.agent_id.clone(),
+        call_id: what.call_id.clone(),
+        kind: RECORD_PATCH.to_owned(),
+        url: what.url.clone(),
+        body,
+    };
+    let written = work
+        .store
+        .enqueue_delivery(&delivery.scope, &follows, Timestamp::now())
+        .await;
+    written.is_ok()
+}
+
 fn dead(status: Option<u16>, cause: &str) -> Attempt {
     Attempt::Dead {
         status: status.map(i64::from),
@@ -162,6 +208,17 @@ impl Courier {
         body: &str,
         secret: Option<&WebhookSecret>,
     ) -> Result<Reply, SendError> {
+        self.deliver(Method::POST, url, id, body, secret).await
+    }
+
+    async fn deliver(
+        &self,
+        method: Method,
+        url: &str,
+        id: &str,
+        body: &str,
+        secret: Option<&WebhookSecret>,
+    ) -> Result<Reply, SendError> {
         let now = Timestamp::now().as_second();
         let mut values = vec![
             (HEADER_WEBHOOK_ID, id.to_owned()),
@@ -183,7 +240,7 @@ impl Courier {
             headers.insert(HeaderName::from_static(name), value);
         }
         let order = Order {
-            method: Method::POST,
+            method,
             url,
             headers,
             body: Bytes::from(body.to_owned()),

@@ -5,7 +5,7 @@ use wire::twilio::Dialect;
 
 use super::{BeginStreamError, Engine, PlaceCall, PlaceCallError};
 use crate::calls::placing::{Dialling, Promise};
-use crate::dispatch::OutgoingRefused;
+use crate::dispatch::{Gate, OutgoingRefused};
 use crate::leg::carrier::{CarrierControl, CarrierProgress};
 use crate::stream_socket::StreamSocket;
 
@@ -18,6 +18,8 @@ pub struct StreamLine {
     pub tenant: call::TenantId,
     /// Agent that answers.
     pub agent: String,
+    /// No operator stopped that agent.
+    pub open: bool,
 }
 
 /// A call whose stream was accepted and checked.
@@ -53,6 +55,7 @@ impl Engine {
             name: line.config.name.clone(),
             tenant: line.config.tenant.clone(),
             agent: line.config.agent.clone(),
+            open: dispatcher.gate(&line.config.agent) != Gate::Closed,
         })
     }
 

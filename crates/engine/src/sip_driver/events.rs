@@ -123,6 +123,7 @@ impl SipDriver {
             registrations::label(state),
             1,
         );
+        self.calls.registered.notify_waiters();
         let known = line.and_then(|line| line.config.account.as_ref());
         say(&registrations::log_message(state, name, known));
     }

@@ -7,6 +7,8 @@ use media::{g711, tone};
 use tokio::net::UdpSocket;
 
 pub struct Phone {
+    /// What it dials.
+    pub number: String,
     sip: UdpSocket,
     pub rtp: UdpSocket,
     server: SocketAddr,
@@ -66,6 +68,7 @@ impl Phone {
         let rtp = UdpSocket::bind(super::loopback()).await.expect("a port");
         let local = sip.local_addr().expect("bound");
         Self {
+            number: "agent".to_owned(),
             sip,
             rtp,
             server,
@@ -94,7 +97,7 @@ impl Phone {
             self.to.clone()
         };
         let target = if self.contact.is_empty() || method == "CANCEL" {
-            format!("sip:agent@{}", self.server)
+            format!("sip:{}@{}", self.number, self.server)
         } else {
             self.contact.clone()
         };

@@ -12,10 +12,17 @@ use std::sync::Arc;
 /// The process lives; what it does is told beside.
 pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let readiness = shared.engine.readiness();
+    let totals = match &shared.managed {
+        Some(managed) => managed.agents.totals().await,
+        None => engine::agents::Totals::default(),
+    };
     Json(json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeSeconds": shared.started.elapsed().as_secs(),
+        "activeAgents": totals.running,
+        "totalAgents": totals.agents,
+        "totalActiveCalls": readiness.calls,
         "activeCalls": readiness.calls,
         "draining": readiness.draining,
         "storeFailing": readiness.store_failing,

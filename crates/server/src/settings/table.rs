@@ -81,12 +81,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("admin.tls_certificate", &[], Kind::Text, "", "PEM file; needed to listen on anything but loopback."),
     setting("admin.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
 
+    setting("admin.agents_unauthenticated", &[], Kind::Switch, "false", "Whether `/agents` and `/refresh` take requests without the token, for scripts on this machine; only on loopback."),
+
+    setting("agents.check_every_s", &["HEALTH_CHECK_INTERVAL"], Kind::Integer { min: 1, max: 3_600 }, "30", "Seconds between two looks at each agent."),
+    setting("agents.discover", &[], Kind::Switch, "false", "Whether the back office is asked for its agents (`GET /api/sip/agents`); `allo manager` switches it on."),
+    setting("agents.refresh_s", &["REFRESH_INTERVAL"], Kind::Integer { min: 1, max: 86_400 }, "300", "Seconds between two readings of that list."),
+    setting("agents.only_id", &["RESTAURANT_ID"], Kind::Text, "", "The back office's id of the one agent that the lines of these settings belong to; no list is read then."),
+
     setting("calls.checks_fail", &[], Kind::Choice(&["open", "closed"]), "open", "What happens to a call whose checks before the answer (refusal list, balance) cannot be made: it passes, or it is refused."),
 
     setting("platform.listen", &[], Kind::Listen, "127.0.0.1:4000", "Address of the platform API (`/api`); elsewhere than on loopback only with TLS."),
     setting("platform.tls_certificate", &[], Kind::Text, "", "PEM file; needed to listen on anything but loopback."),
     setting("platform.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
     setting("platform.unauthenticated", &[], Kind::Switch, "false", "Whether requests without a credential are the owner's, for clients that send none; only on loopback."),
+    setting("platform.clear_passwords", &[], Kind::Switch, "false", "Whether `GET /api/sip/agents` gives passwords of lines in clear, for managers that cannot decrypt; only on loopback."),
     setting("platform.rate_per_s", &[], Kind::Integer { min: 1, max: 100_000 }, "20", "Requests a second of one credential, twice as many at once; more are answered 429."),
 
     setting("voice.listen", &[], Kind::Listen, "", "Address for the webhooks and audio streams of carriers (Twilio and its like); empty: loopback on the port below."),
@@ -200,11 +208,8 @@ pub(crate) const RETIRED: &[Retired] = &[
 /// Variables that existing deployments set for parts which this version does not have: said once at start, not ignored in silence.
 #[rustfmt::skip]
 pub(crate) const NOT_YET: &[Retired] = &[
-    Retired { variable: "RESTAURANT_ID", why: "the restaurant's back office is not read by this version" },
     Retired { variable: "APP_BASE_PORT", why: "agents as separate processes are not run by this version" },
     Retired { variable: "BRIDGE_BASE_PORT", why: "agents as separate processes are not run by this version" },
-    Retired { variable: "HEALTH_CHECK_INTERVAL", why: "the service manager is not part of this version" },
-    Retired { variable: "REFRESH_INTERVAL", why: "the service manager is not part of this version" },
     Retired { variable: "STUN_SERVER", why: "address discovery by STUN is not part of this version: set rtp.public_address" },
     Retired { variable: "TURN_SERVER", why: "relaying by TURN is not part of this version" },
     Retired { variable: "TURN_USERNAME", why: "relaying by TURN is not part of this version" },

@@ -193,7 +193,7 @@ fn answer(voice: &Voice, dialect: Dialect, line: Option<&str>, request: &Request
     let Some(known) = voice.engine.stream_line(dialect, line, called) else {
         return document(carriers::refuse(dialect, false));
     };
-    if !voice.engine.readiness().ready {
+    if !voice.engine.readiness().ready || !known.open {
         return document(carriers::refuse(dialect, true));
     }
     let now = Instant::now();

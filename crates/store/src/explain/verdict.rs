@@ -67,6 +67,7 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
         | EndReason::RejectedBlocked
         | EndReason::Transferred
         | EndReason::TransferFailed
+        | EndReason::AgentStopped
         | EndReason::Closed
         | EndReason::NoBalance
         | EndReason::Concurrency

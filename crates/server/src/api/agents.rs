@@ -1,0 +1,204 @@
+//! The manager of agents (contracts.md 4): all agents, one, start, stop, restart, and the list read again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use engine::agents::reconciler::{Health, Order};
+use engine::agents::{AgentStatus, Agents, OrderError};
+use engine::directory::DirectoryHandle;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::problem::Problem;
+use crate::compat::discovery::{Discovery, DiscoveryError};
+
+/// What the routes of the manager work with.
+pub(crate) struct Managed {
+    pub(crate) agents: Agents,
+    pub(crate) directory: DirectoryHandle,
+    pub(crate) discovery: Option<Discovery>,
+    /// Where carriers bring the calls of every agent of this process.
+    pub(crate) voice: Option<SocketAddr>,
+    /// Where SIP is spoken for every agent of this process.
+    pub(crate) sip: Option<SocketAddr>,
+}
+
+/// Query of an order.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderQuery {
+    /// `true`, `1`, or nothing at all: the calls of the agent are said goodbye to.
+    force: Option<String>,
+}
+
+impl OrderQuery {
+    fn is_forced(&self) -> bool {
+        matches!(self.force.as_deref(), Some("" | "true" | "1"))
+    }
+}
+
+impl Managed {
+    /// An agent in the words of the contract. Agents of this process share its ports and its id.
+    fn view(&self, agent: &AgentStatus) -> Value {
+        let port = |address: Option<SocketAddr>| address.map(|address| address.port());
+        let pid = std::process::id();
+        json!({
+            "restaurantId": agent.other_id.as_deref().unwrap_or(&agent.id),
+            "restaurantName": agent.name,
+            "state": agent.known.state.label(),
+            "sipBridge": agent.registers,
+            "ports": {
+                "app": port(self.voice),
+                "bridge": port(self.sip).filter(|_| agent.registers),
+            },
+            "pids": {
+                "app": pid,
+                "bridge": agent.registers.then_some(pid),
+            },
+            "activeCalls": agent.calls,
+            "uptimeSeconds": agent.up_for.map_or(0, |up| up.as_secs()),
+            "restartCount": agent.known.restarts,
+            "lastHealthCheck": agent.checked_at.map(|at| at.to_string()),
+        })
+    }
+
+    /// The same, with what an operator asks when it is not well.
+    fn detail(&self, agent: &AgentStatus) -> Value {
+        let mut view = self.view(agent);
+        let health = |health: &Health| {
+            json!({
+                "registered": health.registered,
+                "engine": health.engine,
+                "media": health.media,
+            })
+        };
+        view["agentId"] = json!(agent.id);
+        view["accountId"] = json!(agent.tenant);
+        view["wanted"] = json!(if agent.known.wanted {
+            "running"
+        } else {
+            "stopped"
+        });
+        view["cause"] = json!(agent.known.cause.map(|cause| cause.label()));
+        view["health"] = json!(agent.known.health.as_ref().map(health));
+        view["recentFailures"] = json!(agent.known.failures);
+        view["retryInSeconds"] = json!(agent.retry_in.map(|time| time.as_secs()));
+        view
+    }
+}
+
+type Answer = Result<Json<Value>, Problem>;
+
+fn managed<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<&'a Managed, Problem> {
+    let none = || Problem::new(404, "api_not_found").in_language_of(headers, shared.language);
+    shared.managed.as_ref().ok_or_else(none)
+}
+
+fn unknown(shared: &Shared, headers: &HeaderMap, id: &str) -> Problem {
+    Problem::new(404, "api_agent_unknown")
+        .with("id", id)
+        .in_language_of(headers, shared.language)
+}
+
+/// `GET /agents`.
+pub(crate) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Answer {
+    let managed = managed(&shared, &headers)?;
+    let agents = managed.agents.list().await;
+    let views: Vec<Value> = agents.iter().map(|agent| managed.view(agent)).collect();
+    Ok(Json(Value::Array(views)))
+}
+
+/// `GET /agents/{id}/status`: after a look at it.
+pub(crate) async fn status(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer {
+    let managed = managed(&shared, &headers)?;
+    let agent = managed.agents.status(&id, true).await;
+    let agent = agent.ok_or_else(|| unknown(&shared, &headers, &id))?;
+    Ok(Json(managed.detail(&agent)))
+}
+
+async fn order(
+    shared: &Shared,
+    headers: &HeaderMap,
+    id: &str,
+    order: Order,
+    force: bool,
+) -> Answer {
+    let managed = managed(shared, headers)?;
+    match managed.agents.order(id, order, force).await {
+        Ok(agent) => Ok(Json(managed.detail(&agent))),
+        Err(OrderError::Unknown) => Err(unknown(shared, headers, id)),
+        Err(OrderError::NotWritten(error)) => {
+            crate::terminal::log(&error.message());
+            Err(Problem::new(503, "api_agent_not_written").in_language_of(headers, shared.language))
+        }
+    }
+}
+
+/// `POST /agents/{id}/start`.
+pub(crate) async fn start(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer {
+    order(&shared, &headers, &id, Order::Start, false).await
+}
+
+/// `POST /agents/{id}/stop`; `?force` says goodbye to its calls.
+pub(crate) async fn stop(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Query(query): Query<OrderQuery>,
+) -> Answer {
+    order(&shared, &headers, &id, Order::Stop, query.is_forced()).await
+}
+
+/// `POST /agents/{id}/restart`.
+pub(crate) async fn restart(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer {
+    order(&shared, &headers, &id, Order::Restart, false).await
+}
+
+/// `POST /refresh`: the database is read again, and the back office's list where there is one.
+pub(crate) async fn refresh(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Answer {
+    let managed = managed(&shared, &headers)?;
+    let Some(discovery) = &managed.discovery else {
+        if let Err(error) = managed.directory.refresh().await {
+            crate::terminal::log(&error.message());
+            return Err(
+                Problem::new(503, "api_store_failed").in_language_of(&headers, shared.language)
+            );
+        }
+        let agents = managed.agents.totals().await.agents;
+        return Ok(Json(json!({ "agents": agents, "discovery": false })));
+    };
+    match discovery.refresh().await {
+        Ok(found) => Ok(Json(json!({
+            "agents": found.listed,
+            "added": found.added,
+            "changed": found.changed,
+            "removed": found.removed,
+            "discovery": true,
+        }))),
+        Err(error) => {
+            Err(discovery_failed(discovery, &error).in_language_of(&headers, shared.language))
+        }
+    }
+}
+
+fn discovery_failed(discovery: &Discovery, error: &DiscoveryError) -> Problem {
+    Problem::new(502, "api_discovery_failed")
+        .with("address", discovery.address())
+        .with("cause", error.to_string())
+}
