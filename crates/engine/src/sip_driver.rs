@@ -428,12 +428,7 @@ impl SipDriver {
                 events,
                 placed,
             } => {
-                let result = self.user_agent.invite(now, *outgoing);
-                if let Ok(invite) = result {
-                    self.routes.legs.insert(invite, events);
-                }
-                let _ = placed.send(result);
-                return;
+                return self.place(now, *outgoing, events, placed);
             }
             Command::Registrations { answer } => {
                 let _ = answer.send(self.registrations());
@@ -444,13 +439,7 @@ impl SipDriver {
                 return;
             }
             Command::SetAccounts { accounts, afresh } => {
-                for (account, config) in accounts {
-                    if afresh {
-                        self.user_agent.remove_account(now, account);
-                    }
-                    self.user_agent.set_account(now, account, config);
-                }
-                return;
+                return self.set_accounts(now, accounts, afresh);
             }
             Command::SetLines(changes) => return self.set_lines(now, *changes),
             Command::SetDraining(draining) => return self.user_agent.set_draining(draining),
@@ -460,6 +449,34 @@ impl SipDriver {
         if let Err(error) = done {
             tracing::debug!(code = "log_sip_command_refused", command = name, %error);
             self.tell(invite, LegEvent::CommandRefused { command: name });
+        }
+    }
+
+    fn place(
+        &mut self,
+        now: Instant,
+        outgoing: OutgoingInvite,
+        events: mpsc::Sender<LegEvent>,
+        placed: oneshot::Sender<Result<InviteId, InviteError>>,
+    ) {
+        let result = self.user_agent.invite(now, outgoing);
+        if let Ok(invite) = result {
+            self.routes.legs.insert(invite, events);
+        }
+        let _ = placed.send(result);
+    }
+
+    fn set_accounts(
+        &mut self,
+        now: Instant,
+        accounts: Vec<(AccountId, AccountConfig)>,
+        afresh: bool,
+    ) {
+        for (account, config) in accounts {
+            if afresh {
+                self.user_agent.remove_account(now, account);
+            }
+            self.user_agent.set_account(now, account, config);
         }
     }
 

@@ -10,8 +10,6 @@ pub(crate) mod list;
 mod single;
 mod written;
 
-#[cfg(test)]
-use agent::{AgentSettings, ToolConfig};
 use std::time::Duration;
 
 use engine::directory::DirectoryHandle;
@@ -96,33 +94,30 @@ pub(crate) fn agent_tools() -> Vec<store::Tool> {
     (1..).zip(tools).map(stored).collect()
 }
 
-/// Whether the pack is one that calls can be made with; for a test.
-#[cfg(test)]
-fn compiles(id: &str) -> Result<agent::CompiledAgent, Vec<agent::Fault>> {
-    let settings = agent_settings(id, Some(3), "fr");
-    let settings: Value = serde_json::from_str(&settings).expect("JSON");
-    let tools = agent_tools();
-    let tools: Result<Vec<ToolConfig>, _> = tools
-        .iter()
-        .map(|tool| ToolConfig::parse(&serde_json::from_str(&tool.config).expect("JSON")))
-        .collect();
-    agent::compile(agent::Definition {
-        agent_id: "a".to_owned(),
-        tenant_id: "t".to_owned(),
-        version: 1,
-        name: id.to_owned(),
-        default_base_url: Some(DEFAULT_BACK_OFFICE.to_owned()),
-        settings: AgentSettings::parse(&settings)?,
-        tools: tools?,
-        ..agent::Definition::default()
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use agent::{AgentSettings, ToolConfig};
+
     #[test]
     fn the_pack_is_an_agent_with_the_twelve_tools() {
-        let agent = super::compiles("5b0c6c1e").unwrap_or_else(|faults| panic!("{faults:?}"));
+        let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let tools = agent_tools();
+        let tools: Vec<ToolConfig> = tools
+            .iter()
+            .map(|tool| ToolConfig::parse(&parse(&tool.config)).unwrap())
+            .collect();
+        let settings = agent_settings("5b0c6c1e", Some(3), "fr");
+        let definition = agent::Definition {
+            agent_id: "a".to_owned(),
+            tenant_id: "t".to_owned(),
+            version: 1,
+            default_base_url: Some(DEFAULT_BACK_OFFICE.to_owned()),
+            settings: AgentSettings::parse(&parse(&settings)).unwrap(),
+            tools,
+            ..agent::Definition::default()
+        };
+        let agent = agent::compile(definition).unwrap_or_else(|faults| panic!("{faults:?}"));
         let names: Vec<&str> = agent
             .definition()
             .tools

@@ -1,8 +1,12 @@
 //! From settings to the plain configuration of each room, with every check that needs more than one value.
 
+mod agents;
 mod database;
+mod platform_api;
 
+pub(crate) use agents::AgentsConfig;
 pub(crate) use database::{database, is_postgres, without_password};
+pub(crate) use platform_api::PlatformConfig;
 
 use crate::office::OfficeConfig;
 use crate::outgoing;
@@ -44,20 +48,6 @@ pub(crate) struct ProcessConfig {
     pub(crate) language: catalog::Language,
 }
 
-/// Agents of the back office.
-pub(crate) struct AgentsConfig {
-    /// Its list is read.
-    pub(crate) discover: bool,
-    /// How often.
-    pub(crate) refresh: Duration,
-    /// The one agent that the lines of the settings belong to.
-    pub(crate) only: Option<String>,
-    /// Where it is.
-    pub(crate) back_office: String,
-    /// Language of its agents' own sentences.
-    pub(crate) language: String,
-}
-
 /// The administration API.
 pub(crate) struct AdminConfig {
     pub(crate) listen: SocketAddr,
@@ -66,15 +56,6 @@ pub(crate) struct AdminConfig {
     pub(crate) tls: Option<TlsIdentity>,
     /// The manager's routes take requests without the token.
     pub(crate) agents_unauthenticated: bool,
-}
-
-/// The platform API.
-pub(crate) struct PlatformConfig {
-    pub(crate) listen: SocketAddr,
-    pub(crate) tls: Option<TlsIdentity>,
-    pub(crate) unauthenticated: bool,
-    pub(crate) clear_passwords: bool,
-    pub(crate) rate_per_s: u32,
 }
 
 /// Builds the configuration, or lists every problem at once.
@@ -86,7 +67,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
         problems.push(bad_value(settings, "server.database", expected));
     }
     let admin = admin(settings, &mut problems);
-    let platform = platform(settings, &mut problems);
+    let platform = PlatformConfig::read(settings, &mut problems);
     let voice = voice(settings, &mut problems);
     let courier = outgoing::settings(settings, &mut problems);
     let office = crate::office::configured(settings, &courier);
@@ -117,13 +98,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
             admin,
             platform,
             office,
-            agents: AgentsConfig {
-                discover: settings.switch("agents.discover"),
-                refresh: Duration::from_secs(settings.integer("agents.refresh_s")),
-                only: settings.set("agents.only_id").map(str::to_owned),
-                back_office: settings.text("tools.back_office").to_owned(),
-                language: settings.text("agent.language").to_owned(),
-            },
+            agents: AgentsConfig::read(settings),
             voice,
             database: database(settings),
             keys: crate::secrets::key_source(settings),
@@ -213,48 +188,6 @@ fn voice(settings: &Settings, problems: &mut Vec<Problem>) -> Option<VoiceConfig
         );
     }
     Some(voice)
-}
-
-fn platform(settings: &Settings, problems: &mut Vec<Problem>) -> Option<PlatformConfig> {
-    let tls = identity(
-        settings,
-        "platform.tls_certificate",
-        "platform.tls_key",
-        problems,
-    );
-    let listen: SocketAddr = settings.set("platform.listen")?.parse().ok()?;
-    let unauthenticated = settings.switch("platform.unauthenticated");
-    let clear_passwords = settings.switch("platform.clear_passwords");
-    let mut refuse = |code: &'static str, switch: Option<&str>| {
-        let problem = Problem::new(code)
-            .with("key", "platform.listen")
-            .with("address", listen)
-            .with("origin", settings.origin("platform.listen"));
-        problems.push(match switch {
-            Some(switch) => problem.with("switch", switch),
-            None => problem,
-        });
-    };
-    if unauthenticated && !platform::may_be_open(listen) {
-        refuse(
-            "config_open_without_loopback",
-            Some("platform.unauthenticated"),
-        );
-    } else if clear_passwords && !platform::may_be_open(listen) {
-        refuse(
-            "config_open_without_loopback",
-            Some("platform.clear_passwords"),
-        );
-    } else if !listen.ip().is_loopback() && tls.is_none() {
-        refuse("config_public_without_tls", None);
-    }
-    Some(PlatformConfig {
-        listen,
-        tls,
-        unauthenticated,
-        clear_passwords,
-        rate_per_s: u32::try_from(settings.integer("platform.rate_per_s")).unwrap_or(u32::MAX),
-    })
 }
 
 /// A shorter token can be guessed.

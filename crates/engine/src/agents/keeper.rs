@@ -172,11 +172,13 @@ const fn is_lost(state: &RegistrationState) -> bool {
 }
 
 type Answer = Arc<OnceCell<bool>>;
+/// By host and port: since when, and the answer.
+type Answers = BTreeMap<(String, u16), (Instant, Answer)>;
 
 /// What can be reached, asked once for all agents that want to know at the same time.
 #[derive(Clone, Default)]
 pub(super) struct Reach {
-    known: Arc<Mutex<BTreeMap<(String, u16), (Instant, Answer)>>>,
+    known: Arc<Mutex<Answers>>,
 }
 
 impl Reach {

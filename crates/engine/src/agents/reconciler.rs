@@ -50,7 +50,7 @@ pub enum Order {
 }
 
 /// What happened.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// All agents that should exist.
     Desired(&'a [Desired]),

@@ -62,9 +62,9 @@ impl Registrar {
                     .parse()
                     .unwrap_or(0);
                 seen.lock()
-                    .unwrap()
+                    .expect("sound")
                     .push((user.unwrap_or_default(), expires));
-                let status = if *refuses.lock().unwrap() {
+                let status = if *refuses.lock().expect("sound") {
                     "503 Service Unavailable"
                 } else {
                     "200 OK"
@@ -90,7 +90,7 @@ impl Registrar {
     }
 
     fn of(&self, user: &str) -> Vec<u32> {
-        let seen = self.seen.lock().unwrap();
+        let seen = self.seen.lock().expect("sound");
         seen.iter()
             .filter(|(known, _)| known == user)
             .map(|(_, expires)| *expires)
@@ -344,7 +344,7 @@ async fn a_lost_registrar_is_seen_and_its_return_too() {
     managed.running("a").await;
     let neighbour = managed.running("b").await;
     assert!(neighbour.registers);
-    *first.refuses.lock().unwrap() = true;
+    *first.refuses.lock().expect("sound") = true;
     // A restart that an operator ordered registers anew, and is refused.
     managed
         .agents
@@ -357,7 +357,7 @@ async fn a_lost_registrar_is_seen_and_its_return_too() {
     assert_eq!(lost.known.cause, Some(Cause::Registration));
     let after = managed.status("b").await;
     assert_eq!(after.known.running_since, neighbour.known.running_since);
-    *first.refuses.lock().unwrap() = false;
+    *first.refuses.lock().expect("sound") = false;
     managed.running("a").await;
 }
 

@@ -127,6 +127,10 @@ pub(super) enum Stage {
 }
 
 /// One agent.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts: what is wanted, whether there is a run, what the next one owes"
+)]
 pub(super) struct Agent {
     pub(super) wanted: bool,
     pub(super) revision: u64,
