@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lib.allo import BINARY, TOKEN, Process, Standin, clean_environment, only_expected_log_lines, wait_for
 from lib.backoffice import RESTAURANT, BackOffice
 from lib.kamailio import PASSWORD, Kamailio
+from lib.provisioning import Client
 from lib.sipp import Script, header
 from lib.softphone import Baresip, free_port
 from lib.wiretap import Wiretap
@@ -336,6 +337,36 @@ def test_a_lost_registrar(standin, kamailio, manager, office):
     again = kamailio(ports=ports, expires_s=10)
     house.wait("r-1", "running", 90)
     assert bound(again, "33491000001")
+
+
+@pytest.mark.allowed_log(LIES)
+def test_our_own_list_is_a_source_for_another_manager(kamailio, standin, server, manager):
+    """Passwords travel encrypted, with the id that is their salt; in clear only where the operator says so."""
+    registrar = kamailio()
+    engine = standin("tone").url
+    first = server(engine, server_encryption_key=KEY, platform_unauthenticated="true", admin_agents_unauthenticated="true")
+    client = Client(f"http://{first.addresses['platform']}")
+    account = client.account()
+    agent = client.post("/agents", {"accountId": account, "name": "Chez nous", "basePrompt": "Bonjour.", "config": {"restaurantId": "r-ours"}})["id"]
+    registrar_address = f"127.0.0.1:{registrar.ports.udp}"
+    line = client.phone_line(agent, "+33491000001", sipUsername="33491000001", sipDomain=registrar_address, sipPassword=PASSWORD)
+    house = Manager(first)
+    house.wait("r-ours", "running")
+    house.post("/agents/r-ours/stop")
+    wait_for("the binding to go", lambda: not bound(registrar, "33491000001"), 10)
+    [listed] = client.get("/sip/agents")
+    assert (listed["restaurantId"], listed["sipBridge"], listed["phoneLineId"], listed["agentId"]) == ("r-ours", True, line["id"], agent)
+    assert PASSWORD not in json.dumps(listed) and listed["sipPassword"].count(":") == 2
+    second = manager(engine, tools_back_office=f"http://{first.addresses['platform']}")
+    second.wait("r-ours", "running")
+    assert bound(registrar, "33491000001")
+    data = first.data
+    first.stop()
+    again = server(
+        engine, server_encryption_key=KEY, server_data_dir=data, platform_unauthenticated="true", platform_clear_passwords="true",
+    )  # fmt: skip
+    [clear] = Client(f"http://{again.addresses['platform']}").get("/sip/agents")
+    assert clear["sipPassword"] == PASSWORD and "phoneLineId" not in clear
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

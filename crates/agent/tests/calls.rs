@@ -916,7 +916,7 @@ fn wrong_types_are_named() {
 
 #[test]
 fn a_record_of_the_first_contract_is_completed_from_the_end() {
-    let end = |outcome: &str, tools: &[&str], transcript: serde_json::Value| {
+    let end = |outcome: &str, tools: &[&str], transcript: Value| {
         let calls: Vec<_> = tools
             .iter()
             .map(|name| serde_json::json!({"name": name}))
@@ -928,7 +928,7 @@ fn a_record_of_the_first_contract_is_completed_from_the_end() {
             "aiModel": "gpt-realtime",
         });
         let patch = agent::record_patch(&body.to_string(), "call-1").expect("ours");
-        serde_json::from_str::<serde_json::Value>(&patch).expect("JSON")
+        serde_json::from_str::<Value>(&patch).expect("JSON")
     };
     let line = serde_json::json!([{"role": "user", "content": "Bonjour", "timestamp": "t"}]);
     let patch = end(
