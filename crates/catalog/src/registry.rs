@@ -1,7 +1,7 @@
 //! The registry: every code that the product can say, with its parameters, its severity and where it is documented.
 
-mod bridge;
 mod agents;
+mod bridge;
 mod call_page;
 mod configuration;
 mod courier;

@@ -775,6 +775,9 @@ log_tool_runs_resumed = { $count } tool runs of a dead process are resumed with 
 
 log_application_unreachable = The application of call { $call } could not be reached: { $cause }.
     .remedy = Check that the application runs at the address of --ws-target.
+
+## The service manager
+
 log_agent_state = The agent { $agent } went from { $from } to { $to }{ $cause ->
     [none] {""}
    *[other] {" "}({ $cause })

@@ -775,6 +775,9 @@ log_tool_runs_resumed = { $count } exécutions d'outils d'un processus mort sont
 
 log_application_unreachable = L'application de l'appel { $call } n'a pas pu être jointe : { $cause }.
     .remedy = Vérifiez que l'application tourne à l'adresse de --ws-target.
+
+## The service manager
+
 log_agent_state = L'agent { $agent } passe de { $from } à { $to }{ $cause ->
     [none] {""}
    *[other] {" "}({ $cause })
