@@ -25,8 +25,8 @@ use crate::price::{Costs, Meter, Terms, Usage, decimal_f64};
 use end::Counts;
 use run::{Commitment, LogEntry, Run};
 
-pub use placed::{PlacedEvent, Placement};
 pub use end::{CALL_END_COMPLETED, record_patch};
+pub use placed::{PlacedEvent, Placement};
 pub use types::*;
 
 /// Margin of the engine's cost where nobody named one, in millionths of a percent (contracts.md 1.1: 30 %).
