@@ -775,6 +775,24 @@ log_tool_runs_resumed = { $count } tool runs of a dead process are resumed with 
 
 log_application_unreachable = The application of call { $call } could not be reached: { $cause }.
     .remedy = Check that the application runs at the address of --ws-target.
+log_bridge_callback_failed = { $destination } did not take the notification { $event }: { $cause }. The call goes on by the bridge's settings.
+bridge_username_missing = The SIP user name is missing.
+    .remedy = Give --sip-username, or the variable SIP_USERNAME.
+bridge_option_invalid = { $option } cannot be “{ $value }”.
+    .remedy = Example: { $example }.
+bridge_nat_unsupported = { $option } asks for STUN or TURN, which this version does not have.
+    .remedy = Leave the option out; behind a router, give --public-address and open the ports of --rtp-ports.
+bridge_sound_unsupported = { $option } asks for a treatment of sound which this version does not have.
+    .remedy = Leave the option out; --no-ec says the same as its absence.
+bridge_token_missing = The interface at { $address } would be open to other machines without a token.
+    .remedy = Give --api-token (16 characters at least), or leave --api-host at 127.0.0.1.
+bridge_call_over = This call is over already.
+bridge_call_not_ringing = This call does not wait for an answer.
+bridge_busy = The bridge has all the calls that it may have ({ $count }).
+    .remedy = Wait for the end of a call, or raise --max-concurrent-calls.
+bridge_transfer_running = A transfer of this call is under way already.
+bridge_transfer_refused = The transfer was not accepted: { $cause }.
+    .remedy = Check the destination, and that the line permits transfers (REFER).
 
 ## The service manager
 

@@ -775,6 +775,24 @@ log_tool_runs_resumed = { $count } exécutions d'outils d'un processus mort sont
 
 log_application_unreachable = L'application de l'appel { $call } n'a pas pu être jointe : { $cause }.
     .remedy = Vérifiez que l'application tourne à l'adresse de --ws-target.
+log_bridge_callback_failed = { $destination } n'a pas pris la notification { $event } : { $cause }. L'appel continue avec les réglages du pont.
+bridge_username_missing = Le nom d'utilisateur SIP manque.
+    .remedy = Donnez --sip-username, ou la variable SIP_USERNAME.
+bridge_option_invalid = { $option } ne peut pas valoir « { $value } ».
+    .remedy = Exemple : { $example }.
+bridge_nat_unsupported = { $option } demande STUN ou TURN, que cette version n'a pas.
+    .remedy = Retirez l'option ; derrière un routeur, donnez --public-address et ouvrez les ports de --rtp-ports.
+bridge_sound_unsupported = { $option } demande un traitement du son que cette version n'a pas.
+    .remedy = Retirez l'option ; --no-ec dit la même chose que son absence.
+bridge_token_missing = L'interface à l'adresse { $address } serait ouverte à d'autres machines sans jeton.
+    .remedy = Donnez --api-token (16 caractères au moins), ou laissez --api-host à 127.0.0.1.
+bridge_call_over = Cet appel est déjà terminé.
+bridge_call_not_ringing = Cet appel n'attend pas de réponse.
+bridge_busy = Le pont a déjà tous les appels qu'il peut avoir ({ $count }).
+    .remedy = Attendez la fin d'un appel, ou augmentez --max-concurrent-calls.
+bridge_transfer_running = Un transfert de cet appel est déjà en cours.
+bridge_transfer_refused = Le transfert n'a pas été accepté : { $cause }.
+    .remedy = Vérifiez la destination, et que la ligne permet les transferts (REFER).
 
 ## The service manager
 

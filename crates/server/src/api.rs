@@ -5,12 +5,12 @@
 //! problem+json with a sentence and a remedy in the language of `Accept-Language`.
 
 pub(crate) mod agents;
-mod auth;
+pub(crate) mod auth;
 mod calls;
 mod carrier_calls;
 mod health;
 pub(crate) mod listener;
-mod problem;
+pub(crate) mod problem;
 
 use crate::config::AdminConfig;
 use crate::voice::Voice;
@@ -88,9 +88,13 @@ pub(crate) async fn start(
         started: std::time::Instant::now(),
     });
     let listener = listener::Listener::bind(config.listen, config.tls.as_ref()).await?;
+    serve(listener, router(shared))
+}
+
+/// Serves an application of ours until it is stopped.
+pub(crate) fn serve(listener: listener::Listener, application: Router) -> std::io::Result<Running> {
     let address = listener.address()?;
     let (stop, mut stopped) = watch::channel(false);
-    let application = router(shared);
     let task = tokio::spawn(async move {
         let served = axum::serve(listener, application)
             .with_graceful_shutdown(async move {
@@ -98,7 +102,7 @@ pub(crate) async fn start(
             })
             .await;
         if let Err(error) = served {
-            tracing::error!(%error, "administration API ended");
+            tracing::error!(%error, "an API ended");
         }
     });
     Ok(Running {

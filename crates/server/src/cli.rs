@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::bridge::{self, BridgeArguments};
 use crate::carrier_command;
 use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
@@ -30,6 +31,8 @@ enum Command {
     Manager(ConfigArguments),
     /// Place a call to itself with a scripted caller, on embedded defaults; then stay up for a softphone.
     Demo(DemoArguments),
+    /// Join a SIP account with an application that speaks Twilio's Media Streams.
+    Bridge(Box<BridgeArguments>),
     /// Validate the settings and say what is wrong.
     Check(CheckArguments),
     /// List the calls.
@@ -204,6 +207,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments, false).await,
         Command::Manager(arguments) => serve::run(&arguments, true).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Bridge(arguments) => bridge::run(&arguments).await,
         Command::Check(arguments) => check::run(&arguments),
         Command::Calls(arguments) => explain::calls(&arguments).await,
         Command::Call {

@@ -4,6 +4,7 @@
 //! in `sip`, `media` and `wire`; this crate only joins them.
 
 mod api;
+mod bridge;
 mod carrier_command;
 mod check;
 mod cli;

@@ -297,7 +297,7 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn start_message(error: &StartError) -> Message {
+pub(crate) fn start_message(error: &StartError) -> Message {
     match error {
         StartError::Bind {
             protocol,

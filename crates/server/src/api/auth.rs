@@ -17,7 +17,7 @@ impl Token {
         Self(token.as_bytes().to_vec())
     }
 
-    fn matches(&self, presented: &str) -> bool {
+    pub(crate) fn matches(&self, presented: &str) -> bool {
         self.0.ct_eq(presented.as_bytes()).into()
     }
 }
@@ -40,7 +40,8 @@ pub(crate) async fn require_token_or_loopback(
     next.run(request).await
 }
 
-fn is_foreign(headers: &HeaderMap) -> bool {
+/// A request that a page in a browser of this machine may have made: by a name that is not ours, or from elsewhere.
+pub(crate) fn is_foreign(headers: &HeaderMap) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let own = |authority: &str| {
         let host = match authority.rsplit_once(':') {
@@ -57,19 +58,20 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     !named || from_elsewhere || cross
 }
 
+/// What a request presents as its token.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// Lets a request pass that carries the token.
 pub(crate) async fn require_token(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let presented = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
+    let presented = bearer(request.headers());
     if presented.is_some_and(|presented| shared.token.matches(presented)) {
         return next.run(request).await;
     }

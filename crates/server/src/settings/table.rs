@@ -199,10 +199,10 @@ pub(crate) struct Retired {
 #[rustfmt::skip]
 pub(crate) const RETIRED: &[Retired] = &[
     Retired { variable: "BRIDGE_PORT", why: "the manager told the application that a bridge ran beside it; both are one process here" },
-    Retired { variable: "WS_TARGET", why: "the bridge and the application are one process; the separate bridge comes back as `allo bridge`" },
-    Retired { variable: "BRIDGE_API_PORT", why: "belongs to the separate bridge, which comes back as `allo bridge`" },
-    Retired { variable: "STATUS_CALLBACK_URL", why: "belongs to the separate bridge, which comes back as `allo bridge`" },
-    Retired { variable: "INCOMING_CALLBACK_URL", why: "belongs to the separate bridge, which comes back as `allo bridge`" },
+    Retired { variable: "WS_TARGET", why: "read by `allo bridge` (as `--ws-target`); the server itself needs no bridge" },
+    Retired { variable: "BRIDGE_API_PORT", why: "read by `allo bridge` (as `--api-port`); the server itself needs no bridge" },
+    Retired { variable: "STATUS_CALLBACK_URL", why: "read by `allo bridge` (as `--status-callback-url`); the server itself needs no bridge" },
+    Retired { variable: "INCOMING_CALLBACK_URL", why: "read by `allo bridge` (as `--incoming-callback-url`); the server itself needs no bridge" },
 ];
 
 /// Variables that existing deployments set for parts which this version does not have: said once at start, not ignored in silence.
