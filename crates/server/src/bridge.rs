@@ -285,6 +285,7 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
             tenant: call::TenantId::from(TenantScope::DEFAULT_TENANT),
             agent: String::new(),
             account: Some(account),
+            domain: None,
             provider: LineProvider::Sip,
             numbers: Vec::new(),
             allow: options.allow.clone(),
