@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -154,6 +156,29 @@ def test_a_call_that_is_placed_and_handed_over(bridge, application, office, fold
         assert told(office) == [("initiated", "initiated"), ("ringing", "ringing"), ("answered", "answered"), ("completed", "completed")]
     finally:
         phone.kill()
+
+
+def test_a_caller_is_handed_over_and_pages_of_others_command_nothing(bridge, application, sipp, peer):
+    allo = bridge(application.url)
+    script = Script("transfer").call().receive_request("REFER").answer_request("202 Accepted")
+    notify = ["Event: refer", "Subscription-State: terminated;reason=noresource", "Content-Type: message/sipfrag;version=2.0"]
+    script.cseq += 1
+    text = script._request("NOTIFY", "[next_url]", script.cseq, "[peer_tag_param]", None, ["Contact: <sip:caller@[local_ip]:[local_port]>", *notify])
+    script.send(text.rstrip("\n") + "\n\nSIP/2.0 200 OK\n").receive(200).until_bye()
+    phone = sipp(script, allo, peer)
+    stream = application.stream()
+    sid = stream.start["callSid"]
+    # A browser of this machine that was led here by another name.
+    request = urllib.request.Request(f"http://127.0.0.1:{allo.address('api')}/api/calls/{sid}", method="DELETE", headers={"Host": "evil.example.test"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert refused.value.code == 403
+    wait_for("audio both ways", lambda: allo.request(f"/api/calls/{sid}")[1]["status"] == "active")
+    assert allo.request(f"/api/calls/{sid}/transfer", "POST", {"destination": "sip:kitchen@127.0.0.1"})[0] == 200
+    phone.wait()
+    assert "sip:kitchen@127.0.0.1" in header(phone.received("REFER")[0], "Refer-To")
+    stream.wait("stop")
+    allo.wait_status(sid, "completed")
 
 
 @pytest.mark.parametrize(("answer", "word"), [("486 Busy Here", "busy"), ("480 Temporarily Unavailable", "no-answer"), ("404 Not Found", "failed")])
