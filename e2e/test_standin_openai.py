@@ -274,6 +274,25 @@ def test_speech_interrupts_and_the_answer_is_truncated(standin):
     run(standin("demo-fr").url, conversation)
 
 
+def test_a_written_conversation_is_answered_in_writing(standin):
+    async def conversation(session):
+        updated = await session.configure(output_modalities=["text"])
+        assert updated["session"]["output_modalities"] == ["text"]
+        question = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Et qu'y a-t-il à la carte cette semaine ?"}]}
+        await session.connection.conversation.item.create(item=question)
+        await session.connection.response.create()
+        done = (await session.until("response.done"))["response"]
+        [item] = done["output"]
+        [content] = item["content"]
+        assert content["type"] == "output_text" and done["output_modalities"] == ["text"]
+        deltas = [event["delta"] for event in session.seen if event["type"] == "response.output_text.delta"]
+        assert "".join(deltas) == content["text"] != ""
+        assert done["usage"]["output_token_details"]["audio_tokens"] == 0
+        assert not [kind for kind in session.kinds() if "audio" in kind and kind.startswith("response")]
+
+    run(standin("demo-fr").url, conversation)
+
+
 def test_what_the_service_refuses_is_refused(standin):
     async def conversation(session):
         await session.configure()

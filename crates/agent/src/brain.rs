@@ -123,6 +123,12 @@ impl CallBrain {
         &self.context
     }
 
+    /// Adds to the context store what whoever began the conversation knows already (a chat begun by the back office). What belongs to
+    /// the conversation itself cannot be changed by it.
+    pub fn give_context(&mut self, members: Map<String, Value>) {
+        self.context_set(members);
+    }
+
     /// The engine committed a turn of the caller whose words are not known (yet).
     pub fn caller_turn(&mut self) {
         self.policy.caller_turn();

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compile::Confirm;
@@ -19,7 +20,8 @@ use crate::limits::{CODE_ATTEMPTS_MAX, CONFIRMATIONS_MAX, SEEN_IDS_MAX};
 /// Longest identifier that is remembered.
 const ID_CHARS_MAX: usize = 128;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Taint {
     #[default]
     Clean,
@@ -29,21 +31,23 @@ enum Taint {
     Spoken,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Stage {
     Asked,
     ReadBack,
     Confirmed,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Confirmation {
     fingerprint: String,
     stage: Stage,
 }
 
 /// The rules' memory of one call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Policy {
     taint: Taint,
     /// What caller turns without words yet have changed: taken back when they turn out to be noise.

@@ -203,6 +203,9 @@ pub struct ChatSettings {
     /// Title of the widget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat_title: Option<String>,
+    /// Origins of the pages that may show the widget (`https://www.example.fr`); any page where none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_origins: Option<Vec<String>>,
     /// Whether the widget opens by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat_open_on_load: Option<bool>,

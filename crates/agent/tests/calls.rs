@@ -750,6 +750,14 @@ fn the_call_end_body_is_exact() {
     )
     .unwrap();
     assert_eq!(restored.call_end(&facts), Some(body));
+    // And the conversation goes on: the order that was made is not made again.
+    let mut restored = restored;
+    exchange(&mut restored);
+    let again = restored.prepare("l", "confirm_order", ORDER, now());
+    assert!(
+        matches!(again, Prepared::Refused { code, .. } if code == agent::Refusal::AlreadyDone),
+        "{again:?}"
+    );
     assert!(CallBrain::restore(compiled(definition()), &json!({"x": 1})).is_none());
 }
 

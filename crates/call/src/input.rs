@@ -185,6 +185,11 @@ pub enum Input {
         /// The words; empty when there were none.
         text: String,
     },
+    /// The other side wrote (a text chat): it is answered, as words that were spoken are.
+    UserText {
+        /// The words.
+        text: String,
+    },
     /// A response begins.
     ResponseStarted {
         /// Its id.

@@ -141,6 +141,11 @@ impl Session {
         self.phase
     }
 
+    /// The conversation goes on and our side owes nothing: no word, no answer of a tool, no engine.
+    pub fn is_quiet(&self) -> bool {
+        self.phase == Phase::Talking && self.floor() == Floor::Free
+    }
+
     /// Takes one thing that happened. Inputs that make no sense at this point are ignored; after the end all are.
     pub fn handle(&mut self, now: Instant, input: Input) {
         if self.phase == Phase::Ended {
@@ -215,6 +220,7 @@ impl Session {
             Input::UserSpeechStarted { item } => self.user_speech_started(item),
             Input::UserSpeechStopped { item } => self.user_speech_stopped(&item),
             Input::UserTranscript { item, text } => self.user_transcript(&item, text),
+            Input::UserText { text } => self.user_wrote(text),
             Input::ResponseStarted { response } => self.response_started(response),
             Input::AgentAudioStarted { item, response } => {
                 self.agent_audio_started(&item, response)

@@ -309,7 +309,7 @@ fn input(dice: &mut Dice) -> Input {
 
 fn leg_input(dice: &mut Dice) -> Input {
     let yes = dice.below(2) == 0;
-    match dice.below(52) {
+    match dice.below(54) {
         0 => Input::HangUpRequested {
             by: if yes {
                 Requester::Operator
@@ -326,6 +326,9 @@ fn leg_input(dice: &mut Dice) -> Input {
         },
         2..=6 => Input::Dtmf {
             digit: if yes { '5' } else { '#' },
+        },
+        52..=53 => Input::UserText {
+            text: "oui".to_owned(),
         },
         7..=8 => Input::MediaLost {
             ms: dice.below(15_000),

@@ -729,6 +729,17 @@ api_too_many_watchers = Too many event streams are open.
 api_no_chat = This agent does not chat.
 api_call_not_allowed = No line of this agent may call that number.
     .remedy = Allow it in the line's outboundPrefixes, for example "+33". Premium and satellite numbers are never called.
+api_chat_unavailable = This agent cannot answer now: it is paused, or its settings need correcting.
+api_chat_ended = This chat has ended: begin another one.
+api_chat_busy = The agent has not finished answering the message before: wait for its answer.
+api_chat_full = This chat has reached { $max } messages: begin another one.
+api_chat_too_many = Too many chats are open at the moment: try again in a moment.
+api_chat_origin = Pages of { $origin } may not open this chat. Add the origin to the agent's chatOrigins.
+chat_turn_failed = The answer could not be given ({ $cause }): send your message once more.
+log_chat_started = Chat { $chat } begun with agent { $agent }.
+log_chat_ended = Chat { $chat } ended: { $reason }.
+log_chat_failed = Chat { $chat } cannot go on for now: { $cause }.
+log_chats_not_ended = Chats that nobody goes on with could not be ended: { $cause }.
 api_call_refused = The call could not be placed: { $cause }.
 
 carrier_stream = Call brought by { $carrier } under the name { $call }.

@@ -729,6 +729,17 @@ api_too_many_watchers = Trop de flux d'événements sont ouverts.
 api_no_chat = Cet agent ne tient pas de conversation écrite.
 api_call_not_allowed = Aucune ligne de cet agent n'a le droit d'appeler ce numéro.
     .remedy = Autorisez-le dans outboundPrefixes de la ligne, par exemple « +33 ». Les numéros surtaxés ou satellitaires ne sont jamais appelés.
+api_chat_unavailable = Cet agent ne peut pas répondre en ce moment : il est en pause, ou ses réglages sont à corriger.
+api_chat_ended = Cette conversation est terminée : commencez-en une autre.
+api_chat_busy = L'agent n'a pas fini de répondre au message précédent : attendez sa réponse.
+api_chat_full = Cette conversation a atteint { $max } messages : commencez-en une autre.
+api_chat_too_many = Trop de conversations sont ouvertes en ce moment : réessayez dans un instant.
+api_chat_origin = Les pages de { $origin } n'ont pas le droit d'ouvrir cette conversation. Ajoutez l'origine à chatOrigins de l'agent.
+chat_turn_failed = La réponse n'a pas pu être donnée ({ $cause }) : envoyez votre message une nouvelle fois.
+log_chat_started = Conversation écrite { $chat } commencée avec l'agent { $agent }.
+log_chat_ended = Conversation écrite { $chat } terminée : { $reason }.
+log_chat_failed = La conversation écrite { $chat } ne peut pas continuer pour l'instant : { $cause }.
+log_chats_not_ended = Les conversations écrites abandonnées n'ont pas pu être terminées : { $cause }.
 api_call_refused = L'appel n'a pas pu être passé : { $cause }.
 
 carrier_stream = Appel apporté par { $carrier } sous le nom { $call }.

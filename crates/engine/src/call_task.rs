@@ -6,19 +6,19 @@
 
 mod agreement;
 pub(crate) mod closing;
-mod consult;
-mod desk;
+pub(crate) mod consult;
+pub(crate) mod desk;
 mod effects;
-mod engine_events;
+pub(crate) mod engine_events;
 mod leg_events;
 mod media_events;
-mod office;
+pub(crate) mod office;
 pub(crate) mod patched;
 mod placed;
 mod preparation;
 mod privacy;
 mod transfer;
-mod typed;
+pub(crate) mod typed;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;

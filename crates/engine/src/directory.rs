@@ -24,6 +24,7 @@ use crate::agents::{Agents, Policy};
 use crate::config::{AgentConfig, LineConfig, SrtpPolicy};
 use crate::engine::Engine;
 use crate::log::say;
+pub(crate) use agent::compiled_as;
 pub use agent::{CompileError, compiled, signing_secret};
 
 /// How often the store is asked whether something changed, when nobody says so.

@@ -121,6 +121,8 @@ pub(crate) struct AccountChanges {
 /// The lines of the process, and what may pass.
 pub(crate) struct Dispatcher {
     lines: Vec<Arc<Line>>,
+    /// Agents of the directory by their id, those without a line as well: one chats with them.
+    agents: BTreeMap<String, Arc<Agent>>,
     /// Lines of the settings: the first ones. The others come from the directory.
     fixed: usize,
     accounts: Accounts,
@@ -166,6 +168,7 @@ impl Dispatcher {
             }));
         }
         Ok(Self {
+            agents: BTreeMap::new(),
             fixed: lines.len(),
             accounts: Accounts {
                 known: BTreeMap::new(),
@@ -252,6 +255,10 @@ impl Dispatcher {
             .filter(|(name, _)| !self.accounts.known.contains_key(name));
         changes.removed = gone.map(|(_, id)| id).collect();
         changes.lines.clone_from(&self.lines);
+        self.agents = agents
+            .into_iter()
+            .map(|(name, agent)| (name.to_owned(), agent))
+            .collect();
         changes
     }
 
@@ -294,6 +301,11 @@ impl Dispatcher {
             Some((line.account?, account))
         };
         of_agent.filter_map(account).collect()
+    }
+
+    /// An agent of the directory.
+    pub(crate) fn agent(&self, id: &str) -> Option<Arc<Agent>> {
+        self.agents.get(id).map(Arc::clone)
     }
 
     /// The line of a name or of a number.

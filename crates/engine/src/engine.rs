@@ -23,8 +23,10 @@ use tokio::task::JoinHandle;
 use crate::admission::Draining;
 use crate::calls::placing::Dialling;
 use crate::calls::{CallCommand, Calls};
+use crate::chat::Chats;
 use crate::config::{AgentConfig, Config, LineConfig};
 use crate::dispatch::{Dispatcher, Gate, OutgoingRefused};
+use crate::limits::CHATS_PARK_WITHIN;
 use crate::live::{LiveCall, LiveEvent};
 use crate::log::say;
 use crate::recorder::Recorder;
@@ -137,6 +139,7 @@ pub struct Engine {
 
 struct Inner {
     calls: Arc<Calls>,
+    chats: Arc<Chats>,
     dispatcher: Arc<Mutex<Dispatcher>>,
     draining: Draining,
     driver: mpsc::Sender<Command>,
@@ -177,6 +180,11 @@ impl Engine {
         self.inner
             .calls
             .tell(call, CallCommand::HangUp(Requester::Operator))
+    }
+
+    /// The text chats.
+    pub fn chats(&self) -> &Arc<Chats> {
+        &self.inner.chats
     }
 
     /// The client of everything outside.
@@ -390,6 +398,10 @@ impl Engine {
     /// over afterwards.
     pub async fn drain(&self, bound: Duration) -> DrainReport {
         self.set_draining(true).await;
+        self.inner
+            .chats
+            .park(CHATS_PARK_WITHIN.min(bound / 2))
+            .await;
         let calls = &self.inner.calls;
         let before = calls.count();
         let goodbye = GOODBYE_WITHIN.min(bound / 2);

@@ -142,6 +142,17 @@ impl EngineLink {
         }
     }
 
+    /// The model writes: no voice, nobody to hear.
+    pub(crate) fn in_writing(mut self) -> Self {
+        for choice in &mut self.choices {
+            let settings = &mut choice.settings;
+            settings.text_only = true;
+            settings.transcription = None;
+            settings.noise_reduction = None;
+        }
+        self
+    }
+
     /// The next session uses this connection.
     pub(crate) fn use_connection(&mut self, connecting: Connecting) {
         self.early = Some(connecting);

@@ -12,6 +12,7 @@ pub mod agents;
 mod books;
 mod call_task;
 mod calls;
+mod chat;
 pub mod config;
 pub mod directory;
 mod dispatch;
@@ -42,6 +43,7 @@ mod trace;
 mod web_pipe;
 
 pub use calls::placing::Promise;
+pub use chat::{ChatError, ChatEvent, Chats, NewChat, Visitor};
 pub use config::Config;
 pub use engine::{
     Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PlaceCall, PlaceCallError,

@@ -75,3 +75,27 @@ pub const STREAM_AFTER_RING_WITHIN: Duration = Duration::from_secs(30);
 pub const ENGINE_MESSAGE_BYTES_MAX: usize = wire::realtime::MESSAGE_BYTES_MAX;
 /// Transcript lines carried over to a new engine session.
 pub const REPLAY_ITEMS_MAX: usize = 200;
+/// How long an agent that is active, and not in use yet, is awaited when a chat begins.
+pub const CHAT_AGENT_WITHIN: Duration = Duration::from_secs(2);
+/// Open chats of one agent; a further one is refused.
+pub const CHATS_OPEN_MAX: u32 = 500;
+/// Chats that somebody writes in at the same time, all agents together.
+pub const CHATS_LIVE_MAX: usize = 500;
+/// Messages of one chat, of both sides and of tools.
+pub const CHAT_MESSAGES_MAX: usize = 400;
+/// Longest message of a visitor, in characters.
+pub const CHAT_MESSAGE_CHARS_MAX: usize = 4_000;
+/// Events of one turn waiting for whoever listens; beyond it the listener is left (the words are in the store).
+pub const CHAT_EVENTS_MAX: usize = 1_024;
+/// Commands waiting for one chat.
+pub const CHAT_COMMANDS_MAX: usize = 4;
+/// An engine's connection in which nobody writes for this long is closed; the chat goes on with the next message.
+pub const CHAT_ENGINE_IDLE_MAX: Duration = Duration::from_secs(90);
+/// A chat in which nothing happens for this long has ended.
+pub const CHAT_IDLE_MAX: Duration = Duration::from_secs(1_800);
+/// Longest chat.
+pub const CHAT_DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How often chats that nobody goes on with are looked for.
+pub const CHAT_SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How long turns under way may take when the process goes down.
+pub const CHATS_PARK_WITHIN: Duration = Duration::from_secs(5);

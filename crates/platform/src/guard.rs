@@ -74,7 +74,7 @@ fn cross_origin(mut response: Response) -> Response {
         ("access-control-allow-origin", "*"),
         (
             "access-control-allow-headers",
-            "authorization, content-type, x-public-token, idempotency-key, last-event-id",
+            "authorization, content-type, x-public-token, x-chat-token, idempotency-key, last-event-id",
         ),
         ("access-control-allow-methods", "GET, POST, DELETE"),
         ("access-control-max-age", "600"),

@@ -28,6 +28,7 @@ mod routes;
 mod serve;
 mod support;
 mod table;
+mod widget;
 
 pub use answer::Change;
 pub use api::{AdminToken, Api, Config, Nudge};
@@ -49,6 +50,7 @@ pub fn router(api: &Arc<Api>) -> Router {
     let (router, _, _) = routes::table().finish();
     router
         .merge(openapi::pages())
+        .merge(widget::pages())
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), guard::edge))
         .with_state(api.clone())

@@ -70,3 +70,13 @@ pub const CALLBACK_CHARACTERS_MAX: usize = 2_048;
 pub const CSV_ROWS_MAX: u32 = 50_000;
 /// Last use of a key is written at most this often.
 pub const LAST_USED_EVERY: Duration = Duration::from_secs(60);
+/// Largest context that a chat is begun with, in bytes of JSON.
+pub const CHAT_CONTEXT_BYTES_MAX: usize = 32 * 1024;
+/// Chats that one address begins with a public token, a second in the long run.
+pub const CHAT_NEW_PER_S: f64 = 0.2;
+/// The same at once.
+pub const CHAT_NEW_BURST: f64 = 20.0;
+/// Messages of one chat by a public token, a second in the long run.
+pub const CHAT_SAY_PER_S: f64 = 0.5;
+/// The same at once.
+pub const CHAT_SAY_BURST: f64 = 10.0;

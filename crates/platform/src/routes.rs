@@ -11,6 +11,7 @@ mod auth;
 mod billing;
 mod blocked;
 mod calls;
+mod chat;
 mod control;
 mod customers;
 mod discovery;
@@ -38,6 +39,7 @@ pub(crate) fn table() -> Table {
     let table = agents(table);
     let table = lines_and_faqs(table);
     let table = calls(table);
+    let table = chat(table);
     people(table)
 }
 
@@ -185,6 +187,21 @@ fn calls(table: Table) -> Table {
         .add(webhooks, routes!(log::deliveries))
         .add(webhooks, routes!(log::delivery))
         .add(Need::act(Area::Webhooks), routes!(log::replay))
+}
+
+fn chat(table: Table) -> Table {
+    let read = Need::read(Area::Chat).door(Door::Chat);
+    let act = Need::act(Area::Chat).door(Door::Chat);
+    table
+        .add(read, routes!(chat::config))
+        .add(
+            Need::read(Area::Chat).door(Door::Agents),
+            routes!(chat::list),
+        )
+        .add(act, routes!(chat::create))
+        .add(read, routes!(chat::read))
+        .add(act, routes!(chat::post_message))
+        .add(act, routes!(chat::end))
 }
 
 fn people(table: Table) -> Table {

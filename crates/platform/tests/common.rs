@@ -201,6 +201,20 @@ impl House {
         keys
     }
 
+    /// A chat of an agent, begun by a public token that nobody has.
+    async fn chat(&self, account: &str, agent: &str) -> String {
+        let scope = store::TenantScope::new(account.into());
+        let id = store::new_id();
+        let chat = store::ChatSession {
+            agent_id: agent.to_owned(),
+            agent_version: 1,
+            token_hash: Some(store::credential::hash_key("chat_unknown")),
+            ..store::ChatSession::default()
+        };
+        self.store.create_chat(&scope, &id, &chat).await.unwrap();
+        id
+    }
+
     /// Makes things of an account; their ids in order.
     async fn make(&self, key: &str, things: Vec<(String, Value)>) -> Vec<String> {
         let mut ids = Vec::new();
@@ -231,6 +245,7 @@ impl House {
         let secret = format!("/api/accounts/{account}/secrets/engine:openai");
         let value = json!({ "value": format!("sk-secret-of-{name}") });
         self.key(&key, "PUT", &secret, value).await.good();
+        let chat = self.chat(&account, &id).await;
         Account {
             id: account,
             customer,
@@ -244,6 +259,7 @@ impl House {
             plan: made[4].clone(),
             user: made[5].clone(),
             key_id: keys[2].1.clone(),
+            chat,
             viewer: keys[0].0.clone(),
             operator: keys[1].0.clone(),
             admin: keys[2].0.clone(),
@@ -296,6 +312,7 @@ pub struct Account {
     pub plan: String,
     pub user: String,
     pub key_id: String,
+    pub chat: String,
     pub viewer: String,
     pub operator: String,
     pub admin: String,
@@ -314,6 +331,7 @@ impl Account {
             ("/api/plans/", &self.plan),
             ("/api/keys/", &self.key_id),
             ("/api/users/", &self.user),
+            ("/api/chat/sessions/", &self.chat),
         ]
         .into_iter()
         .find(|(prefix, _)| path.starts_with(prefix))
@@ -343,6 +361,7 @@ impl Account {
             &self.plan,
             &self.user,
             &self.key_id,
+            &self.chat,
         ]
     }
 }

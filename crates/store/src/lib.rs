@@ -61,7 +61,7 @@ pub use blocked::{BlockedNumber, BlockedNumberFilter};
 pub use call_record::{CallEnd, CallRecord, CallState, Direction, NewCall, StoredEnd};
 pub use call_service::{CallAssignment, CallClose, CallCost, CallService, Closed};
 pub use change::ChangeError;
-pub use chat::{ChatFilter, ChatMessage, ChatSession};
+pub use chat::{ChatClose, ChatFilter, ChatMessage, ChatSession};
 pub use db::{Dialect, Store};
 pub use directory::{Directory, DirectoryAgent, DirectoryWorkflow};
 pub use entry::{Entry, new_id};

@@ -108,6 +108,40 @@ fn tenant(sql: &mut Sql, scope: Option<&TenantScope>) {
     }
 }
 
+/// Chats of a visitor with this number, whole.
+async fn erase_chats(
+    write: &mut Write,
+    scope: &TenantScope,
+    number: &str,
+) -> Result<(), ChangeError> {
+    let mut sql = Sql::new("SELECT id, visitor, ended_at FROM chat_sessions WHERE tenant_id = ");
+    sql.bind(scope.id().to_owned());
+    sql.push(" AND visitor IS NOT NULL").push(write.lock());
+    for row in sql.rows_in(write).await? {
+        let visitor: serde_json::Value =
+            serde_json::from_str(row.try_get("visitor")?).unwrap_or_default();
+        if visitor.get("phone").and_then(serde_json::Value::as_str) != Some(number) {
+            continue;
+        }
+        if row.try_get::<Option<i64>, _>("ended_at")?.is_none() {
+            return Err(ChangeError::InUse {
+                what: "chat_session",
+            });
+        }
+        let id: String = row.try_get("id")?;
+        for words in [
+            "DELETE FROM tool_runs WHERE call_id = ",
+            "DELETE FROM outbox WHERE call_id = ",
+            "DELETE FROM chat_sessions WHERE id = ",
+        ] {
+            let mut sql = Sql::new(words);
+            sql.bind(id.clone());
+            sql.run(write).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn erase(
     write: &mut Write,
     scope: &TenantScope,
@@ -144,6 +178,7 @@ async fn erase(
             sql.run(write).await?;
         }
     }
+    erase_chats(write, scope, &number).await?;
     for (table, column) in [
         ("calls", "from_party"),
         ("calls", "to_party"),

@@ -7,9 +7,9 @@ use catalog::Message;
 use jiff::{SignedDuration, Timestamp};
 use store::{
     Agent, Artefact, Attempt, Begun, Booking, CallAssignment, CallClose, CallCost, CallEnd,
-    ChangeError, ChatMessage, ChatSession, Closed, DeliveryFilter, DeliveryState, Direction,
-    FinalCustomer, NewCall, NewDelivery, NewToolRun, PageRequest, PriceTable, Realm, Repetition,
-    Store, StoredAnswer, TenantScope, ToolRunEnd, ToolRunState, VersionNote, new_id,
+    ChangeError, ChatClose, ChatMessage, ChatSession, Closed, DeliveryFilter, DeliveryState,
+    Direction, FinalCustomer, NewCall, NewDelivery, NewToolRun, PageRequest, PriceTable, Realm,
+    Repetition, Store, StoredAnswer, TenantScope, ToolRunEnd, ToolRunState, VersionNote, new_id,
 };
 
 #[path = "common/place.rs"]
@@ -408,7 +408,7 @@ async fn a_chat_keeps_its_messages_and_is_booked_once(place) {
     store.add_tenant(&other(), "Other").await.unwrap();
     let agent = Agent { final_customer_id: None, name: "a".to_owned(), is_active: true, pause_reason: None, settings: "{}".to_owned(), api_token_hash: None, api_token_prefix: None, public_token: None, deleted_at: None };
     store.create_agent(&scope(), "agent", &agent, &[], &VersionNote::default()).await.unwrap();
-    let mut chat = ChatSession { agent_id: "agent".to_owned(), agent_version: 1, visitor: None, context: None, outcome: None, costs: None, cost_micro: None, currency: None, ended_at: None };
+    let chat = ChatSession { agent_id: "agent".to_owned(), agent_version: 1, ..ChatSession::default() };
     let id = new_id();
     store.create_chat(&scope(), &id, &chat).await.unwrap();
     let message = |content: &str| ChatMessage { seq: 0, role: "user".to_owned(), content: content.to_owned(), detail: None, at: at(1) };
@@ -416,7 +416,7 @@ async fn a_chat_keeps_its_messages_and_is_booked_once(place) {
     for number in 0..10 {
         let (store, id) = (store.clone(), id.clone());
         let pair = [message(&format!("q{number}")), message(&format!("r{number}"))];
-        tasks.push(tokio::spawn(async move { store.append_chat_messages(&scope(), &id, &pair).await }));
+        tasks.push(tokio::spawn(async move { store.append_chat_messages(&scope(), &id, &pair, Some("{}")).await }));
     }
     for task in tasks {
         task.await.unwrap().expect("no message is lost");
@@ -426,10 +426,31 @@ async fn a_chat_keeps_its_messages_and_is_booked_once(place) {
     assert!(messages.len() == 20 && messages.chunks(2).all(|pair| pair[0].content[1..] == pair[1].content[1..]));
     assert_eq!(store.chat_messages(&scope(), &id, 18).await.unwrap().len(), 2);
     assert!(store.chat_messages(&other(), &id, 0).await.unwrap().is_empty());
-    assert!(matches!(store.append_chat_messages(&other(), &id, &[message("x")]).await, Err(ChangeError::NotFound { .. })));
-    (chat.ended_at, chat.cost_micro, chat.currency) = (Some(at(9)), Some(70), Some("EUR".to_owned()));
-    store.update_chat(&scope(), &id, &chat, Some(1)).await.unwrap();
-    assert!(matches!(store.update_chat(&scope(), &id, &chat, None).await, Err(ChangeError::Refused { cause: "ended" })));
+    assert!(matches!(store.append_chat_messages(&other(), &id, &[message("x")], None).await, Err(ChangeError::NotFound { .. })));
+    assert!(store.keep_chat_context(&scope(), &id, "{\"a\":1}").await.unwrap());
+    assert!(!store.keep_chat_context(&other(), &id, "{}").await.unwrap());
+    assert_eq!(store.open_chats(&scope(), "agent").await.unwrap(), 1);
+    let stale = store.node_stale_chats(at(0), at(0), 10).await.unwrap();
+    assert!(stale.is_empty(), "it was changed just now");
+    let now = Timestamp::now();
+    let [(of, found)] = &store.node_stale_chats(now, at(0), 10).await.unwrap()[..] else { panic!("one is idle") };
+    assert!(*of == scope() && found.id == id && found.context.as_deref() == Some("{\"a\":1}"));
+    assert_eq!(store.node_stale_chats(at(0), now, 10).await.unwrap().len(), 1, "or it began too long ago");
+    let close = ChatClose {
+        ended_at: at(9),
+        outcome: "info_only".to_owned(),
+        context: None,
+        cost: Some(CallCost { costs: "{}".to_owned(), cost_micro: 70, final_customer_micro: None, currency: "EUR".to_owned() }),
+        final_customer_id: None,
+        deliveries: vec![delivery("chat-end", Some(&id))],
+    };
+    assert!(matches!(store.finish_chat(&other(), &id, &close).await, Err(ChangeError::NotFound { .. })));
+    assert!(matches!(store.finish_chat(&scope(), &id, &close).await.unwrap(), Closed::Now { .. }));
+    assert_eq!(store.finish_chat(&scope(), &id, &close).await.unwrap(), Closed::Before);
+    assert!(!store.keep_chat_context(&scope(), &id, "{}").await.unwrap(), "what has ended stays as it is");
+    let filter = DeliveryFilter { call_id: Some(&id), ..DeliveryFilter::default() };
+    assert_eq!(store.deliveries(&scope(), &filter, &PageRequest::default()).await.unwrap().items.len(), 1);
+    assert!(store.node_stale_chats(now, now, 10).await.unwrap().is_empty());
     assert_eq!(store.spend_since(&scope(), at(0)).await.unwrap(), 70);
 }
 }

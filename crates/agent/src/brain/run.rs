@@ -124,6 +124,45 @@ impl CallBrain {
         }
     }
 
+    /// Takes up a run that a process before this one began, and that was answered meanwhile: give its reply to `finish`. False where
+    /// the tool is gone. `key` is the one that its request carried.
+    pub fn take_up(
+        &mut self,
+        tool_call_id: &str,
+        name: &str,
+        arguments: &str,
+        key: &str,
+        now: Timestamp,
+    ) -> bool {
+        let agent = std::sync::Arc::clone(&self.agent);
+        let (Some(tool), Ok(arguments)) = (agent.tool(name), parse(arguments)) else {
+            return false;
+        };
+        let arguments = Value::Object(arguments);
+        let of_key = |commitment: &Commitment| match commitment {
+            Commitment::Running { key: known } | Commitment::Unknown { key: known } => known == key,
+            Commitment::Done { .. } => false,
+        };
+        let fingerprint = self
+            .commitments
+            .iter()
+            .find(|(_, commitment)| of_key(commitment))
+            .map(|(fingerprint, _)| fingerprint.clone());
+        let run = Run {
+            tool: tool.name.clone(),
+            fingerprint: fingerprint
+                .unwrap_or_else(|| format!("{} {}", tool.name, canonical(&arguments))),
+            arguments,
+            pre: Map::new(),
+            step: tool.pre_steps.len(),
+            key: key.to_owned(),
+            target: None,
+            begun_at: now,
+        };
+        self.runs.insert(tool_call_id.to_owned(), run);
+        true
+    }
+
     fn admit(
         &mut self,
         agent: &CompiledAgent,

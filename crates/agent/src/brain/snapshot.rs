@@ -1,4 +1,5 @@
-//! What is kept of a call in progress, so that a call whose process died can still be ended: outcome, costs, call-end body.
+//! What is kept of a call in progress, so that a call whose process died can still be ended (outcome, costs, call-end body), and a
+//! chat goes on in another process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::end::Counts;
 use super::run::{Commitment, LogEntry};
 use super::{CallBrain, CallFacts, Placement};
 use crate::compile::CompiledAgent;
+use crate::policy::Policy;
 use crate::price::{Meter, Terms};
 
 #[derive(Serialize)]
@@ -23,6 +25,7 @@ struct Kept<'a> {
     terms: &'a Terms,
     commitments: &'a BTreeMap<String, Commitment>,
     placement: &'a Option<Placement>,
+    policy: &'a Policy,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +41,9 @@ struct Restored {
     placement: Option<Placement>,
     #[serde(default)]
     commitments: BTreeMap<String, Commitment>,
+    /// Of what was kept before it was part of it, nothing is known: the rules begin anew.
+    #[serde(default)]
+    policy: Option<Policy>,
 }
 
 impl CallBrain {
@@ -53,22 +59,40 @@ impl CallBrain {
             terms: &self.terms,
             commitments: &self.commitments,
             placement: &self.placement,
+            policy: &self.policy,
         };
         serde_json::to_value(kept).unwrap_or_default()
     }
 
-    /// The brain of a call whose process died, for its end: outcome, costs and call-end body. `None`: not one of our snapshots.
+    /// The brain of a conversation that another process began, for its end, or to go on with it once the session's data are there
+    /// again ([`CallBrain::apply_session`], then [`CallBrain::resume`]). `None`: not one of our snapshots.
     pub fn restore(agent: Arc<CompiledAgent>, snapshot: &Value) -> Option<Self> {
         let kept = Restored::deserialize(snapshot).ok()?;
-        let mut brain = Self::new(agent, kept.facts);
-        brain.context = kept.context;
-        brain.log = kept.log;
-        brain.flags = kept.flags;
-        brain.counts = kept.counts;
-        brain.meter = kept.meter;
-        brain.terms = kept.terms;
-        brain.commitments = kept.commitments;
-        brain.placement = kept.placement;
+        let mut brain = Self::new(agent, kept.facts.clone());
+        brain.take_back(kept);
         Some(brain)
+    }
+
+    /// Puts what is kept in the place of what the session's data have just set. False: not one of our snapshots.
+    pub fn resume(&mut self, snapshot: &Value) -> bool {
+        let Ok(kept) = Restored::deserialize(snapshot) else {
+            return false;
+        };
+        self.take_back(kept);
+        true
+    }
+
+    fn take_back(&mut self, kept: Restored) {
+        self.context = kept.context;
+        self.log = kept.log;
+        self.flags = kept.flags;
+        self.counts = kept.counts;
+        self.meter = kept.meter;
+        self.terms = kept.terms;
+        self.commitments = kept.commitments;
+        self.placement = kept.placement;
+        if let Some(policy) = kept.policy {
+            self.policy = policy;
+        }
     }
 }

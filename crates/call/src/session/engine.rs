@@ -68,8 +68,12 @@ impl Session {
         match readiness {
             Readiness::Ignored => return,
             Readiness::First => {
+                let owed = std::mem::take(&mut self.outbox.owed_at_loss);
                 if greets {
                     self.turn.want(Purpose::Greeting);
+                } else if owed && self.profile.refusal.is_none() {
+                    // What was written before any engine was there.
+                    self.turn.want(Purpose::Reply);
                 }
             }
             Readiness::Again | Readiness::Rotated => {

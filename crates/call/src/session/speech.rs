@@ -1,13 +1,13 @@
 //! Speech of both sides: barge-in by what was played, late audio, false interruptions, responses.
 
 use super::Session;
-use crate::effect::{Effect, Purpose, SessionEvent};
+use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::id::{ItemId, ResponseId};
 use crate::input::{EngineFailure, ResponseStatus};
 use crate::limits::RESPONSE_FAILURES_MAX;
 use crate::phase::Phase;
 use crate::profile::Greeting;
-use crate::transcript::Speaker;
+use crate::transcript::{Speaker, TranscriptEntry};
 use crate::turn::{FirstAudio, Interruption};
 
 impl Session {
@@ -51,6 +51,32 @@ impl Session {
         if self.turn.transcribed(item, words) {
             self.false_interruption();
         }
+    }
+
+    /// Words that were written are known at once; they wait for an engine that is not there yet.
+    pub(super) fn user_wrote(&mut self, text: String) {
+        let listens = match self.phase {
+            Phase::Ringing | Phase::Dialing | Phase::Answering | Phase::Talking => true,
+            Phase::Transferring
+            | Phase::Goodbye
+            | Phase::Apologising
+            | Phase::HangingUp
+            | Phase::Ended => false,
+        };
+        if !listens || text.trim().is_empty() {
+            return;
+        }
+        self.liveness.caller_answered();
+        let entry = TranscriptEntry {
+            role: Speaker::Caller,
+            text: text.clone(),
+            at_ms: self.now,
+            item: None,
+            interrupted_at_ms: None,
+        };
+        self.record(Some(entry));
+        self.note(Role::User, text);
+        self.turn.want(Purpose::Reply);
     }
 
     /// A noise cut the agent short: it goes on.

@@ -110,6 +110,9 @@ fn input(text: &str) -> Result<Input, String> {
         "secure" => Ok(Input::SecureInput { on: verb == "on" }),
         "budget_spent" => Ok(Input::BudgetSpent),
         "transfer" => transfer(verb, rest),
+        "write" => Ok(Input::UserText {
+            text: split(text).1.to_owned(),
+        }),
         "instruct" => Ok(Input::Instruct {
             text: split(text).1.to_owned(),
         }),

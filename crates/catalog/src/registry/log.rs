@@ -18,6 +18,10 @@ super::table! { Log:
     Warning log_record_late(call: Text);
     Info log_journal_recovered();
     Error log_recording_failed(state: Text optional, error: Text optional);
+    Info log_chat_started(chat: Text, agent: Text);
+    Info log_chat_ended(chat: Text, reason: Text);
+    Warning log_chat_failed(chat: Text, cause: Text);
+    Warning log_chats_not_ended(cause: Text);
     Warning log_accept_failed(error: Text optional);
     Info log_connection_aborted();
     Warning log_source_banned(source: Text, minutes: Count);

@@ -23,6 +23,13 @@ super::table! { Service:
     Warning api_login_blocked(seconds: Count);
     Warning api_too_many_watchers();
     Warning api_no_chat();
+    Warning api_chat_unavailable();
+    Warning api_chat_ended();
+    Warning api_chat_busy();
+    Warning api_chat_full(max: Count);
+    Warning api_chat_too_many();
+    Warning api_chat_origin(origin: Text);
+    Warning chat_turn_failed(cause: Text);
     Warning api_call_refused(cause: Text);
     Notice api_call_not_allowed();
 }

@@ -19,14 +19,14 @@ use crate::journal::CallJournal;
 use crate::limits::SESSION_DATA_WITHIN;
 
 /// What the questions led to.
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Go(Box<Plan>),
     Refuse(EndReason),
 }
 
 /// How this call goes: fixed from here on.
 #[derive(Default)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     instructions: String,
     voice: Option<String>,
     greeting: Option<agent::Greeting>,
@@ -36,7 +36,7 @@ pub(super) struct Plan {
     /// A message put before the first response.
     pub(super) opening_words: Option<String>,
     /// What the call may cost, in micro-units.
-    pub(super) left_micro: Option<i64>,
+    pub(crate) left_micro: Option<i64>,
 }
 
 /// Asks everything. The brain knows afterwards what the back office said.
@@ -52,26 +52,41 @@ pub(super) async fn consult(
     if is_over(of_tenant, office.tenant_calls_max) || is_over(of_agent, office.calls_max) {
         return Verdict::Refuse(EndReason::Concurrency);
     }
-    let left_micro = match crate::books::allowance(calls, identity, office, brain).await {
+    let note = |message: Message| journal.note(Instant::now(), message);
+    let left_micro = match inquire(calls, identity, office, brain, &note).await {
         Ok(left) => left,
-        Err(reason) => return Verdict::Refuse(reason),
+        Err(verdict) => return verdict,
     };
-    let now = Timestamp::now();
-    let closed = match brain.opening(now) {
-        OpeningVerdict::Open | OpeningVerdict::ClosedAnswer => None,
-        OpeningVerdict::ClosedHangUp => return Verdict::Refuse(EndReason::Closed),
-        OpeningVerdict::ClosedMessage(text) => Some(word(EndReason::Closed, &text)),
-    };
-    if let Some(refusal) = closed {
-        return Verdict::Go(Box::new(Plan::refusing(brain, refusal)));
-    }
-    if let Some(refused) = ask_others(calls, identity, office, brain, journal).await {
-        return refused;
-    }
-    let mut plan = Plan::of(brain, now);
+    let mut plan = Plan::of(brain, Timestamp::now());
     plan.left_micro = left_micro;
     plan.transfer_at_once = brain.automatic_transfer().map(|target| transfer(&target));
     Verdict::Go(Box::new(plan))
+}
+
+/// The questions that a chat is asked as well: what the conversation may cost, or the verdict that there is none. The brain knows
+/// afterwards what the back office said.
+pub(crate) async fn inquire(
+    calls: &Arc<Calls>,
+    identity: &Identity,
+    office: &OfficeConfig,
+    brain: &mut CallBrain,
+    note: &(impl Fn(Message) + Sync),
+) -> Result<Option<i64>, Verdict> {
+    let left_micro = crate::books::allowance(calls, identity, office, brain)
+        .await
+        .map_err(Verdict::Refuse)?;
+    let closed = match brain.opening(Timestamp::now()) {
+        OpeningVerdict::Open | OpeningVerdict::ClosedAnswer => None,
+        OpeningVerdict::ClosedHangUp => return Err(Verdict::Refuse(EndReason::Closed)),
+        OpeningVerdict::ClosedMessage(text) => Some(word(EndReason::Closed, &text)),
+    };
+    if let Some(refusal) = closed {
+        return Err(Verdict::Go(Box::new(Plan::refusing(brain, refusal))));
+    }
+    match ask_others(calls, identity, office, brain, note).await {
+        Some(refused) => Err(refused),
+        None => Ok(left_micro),
+    }
 }
 
 fn is_over(running: usize, max: u32) -> bool {
@@ -85,7 +100,7 @@ async fn ask_others(
     identity: &Identity,
     office: &OfficeConfig,
     brain: &mut CallBrain,
-    journal: &CallJournal,
+    tell: &(impl Fn(Message) + Sync),
 ) -> Option<Verdict> {
     let now = Timestamp::now();
     let caller = Caller {
@@ -113,7 +128,7 @@ async fn ask_others(
             PreCallVerdict::Pass => continue,
             PreCallVerdict::PassUnanswered => {
                 let note = Message::new("call_check_unanswered");
-                journal.note(Instant::now(), note.with("reply", format!("{reply:?}")));
+                tell(note.with("reply", format!("{reply:?}")));
                 continue;
             }
             PreCallVerdict::HangUp { name } => (name, None),
@@ -121,10 +136,7 @@ async fn ask_others(
                 (name, Some(word(EndReason::RejectedBlocked, &text)))
             }
         };
-        journal.note(
-            Instant::now(),
-            Message::new("call_check_refused").with("check", name.as_str()),
-        );
+        tell(Message::new("call_check_refused").with("check", name.as_str()));
         return Some(match refusal {
             None => Verdict::Refuse(EndReason::RejectedBlocked),
             Some(refusal) => Verdict::Go(Box::new(Plan::refusing(brain, refusal))),
@@ -135,7 +147,7 @@ async fn ask_others(
     {
         let message = Message::new("session_data_missing").with("cause", fault.to_string());
         crate::log::say(&message);
-        journal.note(Instant::now(), message);
+        tell(message);
     }
     None
 }
@@ -170,7 +182,7 @@ pub(super) fn transfer(target: &agent::TransferTarget) -> TransferTarget {
 }
 
 impl Plan {
-    fn of(brain: &CallBrain, now: Timestamp) -> Self {
+    pub(crate) fn of(brain: &CallBrain, now: Timestamp) -> Self {
         let greeting = brain.greeting(now);
         Self {
             instructions: brain.instructions(now),
@@ -200,7 +212,7 @@ impl Plan {
     }
 
     /// The agent's configuration, made this call's own.
-    pub(super) fn apply(&self, agent: &AgentConfig) -> AgentConfig {
+    pub(crate) fn apply(&self, agent: &AgentConfig) -> AgentConfig {
         let mut config = agent.clone();
         config.instructions.clone_from(&self.instructions);
         if self.voice.is_some() {

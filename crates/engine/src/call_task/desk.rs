@@ -334,12 +334,12 @@ const UNFINISHED_BYTES_MAX: usize = 16 * 1_024;
 
 /// What the engine has written so far of items whose transcript is not complete.
 #[derive(Debug, Default)]
-pub(super) struct UnfinishedWords {
+pub(crate) struct UnfinishedWords {
     items: BTreeMap<ItemKey, String>,
 }
 
 impl UnfinishedWords {
-    pub(super) fn add(&mut self, item: &ItemKey, delta: &str) {
+    pub(crate) fn add(&mut self, item: &ItemKey, delta: &str) {
         if self.items.len() >= UNFINISHED_ITEMS_MAX && !self.items.contains_key(item) {
             return;
         }
@@ -349,11 +349,11 @@ impl UnfinishedWords {
         }
     }
 
-    pub(super) fn complete(&mut self, item: &ItemKey) {
+    pub(crate) fn complete(&mut self, item: &ItemKey) {
         self.items.remove(item);
     }
 
-    pub(super) fn take(&mut self) -> BTreeMap<ItemKey, String> {
+    pub(crate) fn take(&mut self) -> BTreeMap<ItemKey, String> {
         std::mem::take(&mut self.items)
     }
 }

@@ -13,12 +13,49 @@ use store::journal::{EngineState, engine_failure};
 use wire::realtime::{EngineEvent, ResponseStatus, Usage};
 
 use super::CallTask;
-use crate::engine_link::{LinkEvent, Which};
+use crate::engine_link::{EngineLink, LinkEvent, Which};
 use crate::live::LiveEventKind;
 use crate::metrics::Metrics;
+use crate::realtime_client::Target;
 
 /// How long an engine that announces its end without a time is taken to stay.
 const GOING_AWAY_MS: u64 = 10_000;
+
+/// What is told of the loss of an engine; counted.
+pub(crate) fn loss(
+    metrics: &Metrics,
+    target: &Target,
+    failure: EngineFailure,
+    detail: &str,
+    status: Option<u16>,
+) -> Message {
+    let label = engine_failure(failure);
+    Metrics::count(&metrics.engine_failures, label, 1);
+    let mut message = Message::new(format!("engine_{label}")).with("detail", detail);
+    if let Some(status) = status {
+        message = message.with("status", status);
+    }
+    if let EngineFailure::Closed { code: Some(code) } = failure {
+        message = message.with("close_code", code);
+    }
+    if let EngineFailure::Refused = failure {
+        let key = target.key().expose();
+        message = message.with("key", catalog::redact::key_tail(key));
+    } else if let EngineFailure::Unreachable = failure {
+        message = message.with("host", target.host());
+    }
+    message
+}
+
+/// How long the engine's session lives, as it said it.
+pub(crate) fn expires_in_ms(link: &mut EngineLink) -> Option<u64> {
+    let expires = link.conversation(Which::Current)?.expires_at_unix_s()?;
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map(|passed| passed.as_secs())
+        .unwrap_or_default();
+    Some(expires.saturating_sub(wall).saturating_mul(1_000))
+}
 
 impl CallTask {
     pub(super) fn link_event(&mut self, now: Instant, event: LinkEvent) {
@@ -43,22 +80,13 @@ impl CallTask {
         status: Option<u16>,
     ) {
         // What the engine said before it closed explains the loss; it was drained already.
-        let label = engine_failure(failure);
-        Metrics::count(&self.desk.calls.metrics.engine_failures, label, 1);
-        let mut message = Message::new(format!("engine_{label}")).with("detail", detail);
-        if let Some(status) = status {
-            message = message.with("status", status);
-        }
-        if let EngineFailure::Closed { code: Some(code) } = failure {
-            message = message.with("close_code", code);
-        }
-        let target = self.link.target();
-        if let EngineFailure::Refused = failure {
-            let key = target.key().expose();
-            message = message.with("key", catalog::redact::key_tail(key));
-        } else if let EngineFailure::Unreachable = failure {
-            message = message.with("host", target.host());
-        }
+        let message = loss(
+            &self.desk.calls.metrics,
+            self.link.target(),
+            failure,
+            detail,
+            status,
+        );
         crate::log::say(&message);
         let event = Event::EngineState {
             state: EngineState::Lost,
@@ -162,15 +190,7 @@ impl CallTask {
             crate::log::say(&served);
         }
         self.desk.journal.note(now, served);
-        let expires = self
-            .link
-            .conversation(Which::Current)
-            .and_then(|conversation| conversation.expires_at_unix_s());
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map(|passed| passed.as_secs())
-            .unwrap_or_default();
-        let expires_in_ms = expires.map(|at| at.saturating_sub(wall).saturating_mul(1_000));
+        let expires_in_ms = expires_in_ms(&mut self.link);
         self.session
             .handle(now, Input::EngineReady { expires_in_ms });
     }

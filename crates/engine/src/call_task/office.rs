@@ -4,6 +4,7 @@
 //! that outlives it: an order under way is finished and recorded when the caller has hung up.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::{
@@ -19,9 +20,9 @@ use tokio::task::AbortHandle;
 
 use super::CallTask;
 use super::consult::transfer;
-use super::desk::Desk;
 use super::typed::Blank;
 use crate::books::{Books, RunEnd};
+use crate::calls::{Calls, Identity};
 use crate::config::OfficeConfig;
 use crate::limits::{RUNS_AFTER_END_WITHIN, TOOL_REPLIES_MAX};
 
@@ -42,34 +43,34 @@ struct Run {
 
 /// See the module.
 pub(crate) struct Office {
-    pub(super) brain: CallBrain,
+    pub(crate) brain: CallBrain,
     courier: Courier,
     caller: Caller,
-    pub(super) books: Books,
+    pub(crate) books: Books,
     runs: BTreeMap<ToolCallId, Run>,
     sender: mpsc::Sender<ToolReplied>,
     replies: mpsc::Receiver<ToolReplied>,
     /// Since when minutes are counted.
-    pub(super) answered: Option<Instant>,
+    pub(crate) answered: Option<Instant>,
 }
 
 impl Office {
-    pub(super) fn new(
+    pub(crate) fn new(
         brain: CallBrain,
         config: &OfficeConfig,
-        desk: &Desk,
+        (calls, identity): (&Arc<Calls>, &Identity),
         left_micro: Option<i64>,
     ) -> Self {
         let (sender, replies) = mpsc::channel(TOOL_REPLIES_MAX);
-        let call = desk.id().as_str().to_owned();
+        let call = identity.id.as_str().to_owned();
         Self {
             brain,
-            courier: desk.calls.courier.clone(),
+            courier: calls.courier.clone(),
             caller: Caller {
                 call: Some(call),
                 ..config.caller.clone()
             },
-            books: Books::new(&desk.calls, &desk.identity, config, left_micro),
+            books: Books::new(calls, identity, config, left_micro),
             runs: BTreeMap::new(),
             sender,
             replies,
@@ -78,7 +79,7 @@ impl Office {
     }
 
     /// Minutes are counted from here on, and who wants to know that the call began is told.
-    pub(super) fn answered_at(&mut self, now: Instant) {
+    pub(crate) fn answered_at(&mut self, now: Instant) {
         if self.answered.is_none() {
             self.answered = Some(now);
             if let Some(body) = self.brain.call_start(Timestamp::now()) {
@@ -88,7 +89,7 @@ impl Office {
     }
 
     /// The next reply of a run; never ready without an office. Cancel safe.
-    pub(super) async fn reply(office: &mut Option<Self>) -> ToolReplied {
+    pub(crate) async fn reply(office: &mut Option<Self>) -> ToolReplied {
         if let Some(office) = office
             && let Some(reply) = office.replies.recv().await
         {
@@ -154,6 +155,42 @@ impl Office {
         self.runs.insert(id.clone(), run);
     }
 
+    /// A tool call: what it leads to at once, with what is to be noted of it; `None` where its request is on its way.
+    pub(crate) fn run(
+        &mut self,
+        id: &ToolCallId,
+        name: &str,
+        arguments: &str,
+        blank: Option<Blank>,
+    ) -> Option<(ToolOutcome, Option<Message>)> {
+        let wall = Timestamp::now();
+        match self.brain.prepare(id.as_str(), name, arguments, wall) {
+            Prepared::Http(call) => {
+                self.send(id, name, arguments, Round::Http(call), blank);
+                None
+            }
+            Prepared::Mcp(call) => {
+                self.send(id, name, arguments, Round::Mcp(call), blank);
+                None
+            }
+            Prepared::Builtin(builtin) => {
+                self.books.note_builtin(id, name, arguments);
+                Some((builtin_outcome(builtin), None))
+            }
+            Prepared::Refused { code, output } => {
+                let note = Message::new("tool_refused_by_policy");
+                let note = note.with("tool", name).with("why", code.label());
+                Some((ToolOutcome::Told { output }, Some(note)))
+            }
+        }
+    }
+
+    /// What the reply of a run's request leads to; `None` where the run goes on.
+    pub(crate) fn taken(&mut self, replied: ToolReplied) -> Option<(ToolCallId, ToolOutcome)> {
+        let done = self.replied(&replied)?;
+        Some((replied.id, outcome(done)))
+    }
+
     /// What a reply leads to: another round, or the end of the run.
     fn replied(&mut self, replied: &ToolReplied) -> Option<ToolDone> {
         let run = self.runs.remove(&replied.id)?;
@@ -188,7 +225,7 @@ impl Office {
     }
 
     /// The call is over: reads are given up, what may change something is awaited and recorded.
-    pub(super) async fn finish_runs(&mut self) {
+    pub(crate) async fn finish_runs(&mut self) {
         let safe: Vec<ToolCallId> = self
             .runs
             .iter()
@@ -250,30 +287,13 @@ impl CallTask {
             Some(blank) => blank.put_into(&arguments),
             None => arguments,
         };
-        let wall = Timestamp::now();
-        let prepared = office.brain.prepare(id.as_str(), name, &arguments, wall);
-        let outcome = match prepared {
-            Prepared::Http(call) => {
-                office.send(&id, name, &arguments, Round::Http(call), blank);
-                return self.remember_brain();
-            }
-            Prepared::Mcp(call) => {
-                office.send(&id, name, &arguments, Round::Mcp(call), blank);
-                return self.remember_brain();
-            }
-            Prepared::Builtin(builtin) => {
-                office.books.note_builtin(&id, name, &arguments);
-                builtin_outcome(builtin)
-            }
-            Prepared::Refused { code, output } => {
-                let note = Message::new("tool_refused_by_policy");
-                let note = note.with("tool", name).with("why", code.label());
+        if let Some((outcome, note)) = office.run(&id, name, &arguments, blank) {
+            if let Some(note) = note {
                 self.desk.journal.note(now, note);
-                ToolOutcome::Told { output }
             }
-        };
-        self.session
-            .handle(now, Input::ToolFinished { id, outcome });
+            self.session
+                .handle(now, Input::ToolFinished { id, outcome });
+        }
         self.remember_brain();
     }
 
@@ -282,17 +302,11 @@ impl CallTask {
         let Some(office) = &mut self.office else {
             return;
         };
-        let Some(done) = office.replied(&replied) else {
+        let Some((id, outcome)) = office.taken(replied) else {
             return;
         };
-        let outcome = outcome(done);
-        self.session.handle(
-            now,
-            Input::ToolFinished {
-                id: replied.id,
-                outcome,
-            },
-        );
+        self.session
+            .handle(now, Input::ToolFinished { id, outcome });
         self.remember_brain();
         self.watch_budget(now);
     }

@@ -239,7 +239,8 @@ impl Preparation {
         let call = self.desk.id().as_str();
         match ready {
             Ok(((plan, connecting), media)) => {
-                let office = Office::new(brain, office, &self.desk, plan.left_micro);
+                let of_call = (&self.desk.calls, &self.desk.identity);
+                let office = Office::new(brain, office, of_call, plan.left_micro);
                 let connecting = connecting.filter(|_| !plan.without_engine());
                 Prepared::Go(Box::new((plan, office, media)), connecting)
             }

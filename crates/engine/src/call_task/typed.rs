@@ -20,7 +20,7 @@ const DIGITS_MAX: u8 = 19;
 
 /// What stands for the digits.
 #[derive(Clone)]
-pub(super) struct Blank {
+pub(crate) struct Blank {
     argument: String,
     text: String,
     digits: TypedDigits,

@@ -175,17 +175,31 @@ pub fn compiled(
     version: &store::AgentVersion,
     base_url: Option<&str>,
 ) -> Result<CompiledAgent, CompileError> {
-    compile_definition(Definition {
+    let base = Definition {
         agent_id: agent_id.to_owned(),
         tenant_id: tenant.id.clone(),
-        version: version.summary.version,
-        name: version.summary.name.clone(),
         currency: Some(tenant.currency.clone()),
         default_base_url: base_url.map(str::to_owned),
-        settings: AgentSettings::parse(&parse(&version.settings)?)?,
-        tools: tools(version.tools.iter().map(Stored))?,
         compat: true,
         ..Definition::default()
+    };
+    compiled_as(base, version)
+}
+
+/// The same, with what is no part of a version (questions, prices, the customer's terms) from `base`.
+///
+/// # Errors
+/// When the version cannot be used any more.
+pub(crate) fn compiled_as(
+    base: Definition,
+    version: &store::AgentVersion,
+) -> Result<CompiledAgent, CompileError> {
+    compile_definition(Definition {
+        version: version.summary.version,
+        name: version.summary.name.clone(),
+        settings: AgentSettings::parse(&parse(&version.settings)?)?,
+        tools: tools(version.tools.iter().map(Stored))?,
+        ..base
     })
 }
 

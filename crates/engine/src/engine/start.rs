@@ -15,6 +15,7 @@ use super::listeners::Sockets;
 use super::{Inner, Tasks};
 use crate::admission::{Draining, SourceRates};
 use crate::calls::{Calls, Shared};
+use crate::chat::Chats;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::journal::Journal;
@@ -95,6 +96,7 @@ pub(super) async fn start(
     let addresses = sockets.addresses;
     tell_listeners(&sockets.listeners);
     Ok(Inner {
+        chats: Chats::start(&calls, &dispatcher, &draining),
         calls,
         dispatcher,
         draining,

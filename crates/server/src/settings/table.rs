@@ -222,7 +222,7 @@ pub(crate) const NOT_YET: &[Retired] = &[
     Retired { variable: "SIP_AGENT_INTERNAL_URL", why: "provisioning is not part of this version" },
     Retired { variable: "NEXT_PUBLIC_APP_URL", why: "provisioning is not part of this version" },
     Retired { variable: "SIP_ACCOUNT_API_KEY", why: "provisioning is not part of this version" },
-    Retired { variable: "SIP_AGENT_PUBLIC_URL", why: "the chat widget is not part of this version" },
+    Retired { variable: "SIP_AGENT_PUBLIC_URL", why: "the chat widget is /widget/chat.js on the platform address: the address of that is the client's affair" },
     Retired { variable: "SIP_AGENT_WEB_URL", why: "the web pages are not part of this version" },
 ];
 
