@@ -57,6 +57,8 @@ pub struct NewChat {
     pub scope: TenantScope,
     /// With which agent.
     pub agent: String,
+    /// The agent's version as it is stored now.
+    pub version: i64,
     /// Who writes.
     pub visitor: Visitor,
     /// What the agent's context knows from the beginning.
@@ -243,16 +245,21 @@ impl Chats {
         is_its.then_some(agent).ok_or(ChatError::AgentUnavailable)
     }
 
-    /// The same, for an agent that may have been made a moment ago: the directory reads it soon.
-    async fn agent_soon(&self, scope: &TenantScope, id: &str) -> Result<Arc<Agent>, ChatError> {
+    /// The same, for an agent that may have been made or changed a moment ago: the directory reads it soon.
+    async fn agent_soon(&self, new: &NewChat) -> Result<Arc<Agent>, ChatError> {
         let deadline = Instant::now() + CHAT_AGENT_WITHIN;
         loop {
-            match self.agent(scope, id) {
-                Err(ChatError::AgentUnavailable) if Instant::now() < deadline => {
-                    tokio::time::sleep(Duration::from_millis(25)).await;
-                }
-                found => return found,
+            let found = self.agent(&new.scope, &new.agent);
+            let office = found
+                .as_ref()
+                .ok()
+                .and_then(|agent| agent.config.office.as_ref());
+            let is_current =
+                office.is_some_and(|office| office.agent.definition().version >= new.version);
+            if is_current || Instant::now() >= deadline {
+                return found;
             }
+            tokio::time::sleep(Duration::from_millis(25)).await;
         }
     }
 
@@ -264,7 +271,7 @@ impl Chats {
         if self.draining.is_set() {
             return Err(ChatError::Draining);
         }
-        let agent = self.agent_soon(&new.scope, &new.agent).await?;
+        let agent = self.agent_soon(&new).await?;
         let office = agent.config.office.as_ref();
         let compiled = &office.ok_or(ChatError::AgentUnavailable)?.agent;
         let store = &self.calls.store;

@@ -374,6 +374,7 @@ pub(crate) async fn create(
     let new = NewChat {
         scope: scope.clone(),
         agent: agent.id.clone(),
+        version: agent.version,
         visitor: Visitor {
             name: filled(given.name),
             phone: filled(given.phone),
