@@ -88,7 +88,7 @@ pub(super) async fn close(
         model: None,
         error: (reason.row().severity >= Severity::Warning).then(|| reason.code().to_owned()),
     };
-    let service = service(&brain, &chat.id, &facts);
+    let service = service(&brain, &chat.id, &facts, reason);
     let kept = Kept {
         brain: brain.snapshot(),
         ..kept

@@ -183,8 +183,12 @@ impl ChatTask {
             Codec::Pcmu,
         );
         let tools = config.profile.tools.clone();
+        let start = SessionStart {
+            inbound: true,
+            ring_ms: None,
+        };
         self.talk = Some(Talk {
-            session: Session::new(now, config.profile, SessionStart { inbound: true }),
+            session: Session::new(now, config.profile, start),
             link: link.in_writing(),
             history,
             tools,
