@@ -118,9 +118,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     }
     let agent = config.engine.agents.first().cloned();
     let line = config.engine.lines.first().cloned();
-    let engine = Engine::start(config.engine, store.clone(), outgoing.courier.clone())
-        .await
-        .map_err(|error| start_message(&error))?;
+    let engine = start_engine(config.engine, &store, &outgoing).await?;
     let office = match agent {
         Some(agent) => {
             let base = (agent, line);
@@ -175,6 +173,16 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     house.write_addresses();
     Ok(house)
+}
+
+async fn start_engine(
+    config: engine::Config,
+    store: &Store,
+    outgoing: &Outgoing,
+) -> Result<Engine, Message> {
+    Engine::start(config, store.clone(), outgoing.courier.clone())
+        .await
+        .map_err(|error| start_message(&error))
 }
 
 /// Directories, the TLS identity and the administrator's token.
