@@ -124,6 +124,10 @@ async fn fill_work(store: &Store, scope: &TenantScope) -> Result<(), Box<dyn std
     store
         .enqueue_delivery(scope, &delivery, Timestamp::now())
         .await?;
+    fill_lines(store, scope).await
+}
+
+async fn fill_lines(store: &Store, scope: &TenantScope) -> Result<(), Box<dyn std::error::Error>> {
     let account = store::SipAccount {
         label: "Trunk".to_owned(),
         trunk_uri: "sip:a@b".to_owned(),
