@@ -3,11 +3,14 @@
 mod agents;
 mod bridge;
 mod call_page;
+mod command_line;
 mod configuration;
 mod courier;
+mod doctor;
 mod end;
 mod engine;
 mod lifecycle;
+mod line_test;
 mod log;
 mod platform;
 mod registration;
@@ -138,9 +141,12 @@ const fn is_marked(mark: &str) -> bool {
 const TABLES: &[&[Entry]] = &[
     end::TABLE,
     configuration::TABLE,
+    command_line::TABLE,
     registration::TABLE,
+    line_test::TABLE,
     engine::TABLE,
     service::TABLE,
+    doctor::TABLE,
     secrets::TABLE,
     store::TABLE,
     log::TABLE,

@@ -190,6 +190,225 @@ registration_dns = { $host ->
  } cannot register.
     .remedy = Check the spelling of the name.
 
+## Test of a line
+
+line_test_address_unusable = "{ $address }" is not a usable SIP address.
+    .remedy = Write it as sip:user@domain, with a registrar and a proxy of the same form.
+line_test_dns_ok = { $host } is found: { $found }.
+line_test_dns_unknown = The name { $host } does not exist in the DNS.
+    .remedy = Check the spelling of the domain or the registrar.
+line_test_dns_empty = The name { $host } exists but leads to no address.
+    .remedy = Ask the operator for the name of its SIP server, or give the port.
+line_test_dns_silent = No name server answers for { $host }.
+    .remedy = Check the network and the DNS of this machine.
+line_test_inward = { $host } leads to a private address: it is not tested for this account.
+    .remedy = Ask the operator of the service to make this test.
+line_test_port_ok = { $address } answers by { $protocol }.
+line_test_port_closed = { $address } refuses { $protocol }: nobody listens on this port.
+    .remedy = Check the port and the transport (UDP, TCP or TLS).
+line_test_port_silent = { $address } does not answer by { $protocol }.
+    .remedy = A firewall is probably in the way: open the SIP port, or try another transport.
+line_test_port_failed = { $address } cannot be reached by { $protocol }: { $cause }.
+    .remedy = Check the network of this machine.
+line_test_tls_ok = The certificate of { $name } is valid for { $days } more { $days ->
+    [one] day
+   *[other] days
+ }.
+line_test_tls_soon = The certificate of { $name } expires in { $days } { $days ->
+    [one] day
+   *[other] days
+ }.
+    .remedy = Tell the operator: without a new one the line will fail on that day.
+line_test_tls_expired = The certificate of { $name } has expired.
+    .remedy = Ask the operator to renew it, or use TCP meanwhile.
+line_test_tls_name = The certificate is not for { $name }{ $names ->
+    [none] {""}
+   *[other] {" "}but for { $names }
+ }.
+    .remedy = Give as domain or proxy a name that is in the certificate.
+line_test_tls_untrusted = The certificate of { $name } comes from an authority that this machine does not know.
+    .remedy = Give the certificate of that authority in sip.tls_ca.
+line_test_tls_failed = The TLS connection{ $name ->
+    [none] {""}
+   *[other] {" "}to { $name }
+ } failed: { $cause }.
+    .remedy = Check that this port speaks TLS.
+line_test_options_ok = The server speaks SIP (answer { $status }{ $server ->
+    [none] {""}
+   *[other] {", "}{ $server }
+ }).
+line_test_options_silent = No answer to OPTIONS; some operators never answer it.
+line_test_register_ok = { $registrar } takes the account and registers it ({ $expires } s); the trial registration is removed.
+line_test_register_proved = { $registrar } takes the password; { $count ->
+    [0] no registration was made
+    [one] one running registration was not touched
+   *[other] { $count } running registrations were not touched
+ }.
+line_test_register_open = { $registrar } takes the account without asking for a password{ $expires ->
+    [none] {""}
+   *[other] {" "}({ $expires } s)
+ }.
+    .remedy = Check that the operator knows the line otherwise, by the address of this machine.
+line_test_register_off = This line does not register.
+line_test_register_wrong = { $registrar } refuses "{ $username }": wrong user name or password.
+    .remedy = Correct the user name or the password; further attempts may lock the account.
+line_test_register_forbidden = { $registrar } forbids "{ $username }" (answer 403) after the password.
+    .remedy = Check the password, then ask the operator whether the account is active and your address allowed.
+line_test_register_unknown = { $registrar } does not know "{ $username }" (answer 404).
+    .remedy = Check the user name and the domain.
+line_test_register_brief = { $registrar } refuses the lifetime of the registration{ $minimum ->
+    [none] {""}
+   *[other] {" "}and asks for at least { $minimum } s
+ }.
+    .remedy = Raise the line's registration lifetime.
+line_test_register_unsupported = { $registrar } asks for a proof of identity that this program cannot give.
+    .remedy = Ask the operator for digest authentication with MD5 or SHA-256 for this account.
+line_test_register_refused = { $registrar } refuses the registration (answer { $status }{ $reason ->
+    [none] {""}
+   *[other] {" "}{ $reason }
+ }).
+    .remedy = Ask the operator whether the account is active.
+line_test_register_silent = { $registrar } does not answer the registration.
+    .remedy = A firewall is probably in the way: try TCP, or ask the operator whether your address is allowed.
+line_test_call_answered = { $number } answered after { $after } and sound arrives ({ $packets } packets in 2 s).
+line_test_call_silent = { $number } answered but no sound arrives.
+    .remedy = Open the audio ports (rtp.ports) and check the announced address (rtp.public_address).
+line_test_call_rang = { $number } rang; nobody answered within 25 s.
+line_test_call_refused = The call to { $number } is refused (answer { $status }{ $reason ->
+    [none] {""}
+   *[other] {" "}{ $reason }
+ }).
+    .remedy = Check the number, the form that the operator expects (+33… or 0…) and that the account may call.
+line_test_call_nothing = The call to { $number } got no answer.
+    .remedy = Check that the account may call by this server.
+line_test_call_unusable = "{ $number }" cannot be called.
+    .remedy = Give a number such as +33123456789 or a sip: address.
+line_test_skipped = Not tried: an earlier step failed.
+
+## What the doctor finds
+
+doctor_server_running = allo { $version } is running ({ $calls } { $calls ->
+    [one] call
+   *[other] calls
+ } now): its ports and registrations are left alone.
+doctor_server_stopped = allo is not running: the settings alone are examined.
+doctor_data_ok = { $path } can be written; { $free } MB are free.
+doctor_data_unwritable = { $path } cannot be written: { $cause }.
+    .remedy = Let this user write to server.data_dir, or choose another directory.
+doctor_data_open = { $path } is a secret that other users can read (mode { $mode }).
+    .remedy = chmod 600 on this file.
+doctor_disk_low = Only { $free } MB are free for { $path }.
+    .remedy = Make room, or keep recordings for a shorter time.
+doctor_disk_full = Only { $free } MB are free for { $path }: calls will not be recorded in the database.
+    .remedy = Make room now.
+doctor_key_ok = The encryption key can be read.
+doctor_key_new = There is no encryption key yet: it is made on first start.
+doctor_database_ok = The database { $path } answers.
+doctor_database_new = The database { $path } does not exist yet: it is made on first start.
+doctor_database_failing = The database { $path } does not answer the service.
+    .remedy = Look at the log of the service and at the database server.
+doctor_port_free = { $name }: { $address } is free.
+doctor_port_ours = { $name }: allo listens on { $address }.
+doctor_port_taken = { $name }: { $address } cannot be taken ({ $cause }).
+    .remedy = Stop the other program that holds this port, or choose another one.
+doctor_rtp_ok = Audio ports { $range }: { $free } pairs are free.
+doctor_rtp_few = Audio ports { $range }: { $free } pairs are free for { $calls } calls.
+    .remedy = Widen rtp.ports, or stop the program that holds these ports.
+doctor_rtp_none = Audio ports { $range }: no pair is free.
+    .remedy = Correct rtp.ports and rtp.bind, or stop the program that holds these ports.
+doctor_tls_ok = The certificate of { $name } is valid for { $days } more { $days ->
+    [one] day
+   *[other] days
+ }.
+doctor_tls_soon = The certificate of { $name } expires in { $days } { $days ->
+    [one] day
+   *[other] days
+ }.
+    .remedy = Renew it.
+doctor_tls_expired = The certificate of { $name } has expired.
+    .remedy = Renew it and restart the service.
+doctor_tls_early = The certificate of { $name } is not valid yet.
+    .remedy = Check the clock of this machine and the certificate.
+doctor_tls_name = The certificate of { $name } is not for { $host }{ $names ->
+    [none] {""}
+   *[other] {" "}but for { $names }
+ }.
+    .remedy = Have a certificate made for this name.
+doctor_tls_unreadable = The certificate of { $name } cannot be read.
+    .remedy = Give a PEM file with the certificate first.
+doctor_tls_self = { $name } uses a certificate that allo made itself; an operator that verifies will not take it.
+doctor_clock_ok = The clock is right by { $source } (to { $seconds } s).
+doctor_clock_off = The clock is off by { $seconds } s by { $source }.
+    .remedy = Switch time synchronisation (NTP) on.
+doctor_clock_wrong = The clock is wrong by { $seconds } s by { $source }: TLS and signatures will fail.
+    .remedy = Set the time and switch synchronisation (NTP) on.
+doctor_clock_unknown = No server told the time: the clock is not compared.
+doctor_clock_jumps = The clock jumped by { $ms } ms during the examination.
+    .remedy = Let NTP slew the clock instead of stepping it.
+doctor_nat_none = No NAT: the operator sees us at our address { $seen }.
+doctor_nat_handled = The announced address { $announced } is the one that the operator sees.
+doctor_nat_behind = This machine ({ $local }) is behind NAT: the operator sees it at { $seen }.
+    .remedy = Set rtp.public_address (PUBLIC_IP) to that address and open the audio ports towards this machine.
+doctor_nat_wrong = The announced address { $announced } is not the one that the operator sees ({ $seen }).
+    .remedy = Correct rtp.public_address (PUBLIC_IP).
+doctor_back_office_ok = The back office { $url } answers ({ $status }).
+doctor_back_office_ill = The back office { $url } answers with an error ({ $status }).
+    .remedy = Look at the log of that service.
+doctor_back_office_down = The back office { $url } cannot be reached: { $cause }.
+    .remedy = Check tools.back_office (NEXT_API_URL) and that this service runs.
+doctor_well = All is well.
+doctor_first = To do first: { $remedy }
+
+## Commands that test a line and place a call
+
+incoming_option_missing = The option { $option } is needed.
+    .remedy = Example: allo test-incoming --sip-uri sip:user@domain.com --username user --password secret
+incoming_option_wrong = The option { $option } cannot be "{ $value }".
+    .remedy = Expected: { $expected }
+incoming_option_bridge = The option { $option } makes sense with --bridge only.
+    .remedy = Add --bridge, or leave this option out.
+incoming_option_apart = The option { $option } makes no sense with --bridge: the voice model speaks.
+    .remedy = Leave out --bridge, or this option.
+incoming_no_key = OPENAI_API_KEY must be set.
+    .remedy = export OPENAI_API_KEY="sk-…", or --api-key "sk-…".
+place_no_line = No line is called "{ $name }".
+    .remedy = Give --line with the name of a line that is set.
+place_no_agent = No agent "{ $name }" can call.
+    .remedy = Give --agent with an agent that has a line, or --line.
+place_which_line = There are several lines: { $lines }.
+    .remedy = Choose one with --line.
+place_not_registered = The line { $line } could not register: the call was not placed.
+    .remedy = Run allo doctor to learn why.
+place_lost = The call did not follow when it was told to hang up.
+place_given_up = The call is given up.
+incoming_starting = Starting: account { $account } by { $transport }.
+incoming_registered = SIP registration succeeded: { $line }
+incoming_waiting = Waiting for incoming calls (Ctrl+C to stop).
+incoming_time_over = The time of the test is over.
+incoming_interrupted = Stop requested.
+incoming_call = Incoming call from { $from } for { $to }
+incoming_answered = Call accepted
+incoming_sound = Audio connected
+incoming_first_audio = First sound of the agent { $after } after the answer
+incoming_call_ended = Call ended ({ $seconds } s)
+incoming_cleaning = Cleaning up: calls end, the registration is removed.
+incoming_unregistered = Account unregistered, everything released.
+incoming_figures = Calls received: { $received }, answered: { $answered }, failed: { $failed }; conversation: { $seconds } s; transcripts: { $transcripts }
+incoming_packets = Audio packets received: { $received }, sent: { $sent }, lost: { $lost }
+incoming_audio_card = Audio: microphone and loudspeaker of this machine.
+incoming_audio_echo = Audio: callers hear themselves (echo).
+incoming_audio_no_card = Audio: no sound card here; callers hear themselves (echo).
+incoming_audio_tone = Audio: callers hear a tone of { $hertz } Hz.
+incoming_audio_silence = Audio: callers hear nothing.
+incoming_audio_file = Audio: callers hear { $path }.
+place_calling = Calling { $number }
+place_placed = The call has left
+place_ringing = It rings
+place_answered = Answered
+place_time_over = The time is over: the agent hangs up.
+place_hanging_up = Stop requested: the agent hangs up.
+place_callee_said = Callee: { $text }
+
 ## Engine
 
 engine_refused = The voice engine refuses the key{ $key ->
@@ -245,6 +464,12 @@ engine_fault = The voice engine reports a fault{ $detail ->
     [none] {""}
    *[other] {" "}– { $detail }
  }.
+engine_test_ok = The voice engine answers: { $engine } takes the key, the model and the agent's settings ({ $after }).
+engine_test_model = The voice engine does not know the model { $model }{ $detail ->
+    [none] {""}
+   *[other] {" "}({ $detail })
+ }.
+    .remedy = Correct engine.model (OPENAI_REALTIME_MODEL), or ask for access to this model.
 engine_serves = The voice engine { $engine } speaks for this agent.
 engine_fallback_serves = The first voice engine is not there: { $engine } speaks in its place.
 
@@ -740,6 +965,8 @@ log_chat_started = Chat { $chat } begun with agent { $agent }.
 log_chat_ended = Chat { $chat } ended: { $reason }.
 log_chat_failed = Chat { $chat } cannot go on for now: { $cause }.
 log_chats_not_ended = Chats that nobody goes on with could not be ended: { $cause }.
+api_line_tests_busy = Too many line tests are running.
+    .remedy = Wait a few seconds, then try again.
 api_call_refused = The call could not be placed: { $cause }.
 
 carrier_stream = Call brought by { $carrier } under the name { $call }.

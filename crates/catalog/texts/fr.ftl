@@ -190,6 +190,225 @@ registration_dns = { $host ->
  } ne peut pas s'enregistrer.
     .remedy = Vérifiez l'orthographe du nom.
 
+## Test of a line
+
+line_test_address_unusable = « { $address } » n'est pas une adresse SIP utilisable.
+    .remedy = Écrivez-la comme sip:utilisateur@domaine, avec un serveur d'enregistrement et un proxy de la même forme.
+line_test_dns_ok = { $host } est trouvé : { $found }.
+line_test_dns_unknown = Le nom { $host } n'existe pas dans le DNS.
+    .remedy = Vérifiez l'orthographe du domaine ou du serveur d'enregistrement.
+line_test_dns_empty = Le nom { $host } existe mais ne mène à aucune adresse.
+    .remedy = Demandez à l'opérateur le nom de son serveur SIP, ou indiquez le port.
+line_test_dns_silent = Aucun serveur de noms ne répond pour { $host }.
+    .remedy = Vérifiez le réseau et le DNS de cette machine.
+line_test_inward = { $host } mène à une adresse privée : elle n'est pas testée pour ce compte.
+    .remedy = Demandez à l'exploitant du service de faire ce test.
+line_test_port_ok = { $address } répond en { $protocol }.
+line_test_port_closed = { $address } refuse { $protocol } : personne n'écoute à ce port.
+    .remedy = Vérifiez le port et le transport (UDP, TCP ou TLS).
+line_test_port_silent = { $address } ne répond pas en { $protocol }.
+    .remedy = Un pare-feu bloque sans doute : ouvrez le port SIP, ou essayez un autre transport.
+line_test_port_failed = { $address } est injoignable en { $protocol } : { $cause }.
+    .remedy = Vérifiez le réseau de cette machine.
+line_test_tls_ok = Le certificat de { $name } est valable encore { $days } { $days ->
+    [one] jour
+   *[other] jours
+ }.
+line_test_tls_soon = Le certificat de { $name } expire dans { $days } { $days ->
+    [one] jour
+   *[other] jours
+ }.
+    .remedy = Prévenez l'opérateur : sans renouvellement la ligne tombera ce jour-là.
+line_test_tls_expired = Le certificat de { $name } a expiré.
+    .remedy = Demandez à l'opérateur de le renouveler, ou utilisez TCP en attendant.
+line_test_tls_name = Le certificat présenté n'est pas pour { $name }{ $names ->
+    [none] {""}
+   *[other] {" "}mais pour { $names }
+ }.
+    .remedy = Donnez comme domaine ou proxy un nom qui est dans le certificat.
+line_test_tls_untrusted = Le certificat de { $name } vient d'une autorité inconnue de cette machine.
+    .remedy = Donnez le certificat de cette autorité dans sip.tls_ca.
+line_test_tls_failed = La connexion TLS{ $name ->
+    [none] {""}
+   *[other] {" "}à { $name }
+ } a échoué : { $cause }.
+    .remedy = Vérifiez que ce port parle TLS.
+line_test_options_ok = Le serveur parle SIP (réponse { $status }{ $server ->
+    [none] {""}
+   *[other] {", "}{ $server }
+ }).
+line_test_options_silent = Pas de réponse à OPTIONS ; certains opérateurs n'y répondent jamais.
+line_test_register_ok = { $registrar } accepte le compte et l'enregistre ({ $expires } s), puis l'enregistrement d'essai est retiré.
+line_test_register_proved = { $registrar } accepte le mot de passe ; { $count ->
+    [0] aucun enregistrement n'a été fait
+    [one] un enregistrement en cours n'a pas été touché
+   *[other] { $count } enregistrements en cours n'ont pas été touchés
+ }.
+line_test_register_open = { $registrar } accepte le compte sans demander de mot de passe{ $expires ->
+    [none] {""}
+   *[other] {" "}({ $expires } s)
+ }.
+    .remedy = Vérifiez que l'opérateur identifie la ligne autrement, par l'adresse de cette machine.
+line_test_register_off = Cette ligne ne s'enregistre pas.
+line_test_register_wrong = { $registrar } refuse « { $username } » : identifiant ou mot de passe incorrect.
+    .remedy = Corrigez l'identifiant ou le mot de passe ; d'autres essais peuvent bloquer le compte.
+line_test_register_forbidden = { $registrar } interdit « { $username } » (réponse 403) après le mot de passe.
+    .remedy = Vérifiez le mot de passe, puis demandez à l'opérateur si le compte est actif et si votre adresse est admise.
+line_test_register_unknown = { $registrar } ne connaît pas « { $username } » (réponse 404).
+    .remedy = Vérifiez l'identifiant et le domaine.
+line_test_register_brief = { $registrar } refuse la durée d'enregistrement{ $minimum ->
+    [none] {""}
+   *[other] {" "}et demande au moins { $minimum } s
+ }.
+    .remedy = Augmentez la durée d'enregistrement de la ligne.
+line_test_register_unsupported = { $registrar } demande une preuve d'identité que ce programme ne sait pas donner.
+    .remedy = Demandez à l'opérateur l'authentification digest MD5 ou SHA-256 pour ce compte.
+line_test_register_refused = { $registrar } refuse l'enregistrement (réponse { $status }{ $reason ->
+    [none] {""}
+   *[other] {" "}{ $reason }
+ }).
+    .remedy = Demandez à l'opérateur si le compte est actif.
+line_test_register_silent = { $registrar } ne répond pas à la demande d'enregistrement.
+    .remedy = Un pare-feu bloque sans doute : essayez TCP, ou demandez à l'opérateur si votre adresse est admise.
+line_test_call_answered = { $number } a décroché après { $after } et du son arrive ({ $packets } paquets en 2 s).
+line_test_call_silent = { $number } a décroché mais aucun son n'arrive.
+    .remedy = Ouvrez les ports du son (rtp.ports) et vérifiez l'adresse annoncée (rtp.public_address).
+line_test_call_rang = { $number } a sonné ; personne n'a décroché en 25 s.
+line_test_call_refused = L'appel vers { $number } est refusé (réponse { $status }{ $reason ->
+    [none] {""}
+   *[other] {" "}{ $reason }
+ }).
+    .remedy = Vérifiez le numéro, la forme que l'opérateur attend (+33… ou 0…) et que le compte peut appeler.
+line_test_call_nothing = L'appel vers { $number } n'a reçu aucune réponse.
+    .remedy = Vérifiez que le compte peut appeler par ce serveur.
+line_test_call_unusable = « { $number } » ne peut pas être appelé.
+    .remedy = Donnez un numéro comme +33123456789 ou une adresse sip:.
+line_test_skipped = Non essayé : une étape précédente a échoué.
+
+## What the doctor finds
+
+doctor_server_running = allo { $version } tourne ({ $calls } { $calls ->
+    [one] appel
+   *[other] appels
+ } en cours) : ses ports et ses enregistrements sont laissés tels quels.
+doctor_server_stopped = allo ne tourne pas : les réglages seuls sont examinés.
+doctor_data_ok = { $path } peut être écrit ; { $free } Mo sont libres.
+doctor_data_unwritable = { $path } ne peut pas être écrit : { $cause }.
+    .remedy = Donnez à ce compte le droit d'écrire dans server.data_dir, ou choisissez un autre dossier.
+doctor_data_open = { $path } est un secret que d'autres comptes peuvent lire (droits { $mode }).
+    .remedy = chmod 600 sur ce fichier.
+doctor_disk_low = Il ne reste que { $free } Mo libres pour { $path }.
+    .remedy = Libérez de la place, ou gardez les enregistrements moins longtemps.
+doctor_disk_full = Il ne reste que { $free } Mo libres pour { $path } : les appels ne pourront plus être notés.
+    .remedy = Libérez de la place maintenant.
+doctor_key_ok = La clé de chiffrement est lisible.
+doctor_key_new = Il n'y a pas encore de clé de chiffrement : elle sera créée au premier démarrage.
+doctor_database_ok = La base de données { $path } répond.
+doctor_database_new = La base de données { $path } n'existe pas encore : elle sera créée au premier démarrage.
+doctor_database_failing = La base de données { $path } ne répond plus au service.
+    .remedy = Regardez le journal du service et le serveur de base de données.
+doctor_port_free = { $name } : { $address } est libre.
+doctor_port_ours = { $name } : allo écoute sur { $address }.
+doctor_port_taken = { $name } : { $address } ne peut pas être pris ({ $cause }).
+    .remedy = Arrêtez l'autre programme qui tient ce port, ou choisissez-en un autre.
+doctor_rtp_ok = Ports du son { $range } : { $free } paires libres.
+doctor_rtp_few = Ports du son { $range } : { $free } paires libres pour { $calls } appels.
+    .remedy = Élargissez rtp.ports, ou arrêtez le programme qui tient ces ports.
+doctor_rtp_none = Ports du son { $range } : aucune paire n'est libre.
+    .remedy = Corrigez rtp.ports et rtp.bind, ou arrêtez le programme qui tient ces ports.
+doctor_tls_ok = Le certificat de { $name } est valable encore { $days } { $days ->
+    [one] jour
+   *[other] jours
+ }.
+doctor_tls_soon = Le certificat de { $name } expire dans { $days } { $days ->
+    [one] jour
+   *[other] jours
+ }.
+    .remedy = Renouvelez-le.
+doctor_tls_expired = Le certificat de { $name } a expiré.
+    .remedy = Renouvelez-le et redémarrez le service.
+doctor_tls_early = Le certificat de { $name } n'est pas encore valable.
+    .remedy = Vérifiez l'horloge de cette machine et le certificat.
+doctor_tls_name = Le certificat de { $name } n'est pas pour { $host }{ $names ->
+    [none] {""}
+   *[other] {" "}mais pour { $names }
+ }.
+    .remedy = Faites établir un certificat pour ce nom.
+doctor_tls_unreadable = Le certificat de { $name } ne peut pas être lu.
+    .remedy = Donnez un fichier PEM avec le certificat en premier.
+doctor_tls_self = { $name } utilise un certificat fait par allo lui-même ; un opérateur qui vérifie ne l'acceptera pas.
+doctor_clock_ok = L'horloge est juste d'après { $source } (à { $seconds } s près).
+doctor_clock_off = L'horloge s'écarte de { $seconds } s d'après { $source }.
+    .remedy = Activez la synchronisation de l'heure (NTP).
+doctor_clock_wrong = L'horloge est fausse de { $seconds } s d'après { $source } : TLS et les signatures échoueront.
+    .remedy = Réglez l'heure et activez la synchronisation (NTP).
+doctor_clock_unknown = Aucun serveur n'a donné l'heure : l'horloge n'est pas comparée.
+doctor_clock_jumps = L'horloge a sauté de { $ms } ms pendant l'examen.
+    .remedy = Laissez NTP ralentir l'horloge au lieu de la faire sauter.
+doctor_nat_none = Pas de NAT : l'opérateur nous voit à notre adresse { $seen }.
+doctor_nat_handled = L'adresse annoncée { $announced } est celle que l'opérateur voit.
+doctor_nat_behind = Cette machine ({ $local }) est derrière un NAT : l'opérateur la voit à { $seen }.
+    .remedy = Réglez rtp.public_address (PUBLIC_IP) sur cette adresse et ouvrez les ports du son vers cette machine.
+doctor_nat_wrong = L'adresse annoncée { $announced } n'est pas celle que l'opérateur voit ({ $seen }).
+    .remedy = Corrigez rtp.public_address (PUBLIC_IP).
+doctor_back_office_ok = Le service métier { $url } répond ({ $status }).
+doctor_back_office_ill = Le service métier { $url } répond par une erreur ({ $status }).
+    .remedy = Regardez le journal de ce service.
+doctor_back_office_down = Le service métier { $url } est injoignable : { $cause }.
+    .remedy = Vérifiez tools.back_office (NEXT_API_URL) et que ce service tourne.
+doctor_well = Tout va bien.
+doctor_first = À faire d'abord : { $remedy }
+
+## Commands that test a line and place a call
+
+incoming_option_missing = L'option { $option } est obligatoire.
+    .remedy = Exemple : allo test-incoming --sip-uri sip:utilisateur@domaine.com --username utilisateur --password motdepasse
+incoming_option_wrong = L'option { $option } ne peut pas être « { $value } ».
+    .remedy = Attendu : { $expected }
+incoming_option_bridge = L'option { $option } n'a de sens qu'avec --bridge.
+    .remedy = Ajoutez --bridge, ou retirez cette option.
+incoming_option_apart = L'option { $option } n'a pas de sens avec --bridge : le modèle vocal parle.
+    .remedy = Retirez --bridge, ou cette option.
+incoming_no_key = OPENAI_API_KEY doit être défini.
+    .remedy = export OPENAI_API_KEY="sk-…", ou --api-key "sk-…".
+place_no_line = Aucune ligne ne s'appelle « { $name } ».
+    .remedy = Donnez --line avec le nom d'une ligne réglée.
+place_no_agent = Aucun agent « { $name } » ne peut appeler.
+    .remedy = Donnez --agent avec un agent qui a une ligne, ou --line.
+place_which_line = Il y a plusieurs lignes : { $lines }.
+    .remedy = Choisissez-en une avec --line.
+place_not_registered = La ligne { $line } n'a pas pu s'enregistrer : l'appel n'est pas passé.
+    .remedy = Lancez allo doctor pour savoir pourquoi.
+place_lost = L'appel n'a pas répondu à la demande de raccrocher.
+place_given_up = L'appel est abandonné.
+incoming_starting = Initialisation : compte { $account } en { $transport }.
+incoming_registered = Enregistrement SIP réussi : { $line }
+incoming_waiting = En attente d'appels entrants (Ctrl+C pour arrêter).
+incoming_time_over = La durée du test est écoulée.
+incoming_interrupted = Arrêt demandé.
+incoming_call = Appel entrant de { $from } pour { $to }
+incoming_answered = Appel accepté
+incoming_sound = Audio connecté
+incoming_first_audio = Premier son de l'agent { $after } après la réponse
+incoming_call_ended = Appel terminé ({ $seconds } s)
+incoming_cleaning = Nettoyage : fin des appels et désenregistrement.
+incoming_unregistered = Compte désenregistré, ressources libérées.
+incoming_figures = Appels reçus : { $received }, répondus : { $answered }, en échec : { $failed } ; conversation : { $seconds } s ; transcriptions : { $transcripts }
+incoming_packets = Paquets audio reçus : { $received }, envoyés : { $sent }, perdus : { $lost }
+incoming_audio_card = Audio : microphone et haut-parleur de cette machine.
+incoming_audio_echo = Audio : l'appelant s'entend lui-même (écho).
+incoming_audio_no_card = Audio : pas de carte son ici ; l'appelant s'entend lui-même (écho).
+incoming_audio_tone = Audio : l'appelant entend un son de { $hertz } Hz.
+incoming_audio_silence = Audio : l'appelant n'entend rien.
+incoming_audio_file = Audio : l'appelant entend { $path }.
+place_calling = Appel de { $number }
+place_placed = L'appel est parti
+place_ringing = Ça sonne
+place_answered = Décroché
+place_time_over = La durée est écoulée : l'agent raccroche.
+place_hanging_up = Arrêt demandé : l'agent raccroche.
+place_callee_said = Appelé : { $text }
+
 ## Engine
 
 engine_refused = Le moteur vocal refuse la clé{ $key ->
@@ -245,6 +464,12 @@ engine_fault = Le moteur vocal signale une faute{ $detail ->
     [none] {""}
    *[other] {" "}– { $detail }
  }.
+engine_test_ok = Le moteur vocal répond : { $engine } accepte la clé, le modèle et les réglages de l'agent ({ $after }).
+engine_test_model = Le moteur vocal ne connaît pas le modèle { $model }{ $detail ->
+    [none] {""}
+   *[other] {" "}({ $detail })
+ }.
+    .remedy = Corrigez engine.model (OPENAI_REALTIME_MODEL), ou demandez l'accès à ce modèle.
 engine_serves = Le moteur vocal { $engine } parle pour cet agent.
 engine_fallback_serves = Le premier moteur vocal manque : { $engine } parle à sa place.
 
@@ -740,6 +965,8 @@ log_chat_started = Conversation écrite { $chat } commencée avec l'agent { $age
 log_chat_ended = Conversation écrite { $chat } terminée : { $reason }.
 log_chat_failed = La conversation écrite { $chat } ne peut pas continuer pour l'instant : { $cause }.
 log_chats_not_ended = Les conversations écrites abandonnées n'ont pas pu être terminées : { $cause }.
+api_line_tests_busy = Trop de tests de lignes sont en cours.
+    .remedy = Attendez quelques secondes, puis recommencez.
 api_call_refused = L'appel n'a pas pu être passé : { $cause }.
 
 carrier_stream = Appel apporté par { $carrier } sous le nom { $call }.

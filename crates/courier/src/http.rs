@@ -21,6 +21,8 @@ pub struct Reply {
     pub content_type: Option<String>,
     /// `Retry-After` in seconds, where the receiver named one.
     pub retry_after: Option<Duration>,
+    /// `Date` of the receiver, as written.
+    pub date: Option<String>,
     /// The body, at most [`crate::limits::REPLY_BODY_MAX`].
     pub body: Bytes,
 }

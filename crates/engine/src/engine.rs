@@ -24,9 +24,10 @@ use crate::admission::Draining;
 use crate::calls::placing::Dialling;
 use crate::calls::{CallCommand, Calls};
 use crate::chat::Chats;
-use crate::config::{AgentConfig, Config, LineConfig};
+use crate::config::{AgentConfig, Config, LineConfig, SipConfig};
 use crate::dispatch::{Dispatcher, Gate, OutgoingRefused};
 use crate::limits::CHATS_PARK_WITHIN;
+use crate::line_test::LineTest;
 use crate::live::{LiveCall, LiveEvent};
 use crate::log::say;
 use crate::recorder::Recorder;
@@ -144,6 +145,7 @@ struct Inner {
     draining: Draining,
     driver: mpsc::Sender<Command>,
     addresses: Addresses,
+    sip: SipConfig,
     tasks: Mutex<Option<Tasks>>,
 }
 
@@ -327,6 +329,16 @@ impl Engine {
     /// What all calls share.
     pub(crate) fn shared(&self) -> &Calls {
         &self.inner.calls
+    }
+
+    /// A test of an account with the name servers, the authorities and the product token of this engine.
+    pub fn line_test(&self, account: sip::AccountConfig) -> LineTest {
+        let sip = &self.inner.sip;
+        LineTest {
+            name_servers: sip.name_servers.clone(),
+            extra_ca_pem: sip.extra_ca_pem.clone(),
+            ..LineTest::new(account, &sip.user_agent)
+        }
     }
 
     /// The line of a name or of a number.

@@ -12,6 +12,7 @@ pub mod agents;
 mod books;
 mod call_task;
 mod calls;
+mod certificate;
 mod chat;
 pub mod config;
 pub mod directory;
@@ -20,9 +21,11 @@ mod engine;
 mod engine_audio;
 pub mod engine_choice;
 mod engine_link;
+pub mod engine_test;
 mod journal;
 mod leg;
 pub mod limits;
+pub mod line_test;
 mod live;
 mod log;
 mod metrics;
@@ -43,6 +46,7 @@ mod trace;
 mod web_pipe;
 
 pub use calls::placing::Promise;
+pub use certificate::CertificateFacts;
 pub use chat::{ChatError, ChatEvent, Chats, NewChat, Visitor};
 pub use config::Config;
 pub use engine::{
@@ -51,5 +55,5 @@ pub use engine::{
 };
 pub use leg::carrier::{CarrierControl, CarrierProgress};
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
-pub use sip::RegistrationState;
+pub use sip::{AccountConfig, Protocol as SipProtocol, RegistrationFailure, RegistrationState};
 pub use stream_socket::{NotStarted, StreamIo, StreamSocket};

@@ -3,6 +3,8 @@
 //! Addresses and `localhost` are answered at once. The last good answer of a name is kept for an hour and used while its
 //! servers do not answer, so that a failing name server does not take the lines down with it.
 
+mod look_up;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +21,7 @@ use tokio::sync::Semaphore;
 use crate::limits::{RESOLUTIONS_MAX, RESOLVE_WITHIN, RESOLVED_KEPT, RESOLVED_NAMES_MAX};
 use crate::log::say;
 use crate::random::Choice;
+pub(crate) use look_up::{LookUp, NoTarget};
 
 /// What is asked: a host of a SIP URI with what the URI fixes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

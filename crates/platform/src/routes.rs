@@ -17,6 +17,7 @@ mod customers;
 mod discovery;
 mod faqs;
 mod keys;
+mod line_test;
 mod lines;
 pub(crate) mod live;
 mod log;
@@ -149,6 +150,7 @@ fn lines_and_faqs(table: Table) -> Table {
         )
         .add(lines, routes!(lines::bridges))
         .add(lines, routes!(lines::workers))
+        .add(Need::change(Area::Lines), routes!(line_test::test))
         .add(faqs, routes!(faqs::list))
         .add(act_faqs, routes!(faqs::create))
         .add(act_faqs, routes!(faqs::import))

@@ -5,7 +5,10 @@ use crate::carrier_command;
 use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
 use crate::terminal::Terminal;
-use crate::{check, demo, explain, openapi_command, probe, secrets, serve, standin_command};
+use crate::{
+    call_command, check, demo, doctor, explain, openapi_command, probe, secrets, serve,
+    standin_command, test_incoming,
+};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +20,10 @@ use std::process::ExitCode;
   allo demo                      a call with no account and no key
   allo serve --config allo.toml  run the server
   allo check                     what is wrong with the settings
-  allo call explain ID           how a call went and who ended it")]
+  allo doctor                    what stands in the way of a call
+  allo call +33123456789         place a call
+  allo call explain ID           how a call went and who ended it
+  allo test-incoming --help      test a line with incoming calls")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -35,12 +41,19 @@ enum Command {
     Bridge(Box<BridgeArguments>),
     /// Validate the settings and say what is wrong.
     Check(CheckArguments),
+    /// Say what stands in the way of a call: DNS, ports, NAT, clock, TLS, registration, engine key; each with its remedy.
+    Doctor(doctor::DoctorArguments),
+    /// Register an account and take the calls that come for it, to test a line; with --bridge a voice model speaks.
+    TestIncoming(test_incoming::TestIncomingArguments),
     /// List the calls.
     Calls(CallsArguments),
-    /// Look at one call.
+    /// Place a call through a line and let its agent speak; or look at one call.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Call {
+        #[command(flatten)]
+        place: call_command::PlaceArguments,
         #[command(subcommand)]
-        command: CallCommand,
+        command: Option<CallCommand>,
     },
     /// Print the OpenAPI document of the platform API, as docs/openapi.json holds it.
     Openapi,
@@ -209,10 +222,17 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Bridge(arguments) => bridge::run(&arguments).await,
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments).await,
+        Command::TestIncoming(arguments) => test_incoming::run(&arguments).await,
         Command::Calls(arguments) => explain::calls(&arguments).await,
         Command::Call {
-            command: CallCommand::Explain(arguments),
+            command: Some(CallCommand::Explain(arguments)),
+            ..
         } => explain::explain(&arguments).await,
+        Command::Call {
+            place,
+            command: None,
+        } => call_command::run(&place).await,
         Command::Openapi => openapi_command::run(),
         Command::Secrets { command } => secrets::run(&command).await,
         Command::Probe { command } => probe::run(&command).await,

@@ -1,7 +1,7 @@
 //! `allo demo`: a call to itself, over the very path that a real call takes, then a server to call from a softphone.
 
 mod live;
-mod verify;
+pub(crate) mod verify;
 
 use crate::cli::{DemoArguments, own_origin};
 use crate::config::{self, ProcessConfig};

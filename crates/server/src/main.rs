@@ -5,16 +5,19 @@
 
 mod api;
 mod bridge;
+mod call_command;
 mod carrier_command;
 mod check;
 mod cli;
 mod compat;
 mod config;
 mod demo;
+mod doctor;
 mod explain;
 mod housekeeping;
 mod identity;
 mod office;
+mod one_off;
 mod openapi_command;
 mod outgoing;
 mod phrases;
@@ -22,11 +25,13 @@ mod platform_api;
 mod probe;
 mod secrets;
 mod serve;
+mod server_client;
 mod settings;
 mod shutdown;
 mod standin_command;
 mod telemetry;
 mod terminal;
+mod test_incoming;
 mod voice;
 
 use clap::Parser as _;

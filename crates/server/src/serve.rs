@@ -106,8 +106,7 @@ fn warn_without_line(terminal: Terminal, settings: &Settings) {
 /// The message says what failed and what to do.
 pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     let token = prepare(&mut config)?;
-    let platform = config.platform.take();
-    let voice = config.voice.take();
+    let (platform, voice) = (config.platform.take(), config.voice.take());
     let store = open_store(&config.database).await?;
     // Before anything listens: a server that could not read its passwords must not take a call.
     let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
@@ -118,7 +117,9 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     }
     let agent = config.engine.agents.first().cloned();
     let line = config.engine.lines.first().cloned();
-    let engine = start_engine(config.engine, &store, &outgoing).await?;
+    let engine = Engine::start(config.engine, store.clone(), outgoing.courier.clone())
+        .await
+        .map_err(|error| start_message(&error))?;
     let office = match agent {
         Some(agent) => {
             let base = (agent, line);
@@ -173,16 +174,6 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     house.write_addresses();
     Ok(house)
-}
-
-async fn start_engine(
-    config: engine::Config,
-    store: &Store,
-    outgoing: &Outgoing,
-) -> Result<Engine, Message> {
-    Engine::start(config, store.clone(), outgoing.courier.clone())
-        .await
-        .map_err(|error| start_message(&error))
 }
 
 /// Directories, the TLS identity and the administrator's token.

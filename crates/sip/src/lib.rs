@@ -24,6 +24,7 @@ mod endpoint;
 mod event;
 mod id;
 mod invite;
+pub mod probe;
 mod random;
 mod registration;
 mod transaction;
@@ -38,4 +39,5 @@ pub use event::{DropReason, EndCause, Event, IncomingInvite, Input, Output, Part
 pub use id::{AccountId, ConnectionId, InviteId, ListenerId, QueryId};
 pub use invite::{CommandError, InviteError, OutgoingInvite, Rejection};
 pub use registration::{RegistrationFailure, RegistrationState};
+pub use transport::framing::{Frame, Framer, FramingError};
 pub use user_agent::{TableSizes, UserAgent};

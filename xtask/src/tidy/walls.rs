@@ -113,6 +113,8 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("rustls", &["engine", "server", "standin", "courier"]),
     ("reqwest", &["courier"]),
     ("rmcp", &["courier"]),
+    ("x509-parser", &["engine"]),
+    ("rustix", &["server"]),
     ("axum", &["server", "platform"]),
     ("anyhow", &["server", "xtask"]),
 ];

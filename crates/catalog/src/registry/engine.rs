@@ -11,6 +11,8 @@ super::table! { Engine:
     Error engine_rejected(param: Text optional, detail: Text optional, status: Number optional);
     Notice engine_expired(detail: Text optional, status: Number optional);
     Warning engine_fault(detail: Text optional);
+    Info engine_test_ok(engine: Text, after: Duration);
+    Error engine_test_model(model: Text, detail: Text optional);
     Info engine_serves(engine: Text);
     Warning engine_fallback_serves(engine: Text);
 }

@@ -32,4 +32,5 @@ super::table! { Service:
     Warning chat_turn_failed(cause: Text);
     Warning api_call_refused(cause: Text);
     Notice api_call_not_allowed();
+    Warning api_line_tests_busy();
 }

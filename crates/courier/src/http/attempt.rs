@@ -205,6 +205,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Send
     let retry_after = text_of(headers, header::RETRY_AFTER)
         .and_then(|value| value.trim().parse::<u32>().ok())
         .map(|seconds| Duration::from_secs(seconds.into()));
+    let date = text_of(headers, header::DATE).map(str::to_owned);
     let status = response.status().as_u16();
     let bound = u64::try_from(max).unwrap_or(u64::MAX);
     if response
@@ -224,6 +225,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Send
         status,
         content_type,
         retry_after,
+        date,
         body: body.freeze(),
     })
 }

@@ -102,6 +102,7 @@ pub(super) async fn start(
         draining,
         driver: commands,
         addresses,
+        sip: config.sip.clone(),
         tasks,
     })
 }

@@ -9,7 +9,7 @@ use crate::message::{
 
 /// One unit of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
     /// One whole message, to be parsed.
     Message(Vec<u8>),
     /// A double CRLF: to be answered with one CRLF.
@@ -20,15 +20,16 @@ pub(crate) enum Frame {
 
 /// The stream cannot be read further: answer 400 to `head` if it is a request, then close.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FramingError {
-    pub(crate) kind: ParseErrorKind,
+pub struct FramingError {
+    /// What is wrong.
+    pub kind: ParseErrorKind,
     /// The start of the broken message, for [`crate::message::parse_lenient_for_400`].
-    pub(crate) head: Vec<u8>,
+    pub head: Vec<u8>,
 }
 
 /// Collects bytes and gives out frames. Drain with [`Framer::next_frame`] after each [`Framer::push`].
 #[derive(Debug, Default)]
-pub(crate) struct Framer {
+pub struct Framer {
     buffer: Vec<u8>,
     /// Bytes of `buffer` already searched for the end of the header fields.
     searched: usize,
@@ -40,17 +41,17 @@ pub(crate) struct Framer {
 
 impl Framer {
     /// An empty stream.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds what was read. The buffer stays below one message plus this piece as long as frames are drained.
-    pub(crate) fn push(&mut self, data: &[u8]) {
+    pub fn push(&mut self, data: &[u8]) {
         self.buffer.extend_from_slice(data);
     }
 
     /// Whether a message has begun and is not complete (for the shell's timeout on slow senders).
-    pub(crate) fn is_partial(&self) -> bool {
+    pub fn is_partial(&self) -> bool {
         !self.buffer.is_empty()
     }
 
@@ -58,7 +59,7 @@ impl Framer {
     ///
     /// # Errors
     /// When the stream has no further message boundary: close the connection.
-    pub(crate) fn next_frame(&mut self) -> Result<Option<Frame>, FramingError> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, FramingError> {
         if self.message_bytes.is_none() {
             if let Some(frame) = self.keep_alive() {
                 return Ok(Some(frame));
