@@ -128,6 +128,9 @@ pub enum ChatError {
     /// The process is going down.
     #[error("the process is going down")]
     Draining,
+    /// A secret of its agent cannot be read now.
+    #[error("a secret of the agent cannot be read: {0}")]
+    Secret(String),
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -251,6 +251,8 @@ pub struct OfficeConfig {
     pub tenant_calls_max: u32,
     /// A check before the answer that cannot be made refuses the call.
     pub fail_closed: bool,
+    /// Opens what is sealed in other versions of the agent.
+    pub vault: Option<store::secret::Vault>,
 }
 
 impl fmt::Debug for OfficeConfig {

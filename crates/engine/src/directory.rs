@@ -24,8 +24,8 @@ use crate::agents::{Agents, Policy};
 use crate::config::{AgentConfig, LineConfig, SrtpPolicy};
 use crate::engine::Engine;
 use crate::log::say;
-pub(crate) use agent::compiled_as;
-pub use agent::{CompileError, compiled, signing_secret};
+pub use agent::{CompileError, signing_secret};
+pub(crate) use agent::{Secrets, compiled_as};
 
 /// How often the store is asked whether something changed, when nobody says so.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -206,14 +206,19 @@ impl Parts {
         prices: &[store::PriceTable],
     ) -> Result<AgentConfig, CompileError> {
         let scope = scope(tenant);
-        let definition = agent::definition(found, tenant, customer, prices, &self.config)?;
+        let secrets = self.secrets(&scope);
+        let with = (&secrets, &self.config);
+        let definition = agent::definition(found, tenant, customer, prices, with).await?;
         let compiled = Arc::new(agent::compile_definition(definition)?);
-        let secrets = agent::Secrets {
+        agent::configured(compiled, tenant, &secrets, &self.config).await
+    }
+
+    fn secrets<'a>(&'a self, scope: &'a TenantScope) -> agent::Secrets<'a> {
+        agent::Secrets {
             store: &self.store,
             vault: self.vault.as_ref(),
-            scope: &scope,
-        };
-        agent::configured(compiled, tenant, &secrets, &self.config).await
+            scope,
+        }
     }
 
     async fn lines(&self, found: &DirectoryAgent, tenant: &Entry<Tenant>) -> Vec<LineConfig> {

@@ -1,53 +1,38 @@
 //! Secrets inside of settings and tools (headers, passwords, keys): written, never read back.
 
 use serde_json::{Map, Value};
+use store::TenantScope;
+pub(crate) use store::secret::members::HIDDEN;
+use store::secret::members::{Place, is_reference, secrets_mut};
+use store::secret::{OpenValueError, VaultError};
 
-/// What is shown in the place of a secret; sent back, it means the one that is stored.
-pub(crate) const HIDDEN: &str = "***";
-
-/// Parts of member names that hold secrets, in lower case without separators.
-const SECRET_NAMES: &[&str] = &[
-    "password",
-    "secret",
-    "apikey",
-    "authtoken",
-    "accesstoken",
-    "apitoken",
-    "authorization",
-    "privatekey",
-    "bearer",
-    "cookie",
-];
-
-fn is_secret(name: &str) -> bool {
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|character| character.to_ascii_lowercase())
-        .collect();
-    SECRET_NAMES.iter().any(|part| plain.contains(part))
-}
-
-/// A text that is no template: templates name secrets, they hold none.
-fn is_literal(value: &Value) -> bool {
-    matches!(value, Value::String(text) if !text.is_empty() && !text.starts_with('='))
-}
+use crate::api::Api;
+use crate::problem::Problem;
 
 /// Hides every secret.
 pub(crate) fn hide(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members.iter_mut() {
-                if is_secret(name) && is_literal(member) {
-                    *member = Value::String(HIDDEN.to_owned());
-                } else {
-                    hide(member);
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(hide),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    for text in secrets_mut(value) {
+        HIDDEN.clone_into(text);
     }
+}
+
+/// Seals every secret that was sent in clear; see [`store::secret::members`].
+///
+/// # Errors
+/// 422 for a value that is too long, or for too many of them.
+pub(crate) async fn seal(
+    api: &Api,
+    scope: &TenantScope,
+    agent: &str,
+    values: Vec<&mut Value>,
+) -> Result<(), Problem> {
+    let sealed = api.vault.seal_members(&api.store, scope, agent, values);
+    sealed.await.map_err(|error| match error {
+        VaultError::Value(OpenValueError::TooLong) => {
+            Problem::field("", "length", "secrets are too long, or too many")
+        }
+        error => Problem::internal(error),
+    })
 }
 
 /// A copy with every secret hidden.
@@ -67,22 +52,27 @@ pub(crate) fn hidden_object(value: &Value) -> Map<String, Value> {
 
 /// Puts what is stored in the places that a client sent back hidden.
 pub(crate) fn restore(sent: &mut Value, stored: &Value) {
+    restore_in(sent, stored, Place::Elsewhere);
+}
+
+fn restore_in(sent: &mut Value, stored: &Value, place: Place) {
     match (sent, stored) {
         (Value::Object(sent), Value::Object(stored)) => {
             for (name, member) in sent.iter_mut() {
                 let Some(old) = stored.get(name) else {
                     continue;
                 };
-                if is_secret(name) && member.as_str() == Some(HIDDEN) {
+                let sealed = || old.as_str().is_some_and(is_reference);
+                if member.as_str() == Some(HIDDEN) && (place.is_secret(name) || sealed()) {
                     *member = old.clone();
                 } else {
-                    restore(member, old);
+                    restore_in(member, old, Place::of(name));
                 }
             }
         }
         (Value::Array(sent), Value::Array(stored)) => {
             for (item, old) in sent.iter_mut().zip(stored) {
-                restore(item, old);
+                restore_in(item, old, Place::Elsewhere);
             }
         }
         _ => {}

@@ -304,6 +304,87 @@ async fn a_brain_is_replaced_at_once_and_versions_lead_back() {
     assert!(versions[1]["note"].as_str().unwrap().contains("menu-7"));
 }
 
+/// Whether a text is anywhere in the files of the database.
+fn in_files(house: &House, text: &str) -> bool {
+    house.database_bytes().iter().any(|bytes| {
+        bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_inside_of_agents_and_tools_are_sealed_and_survive() {
+    let house = House::start().await;
+    let account = house.account("sealed").await;
+    let agent = format!("/api/agents/{}", account.agent);
+    let ask = async |method: &str, path: &str, body: Value| {
+        house
+            .key(&account.owner, method, path, body)
+            .await
+            .good()
+            .json()
+    };
+    let tool = |name: &str, key: &str| {
+        json!({ "name": name, "description": "Order.", "parameters": { "type": "object", "properties": {} },
+            "http": { "method": "POST", "url": "https://example.org/x", "headers": { "X-Api-Key": key } } })
+    };
+    ask(
+        "PUT",
+        &agent,
+        json!({ "config": { "crm": { "apiKey": "sk-canary-of-the-crm" } } }),
+    )
+    .await;
+    let made = ask(
+        "POST",
+        &format!("{agent}/tools"),
+        tool("order", "canary-of-the-header"),
+    )
+    .await;
+    assert_eq!(made["http"]["headers"]["X-Api-Key"], "***");
+    let first = ask("GET", &agent, Value::Null).await["version"].clone();
+    // Sent back as they were shown: the tool, the agent, the whole brain.
+    let path = format!("{agent}/tools/{}", made["id"].as_str().unwrap());
+    ask("PUT", &path, tool("order", "***")).await;
+    let shown = ask("GET", &agent, Value::Null).await;
+    assert_eq!(shown["config"]["crm"]["apiKey"], "***");
+    ask("PUT", &agent, json!({ "config": shown["config"] })).await;
+    ask(
+        "PUT",
+        &format!("{agent}/brain"),
+        json!({ "prompt": "p", "tools": [tool("order", "***")] }),
+    )
+    .await;
+    let copy = ask("POST", &format!("{agent}/duplicate"), json!({})).await;
+    ask(
+        "POST",
+        &format!("{agent}/rollback"),
+        json!({ "version": first }),
+    )
+    .await;
+    let scope = store::TenantScope::new(account.id.as_str().into());
+    for id in [account.agent.as_str(), copy["id"].as_str().unwrap()] {
+        let (key, header) = house.opened(&scope, id, "order").await;
+        assert_eq!(key, "sk-canary-of-the-crm", "{id}");
+        assert_eq!(header, "canary-of-the-header", "{id}");
+    }
+    for canary in [
+        "sk-canary-of-the-crm",
+        "canary-of-the-header",
+        "sk-secret-of-sealed",
+        "secret-of-sealed",
+    ] {
+        assert!(
+            !in_files(&house, canary),
+            "{canary} is in the database in clear"
+        );
+    }
+    assert!(
+        in_files(&house, "https://example.org/x"),
+        "the files are the right ones"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_have_pages_and_calls_a_csv() {
     let house = House::start().await;

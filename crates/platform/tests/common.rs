@@ -58,10 +58,46 @@ pub struct House {
     pub store: Store,
     pub engine: Engine,
     pub nudges: Arc<AtomicUsize>,
-    _directory: TempDir,
+    vault: Vault,
+    directory: TempDir,
 }
 
 impl House {
+    /// Each file of the database: its log of writes too.
+    pub fn database_bytes(&self) -> Vec<Vec<u8>> {
+        let entries = std::fs::read_dir(self.directory.path()).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.to_string_lossy().contains("allo.db"))
+            .map(|path| std::fs::read(path).unwrap())
+            .collect()
+    }
+
+    /// What the engine's side finds in the settings (`config.crm.apiKey`) and in the header of a tool (`X-Api-Key`).
+    pub async fn opened(
+        &self,
+        scope: &store::TenantScope,
+        agent: &str,
+        tool: &str,
+    ) -> (String, String) {
+        let found = self.store.agent(scope, agent).await.unwrap().unwrap();
+        let tools = self.store.tools(scope, agent).await.unwrap();
+        let tool = tools.iter().find(|one| one.name == tool).unwrap();
+        let mut settings: Value = serde_json::from_str(&found.settings).unwrap();
+        let mut config: Value = serde_json::from_str(&tool.config).unwrap();
+        let values = vec![&mut settings, &mut config];
+        self.vault
+            .open_members(&self.store, scope, values)
+            .await
+            .unwrap();
+        let text =
+            |value: &Value, at: &str| value.pointer(at).unwrap().as_str().unwrap().to_owned();
+        (
+            text(&settings, "/config/crm/apiKey"),
+            text(&config, "/http/headers/X-Api-Key"),
+        )
+    }
+
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -111,6 +147,7 @@ impl House {
             version: "test",
         };
         change(&mut config);
+        let kept = vault.clone();
         let nudges = Arc::new(AtomicUsize::new(0));
         let counted = nudges.clone();
         let api = Api::new(
@@ -128,7 +165,8 @@ impl House {
             store,
             engine,
             nudges,
-            _directory: directory,
+            vault: kept,
+            directory,
         }
     }
 

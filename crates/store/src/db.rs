@@ -142,6 +142,16 @@ impl Store {
         self.inner.writer.close().await;
     }
 
+    /// Removes what changed rows have left in SQLite's file and its log; PostgreSQL does so by itself (autovacuum).
+    pub(crate) async fn forget_freed_pages(&self) -> Result<(), WriteError> {
+        if self.dialect() == Dialect::Sqlite {
+            for words in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+                sqlx::query(words).execute(&self.inner.writer).await?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.inner.readers
     }

@@ -2,7 +2,7 @@
 //!
 //! The cipher is the one of the existing Node services ([`cipher`]), value by value compatible in both directions. The
 //! [`Vault`] holds the master key, knows from a check value whether it is the right one, and derives and caches the key of each
-//! row. [`rotation`] exchanges the master key; a crash at any moment leaves a state that the next start finishes.
+//! row. Secrets inside of an agent's settings and tools are sealed one by one ([`members`]). [`rotation`] exchanges the master key; a crash at any moment leaves a state that the next start finishes.
 //!
 //! What must never happen: a value that cannot be read is never replaced, never taken for clear text, and never dropped.
 
@@ -12,6 +12,7 @@ pub mod cipher;
 mod column;
 mod error;
 mod key_file;
+pub mod members;
 mod rotation;
 mod state;
 #[cfg(test)]
@@ -36,6 +37,9 @@ pub const DERIVED_KEYS_MAX: usize = 4_096;
 
 /// Keys that are derived at the same time: each takes a core for some 20 ms, which the calls need more.
 pub const DERIVATIONS_AT_ONCE: usize = 2;
+
+/// Secrets inside of one agent, or one write of it, that are sealed.
+pub const MEMBERS_MAX: usize = 512;
 
 /// Rows of one batch (and transaction) when values are migrated or sealed anew.
 pub const BATCH_ROWS: i64 = 32;

@@ -17,7 +17,7 @@ use crate::call_task::consult::{self, Plan, Verdict};
 use crate::call_task::office::Office;
 use crate::calls::{Identity, Parties};
 use crate::config::{AgentConfig, OfficeConfig};
-use crate::directory::compiled_as;
+use crate::directory::{CompileError, Secrets, compiled_as};
 use crate::dispatch::Agent;
 use crate::log::say;
 
@@ -95,8 +95,17 @@ pub(super) async fn compiled(
         tools: Vec::new(),
         ..current.clone()
     };
-    let compiled = compiled_as(base, &version).map_err(|_| ChatError::AgentUnavailable)?;
-    Ok(Arc::new(compiled))
+    let secrets = Secrets {
+        store,
+        vault: now.vault.as_ref(),
+        scope,
+    };
+    let compiled = compiled_as(base, &version, &secrets).await;
+    compiled.map(Arc::new).map_err(|error| match error {
+        // It may be readable later: the chat must not end for it.
+        CompileError::Secret { cause } => ChatError::Secret(cause),
+        _ => ChatError::AgentUnavailable,
+    })
 }
 
 /// The brain as it was kept.

@@ -150,11 +150,12 @@ async fn headers(parts: &Parts, run: &ToolRun, request: &Value) -> Vec<(String, 
         .tools(&run.scope, agent)
         .await
         .unwrap_or_default();
-    let config = tools
-        .iter()
-        .find(|tool| tool.name == run.run.name)
-        .and_then(|tool| serde_json::from_str::<Value>(&tool.config).ok())
-        .unwrap_or_default();
+    let secrets = parts.secrets(&run.scope);
+    let config = match tools.iter().find(|tool| tool.name == run.run.name) {
+        Some(tool) => agents::opened_tool(&tool.content, &secrets).await,
+        None => Ok(Value::Null),
+    };
+    let config = config.unwrap_or_default();
     let constant = |name: &str| {
         let headers = config.pointer("/http/headers")?.as_object()?;
         let (_, value) = headers
@@ -336,7 +337,9 @@ async fn restored(
         .ok()??;
     let tenant = parts.store.tenant(scope).await.ok()??;
     let base_url = parts.config.base_url.as_deref();
-    let compiled = agents::compiled(&agent_id, &tenant, &version, base_url).ok()?;
+    let secrets = parts.secrets(scope);
+    let compiled = agents::compiled(&agent_id, &tenant, &version, &secrets, base_url).await;
+    let compiled = compiled.ok()?;
     let compiled = Arc::new(compiled);
     let snapshot = record.service.context.clone().unwrap_or_default();
     let brain = CallBrain::restore(Arc::clone(&compiled), &snapshot).unwrap_or_else(|| {

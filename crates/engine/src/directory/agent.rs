@@ -31,6 +31,12 @@ pub enum CompileError {
         /// What.
         message: String,
     },
+    /// A key or a password in it cannot be read.
+    #[error("a secret in it cannot be read: {cause}")]
+    Secret {
+        /// Why.
+        cause: String,
+    },
     /// The address of its engine is not one, or may not be reached.
     #[error("the engine cannot be used: {cause}")]
     Engine {
@@ -52,13 +58,23 @@ impl From<Vec<Fault>> for CompileError {
 }
 
 /// What is kept for an account in secrecy.
-pub(super) struct Secrets<'a> {
-    pub(super) store: &'a Store,
-    pub(super) vault: Option<&'a Vault>,
-    pub(super) scope: &'a TenantScope,
+pub(crate) struct Secrets<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) vault: Option<&'a Vault>,
+    pub(crate) scope: &'a TenantScope,
 }
 
 impl Secrets<'_> {
+    async fn open(&self, values: Vec<&mut Value>) -> Result<(), CompileError> {
+        let Some(vault) = self.vault else {
+            return Ok(());
+        };
+        let opened = vault.open_members(self.store, self.scope, values).await;
+        opened.map_err(|error| CompileError::Secret {
+            cause: error.to_string(),
+        })
+    }
+
     async fn engine_key(&self, provider: &str) -> Option<Secret> {
         let purpose = format!("engine:{provider}");
         let found = self.vault?.get(self.store, self.scope, &purpose).await;
@@ -97,34 +113,44 @@ fn parse(text: &str) -> Result<Value, CompileError> {
     serde_json::from_str(text).map_err(|_| CompileError::Unreadable)
 }
 
-fn tools(stored: impl Iterator<Item = impl AsRef<Tool>>) -> Result<Vec<ToolConfig>, CompileError> {
-    let mut tools = Vec::new();
+/// Settings and tools of an agent, with the values that are sealed in them.
+async fn opened(
+    settings: &str,
+    stored: &[&Tool],
+    secrets: &Secrets<'_>,
+) -> Result<(AgentSettings, Vec<ToolConfig>), CompileError> {
+    let mut values = vec![parse(settings)?];
     for tool in stored {
-        let tool = tool.as_ref();
-        let mut config = ToolConfig::parse(&parse(&tool.config)?)?;
+        values.push(parse(&tool.config)?);
+    }
+    secrets.open(values.iter_mut().collect()).await?;
+    let mut tools = Vec::new();
+    for (tool, value) in stored.iter().zip(&values[1..]) {
+        let mut config = ToolConfig::parse(value)?;
         config.flags.is_enabled = tool.is_enabled;
         tools.push(config);
     }
-    Ok(tools)
+    Ok((AgentSettings::parse(&values[0])?, tools))
 }
 
-struct Stored<'a>(&'a Tool);
-
-impl AsRef<Tool> for Stored<'_> {
-    fn as_ref(&self) -> &Tool {
-        self.0
-    }
+/// A tool's configuration as it was written, with its secrets.
+pub(super) async fn opened_tool(tool: &Tool, secrets: &Secrets<'_>) -> Result<Value, CompileError> {
+    let mut value = parse(&tool.config)?;
+    secrets.open(vec![&mut value]).await?;
+    Ok(value)
 }
 
 /// The definition of an agent as it is stored now.
-pub(super) fn definition(
+pub(super) async fn definition(
     found: &DirectoryAgent,
     tenant: &Entry<Tenant>,
     customer: Option<&Entry<FinalCustomer>>,
     prices: &[PriceTable],
-    config: &DirectoryConfig,
+    (secrets, config): (&Secrets<'_>, &DirectoryConfig),
 ) -> Result<Definition, CompileError> {
     let agent = &found.agent;
+    let stored: Vec<&Tool> = found.tools.iter().map(|tool| &tool.content).collect();
+    let (settings, tools) = opened(&agent.settings, &stored, secrets).await?;
     let faqs = found.faqs.iter().filter_map(|faq| {
         Some(FaqEntry {
             question: faq.question.clone(),
@@ -144,8 +170,8 @@ pub(super) fn definition(
             |customer| customer.currency.clone(),
         )),
         default_base_url: config.base_url.clone(),
-        settings: AgentSettings::parse(&parse(&agent.settings)?)?,
-        tools: tools(found.tools.iter().map(|tool| Stored(&tool.content)))?,
+        settings,
+        tools,
         faqs: faqs.collect(),
         price_tables: prices.iter().filter_map(price_table).collect(),
         compat: true,
@@ -169,10 +195,11 @@ pub(super) fn compile_definition(definition: Definition) -> Result<CompiledAgent
 ///
 /// # Errors
 /// When the version cannot be used any more.
-pub fn compiled(
+pub(super) async fn compiled(
     agent_id: &str,
     tenant: &Entry<Tenant>,
     version: &store::AgentVersion,
+    secrets: &Secrets<'_>,
     base_url: Option<&str>,
 ) -> Result<CompiledAgent, CompileError> {
     let base = Definition {
@@ -183,22 +210,25 @@ pub fn compiled(
         compat: true,
         ..Definition::default()
     };
-    compiled_as(base, version)
+    compiled_as(base, version, secrets).await
 }
 
 /// The same, with what is no part of a version (questions, prices, the customer's terms) from `base`.
 ///
 /// # Errors
-/// When the version cannot be used any more.
-pub(crate) fn compiled_as(
+/// When the version cannot be used any more, or a secret in it not be read.
+pub(crate) async fn compiled_as(
     base: Definition,
     version: &store::AgentVersion,
+    secrets: &Secrets<'_>,
 ) -> Result<CompiledAgent, CompileError> {
+    let stored: Vec<&Tool> = version.tools.iter().collect();
+    let (settings, tools) = opened(&version.settings, &stored, secrets).await?;
     compile_definition(Definition {
         version: version.summary.version,
         name: version.summary.name.clone(),
-        settings: AgentSettings::parse(&parse(&version.settings)?)?,
-        tools: tools(version.tools.iter().map(Stored))?,
+        settings,
+        tools,
         ..base
     })
 }
@@ -256,6 +286,7 @@ pub(super) async fn configured(
             .and_then(|calls| u32::try_from(calls).ok())
             .unwrap_or_default(),
         fail_closed: config.fail_closed,
+        vault: secrets.vault.cloned(),
         agent: Arc::clone(&compiled),
     });
     Ok(agent)

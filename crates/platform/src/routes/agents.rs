@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::credential::{AGENT_KIND, PUBLIC_KIND};
 use crate::limits::{NAME_CHARACTERS_MAX, TEXT_CHARACTERS_MAX};
 use crate::problem::Problem;
-use crate::redact::{hidden, hidden_object, restore};
+use crate::redact::{hidden, hidden_object, restore, seal};
 use crate::support::{Faults, expected, found, object, page, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -183,13 +183,13 @@ fn own_fields(agent: &mut Agent, body: &Map<String, Value>) -> Result<(), Proble
     faults.done()
 }
 
-fn tools_in(body: &Map<String, Value>) -> Result<Option<Vec<Tool>>, Problem> {
+fn tools_in(body: &Map<String, Value>, stored: &[Tool]) -> Result<Option<Vec<Tool>>, Problem> {
     let items = match body.get("tools") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Array(items)) => items,
         Some(_) => return Err(Problem::field("tools", "type", "array")),
     };
-    super::tools::read_all(items, &[]).map(Some)
+    super::tools::read_all(items, stored).map(Some)
 }
 
 fn members(body: Value) -> Result<Map<String, Value>, Problem> {
@@ -258,16 +258,17 @@ pub(crate) async fn create(
         name: String::new(),
         is_active: true,
         pause_reason: None,
-        settings: Value::Object(settings.clone()).to_string(),
+        settings: String::new(),
         api_token_hash: None,
         api_token_prefix: None,
         public_token: None,
         deleted_at: None,
     };
     own_fields(&mut agent, &body)?;
-    let tools = tools_in(&body)?.unwrap_or_default();
+    let mut tools = tools_in(&body, &[])?.unwrap_or_default();
     brain::check(&agent.name, &settings, &tools)?;
     let id = store::new_id();
+    agent.settings = sealed(&api, &scope, &id, settings, &mut tools).await?;
     keep_password(&api, &scope, &id, &body).await?;
     caller
         .store(&api, None, Some(&audited(&agent)))
@@ -331,7 +332,6 @@ async fn write(
     deep: bool,
 ) -> Result<Answer, Problem> {
     let body = members(body)?;
-    let tools = tools_in(&body)?;
     repeat(headers, || async {
         let (scope, before) = find(api, caller, id).await?;
         let required = api.requires_match(headers, &scope).await?;
@@ -343,12 +343,11 @@ async fn write(
         brain::apply(&mut settings, members(sent)?, deep);
         let mut agent = before.content.clone();
         own_fields(&mut agent, &body)?;
-        agent.settings = Value::Object(settings.clone()).to_string();
-        let current: Vec<Tool> = match &tools {
-            Some(tools) => tools.clone(),
-            None => tools_now(api, &scope, id).await?,
-        };
-        brain::check(&agent.name, &settings, &current)?;
+        let current = tools_now(api, &scope, id).await?;
+        let mut tools = tools_in(&body, &current)?;
+        brain::check(&agent.name, &settings, tools.as_ref().unwrap_or(&current))?;
+        let written = tools.as_deref_mut().unwrap_or_default();
+        agent.settings = sealed(api, &scope, id, settings, written).await?;
         keep_password(api, &scope, id, &body).await?;
         let store = caller.store(api, Some(&audited(&before)), Some(&audited(&agent)));
         let why = caller.author("");
@@ -367,6 +366,20 @@ async fn write(
         Ok(Answer::ok(view(&entry))?.with_tag(tag(entry.version)))
     })
     .await
+}
+
+/// Settings as they are stored: the secrets in them sealed, and those of the tools that are written with them.
+async fn sealed(
+    api: &Api,
+    scope: &TenantScope,
+    agent: &str,
+    settings: Map<String, Value>,
+    tools: &mut [Tool],
+) -> Result<String, Problem> {
+    let mut settings = Value::Object(settings);
+    seal(api, scope, agent, vec![&mut settings]).await?;
+    super::tools::seal_all(api, scope, agent, tools).await?;
+    Ok(settings.to_string())
 }
 
 pub(crate) async fn tools_now(

@@ -54,6 +54,7 @@ impl From<ChatError> for Problem {
                 let max = engine::limits::CHAT_MESSAGE_CHARS_MAX;
                 Self::field("text", "length", format!("1…{max}"))
             }
+            ChatError::Secret(cause) => Self::internal(cause),
             ChatError::Read(error) => error.into(),
             ChatError::Change(error) => error.into(),
         }

@@ -9,7 +9,7 @@ use crate::brain;
 use crate::caller::Caller;
 use crate::limits::{TEXT_CHARACTERS_MAX, TOOLS_MAX};
 use crate::problem::Problem;
-use crate::redact::{hidden, hidden_object, restore};
+use crate::redact::{hidden, hidden_object, restore, seal};
 use crate::support::{expected, object, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -105,6 +105,24 @@ pub(crate) fn read_all(items: &[Value], stored: &[Tool]) -> Result<Vec<Tool>, Pr
     }
 }
 
+/// Seals the secrets of tools that are about to be stored.
+pub(crate) async fn seal_all(
+    api: &Api,
+    scope: &TenantScope,
+    agent: &str,
+    tools: &mut [Tool],
+) -> Result<(), Problem> {
+    let mut configs: Vec<Value> = tools
+        .iter()
+        .map(|tool| Value::Object(object(&tool.config)))
+        .collect();
+    seal(api, scope, agent, configs.iter_mut().collect()).await?;
+    for (tool, config) in tools.iter_mut().zip(configs) {
+        tool.config = config.to_string();
+    }
+    Ok(())
+}
+
 /// The tools of an agent, in their order.
 #[utoipa::path(get, path = "/api/agents/{id}/tools", tag = "tools", params(("id" = String, Path)),
     responses((status = 200, body = [ToolView])))]
@@ -130,13 +148,14 @@ pub(crate) async fn create(
 ) -> Result<Answer, Problem> {
     let (scope, agent) = find(&api, &caller, &id).await?;
     let mut tools = tools_now(&api, &scope, &id).await?;
-    let tool = brain::tool(&body, tools.len()).map_err(brain::problem)?;
+    let mut tool = brain::tool(&body, tools.len()).map_err(brain::problem)?;
     let after = hidden(&body);
     if tools.iter().any(|other| other.name == tool.name) {
         return Err(Problem::conflict("api_exists"));
     }
     tools.push(tool.clone());
     check_one(&agent.name, &agent.settings, &tools, tools.len() - 1)?;
+    seal_all(&api, &scope, &id, std::slice::from_mut(&mut tool)).await?;
     let made = caller
         .store(&api, None, Some(&after))
         .add_tool(
@@ -217,7 +236,7 @@ pub(crate) async fn update(
         }
         let config = Value::Object(config);
         let place = usize::try_from(before.sort_order).unwrap_or(0);
-        let changed = brain::tool(&config, place).map_err(brain::problem)?;
+        let mut changed = brain::tool(&config, place).map_err(brain::problem)?;
         let mut tools = tools_now(&api, &scope, &id).await?;
         let at = tools
             .iter()
@@ -225,6 +244,7 @@ pub(crate) async fn update(
             .ok_or_else(Problem::unknown)?;
         tools[at] = changed.clone();
         check_one(&agent.name, &agent.settings, &tools, at)?;
+        seal_all(&api, &scope, &id, std::slice::from_mut(&mut changed)).await?;
         let was = hidden(&Value::Object(object(&before.config)));
         let entry = caller
             .store(&api, Some(&was), Some(&hidden(&config)))
@@ -334,7 +354,7 @@ pub(crate) async fn replace_brain(
         let required = api.requires_match(&headers, &scope).await?;
         let version = expected(&headers, before.version, required)?;
         let stored = tools_now(&api, &scope, &id).await?;
-        let tools = read_all(&body.tools, &stored)?;
+        let mut tools = read_all(&body.tools, &stored)?;
         let mut settings = object(&before.settings);
         if let Some(prompt) = &body.prompt {
             settings.insert("basePrompt".to_owned(), json!(prompt));
@@ -343,6 +363,7 @@ pub(crate) async fn replace_brain(
             settings.insert("brainVersion".to_owned(), json!(label));
         }
         brain::check(&before.name, &settings, &tools)?;
+        seal_all(&api, &scope, &id, &mut tools).await?;
         let names = |tools: &[Tool]| json!(tools.iter().map(|tool| &tool.name).collect::<Vec<_>>());
         let mut was = audited(&before);
         was["tools"] = names(&stored);

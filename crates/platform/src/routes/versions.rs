@@ -166,7 +166,7 @@ fn whole(version: &AgentVersion) -> Value {
     })
 }
 
-/// The leaves that differ. Compared in clear, shown hidden.
+/// The leaves that differ. Secrets are compared by what stands for them, and shown hidden.
 fn differences(path: &str, before: &Value, after: &Value, found: &mut Vec<Difference>) {
     if before == after || found.len() >= DIFFERENCES_MAX {
         return;

@@ -112,6 +112,10 @@ fn digit(character: u8) -> Option<u8> {
 pub(crate) struct DerivedKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl DerivedKey {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
     pub(crate) fn seal(&self, text: &str) -> Option<String> {
         let mut iv = [0_u8; IV_BYTES];
         getrandom::fill(&mut iv).ok()?;

@@ -13,6 +13,8 @@ pub(super) struct Column {
     value: &'static str,
     /// What the salt has besides the id; a line's password has the bare id, as the existing services want it.
     purpose: Option<&'static str>,
+    /// The column whose value is the salt.
+    salt: &'static str,
 }
 
 pub(super) const COLUMNS: &[Column] = &[
@@ -21,37 +23,49 @@ pub(super) const COLUMNS: &[Column] = &[
         id: "id",
         value: "password",
         purpose: None,
+        salt: "id",
     },
     Column {
         table: "tenants",
         id: "id",
         value: "webhook_secret_enc",
         purpose: Some(WEBHOOK),
+        salt: "id",
     },
     Column {
         table: "account_secrets",
         id: "id",
         value: "value_enc",
         purpose: None,
+        salt: "id",
+    },
+    Column {
+        table: "agent_secrets",
+        id: "id",
+        value: "value_enc",
+        purpose: None,
+        salt: "agent_id",
     },
 ];
 
 pub(super) struct Row {
     pub(super) id: String,
+    salt: String,
     pub(super) value: String,
 }
 
 impl Column {
-    pub(super) fn salt(&self, id: &str) -> String {
+    pub(super) fn salt(&self, row: &Row) -> String {
+        let id = &row.salt;
         self.purpose
-            .map_or_else(|| id.to_owned(), |purpose| account_salt(id, purpose))
+            .map_or_else(|| id.clone(), |purpose| account_salt(id, purpose))
     }
 
     /// The next rows that hold a value, by id.
     pub(super) async fn rows_after(&self, store: &Store, id: &str) -> Result<Vec<Row>, ReadError> {
-        let (table, key, value) = (self.table, self.id, self.value);
+        let (table, key, value, salt) = (self.table, self.id, self.value, self.salt);
         let rows = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {key} AS id, {value} AS value FROM {table} \
+            "SELECT {key} AS id, {salt} AS salt, {value} AS value FROM {table} \
              WHERE {value} IS NOT NULL AND {value} <> '' AND {key} > $1 ORDER BY {key} LIMIT {BATCH_ROWS}"
         )))
         .bind(id.to_owned())
@@ -61,6 +75,7 @@ impl Column {
             .map(|row| {
                 Ok(Row {
                     id: row.try_get("id")?,
+                    salt: row.try_get("salt")?,
                     value: row.try_get("value")?,
                 })
             })

@@ -154,7 +154,7 @@ async fn sealed_anew(
     current: &Vault,
     next: &Vault,
 ) -> Result<Anew, VaultError> {
-    let salt = column.salt(&row.id);
+    let salt = column.salt(row);
     match current.open(&salt, &row.value).await {
         Ok(text) => Ok(Anew::Value(next.seal(&salt, text.expose()).await?)),
         Err(_) if next.open(&salt, &row.value).await.is_ok() => Ok(Anew::Already),
@@ -171,7 +171,7 @@ async fn everything_opens(store: &Store, vault: &Vault) -> Result<(), VaultError
             let Some(last) = rows.last() else { break };
             after.clone_from(&last.id);
             for row in rows {
-                if vault.open(&column.salt(&row.id), &row.value).await.is_err() {
+                if vault.open(&column.salt(&row), &row.value).await.is_err() {
                     return Err(VaultError::Unreadable {
                         table: column.table,
                         id: row.id,

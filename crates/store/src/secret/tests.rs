@@ -63,7 +63,19 @@ impl World {
     async fn add_clear(&self) {
         self.run(
             "INSERT INTO agents (id, tenant_id, name, is_active, settings, version, created_at, updated_at) \
-             VALUES ('agent', 'default', 'a', 1, '{}', 1, 0, 0)",
+             VALUES ('agent', 'default', 'a', 1, '{\"engine\":{\"apiKey\":\"sk-of-the-agent\"}}', 1, 0, 0)",
+        )
+        .await;
+        self.run(
+            "INSERT INTO tools (id, tenant_id, agent_id, name, sort_order, is_enabled, config, version, created_at, updated_at) \
+             VALUES ('tool', 'default', 'agent', 't', 0, 1, \
+             '{\"http\":{\"headers\":{\"X-Token\":\"key-of-the-tool\",\"Accept\":\"*/*\",\"X-Key\":\"={{config.key}}\"}}}', 1, 0, 0)",
+        )
+        .await;
+        self.run(
+            "INSERT INTO agent_versions (agent_id, version, tenant_id, at, author, note, name, settings, tools) \
+             VALUES ('agent', 1, 'default', 0, '', '', 'a', '{\"engine\":{\"apiKey\":\"sk-of-before\"}}', \
+             '[{\"name\":\"t\",\"sort_order\":0,\"is_enabled\":true,\"config\":\"{\\\"http\\\":{\\\"headers\\\":{\\\"X-Token\\\":\\\"key-of-the-tool\\\"}}}\"}]')",
         )
         .await;
         self.run(
@@ -92,7 +104,50 @@ impl World {
         ]
     }
 
+    /// The agent's settings, its tool, and what both were at version 1: as stored, then opened.
+    async fn members(&self, vault: &Vault) -> (String, Vec<serde_json::Value>) {
+        let scope = TenantScope::default();
+        let agent = self.store.agent(&scope, "agent").await.unwrap().unwrap();
+        let tools = self.store.tools(&scope, "agent").await.unwrap();
+        let version = self.store.agent_version(&scope, "agent", 1).await;
+        let version = version.unwrap().unwrap();
+        let stored = [
+            &agent.settings,
+            &tools[0].config,
+            &version.settings,
+            &version.tools[0].config,
+        ];
+        let clear = stored.iter().map(|text| text.as_str()).collect();
+        let mut values: Vec<serde_json::Value> = stored
+            .iter()
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect();
+        let all: Vec<_> = values.iter_mut().collect();
+        let opened = vault.open_members(&self.store, &scope, all).await;
+        opened.unwrap();
+        (clear, values)
+    }
+
+    async fn assert_members_open(&self, vault: &Vault, when: &str) {
+        let (stored, opened) = self.members(vault).await;
+        for secret in ["sk-of-the-agent", "key-of-the-tool", "sk-of-before"] {
+            assert!(!stored.contains(secret), "{when}: {stored}");
+        }
+        assert_eq!(opened[0]["engine"]["apiKey"], "sk-of-the-agent", "{when}");
+        let headers = &opened[1]["http"]["headers"];
+        assert_eq!(headers["X-Token"], "key-of-the-tool", "{when}");
+        assert_eq!(headers["Accept"], "*/*", "{when}");
+        assert_eq!(headers["X-Key"], "={{config.key}}", "{when}");
+        assert_eq!(opened[2]["engine"]["apiKey"], "sk-of-before", "{when}");
+        assert_eq!(
+            opened[3]["http"]["headers"],
+            serde_json::json!({"X-Token": "key-of-the-tool"}),
+            "{when}"
+        );
+    }
+
     async fn assert_all_open(&self, vault: &Vault, when: &str) {
+        self.assert_members_open(vault, when).await;
         let [password, webhook] = self.stored().await;
         assert!(is_sealed(&password) && is_sealed(&webhook), "{when}");
         let opened = vault.open(LINE, &password).await;
@@ -153,7 +208,7 @@ async fn a_first_start_makes_a_key_file_and_encrypts_what_was_clear() {
         let first = world.unlock(None).await.unwrap();
         let file = world.source(None).file();
         assert_eq!(first.made.as_deref(), Some(file.as_path()));
-        assert_eq!(first.migrated, 2);
+        assert_eq!(first.migrated, 6);
         let again = world.unlock(None).await.unwrap();
         assert_eq!((again.made, again.migrated), (None, 0));
         let [password, _] = world.stored().await;
@@ -356,6 +411,67 @@ async fn values_of_accounts_are_apart() {
             .await;
         let moved = vault.get(&world.store, &other, "engine:openai").await;
         assert!(matches!(moved, Err(VaultError::Unreadable { .. })));
+    }
+}
+
+#[tokio::test]
+async fn secrets_inside_of_agents_are_sealed_once_and_stay_with_their_tenant() {
+    for server in kinds() {
+        let (world, vault) = World::filled(server.as_deref(), None).await;
+        let scope = TenantScope::default();
+        let written = || {
+            serde_json::json!({"http": {"headers": {"Authorization": "Bearer abc", "Accept": "*/*"}}, "list": [{"password": "p"}],
+            "shown": {"apiKey": members::HIDDEN}, "template": {"apiKey": "={{config.key}}"}, "constant": {"apiKey": "=abc"}})
+        };
+        let seal = async |scope: &TenantScope, value: &mut serde_json::Value| {
+            let sealed = vault.seal_members(&world.store, scope, "agent", vec![value]);
+            sealed.await.unwrap();
+        };
+        let mut first = written();
+        seal(&scope, &mut first).await;
+        let text = first.to_string();
+        assert!(!text.contains("abc") && !text.contains(r#""p""#), "{text}");
+        assert_eq!(first["shown"], written()["shown"]);
+        assert_eq!(first["template"], written()["template"]);
+        // The same again is the same; what is sealed stays.
+        let mut again = written();
+        seal(&scope, &mut again).await;
+        assert_eq!(again, first);
+        seal(&scope, &mut again).await;
+        assert_eq!(again, first);
+        let mut opened = first.clone();
+        let open = vault.open_members(&world.store, &scope, vec![&mut opened]);
+        open.await.unwrap();
+        assert_eq!(opened, written());
+        // A reference of another tenant is a text like any other there, and opens nothing.
+        let other = TenantScope::new(call::TenantId::from("other"));
+        world.store.add_tenant(&other, "Other").await.unwrap();
+        let mut stolen = first.clone();
+        let open = vault.open_members(&world.store, &other, vec![&mut stolen]);
+        assert!(matches!(open.await, Err(VaultError::Unreadable { .. })));
+        let mut sent = first.clone();
+        let sealed = vault.seal_members(&world.store, &other, "agent-2", vec![&mut sent]);
+        sealed.await.unwrap();
+        assert_ne!(sent, first);
+        let open = vault.open_members(&world.store, &other, vec![&mut sent]);
+        open.await.unwrap();
+        assert_eq!(sent, first, "the text, not what it names elsewhere");
+        // Too long, and too many.
+        let mut long = serde_json::json!({ "password": "x".repeat(VALUE_BYTES_MAX + 1) });
+        let many = (0..=MEMBERS_MAX).map(|n| serde_json::json!({ "password": n.to_string() }));
+        let mut many = serde_json::Value::Array(many.collect());
+        for value in [&mut long, &mut many] {
+            let sealed = vault.seal_members(&world.store, &scope, "agent", vec![value]);
+            let refused = sealed.await;
+            assert!(matches!(
+                refused,
+                Err(VaultError::Value(OpenValueError::TooLong))
+            ));
+        }
+        // Nothing else of a version can be changed, and nothing twice.
+        let mut write = world.store.write().await.unwrap();
+        let changed = sqlx::query("UPDATE agent_versions SET is_sealed = 1, name = 'b'");
+        assert!(changed.execute(&mut *write).await.is_err());
     }
 }
 

@@ -86,6 +86,10 @@ impl Vault {
             None => Self::fresh(store, source).await?,
         };
         unlocked.migrated = unlocked.vault.migrate(store).await?;
+        unlocked.migrated += unlocked.vault.migrate_members(store).await?;
+        if unlocked.migrated > 0 {
+            store.forget_freed_pages().await?;
+        }
         Ok(unlocked)
     }
 
@@ -142,7 +146,7 @@ impl Vault {
         }
     }
 
-    async fn derived(&self, salt: &str) -> Result<DerivedKey, OpenValueError> {
+    pub(super) async fn derived(&self, salt: &str) -> Result<DerivedKey, OpenValueError> {
         if salt.len() > SALT_BYTES_MAX {
             return Err(OpenValueError::TooLong);
         }
@@ -337,7 +341,7 @@ impl Vault {
                 let mut sealed = Vec::new();
                 for row in rows {
                     if !super::is_sealed(&row.value) {
-                        let value = self.seal(&column.salt(&row.id), &row.value).await?;
+                        let value = self.seal(&column.salt(&row), &row.value).await?;
                         sealed.push((row, value));
                     }
                 }
@@ -383,7 +387,7 @@ async fn sealed_sample(store: &Store) -> Result<Option<(String, String)>, VaultE
             let Some(last) = rows.last() else { break };
             after.clone_from(&last.id);
             if let Some(row) = rows.into_iter().find(|row| super::is_sealed(&row.value)) {
-                return Ok(Some((column.salt(&row.id), row.value)));
+                return Ok(Some((column.salt(&row), row.value)));
             }
         }
     }
