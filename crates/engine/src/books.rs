@@ -10,7 +10,8 @@ use catalog::Message;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use store::{
-    Begun, NewDelivery, NewToolRun, ReadError, Store, TenantScope, ToolRunEnd, ToolRunState,
+    AuditNote, Begun, NewDelivery, NewToolRun, ReadError, Realm, Store, TenantScope, ToolRunEnd,
+    ToolRunState,
 };
 use tokio::task::JoinSet;
 
@@ -165,6 +166,22 @@ impl Books {
                 Err(error) => Err(error),
             };
             if let Err(error) = written {
+                say(&error.message());
+            }
+        });
+    }
+
+    /// Writes to the audit log that a tool was asked for what no honest conversation asks; its arguments stay out of it.
+    pub(crate) fn note_attempt(&mut self, tool: &str, why: &str) {
+        let line = AuditNote {
+            action: "tool_refused".to_owned(),
+            entity: "call".to_owned(),
+            entity_id: self.call.as_str().to_owned(),
+            detail: Some(json!({ "agent": self.agent_id, "tool": tool, "why": why }).to_string()),
+        };
+        let (store, scope) = (self.store.clone(), self.scope.clone());
+        self.writes.spawn(async move {
+            if let Err(error) = store.audit(Realm::Tenant(&scope), &line).await {
                 say(&error.message());
             }
         });

@@ -213,8 +213,8 @@ impl Parts {
         agent::configured(compiled, tenant, &secrets, &self.config).await
     }
 
-    fn secrets<'a>(&'a self, scope: &'a TenantScope) -> agent::Secrets<'a> {
-        agent::Secrets {
+    fn secrets<'a>(&'a self, scope: &'a TenantScope) -> Secrets<'a> {
+        Secrets {
             store: &self.store,
             vault: self.vault.as_ref(),
             scope,

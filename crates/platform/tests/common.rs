@@ -68,7 +68,7 @@ impl House {
         let entries = std::fs::read_dir(self.directory.path()).unwrap();
         entries
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.to_string_lossy().contains("allo.db"))
+            .filter(|path| path.is_file() && path.to_string_lossy().contains("allo.db"))
             .map(|path| std::fs::read(path).unwrap())
             .collect()
     }

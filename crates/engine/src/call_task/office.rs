@@ -178,6 +178,9 @@ impl Office {
                 Some((builtin_outcome(builtin), None))
             }
             Prepared::Refused { code, output } => {
+                if code.is_suspicious() {
+                    self.books.note_attempt(name, code.label());
+                }
                 let note = Message::new("tool_refused_by_policy");
                 let note = note.with("tool", name).with("why", code.label());
                 Some((ToolOutcome::Told { output }, Some(note)))
