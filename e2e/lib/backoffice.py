@@ -65,6 +65,7 @@ class BackOffice:
         #: Bodies of the call-end webhook by webhook-id, each time it came.
         self.webhooks = {}
         self.messages, self.reservations, self.faqs, self.customers, self.cancelled = [], [], [], [], []
+        #: What differs from the ordinary answer of the session: members, or a function that gives them for each asking.
         self.session = session or {}
         #: The list of the discovery; None: this back office has none.
         self.agents = None
@@ -246,7 +247,7 @@ class BackOffice:
                 "restaurant_id": RESTAURANT,
                 "transfer_phone": "+33140000001",
             },
-        } | self.session
+        } | (self.session() if callable(self.session) else self.session)
 
     def _agents(self, request):
         if self.agents is None:

@@ -14,10 +14,10 @@ CALLER = "+33123456789"
 
 
 class House:
-    def __init__(self, standin, server, scenario="contract", session=None, number=NUMBER, **settings):
+    def __init__(self, standin, server, scenario="contract", session=None, number=NUMBER, engine=None, **settings):
         self.number = number
         self.office = BackOffice(session)
-        self.tap = Wiretap(standin(scenario).url)
+        self.tap = engine or Wiretap(standin(scenario).url)
         settings = {
             "platform_listen": "127.0.0.1:0",
             "platform_unauthenticated": "true",

@@ -27,11 +27,12 @@ pub(crate) async fn seal(
     values: Vec<&mut Value>,
 ) -> Result<(), Problem> {
     let sealed = api.vault.seal_members(&api.store, scope, agent, values);
-    sealed.await.map_err(|error| match error {
-        VaultError::Value(OpenValueError::TooLong) => {
+    sealed.await.map_err(|error| {
+        if matches!(error, VaultError::Value(OpenValueError::TooLong)) {
             Problem::field("", "length", "secrets are too long, or too many")
+        } else {
+            Problem::internal(error)
         }
-        error => Problem::internal(error),
     })
 }
 

@@ -104,7 +104,9 @@ pub(super) async fn compiled(
     compiled.map(Arc::new).map_err(|error| match error {
         // It may be readable later: the chat must not end for it.
         CompileError::Secret { cause } => ChatError::Secret(cause),
-        _ => ChatError::AgentUnavailable,
+        CompileError::Unreadable | CompileError::Fault { .. } | CompileError::Engine { .. } => {
+            ChatError::AgentUnavailable
+        }
     })
 }
 
