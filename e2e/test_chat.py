@@ -110,8 +110,10 @@ def test_a_chat_orders_through_tools_and_ends_with_its_webhook(house):
 def test_a_chat_goes_on_after_the_process_was_killed(house, server):
     """Killed between two messages, then while an order is under way: the order is made once, and told of."""
     world = house()
+    order_key(world, "key-of-then")
     chat = begin(world)
     chat.say("1")
+    order_key(world, "key-of-now")
     restarted(world, server)
     chat = Chat(base(world), bearer(world), session=chat.session)
     world.office.rule("/api/ai/tools/confirm-order", delay=2.0, times=1)
@@ -124,6 +126,9 @@ def test_a_chat_goes_on_after_the_process_was_killed(house, server):
     wait_for("the order, with its key", lambda: len(world.office.to("/api/ai/tools/confirm-order")) == 2, 20)
     [order] = world.office.orders.values()
     assert order["body"]["last_availability_check"]["estimatedTime"] == "20:30"
+    # The chat keeps the version that it began with, sealed keys included; what is sent again has the tool's key of today.
+    keys = [request.header("x-crm-key") for request in world.office.to("/api/ai/tools/confirm-order")]
+    assert keys == ["key-of-then", "key-of-now"]
     chat = Chat(base(world), bearer(world), session=chat.session)
     wait_for("its answer", lambda: tool_rows(world, chat) == ["done", "done"], 20)
     assert words(chat.say("Bonjour")) == ["sorry tone"]
@@ -134,6 +139,13 @@ def test_a_chat_goes_on_after_the_process_was_killed(house, server):
     assert [call["name"] for call in body["toolCalls"]] == ["check_availability", "confirm_order"]
     assert len(world.office.orders) == 1
     assert chat.read()["outcome"] == "order_placed"
+
+
+def order_key(world, key):
+    """Another key in the header of the tool that orders: a new version of the agent."""
+    [tool] = [tool for tool in world.client.get(f"/agents/{world.agent}/tools") if tool["name"] == "confirm_order"]
+    http = tool["http"] | {"headers": {"X-Crm-Key": key}}
+    world.client.put(f"/agents/{world.agent}/tools/{tool['id']}", {"http": http})
 
 
 def tool_rows(world, chat):
