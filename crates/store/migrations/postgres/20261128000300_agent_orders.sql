@@ -1,8 +1,8 @@
 -- What operators ordered of agents, and where agents that were discovered come from. An agent without a row runs.
 
 CREATE TABLE agent_orders (
-    agent_id TEXT NOT NULL PRIMARY KEY,
-    tenant_id TEXT NOT NULL,
+    agent_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    tenant_id TEXT COLLATE "C" NOT NULL,
     stopped BIGINT NOT NULL CHECK (stopped IN (0, 1)),
     version BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
@@ -10,10 +10,10 @@ CREATE TABLE agent_orders (
 );
 
 CREATE TABLE agent_sources (
-    source TEXT NOT NULL,
-    source_id TEXT NOT NULL,
-    agent_id TEXT NOT NULL UNIQUE,
-    tenant_id TEXT NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    source_id TEXT COLLATE "C" NOT NULL,
+    agent_id TEXT COLLATE "C" NOT NULL UNIQUE,
+    tenant_id TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (source, source_id),
     FOREIGN KEY (agent_id, tenant_id) REFERENCES agents (id, tenant_id)
 );
