@@ -262,6 +262,19 @@ impl AsyncWrite for Measured {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    /// Without it the header and the payload of each message leave one by one: two system calls, two packets, two TLS records.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -544,6 +557,10 @@ mod tests {
         let mut socket = in_time(connect(target, connector()))
             .await
             .expect("connected");
+        assert!(
+            socket.stream.get_ref().is_write_vectored(),
+            "a message leaves in one write"
+        );
         match in_time(std::future::poll_fn(|cx| socket.poll(cx))).await {
             SocketEvent::Text(message) => assert_eq!(message.as_text(), Some(text.as_str())),
             other @ (SocketEvent::Alive | SocketEvent::Binary(_) | SocketEvent::Closed { .. }) => {

@@ -4,9 +4,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wire::realtime::{Conversation, Dialect, EngineEvent, SessionSettings};
+use wire::twilio::{Dialect as Carrier, Outgoing, Stream, StreamEvent};
 
 struct Counting;
 
@@ -95,6 +96,48 @@ fn a_delta_allocates_the_audio_and_the_name_of_its_response_alone() {
         assert!(
             allocations == 2 || round < 2,
             "{allocations} allocations in round {round}"
+        );
+    }
+}
+
+#[test]
+fn a_carriers_audio_allocates_nothing_inward_and_the_message_alone_outward() {
+    #[expect(clippy::disallowed_methods, reason = "a test has a clock")]
+    let begun = Instant::now();
+    let mut stream = Stream::new(Carrier::Twilio);
+    stream.handle_text(
+        begun,
+        r#"{"event":"start","streamSid":"MZ1","start":{"callSid":"CA1"}}"#,
+    );
+    while stream.poll_event().is_some() {}
+    let heard = format!(
+        r#"{{"event":"media","sequenceNumber":"7","media":{{"track":"inbound","chunk":"6","timestamp":"120","payload":"{}"}},"streamSid":"MZ1"}}"#,
+        base64_simd::STANDARD.encode_to_string([0x55; 160])
+    );
+    for round in 0..20_u64 {
+        let now = begun + Duration::from_millis(60 * round);
+        let (inward, length) = count(|| {
+            stream.handle_text(now, &heard);
+            let Some(StreamEvent::Audio { audio, .. }) = stream.poll_event() else {
+                return 0;
+            };
+            let length = audio.len();
+            stream.take_back(audio);
+            length
+        });
+        assert_eq!(length, 160);
+        let (outward, text) = count(|| {
+            stream.play(now, &[0x55; 480], false);
+            stream.poll_output().unwrap()
+        });
+        let Outgoing::Text(text) = text else {
+            panic!("a text");
+        };
+        assert_eq!(text.capacity(), text.len());
+        let marks = std::iter::from_fn(|| stream.poll_output()).count();
+        assert!(
+            (inward == 0 && outward == 1) || marks > 0 || round < 2,
+            "{inward} and {outward} allocations in round {round}"
         );
     }
 }

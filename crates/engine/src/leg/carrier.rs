@@ -196,6 +196,8 @@ impl CarrierLeg {
 pub(crate) struct CarrierMedia {
     socket: StreamSocket,
     pub(super) feed: Feed,
+    /// Audio on its way from the feed to the stream, kept as a buffer.
+    handing: Vec<u8>,
     /// When everything was last looked at.
     now: Instant,
     /// The other side is a bridge of ours, which hangs up when it is told so.
@@ -214,6 +216,7 @@ impl CarrierMedia {
         Self {
             socket,
             feed: Feed::new(now, codec),
+            handing: Vec::new(),
             now,
             bridge,
             over: false,
@@ -229,7 +232,10 @@ impl CarrierMedia {
         self.socket.receive(now);
         while let Some(event) = self.socket.stream.poll_event() {
             match event {
-                StreamEvent::Audio { number, audio } => self.heard(now, number, &audio),
+                StreamEvent::Audio { number, audio } => {
+                    self.heard(now, number, &audio);
+                    self.socket.stream.take_back(audio);
+                }
                 StreamEvent::Dtmf(digit) => self.feed.handle_dtmf(digit, 0),
                 StreamEvent::Stopped => self.stopped = true,
                 StreamEvent::Fault(text) => tracing::debug!(text, "the carrier complains"),
@@ -278,7 +284,8 @@ impl CarrierMedia {
         }
         let heard = stream.heard(now);
         let samples = usize::try_from(room).unwrap_or_default();
-        let mut audio = Vec::with_capacity(samples * stream.encoding().bytes_per_sample());
+        let audio = &mut self.handing;
+        audio.clear();
         let mut frame = [0; FRAME_SAMPLES];
         for _ in 0..samples / FRAME_SAMPLES {
             if !self.feed.fill(now, heard, &mut frame) {
@@ -299,7 +306,7 @@ impl CarrierMedia {
             }
             return false;
         }
-        stream.play(now, &audio, self.feed.is_idle());
+        stream.play(now, audio, self.feed.is_idle());
         self.feed.count_sent();
         true
     }

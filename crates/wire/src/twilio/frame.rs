@@ -303,30 +303,40 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A message with audio (base64).
-pub(super) fn media(dialect: Dialect, stream: &str, encoding: Encoding, payload: &str) -> String {
+/// What a message with audio begins with, up to its payload. It is the same for every message of a stream.
+pub(super) fn media_head(dialect: Dialect, stream: &str, encoding: Encoding) -> String {
     match dialect {
         Dialect::Twilio => format!(
-            r#"{{"event":"media","streamSid":{},"media":{{"payload":"{payload}"}}}}"#,
+            r#"{{"event":"media","streamSid":{},"media":{{"payload":""#,
             quoted(stream)
         ),
         Dialect::Exotel => format!(
-            r#"{{"event":"media","stream_sid":{},"media":{{"payload":"{payload}"}}}}"#,
+            r#"{{"event":"media","stream_sid":{},"media":{{"payload":""#,
             quoted(stream)
         ),
-        Dialect::Telnyx | Dialect::Vonage => {
-            format!(r#"{{"event":"media","media":{{"payload":"{payload}"}}}}"#)
-        }
+        Dialect::Telnyx | Dialect::Vonage => r#"{"event":"media","media":{"payload":""#.to_owned(),
         Dialect::Plivo => {
             let content_type = match encoding {
                 Encoding::Pcmu | Encoding::Pcma => "audio/x-mulaw",
                 Encoding::L16 => "audio/x-l16",
             };
             format!(
-                r#"{{"event":"playAudio","media":{{"contentType":"{content_type}","sampleRate":8000,"payload":"{payload}"}}}}"#
+                r#"{{"event":"playAudio","media":{{"contentType":"{content_type}","sampleRate":8000,"payload":""#
             )
         }
     }
+}
+
+/// A message with audio, in one allocation of the exact size.
+pub(super) fn media(head: &str, audio: &[u8]) -> String {
+    const TAIL: &str = r#""}}"#;
+    let base64 = base64_simd::STANDARD;
+    let payload = base64.encoded_length(audio.len());
+    let mut text = String::with_capacity(head.len() + payload + TAIL.len());
+    text.push_str(head);
+    base64.encode_append(audio, &mut text);
+    text.push_str(TAIL);
+    text
 }
 
 /// A mark behind everything that was sent.

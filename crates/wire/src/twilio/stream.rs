@@ -68,6 +68,8 @@ pub struct Stream {
     dialect: Dialect,
     encoding: Encoding,
     id: String,
+    /// What each message with audio begins with.
+    media_head: String,
     started: bool,
     stopped: bool,
     clock: PlayClock,
@@ -76,6 +78,8 @@ pub struct Stream {
     events: VecDeque<StreamEvent>,
     output: VecDeque<Outgoing>,
     counters: Counters,
+    /// A buffer for the next audio.
+    spare: Vec<u8>,
 }
 
 impl Stream {
@@ -86,6 +90,7 @@ impl Stream {
             dialect,
             encoding: dialect.encoding(),
             id: String::new(),
+            media_head: String::new(),
             started: false,
             stopped: false,
             clock: PlayClock::default(),
@@ -93,6 +98,7 @@ impl Stream {
             events: VecDeque::with_capacity(4),
             output: VecDeque::with_capacity(4),
             counters: Counters::default(),
+            spare: Vec::new(),
         }
     }
 
@@ -138,10 +144,7 @@ impl Stream {
             Incoming::Media { outbound: true, .. } => self.counters.ignored += 1,
             Incoming::Media {
                 number, payload, ..
-            } => match base64_simd::STANDARD.decode_to_vec(payload.as_bytes()) {
-                Ok(audio) => self.event(StreamEvent::Audio { number, audio }),
-                Err(_) => self.counters.bad_audio += 1,
-            },
+            } => self.heard_audio(number, payload.as_bytes()),
             Incoming::Dtmf(digit) => self.event(StreamEvent::Dtmf(digit)),
             Incoming::Mark(name) => match mark_number(&name) {
                 Some(number) => self.clock.echoed(now, number),
@@ -157,6 +160,20 @@ impl Stream {
             // A second start would be another call's.
             Incoming::Started(_) | Incoming::Unknown => self.counters.ignored += 1,
         }
+    }
+
+    fn heard_audio(&mut self, number: Option<u64>, payload: &[u8]) {
+        let mut audio = std::mem::take(&mut self.spare);
+        audio.clear();
+        match base64_simd::STANDARD.decode_append(payload, &mut audio) {
+            Ok(_) => self.event(StreamEvent::Audio { number, audio }),
+            Err(_) => self.counters.bad_audio += 1,
+        }
+    }
+
+    /// Gives the buffer of an event back, for the audio of the next.
+    pub fn take_back(&mut self, audio: Vec<u8>) {
+        self.spare = audio;
     }
 
     /// A binary message of the socket: bare audio, where the dialect has it.
@@ -178,6 +195,7 @@ impl Stream {
         if let Some(encoding) = start.encoding {
             self.encoding = encoding;
         }
+        self.media_head = frame::media_head(self.dialect, &self.id, self.encoding);
         self.event(StreamEvent::Started(start));
     }
 
@@ -237,13 +255,7 @@ impl Stream {
         let message = if self.dialect == Dialect::Vonage {
             Outgoing::Binary(audio.to_vec())
         } else {
-            let payload = base64_simd::STANDARD.encode_to_string(audio);
-            Outgoing::Text(frame::media(
-                self.dialect,
-                &self.id,
-                self.encoding,
-                &payload,
-            ))
+            Outgoing::Text(frame::media(&self.media_head, audio))
         };
         self.clock.send(now, samples);
         self.send(message);
