@@ -2,7 +2,7 @@
 //! message, a message becomes packets on a 20 ms tick.
 
 use crate::echo::field;
-use crate::{say, sip_text};
+use crate::{say, sip_text, tls};
 use futures_util::{SinkExt as _, StreamExt as _};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,7 +11,11 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_rustls::TlsConnector;
 use tokio_websockets::{ClientBuilder, Message};
+
+/// Its address, and the client where it is reached by TLS.
+type Engine = Arc<(String, Option<TlsConnector>)>;
 
 fn loopback() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
@@ -19,7 +23,12 @@ fn loopback() -> SocketAddr {
 
 /// Serves until it is killed; prints its SIP address first.
 pub(crate) async fn serve(options: &BTreeMap<String, String>) -> std::io::Result<()> {
-    let engine = options.get("engine").cloned().unwrap_or_default();
+    let url = options.get("engine").cloned().unwrap_or_default();
+    let connector = options
+        .get("ca")
+        .map(|path| tls::connector(path))
+        .transpose()?;
+    let engine: Engine = Arc::new((url, connector));
     let socket = Arc::new(UdpSocket::bind(loopback()).await?);
     say(&socket.local_addr()?.to_string());
     let mut calls: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
@@ -42,7 +51,7 @@ pub(crate) async fn serve(options: &BTreeMap<String, String>) -> std::io::Result
             let (reply, socket, engine) = (
                 answer(text, "200 OK", Some(port)),
                 socket.clone(),
-                engine.clone(),
+                Arc::clone(&engine),
             );
             calls.insert(
                 id,
@@ -88,13 +97,17 @@ const UPDATE: &str = r#"{"type":"session.update","session":{"type":"realtime","a
 async fn call(
     rtp: UdpSocket,
     remote: SocketAddr,
-    engine: &str,
+    engine: &Engine,
     sip: &UdpSocket,
     peer: SocketAddr,
     reply: &str,
 ) {
-    let Ok(uri) = engine.parse() else { return };
-    let Ok((mut socket, _)) = ClientBuilder::from_uri(uri).connect().await else {
+    let (url, connector) = (&engine.0, &engine.1);
+    let Ok(uri) = url.parse() else { return };
+    let Ok(tcp) = tls::connect(url, connector.as_ref()).await else {
+        return;
+    };
+    let Ok((mut socket, _)) = ClientBuilder::from_uri(uri).connect_on(tcp).await else {
         return;
     };
     if socket.send(Message::text(UPDATE)).await.is_err()

@@ -39,7 +39,7 @@ async fn main() -> std::io::Result<()> {
         "floor" => floor::serve(&options).await,
         "generate" => phone::generate(&options).await,
         _ => {
-            say("bench run --allo PATH [--calls 1,50,200] [--seconds 20] [--rounds 3]");
+            say("bench run --allo PATH [--tls yes] [--calls 1,50,200] [--seconds 20] [--rounds 3]");
             say(
                 "bench streams --allo PATH [--fastify bridge.mjs] [--tls yes] [--calls 100,300] [--seconds 20] [--rounds 3]",
             );

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::orchestrate::{Running, drive, first_line, line};
+use crate::orchestrate::{Running, drive, echo_engine, first_line, line};
 use crate::{number, say};
 
 /// Runs it.
@@ -22,12 +22,7 @@ pub(crate) async fn run(options: &BTreeMap<String, String>) -> std::io::Result<(
     let data = tempfile::tempdir()?;
     let secure = options.contains_key("tls");
     let own = std::env::current_exe()?;
-    let mut command = Command::new(&own);
-    command.arg("echo-engine");
-    if secure {
-        command.arg("--tls").arg(data.path());
-    }
-    let (echo, engine) = first_line(&mut command)?;
+    let (echo, engine) = echo_engine(secure, data.path())?;
     let authority = data.path().join("ca.pem").display().to_string();
     let mut command = Command::new(&own);
     command.args(["stream-floor", "--engine", &engine]);
