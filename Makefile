@@ -37,8 +37,8 @@ test-e2e: bootstrap-test ## only the tests with real peers (ARGS="-k barge")
 	@scripts/cargo build --locked -p server
 	@ALLO_BIN=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/allo e2e/.venv/bin/python -m pytest -n 3 e2e $(ARGS)
 
-bench: bootstrap-test build ## print the figures of docs/performance.md for 1, 50 and 200 calls beside a bare-loop floor
-	@scripts/bench $(ARGS)
+bench: bootstrap-test build ## print every table of docs/performance.md, in about eight minutes
+	@scripts/bench-all $(ARGS)
 
 fuzz-build: bootstrap ## build the fuzz targets and replay their corpus
 	@scripts/fuzz replay

@@ -7,9 +7,11 @@ mod aftermath;
 mod agent;
 mod line;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use ::agent::{CompiledAgent, Definition};
 use call::TenantId;
 use catalog::Message;
 use courier::guard::Allow;
@@ -31,6 +33,11 @@ pub(crate) use agent::{Secrets, compiled_as};
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Changes that come together are read together.
 const SETTLE: Duration = Duration::from_millis(50);
+/// A directory that takes long to read is left alone for this many times as long, so that a program that writes without end cannot
+/// keep the machine busy with reading.
+const REST: u32 = 5;
+/// But no longer than this.
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// What the directory takes from the process where a tenant says nothing.
 #[derive(Clone, Debug)]
@@ -63,6 +70,8 @@ struct Parts {
     store: Store,
     vault: Option<Vault>,
     config: DirectoryConfig,
+    /// The agents as they were read last, by their ids: one that is still the same is not compiled again.
+    compiled: std::sync::Mutex<BTreeMap<String, Arc<CompiledAgent>>>,
 }
 
 /// The way to a running directory. Clones lead to the same one.
@@ -91,6 +100,7 @@ impl DirectoryHandle {
             store,
             vault,
             config,
+            compiled: std::sync::Mutex::default(),
         });
         let stamp = parts.store.node_directory_stamp().await?;
         parts.load().await?;
@@ -133,10 +143,11 @@ impl DirectoryHandle {
 }
 
 async fn follow(parts: Arc<Parts>, nudge: Arc<Notify>, mut known: String) {
+    let mut settle = SETTLE;
     loop {
         let nudged = tokio::time::timeout(LOOK_EVERY, nudge.notified()).await;
         if nudged.is_ok() {
-            tokio::time::sleep(SETTLE).await;
+            tokio::time::sleep(settle).await;
         }
         let stamp = match parts.store.node_directory_stamp().await {
             Ok(stamp) => stamp,
@@ -149,12 +160,14 @@ async fn follow(parts: Arc<Parts>, nudge: Arc<Notify>, mut known: String) {
         if stamp == known && nudged.is_err() {
             continue;
         }
+        let begun = Instant::now();
         match parts.load().await {
             Ok(()) => known = stamp,
             Err(error) => {
                 say(&Message::new("log_directory_unread").with("cause", error.to_string()));
             }
         }
+        settle = SETTLE.max((begun.elapsed() * REST).min(REST_MAX));
     }
 }
 
@@ -194,6 +207,12 @@ impl Parts {
                 }
             }
         }
+        let living: BTreeSet<&String> = directory
+            .agents
+            .iter()
+            .map(|found| &found.agent.id)
+            .collect();
+        self.kept().retain(|id, _| living.contains(id));
         self.agents.follow(&lines, &agents, &stopped).await;
         Ok(())
     }
@@ -209,7 +228,7 @@ impl Parts {
         let secrets = self.secrets(&scope);
         let with = (&secrets, &self.config);
         let definition = agent::definition(found, tenant, customer, prices, with).await?;
-        let compiled = Arc::new(agent::compile_definition(definition)?);
+        let compiled = self.compiled(definition)?;
         agent::configured(compiled, tenant, &secrets, &self.config).await
     }
 
@@ -219,6 +238,22 @@ impl Parts {
             vault: self.vault.as_ref(),
             scope,
         }
+    }
+
+    fn compiled(&self, definition: Definition) -> Result<Arc<CompiledAgent>, CompileError> {
+        let id = definition.agent_id.clone();
+        let known = self.kept().get(&id).cloned();
+        if let Some(known) = known.filter(|known| *known.definition() == definition) {
+            return Ok(known);
+        }
+        let compiled = Arc::new(agent::compile_definition(definition)?);
+        self.kept().insert(id, Arc::clone(&compiled));
+        Ok(compiled)
+    }
+
+    /// A panic cannot leave it half changed: every change is one insertion or removal.
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Arc<CompiledAgent>>> {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn lines(&self, found: &DirectoryAgent, tenant: &Entry<Tenant>) -> Vec<LineConfig> {
