@@ -115,7 +115,7 @@ fn a_carriers_audio_allocates_nothing_inward_and_the_message_alone_outward() {
         base64_simd::STANDARD.encode_to_string([0x55; 160])
     );
     for round in 0..20_u64 {
-        let now = begun + Duration::from_millis(60 * round);
+        let now = begun + Duration::from_millis(50 * round);
         let (inward, length) = count(|| {
             stream.handle_text(now, &heard);
             let Some(StreamEvent::Audio { audio, .. }) = stream.poll_event() else {

@@ -57,7 +57,7 @@ struct Raw<'a> {
         alias = "stream_sid",
         rename = "streamSid"
     )]
-    stream: Option<Cow<'a, str>>,
+    stream: Option<&'a RawValue>,
     #[serde(borrow)]
     start: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -196,9 +196,12 @@ fn start(dialect: Dialect, raw: &Raw<'_>) -> Option<Start> {
         Some(start) => serde_json::from_str(start.get()).ok()?,
         None => RawStart::default(),
     };
-    let stream_id = match raw.stream.as_deref() {
-        Some(stream) if !stream.is_empty() => stream.to_owned(),
-        _ => inner.stream,
+    let stream = raw
+        .stream
+        .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    let stream_id = match stream {
+        Some(stream) if !stream.is_empty() => stream,
+        Some(_) | None => inner.stream,
     };
     let encoding = match &inner.format {
         Some(format) if !format.encoding.is_empty() => {
