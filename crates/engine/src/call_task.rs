@@ -23,7 +23,7 @@ pub(crate) mod typed;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use call::{EndReason, Input, Session};
 use jiff::Timestamp;
@@ -84,6 +84,25 @@ struct Clock {
     speech_stopped: Option<Instant>,
     statistics_due: Option<Instant>,
     first_packet: bool,
+    /// The item whose beginning was written last, and when.
+    began: Option<(ItemKey, Instant)>,
+}
+
+/// An item that runs dry and goes on is written again after this long: an engine that is no faster than speech makes every item
+/// do so several times a second. How often it happened is in the statistics.
+const RESUMED_EVERY: Duration = Duration::from_secs(5);
+
+impl Clock {
+    /// Whether the beginning of an item is to be written.
+    fn is_news(&mut self, now: Instant, item: &ItemKey) -> bool {
+        let known = self.began.as_ref().is_some_and(|(known, at)| {
+            known == item && now.saturating_duration_since(*at) < RESUMED_EVERY
+        });
+        if !known {
+            self.began = Some((ItemKey::clone(item), now));
+        }
+        !known
+    }
 }
 
 /// The task of one call.

@@ -112,7 +112,9 @@ impl CallTask {
         match event {
             PlayoutEvent::Started { item } => {
                 self.heard(now);
-                self.journal_playout(now, &item, PlayoutPhase::Started, 0);
+                if self.clock.is_news(now, &item) {
+                    self.journal_playout(now, &item, PlayoutPhase::Started, 0);
+                }
                 self.session.handle(
                     now,
                     Input::PlayoutStarted {
