@@ -344,6 +344,20 @@ impl Pending {
         }
     }
 
+    /// Nothing but entries of the journal.
+    fn is_events_alone(&self) -> bool {
+        !self.events.is_empty()
+            && self.create.is_none()
+            && self.answered.is_none()
+            && self.recording.is_none()
+            && self.brain.is_none()
+            && self.assign.is_none()
+            && self.deliveries.is_empty()
+            && self.transcript.is_empty()
+            && self.finish.is_none()
+            && self.done.is_none()
+    }
+
     /// Writes what is there; each part is forgotten once it is written, so that a second try writes the rest.
     async fn write(&mut self, store: &Store) -> Result<(), WriteError> {
         let Some(call) = self.call.clone() else {
@@ -446,6 +460,29 @@ struct Writer {
 }
 
 impl Writer {
+    /// The calls of a round that have entries and nothing else are written in one transaction: with many calls a transaction for
+    /// each would cost more than their audio. Where that fails they are written one by one.
+    async fn write_events(&self, round: &mut BTreeMap<CallId, Pending>) {
+        let alone: Vec<(&TenantScope, &CallId, &[JournalEntry])> = round
+            .values()
+            .filter(|pending| pending.is_events_alone())
+            .filter_map(|pending| {
+                let call = pending.call.as_ref()?;
+                Some((&call.scope, &call.id, pending.events.as_slice()))
+            })
+            .collect();
+        if alone.len() > 1 && self.store.append_events_of(&alone).await.is_ok() {
+            round.retain(|_, pending| !pending.is_events_alone());
+            self.recovered();
+        }
+    }
+
+    fn recovered(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            say(&Message::new("log_journal_recovered"));
+        }
+    }
+
     async fn run(self, mut items: mpsc::Receiver<Envelope>) {
         while let Some(first) = items.recv().await {
             let mut deadline = Instant::now() + first.item.patience();
@@ -474,14 +511,13 @@ impl Writer {
 
     /// Writes a round. While the database can recover, it is tried again; the queue holds what comes meanwhile.
     async fn write(&self, mut round: BTreeMap<CallId, Pending>, open: bool) {
+        self.write_events(&mut round).await;
         let mut tries = 0_u32;
         while let Some(mut entry) = round.first_entry() {
             match entry.get_mut().write(&self.store).await {
                 Ok(()) => {
                     entry.remove();
-                    if self.failing.swap(false, Ordering::Relaxed) {
-                        say(&Message::new("log_journal_recovered"));
-                    }
+                    self.recovered();
                 }
                 Err(error) if error.is_retryable() && (open || tries < 6) => {
                     tries += 1;

@@ -35,6 +35,39 @@ impl Store {
         Ok(())
     }
 
+    /// As [`Store::append_events`] for several calls, in one transaction.
+    ///
+    /// # Errors
+    /// See there; one call that is not known refuses all.
+    pub async fn append_events_of(
+        &self,
+        calls: &[(&TenantScope, &CallId, &[JournalEntry])],
+    ) -> Result<(), WriteError> {
+        let count: usize = calls.iter().map(|(_, _, entries)| entries.len()).sum();
+        if count > limits::BATCH_MAX {
+            return Err(WriteError::BatchTooLarge);
+        }
+        let mut transaction = self.write().await?;
+        let result = async {
+            for (scope, call, entries) in calls {
+                require_call(&mut transaction, scope.id(), call.as_str()).await?;
+                for entry in *entries {
+                    insert_event(&mut transaction, call.as_str(), entry).await?;
+                }
+            }
+            Ok(())
+        }
+        .await;
+        match result {
+            Ok(()) => transaction.commit().await,
+            Err(WriteError::UnknownCall) => {
+                transaction.rollback().await;
+                Err(WriteError::UnknownCall)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The journal of a call, in order; at most [`limits::EVENTS_READ_MAX`] entries. Empty for a call that this tenant does not have.
     ///
     /// # Errors
