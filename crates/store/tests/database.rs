@@ -231,7 +231,7 @@ async fn a_tenant_never_sees_or_changes_the_calls_of_another(place) {
         store.call(&own, &id).await.unwrap().unwrap().state(),
         CallState::Running
     );
-    assert_eq!(store.events(&own, &id).await.unwrap().len(), 1);
+    assert_eq!(store.events(&own, &id).await.unwrap().len(), 3);
 }
 }
 
