@@ -8,8 +8,9 @@ use media::{Codec, g711, level};
 
 /// Bytes of one tick, 20 ms of G.711.
 pub(super) const TICK_BYTES: usize = 160;
-/// A hole shorter than this is an underrun; a longer one is a pause between two things that are said.
-const HOLE_MAX: Duration = Duration::from_millis(500);
+/// A hole shorter than this is an underrun; a longer one is a pause between two things that are said (the agent's answer to what the
+/// caller did comes after about half a second). Whether all was played that should have been is told by the sum of what was played.
+const HOLE_MAX: Duration = Duration::from_millis(400);
 /// Louder than this is somebody speaking, -dBov.
 const LOUD: u8 = 45;
 /// Quiet for this long ends a stretch of sound.
