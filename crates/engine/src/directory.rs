@@ -36,7 +36,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// A directory that takes long to read is left alone for this many times as long, so that a program that writes without end cannot
 /// keep the machine busy with reading.
 const REST: u32 = 5;
-/// But no longer than this.
+/// At most this long.
 const REST_MAX: Duration = Duration::from_secs(1);
 
 /// What the directory takes from the process where a tenant says nothing.
