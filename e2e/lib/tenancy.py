@@ -66,7 +66,7 @@ def fill(path, tenant):
     """A path of the document with the ids of a tenant."""
     kinds = {
         "/api/accounts/": "account", "/api/final-customers/": "customer", "/api/agents/": "agent", "/api/faqs/": "faq",
-        "/api/blocked-numbers/": "blocked", "/api/plans/": "plan", "/api/keys/": "key_id", "/api/users/": "user",
+        "/api/blocked-numbers/": "blocked", "/api/plans/": "plan", "/api/keys/": "key_id", "/api/users/": "user", "/api/admin/sip-accounts/": "line",
     }  # fmt: skip
     own = next((tenant[kind] for prefix, kind in kinds.items() if path.startswith(prefix)), "0193f1d0-0000-7000-8000-000000000000")
     values = {"id": own, "toolId": tenant["tool"], "lineId": tenant["line"], "version": "1", "purpose": "engine:openai"}

@@ -12,7 +12,9 @@ mod engine;
 mod lifecycle;
 mod line_test;
 mod log;
+mod migrate;
 mod platform;
+mod profile;
 mod registration;
 mod secrets;
 mod service;
@@ -155,6 +157,8 @@ const TABLES: &[&[Entry]] = &[
     lifecycle::TABLE,
     call_page::TABLE,
     platform::TABLE,
+    profile::TABLE,
+    migrate::TABLE,
     courier::TABLE,
     agents::TABLE,
 ];

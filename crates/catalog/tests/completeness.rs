@@ -275,12 +275,12 @@ fn absent_parameters_plurals_and_durations_read_well() {
         (0, "Aucun compte SIP actif.", "No active SIP account."),
         (
             1,
-            "Trouvé 1 compte SIP actif.",
+            "Trouvé 1 compte(s) SIP actif(s).",
             "Found 1 active SIP account.",
         ),
         (
             3,
-            "Trouvé 3 comptes SIP actifs.",
+            "Trouvé 3 compte(s) SIP actif(s).",
             "Found 3 active SIP accounts.",
         ),
     ] {

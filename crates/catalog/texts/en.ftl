@@ -1062,3 +1062,76 @@ api_discovery_failed = The list of agents could not be read from { $address }: {
     .remedy = Check that the back office runs and that NEXT_API_URL leads to it.
 api_foreign_page = A page of another site may not steer this server.
     .remedy = Use curl or the administration pages on this machine.
+
+log_accounts_loading = Loading SIP accounts from the database.
+log_account_default = Default SIP account: { $label } (ID: { $account }).
+log_account_created = Created SIP registration for '{ $label }' (URI: { $uri }).
+log_accounts_starting = Starting all SIP registrations ({ $count } account(s)).
+log_account_started = SIP registration started for ID { $account }.
+log_passwords_sealed = Clear passwords that were encrypted: { $count }.
+log_workflow_selected = SIP workflow selected: { $workflow }.
+log_workflow_account = Workflow is associated with SIP account ID: { $account }.
+log_call_failed_over = Nobody was reached ({ $status ->
+    [0] the operator cannot be reached
+   *[other] answer { $status }
+ }): the call goes by SIP account ID: { $account }.
+log_account_failing = Alert: SIP account ID: { $account } does not work.
+log_account_recovered = SIP account ID: { $account } works again.
+log_alert_not_written = The alert could not be written: { $cause }.
+
+profile_registrar_ovh = The domain of the line (sip.ovh.fr, sip3.ovh.fr…) as the customer area gives it; REGISTER names no user.
+profile_registrar_host = The operator's registrar, the same for all its customers.
+profile_registrar_given = The domain that the operator gives with the access; it differs between customers.
+profile_registrar_twilio = The trunk's termination domain (name.pstn.twilio.com): nothing registers.
+profile_registrar_lan = The box itself, by its name in the local network; it silently drops a REGISTER whose target names a user.
+profile_registrar_exchange = The exchange: its address and port.
+profile_registrar_gateway = The gateway itself: its address in the local network.
+profile_registers_line = The line can be called only while it is registered.
+profile_registers_credentials = A connection by credentials registers; one by IP address does not.
+profile_registers_extension = allo is an extension there, as any other telephone.
+profile_registers_trunk = A trunk calls a fixed address: the operator takes no REGISTER.
+profile_registers_gateway = The gateway calls allo directly; there is nothing to register.
+profile_transport_udp = The transport that the operator documents first; TCP avoids messages that are too long for UDP.
+profile_transport_udp_only = The box takes its extensions over UDP only.
+profile_transport_tls = The operator offers it, and the trunk crosses the Internet, where numbers could be read without TLS.
+profile_port_standard = The usual port of SIP.
+profile_port_tls = The usual port of SIP over TLS.
+profile_port_gateway = The port of the first line; each further line of the gateway has its own.
+profile_expires_long = The operator accepts 30 minutes and may limit clients that renew too often.
+profile_expires_medium = Ten minutes: short enough to find a line again after an outage, without a load for the operator.
+profile_expires_short = The registration stays in the local network: a short one is found again soon after a restart.
+profile_expires_unused = Without a registration this is not used.
+profile_keep_alive_nat = A router forgets a UDP path after 30 seconds of silence: two empty lines every 25 seconds keep it open.
+profile_keep_alive_health = Nothing registers: OPTIONS tells whether the trunk answers, and failover uses that.
+profile_keep_alive_lan = No router in between: not needed.
+profile_keep_alive_exchange = The exchange answers OPTIONS: an outage is seen without waiting for the renewal.
+profile_caller_id_own_number = The operator shows the line's own number only and refuses a foreign From.
+profile_caller_id_from_account = From must be the account (403 otherwise); the number to show goes into P-Preferred-Identity.
+profile_caller_id_from_number = The operator reads the caller's number in From; it must be yours there, or verified.
+profile_caller_id_box = The box chooses the number that is shown by the extension.
+profile_caller_id_extension = The extension is known by From; the number that is shown is set in the exchange.
+profile_caller_id_asserted = From stays the extension; chan_pjsip reads P-Asserted-Identity of a trusted one (trust_id_inbound).
+profile_caller_id_analogue = An analogue line always shows its own number.
+profile_numbers_double_zero = The operator documents 0033… for all calls.
+profile_numbers_digits = The operator wants the international number without a plus.
+profile_numbers_national = National calls are dialled as in France, others with 00.
+profile_numbers_e164 = The operator demands E.164 with the plus.
+profile_numbers_box = The box has dialling rules of its own; internal extensions (**1) pass as they are.
+profile_numbers_exchange = The exchange's outbound rules rewrite the number.
+profile_numbers_analogue = The gateway dials on a telephone line: as a telephone does.
+profile_codecs_europe = The European network uses A-law: nothing is converted.
+profile_codecs_america = The operator's network uses µ-law: nothing is converted.
+profile_codecs_exchange = Both laws of G.711; the exchange chooses.
+profile_srtp_none = The operator has no SRTP on this access: an encrypted offer is refused there (488).
+profile_srtp_offered = Sound is encrypted where the other side offers it (SDES, hence with TLS).
+profile_srtp_lan = Sound does not leave the local network.
+
+api_rotation_untested = The new password cannot be tried: the account is not active or does not register. Change it directly (PATCH).
+api_rotation_refused = The account could not be registered with the new password ({ $cause }). Nothing was changed.
+
+migrate_nothing = Nothing to migrate: no SIP account in the settings, no usable row in app_settings.
+migrate_already = Done before: the account { $uri } ({ $origin }) is there, ID { $account }. Nothing was changed.
+migrate_would = Would be made: a SIP account for { $uri } ({ $origin }). Nothing was changed (--dry-run).
+migrate_done = SIP account made for { $uri } ({ $origin }): ID { $account }, its password encrypted.
+migrate_remove_setting = Now remove SIP_USERNAME and SIP_PASSWORD from the settings, or the line registers twice.
+migrate_unreadable = The settings before cannot be read: { $cause }.

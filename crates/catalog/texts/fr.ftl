@@ -617,8 +617,7 @@ log_started = allo{ $version ->
 log_listening = À l'écoute en { $protocol } sur { $address }.
 log_accounts_loaded = { $count ->
     [0] Aucun compte SIP actif
-    [one] Trouvé { $count } compte SIP actif
-   *[other] Trouvé { $count } comptes SIP actifs
+   *[other] Trouvé { $count } compte(s) SIP actif(s)
  }.
 log_registration_succeeded = Enregistrement SIP réussi auprès de { $registrar }{ $line ->
     [none] {""}
@@ -1062,3 +1061,76 @@ api_discovery_failed = La liste des agents n'a pas pu être lue à { $address } 
     .remedy = Vérifiez que le back-office fonctionne et que NEXT_API_URL y mène.
 api_foreign_page = Une page d'un autre site ne peut pas piloter ce serveur.
     .remedy = Utilisez curl ou les pages d'administration sur cette machine.
+
+log_accounts_loading = Chargement des comptes SIP depuis la base de données.
+log_account_default = Compte SIP par défaut : { $label } (ID: { $account }).
+log_account_created = Création d'un gestionnaire SIP pour '{ $label }' (URI: { $uri }).
+log_accounts_starting = Démarrage de tous les gestionnaires SIP ({ $count } compte(s)).
+log_account_started = Gestionnaire SIP démarré pour l'ID { $account }.
+log_passwords_sealed = Mots de passe en clair chiffrés : { $count }.
+log_workflow_selected = Workflow SIP sélectionné : { $workflow }.
+log_workflow_account = Workflow associé au compte SIP ID: { $account }.
+log_call_failed_over = Personne n'a été joint ({ $status ->
+    [0] opérateur injoignable
+   *[other] réponse { $status }
+ }) : l'appel passe par le compte SIP ID: { $account }.
+log_account_failing = Alerte : le compte SIP ID: { $account } ne fonctionne plus.
+log_account_recovered = Le compte SIP ID: { $account } fonctionne de nouveau.
+log_alert_not_written = L'alerte n'a pas pu être enregistrée : { $cause }.
+
+profile_registrar_ovh = Le domaine de la ligne (sip.ovh.fr, sip3.ovh.fr…) que donne l'espace client ; REGISTER ne nomme pas d'utilisateur.
+profile_registrar_host = Le serveur d'enregistrement de l'opérateur, le même pour tous ses clients.
+profile_registrar_given = Le domaine que l'opérateur donne avec l'accès ; il diffère d'un client à l'autre.
+profile_registrar_twilio = Le domaine de terminaison du trunk (nom.pstn.twilio.com) : rien ne s'enregistre.
+profile_registrar_lan = La box elle-même, par son nom du réseau local ; un utilisateur dans la cible de REGISTER y serait ignoré sans réponse.
+profile_registrar_exchange = L'autocommutateur : son adresse et son port.
+profile_registrar_gateway = La passerelle elle-même : son adresse du réseau local.
+profile_registers_line = La ligne n'est appelable que tant qu'elle est enregistrée.
+profile_registers_credentials = Une connexion par identifiants s'enregistre ; une connexion par adresse IP ne le fait pas.
+profile_registers_extension = allo y est un poste comme un autre téléphone.
+profile_registers_trunk = Un trunk appelle une adresse fixe : l'opérateur n'accepte pas de REGISTER.
+profile_registers_gateway = La passerelle appelle allo directement ; allo n'a rien à enregistrer.
+profile_transport_udp = Le transport que l'opérateur documente en premier ; TCP évite les messages trop longs pour UDP.
+profile_transport_udp_only = La box n'accepte ses postes qu'en UDP.
+profile_transport_tls = L'opérateur l'offre, et le trunk traverse Internet : mots de passe et numéros y restent lisibles sans TLS.
+profile_port_standard = Le port habituel de SIP.
+profile_port_tls = Le port habituel de SIP sur TLS.
+profile_port_gateway = Le port de la première ligne ; les lignes suivantes de la passerelle ont chacune le leur.
+profile_expires_long = L'opérateur accepte 30 minutes et peut limiter les clients qui se renouvellent trop souvent.
+profile_expires_medium = Dix minutes : assez court pour retrouver une ligne après une coupure, sans charger l'opérateur.
+profile_expires_short = L'enregistrement ne quitte pas le réseau local : court, il est retrouvé vite après un redémarrage.
+profile_expires_unused = Sans enregistrement, cette durée ne sert pas.
+profile_keep_alive_nat = Une box oublie un chemin UDP après 30 secondes de silence : deux lignes vides toutes les 25 secondes le gardent ouvert.
+profile_keep_alive_health = Rien ne s'enregistre : OPTIONS dit si le trunk répond, et la bascule s'en sert.
+profile_keep_alive_lan = Aucun routeur entre les deux : inutile.
+profile_keep_alive_exchange = L'autocommutateur répond à OPTIONS : une panne est vue sans attendre le renouvellement.
+profile_caller_id_own_number = L'opérateur n'affiche que le numéro de la ligne et refuse un From étranger.
+profile_caller_id_from_account = From doit être le compte (403 sinon) ; le numéro affiché va dans P-Preferred-Identity.
+profile_caller_id_from_number = L'opérateur lit dans From le numéro appelant, qui doit lui appartenir ou être vérifié.
+profile_caller_id_box = La box choisit le numéro affiché d'après le poste.
+profile_caller_id_extension = Le poste est reconnu par From ; le numéro affiché se règle dans l'autocommutateur.
+profile_caller_id_asserted = From reste le poste ; chan_pjsip lit P-Asserted-Identity d'un poste de confiance (trust_id_inbound).
+profile_caller_id_analogue = Une ligne analogique affiche toujours son propre numéro.
+profile_numbers_double_zero = L'opérateur documente 0033… pour tous les appels.
+profile_numbers_digits = L'opérateur veut le numéro international sans plus.
+profile_numbers_national = Les appels nationaux sont composés comme en France, les autres par 00.
+profile_numbers_e164 = L'opérateur exige E.164 avec le plus.
+profile_numbers_box = La box applique ses propres règles de numérotation ; les postes internes (**1) passent tels quels.
+profile_numbers_exchange = Les règles sortantes de l'autocommutateur réécrivent le numéro.
+profile_numbers_analogue = La passerelle compose sur une ligne téléphonique : comme un téléphone.
+profile_codecs_europe = Le réseau européen est en loi A : aucune conversion.
+profile_codecs_america = Le réseau de l'opérateur est en loi µ : aucune conversion.
+profile_codecs_exchange = Les deux lois G.711 ; l'autocommutateur choisit.
+profile_srtp_none = L'opérateur n'offre pas SRTP sur cet accès : une offre chiffrée y est refusée (488).
+profile_srtp_offered = Le son est chiffré où l'autre côté le propose (SDES, donc avec TLS).
+profile_srtp_lan = Le son ne quitte pas le réseau local.
+
+api_rotation_untested = Le nouveau mot de passe ne peut pas être essayé : le compte n'est pas actif ou ne s'enregistre pas. Changez-le directement (PATCH).
+api_rotation_refused = Le nouveau mot de passe n'a pas permis d'enregistrer le compte ({ $cause }). Rien n'a été changé.
+
+migrate_nothing = Rien à migrer : ni compte SIP dans les réglages, ni ligne utilisable dans app_settings.
+migrate_already = Déjà fait : le compte { $uri } ({ $origin }) existe, ID { $account }. Rien n'a été changé.
+migrate_would = Serait créé : un compte SIP pour { $uri } ({ $origin }). Rien n'a été changé (--dry-run).
+migrate_done = Compte SIP créé pour { $uri } ({ $origin }) : ID { $account }, mot de passe chiffré.
+migrate_remove_setting = Retirez maintenant SIP_USERNAME et SIP_PASSWORD des réglages, sinon la ligne s'enregistre deux fois.
+migrate_unreadable = Les réglages d'avant ne peuvent pas être lus : { $cause }.

@@ -20,7 +20,7 @@ use store::Store;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::config::{AgentConfig, LineConfig};
+use crate::config::{AgentConfig, LineConfig, WorkflowConfig};
 use crate::dispatch::Gate;
 use crate::engine::Engine;
 use crate::random;
@@ -104,6 +104,7 @@ impl Agents {
         &self,
         lines: &[LineConfig],
         agents: &[AgentConfig],
+        workflows: &[WorkflowConfig],
         stopped: &std::collections::HashSet<String>,
     ) {
         let all: Vec<LineConfig> = self
@@ -134,7 +135,8 @@ impl Agents {
                 (known.id.clone(), gate)
             })
             .collect();
-        self.engine.reload_gated(lines, agents, &gates).await;
+        let engine = &self.engine;
+        engine.reload(lines, agents, workflows, &gates).await;
         let _ = self.asks.send(Ask::Follow(known)).await;
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod consult;
 pub(crate) mod desk;
 mod effects;
 pub(crate) mod engine_events;
+mod failover;
 mod leg_events;
 mod media_events;
 pub(crate) mod office;

@@ -22,7 +22,7 @@ use tracing::Instrument;
 use crate::call_task::{CallTask, Start};
 use crate::config::RtpConfig;
 use crate::dispatch::{Admitted, Line};
-use crate::engine::StreamCall;
+use crate::engine::{RegistrationChange, StreamCall};
 use crate::journal::{CallJournal, Journal};
 use crate::leg::carrier::{CarrierLeg, CarrierMedia};
 use crate::leg::{Leg, SipLeg};
@@ -35,6 +35,7 @@ use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
 use crate::stream_socket::StreamSocket;
 use crate::switchboard::Switchboard;
+pub(crate) use placing::{Dialled, Placing};
 
 /// What a call can be told from outside.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub(crate) struct Calls {
     pub(crate) deliveries: Arc<Notify>,
     /// Told each time that the state of a registration changed.
     pub(crate) registered: Notify,
+    /// Changes of registrations, for whoever watches.
+    pub(crate) registrations: broadcast::Sender<RegistrationChange>,
     events: broadcast::Sender<LiveEvent>,
     live: Mutex<BTreeMap<CallId, Entry>>,
     idle: Notify,
@@ -91,6 +94,7 @@ pub(crate) struct Shared {
     pub(crate) courier: Courier,
     pub(crate) events: broadcast::Sender<LiveEvent>,
     pub(crate) switchboard: Option<Switchboard>,
+    pub(crate) registrations: broadcast::Sender<RegistrationChange>,
 }
 
 /// Who calls whom, in clear: redact it before it goes into a log.
@@ -130,6 +134,7 @@ impl Calls {
             deliveries: Arc::new(Notify::new()),
             registered: Notify::new(),
             events: shared.events,
+            registrations: shared.registrations,
             live: Mutex::new(BTreeMap::new()),
             idle: Notify::new(),
         }
@@ -382,6 +387,14 @@ impl Calls {
             .with("line", line.config.name.as_str())
             .with("from", from.as_str())
             .with("to", to.as_str()));
+        if let Some(route) = &line.route {
+            let message = Message::new("log_workflow_selected");
+            say(&message.with("workflow", route.slug.as_str()));
+            if let Some(account) = &route.account {
+                let message = Message::new("log_workflow_account");
+                say(&message.with("account", account.as_str()));
+            }
+        }
         if self.switchboard.is_none() {
             say(&Message::new("log_agent_selected")
                 .with("agent", line.config.agent.as_str())
@@ -390,6 +403,10 @@ impl Calls {
         let journal = self
             .journal
             .begin(now, TenantScope::new(tenant.clone()), new);
+        if let Some(route) = &line.route {
+            let message = Message::new("log_workflow_selected");
+            journal.note(now, message.with("workflow", route.slug.as_str()));
+        }
         let call = LiveCall {
             id,
             tenant,

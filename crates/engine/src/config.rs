@@ -15,6 +15,9 @@ use call::id::TenantId;
 use ipnet::IpNet;
 use wire::realtime::ToolDefinition;
 
+use crate::provider::NumberForm;
+use crate::selection::Distribution;
+
 pub use crate::engine_choice::{EngineAudio, EngineChoice, KeyPlacement, RealtimeConfig};
 
 /// A value that must not appear in logs: its `Debug` prints `Secret(…)`.
@@ -184,6 +187,48 @@ pub struct LineConfig {
     pub codecs: Vec<media::Codec>,
     /// Calls at the same time on this line; beyond it 486. 0 is no limit of its own.
     pub calls_max: u32,
+    /// The stored account behind it, as the selection sees it; `None` for a line of the settings or of a carrier.
+    pub sip_account: Option<SipAccountConfig>,
+}
+
+/// What the selection of accounts, and the numbers of an account's calls, need of a stored one.
+#[derive(Clone, Debug, Default)]
+pub struct SipAccountConfig {
+    /// Its name for people.
+    pub label: String,
+    /// Its address.
+    pub uri: String,
+    /// Chosen where a workflow names none.
+    pub is_default: bool,
+    /// Share of outgoing calls where they are distributed by weight.
+    pub weight: u32,
+    /// The line that a call tries when this one does not answer.
+    pub backup: Option<String>,
+    /// How numbers are written towards the operator.
+    pub numbers: NumberForm,
+    /// Calling code of its country, without plus.
+    pub country: String,
+}
+
+/// A workflow: numbers and an account that lead to an agent.
+#[derive(Clone, Debug)]
+pub struct WorkflowConfig {
+    /// Its id.
+    pub id: String,
+    /// Its name in addresses and in the log.
+    pub slug: String,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The agent that answers, by name; `None`: the line's own.
+    pub agent: Option<String>,
+    /// The account that it names.
+    pub account: Option<String>,
+    /// The dialled numbers that it takes.
+    pub numbers: Vec<String>,
+    /// How long the phone rings before the answer, milliseconds; `None`: as the agent says.
+    pub ring_ms: Option<u32>,
+    /// How outgoing calls choose their account.
+    pub distribution: Distribution,
 }
 
 /// How the calls of a line come.

@@ -3,9 +3,12 @@
 //! It is read whole and put in place whole: what does not differ changes nothing (accounts keep their registration, calls in
 //! progress keep the version that they began with). An agent that cannot be used takes its own lines away and nothing else.
 
+mod account;
 mod aftermath;
 mod agent;
+mod alerts;
 mod line;
+mod loading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -18,12 +21,12 @@ use courier::guard::Allow;
 use ipnet::IpNet;
 use media::Codec;
 use store::secret::Vault;
-use store::{DirectoryAgent, Entry, ReadError, Store, Tenant, TenantScope};
+use store::{Entry, ReadError, Store, Tenant, TenantScope};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
 use crate::agents::{Agents, Policy};
-use crate::config::{AgentConfig, LineConfig, SrtpPolicy};
+use crate::config::{AgentConfig, SrtpPolicy};
 use crate::engine::Engine;
 use crate::log::say;
 pub use agent::{CompileError, signing_secret};
@@ -72,6 +75,8 @@ struct Parts {
     config: DirectoryConfig,
     /// The agents as they were read last, by their ids: one that is still the same is not compiled again.
     compiled: std::sync::Mutex<BTreeMap<String, Arc<CompiledAgent>>>,
+    /// What the log knows of the accounts, so that a reading says only what is new.
+    told: std::sync::Mutex<loading::Told>,
 }
 
 /// The way to a running directory. Clones lead to the same one.
@@ -101,10 +106,13 @@ impl DirectoryHandle {
             vault,
             config,
             compiled: std::sync::Mutex::default(),
+            told: std::sync::Mutex::default(),
         });
+        say(&Message::new("log_accounts_loading"));
         let stamp = parts.store.node_directory_stamp().await?;
         parts.load().await?;
         tokio::spawn(aftermath::clear(Arc::clone(&parts)));
+        tokio::spawn(alerts::follow(Arc::clone(&parts)));
         let nudge = Arc::new(Notify::new());
         let task = tokio::spawn(follow(Arc::clone(&parts), Arc::clone(&nudge), stamp));
         Ok(Self {
@@ -172,66 +180,6 @@ async fn follow(parts: Arc<Parts>, nudge: Arc<Notify>, mut known: String) {
 }
 
 impl Parts {
-    async fn load(&self) -> Result<(), ReadError> {
-        let directory = self.store.node_directory().await?;
-        let prices = self.store.node_prices().await?;
-        let stopped = self.store.node_stopped_agents().await?;
-        let (mut lines, mut agents) = (Vec::new(), Vec::new());
-        for found in &directory.agents {
-            let Some(tenant) = found
-                .agent
-                .tenant
-                .as_deref()
-                .and_then(|tenant| directory.tenants.get(tenant))
-            else {
-                continue;
-            };
-            if !found.agent.is_active {
-                continue;
-            }
-            let customer = found
-                .agent
-                .final_customer_id
-                .as_deref()
-                .and_then(|customer| directory.final_customers.get(customer));
-            match self.agent(found, tenant, customer, &prices).await {
-                Ok(agent) => {
-                    lines.extend(self.lines(found, tenant).await);
-                    agents.push(agent);
-                }
-                Err(error) => {
-                    let message = Message::new("log_agent_left_out");
-                    say(&message
-                        .with("agent", found.agent.id.as_str())
-                        .with("cause", error.to_string()));
-                }
-            }
-        }
-        let living: BTreeSet<&String> = directory
-            .agents
-            .iter()
-            .map(|found| &found.agent.id)
-            .collect();
-        self.kept().retain(|id, _| living.contains(id));
-        self.agents.follow(&lines, &agents, &stopped).await;
-        Ok(())
-    }
-
-    async fn agent(
-        &self,
-        found: &DirectoryAgent,
-        tenant: &Entry<Tenant>,
-        customer: Option<&Entry<store::FinalCustomer>>,
-        prices: &[store::PriceTable],
-    ) -> Result<AgentConfig, CompileError> {
-        let scope = scope(tenant);
-        let secrets = self.secrets(&scope);
-        let with = (&secrets, &self.config);
-        let definition = agent::definition(found, tenant, customer, prices, with).await?;
-        let compiled = self.compiled(definition)?;
-        agent::configured(compiled, tenant, &secrets, &self.config).await
-    }
-
     fn secrets<'a>(&'a self, scope: &'a TenantScope) -> Secrets<'a> {
         Secrets {
             store: &self.store,
@@ -254,29 +202,6 @@ impl Parts {
     /// A panic cannot leave it half changed: every change is one insertion or removal.
     fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Arc<CompiledAgent>>> {
         self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn lines(&self, found: &DirectoryAgent, tenant: &Entry<Tenant>) -> Vec<LineConfig> {
-        let mut lines = Vec::new();
-        for entry in &found.lines {
-            let password = self.password(entry).await;
-            let tenant = TenantId::from(tenant.id.clone());
-            lines.push(line::configured(entry, tenant, password, &self.config));
-        }
-        lines
-    }
-
-    /// The password of a line's SIP account; without it the line does not register.
-    async fn password(&self, line: &Entry<store::PhoneLine>) -> Option<String> {
-        let sealed = line.sip_password.as_ref()?;
-        let opened = match &self.vault {
-            Some(vault) => vault.open(&line.id, sealed.encrypted()).await.ok(),
-            None => None,
-        };
-        if opened.is_none() {
-            say(&Message::new("log_line_password_unread").with("line", line.id.as_str()));
-        }
-        opened.map(|text| text.expose().to_owned())
     }
 }
 

@@ -5,20 +5,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use call::EndReason;
+use call::{EndReason, TenantId};
 use catalog::Message;
 use sip::{AccountId, IncomingInvite};
 use wire::twilio::Dialect;
 
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
-use crate::config::{AgentConfig, Config, LineConfig, LineProvider, UnknownSource};
+use crate::config::{
+    AgentConfig, Config, LineConfig, LineProvider, RealtimeConfig, UnknownSource, WorkflowConfig,
+};
 use crate::engine::StartError;
 use crate::engine_choice::EngineChoice;
 use crate::limits::BANNED_FOR;
 use crate::log::say;
 use crate::realtime_client::Target;
+use crate::routes::{Route, RouteAnswer, RouteNote, RouteTable, routed};
+use crate::selection::same_number;
 
 /// An agent made ready: the address of its engine is checked once.
+#[derive(Clone)]
 pub(crate) struct Agent {
     pub(crate) config: AgentConfig,
     pub(crate) target: Arc<Target>,
@@ -27,14 +32,15 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// Stands where lines have an agent, in a process whose calls a switchboard takes: it is never asked anything.
+    /// Stands where a line has no agent of its own (an account without a phone line, or a process whose calls a switchboard takes): it
+    /// is never asked anything.
     fn nobody() -> Result<Self, StartError> {
         Self::new(AgentConfig {
             name: String::new(),
             instructions: String::new(),
             profile: call::Profile::default(),
             tools: Vec::new(),
-            engine: EngineChoice::new(crate::config::RealtimeConfig::default()),
+            engine: EngineChoice::new(RealtimeConfig::default()),
             fallback: None,
             office: None,
         })
@@ -60,9 +66,14 @@ impl Agent {
 }
 
 /// A line made ready.
+#[derive(Clone)]
 pub(crate) struct Line {
     pub(crate) config: LineConfig,
     pub(crate) agent: Arc<Agent>,
+    /// False for an account without a phone line: a workflow says who answers its calls.
+    pub(crate) has_agent: bool,
+    /// The workflow of a call by it.
+    pub(crate) route: Option<RouteNote>,
     pub(crate) account: Option<AccountId>,
     places: Places,
 }
@@ -125,6 +136,7 @@ pub(crate) struct Dispatcher {
     agents: BTreeMap<String, Arc<Agent>>,
     /// Lines of the settings: the first ones. The others come from the directory.
     fixed: usize,
+    routes: RouteTable,
     accounts: Accounts,
     /// By agent.
     gates: BTreeMap<String, Gate>,
@@ -163,6 +175,8 @@ impl Dispatcher {
             lines.push(Arc::new(Line {
                 config: line.clone(),
                 agent: Arc::clone(agent),
+                has_agent: true,
+                route: None,
                 account: line.account.as_ref().map(|_| AccountId(number)),
                 places: Places::new(line.calls_max),
             }));
@@ -170,6 +184,7 @@ impl Dispatcher {
         Ok(Self {
             agents: BTreeMap::new(),
             fixed: lines.len(),
+            routes: RouteTable::default(),
             accounts: Accounts {
                 known: BTreeMap::new(),
                 last: u64::try_from(lines.len()).unwrap_or_default(),
@@ -196,16 +211,10 @@ impl Dispatcher {
         &mut self,
         lines: &[LineConfig],
         agents: &[AgentConfig],
+        workflows: &[WorkflowConfig],
         gates: &[(String, Gate)],
     ) -> AccountChanges {
-        for held in self.held.drain(..) {
-            self.gates.remove(&held);
-        }
-        self.gates
-            .retain(|name, _| agents.iter().any(|agent| agent.name == *name));
-        for (agent, gate) in gates {
-            self.gates.entry(agent.clone()).or_insert(*gate);
-        }
+        self.keep_gates(agents, gates);
         let agents: BTreeMap<&str, Arc<Agent>> = agents
             .iter()
             .filter_map(|agent| {
@@ -213,6 +222,7 @@ impl Dispatcher {
                 Some((agent.name.as_str(), Arc::new(ready)))
             })
             .collect();
+        let nobody = Agent::nobody().ok().map(Arc::new);
         let before = self.lines.split_off(self.fixed);
         for line in &mut self.lines {
             // A line of the settings may belong to an agent of the directory.
@@ -220,6 +230,8 @@ impl Dispatcher {
                 *line = Arc::new(Line {
                     config: line.config.clone(),
                     agent: Arc::clone(agent),
+                    has_agent: true,
+                    route: None,
                     account: line.account,
                     places: line.places.clone(),
                 });
@@ -228,7 +240,13 @@ impl Dispatcher {
         let mut changes = AccountChanges::default();
         let mut kept = BTreeMap::new();
         for config in lines {
-            let Some(agent) = agents.get(config.agent.as_str()) else {
+            let has_agent = !config.agent.is_empty();
+            let agent = if has_agent {
+                agents.get(config.agent.as_str())
+            } else {
+                nobody.as_ref()
+            };
+            let Some(agent) = agent else {
                 let message = Message::new("log_line_left_out");
                 say(&message.with("line", config.name.as_str()));
                 continue;
@@ -245,6 +263,8 @@ impl Dispatcher {
             self.lines.push(Arc::new(Line {
                 config: config.clone(),
                 agent: Arc::clone(agent),
+                has_agent,
+                route: None,
                 account,
                 places: old.map_or_else(|| Places::new(config.calls_max), |old| old.places.clone()),
             }));
@@ -254,12 +274,26 @@ impl Dispatcher {
             .into_iter()
             .filter(|(name, _)| !self.accounts.known.contains_key(name));
         changes.removed = gone.map(|(_, id)| id).collect();
+        let (fixed, lines) = self.lines.split_at(self.fixed);
+        self.routes.replace(workflows, &agents, fixed, lines);
         changes.lines.clone_from(&self.lines);
         self.agents = agents
             .into_iter()
             .map(|(name, agent)| (name.to_owned(), agent))
             .collect();
         changes
+    }
+
+    /// Agents that are gone lose their gates; those that come new begin behind these.
+    fn keep_gates(&mut self, agents: &[AgentConfig], gates: &[(String, Gate)]) {
+        for held in self.held.drain(..) {
+            self.gates.remove(&held);
+        }
+        self.gates
+            .retain(|name, _| agents.iter().any(|agent| agent.name == *name));
+        for (agent, gate) in gates {
+            self.gates.entry(agent.clone()).or_insert(*gate);
+        }
     }
 
     /// How far the lines of an agent are open.
@@ -339,7 +373,8 @@ impl Dispatcher {
         if let Some(account) = invite.account
             && let Some(line) = self.lines.iter().find(|line| line.account == Some(account))
         {
-            return self.admit(now, &Arc::clone(line));
+            let line = Arc::clone(line);
+            return self.accept(now, &line, invite);
         }
         let called = called_number(&invite.request_uri);
         let source = invite.source.ip();
@@ -348,8 +383,13 @@ impl Dispatcher {
             .iter()
             .filter(|line| allows(line, source))
             .collect();
-        if let Some(line) = best(&by_source, called) {
-            return self.admit(now, &Arc::clone(line));
+        let by_workflow = by_source.iter().find(|line| {
+            let tenant = &line.config.tenant;
+            self.routes.by_number(tenant, &[called]).is_some()
+        });
+        if let Some(line) = best(&by_source, called).or(by_workflow.copied()) {
+            let line = Arc::clone(line);
+            return self.accept(now, &line, invite);
         }
         if let Some(line) = by_source.first() {
             let line = Arc::clone(line);
@@ -412,9 +452,68 @@ impl Dispatcher {
         }
         let called = called_number(&invite.request_uri);
         match best(&proven.iter().collect::<Vec<_>>(), called) {
-            Some(line) => self.admit(now, line),
+            Some(line) => {
+                let line = Arc::clone(line);
+                self.accept(now, &line, invite)
+            }
             None => self.refuse(proven.first(), EndReason::UnknownNumber, "unknown_number"),
         }
+    }
+
+    /// A call that came by a line: its workflow is the one of the dialled number, else the one of the line's account; without
+    /// either the line's own agent answers.
+    fn accept(&mut self, now: Instant, line: &Arc<Line>, invite: &IncomingInvite) -> Decision {
+        let tenant = &line.config.tenant;
+        let dialled = [
+            called_number(&invite.request_uri),
+            called_number(&invite.to.uri),
+        ];
+        let route = self
+            .routes
+            .by_number(tenant, &dialled)
+            .or_else(|| self.route_of_account(line));
+        let line = route.map_or_else(|| Arc::clone(line), |route| routed(line, route));
+        if !line.has_agent {
+            return self.refuse(Some(&line), EndReason::UnknownNumber, "no_workflow");
+        }
+        self.admit(now, &line)
+    }
+
+    /// The workflow of the account by which a call comes. A phone line has an agent of its own: only a workflow that names its
+    /// account takes its calls, not one that got it because it names none.
+    fn route_of_account(&self, line: &Line) -> Option<&Route> {
+        let name = &line.config.name;
+        let route = self.routes.by_account(&line.config.tenant, name)?;
+        let is_phone_line = line.has_agent && line.config.sip_account.is_some();
+        let is_named = route.config.account.as_ref() == Some(name);
+        (is_named || !is_phone_line).then_some(route)
+    }
+
+    /// The lines that a call of a workflow tries, the first one first.
+    pub(crate) fn attempts(&mut self, tenant: &TenantId, workflow: &str) -> Option<Vec<Arc<Line>>> {
+        let (fixed, lines) = self.lines.split_at(self.fixed);
+        self.routes.attempts(tenant, workflow, fixed, lines)
+    }
+
+    /// The lines that a call by this one tries when it does not answer.
+    pub(crate) fn backups(&self, line: &Arc<Line>) -> Vec<Arc<Line>> {
+        RouteTable::backups(line, &self.lines)
+    }
+
+    /// Where a call to this number would go.
+    pub(crate) fn explain(
+        &self,
+        tenant: &TenantId,
+        number: &str,
+        account: Option<&str>,
+    ) -> RouteAnswer {
+        let (fixed, lines) = self.lines.split_at(self.fixed);
+        self.routes.explain(tenant, (number, account), fixed, lines)
+    }
+
+    /// Whether the account of a line can be used.
+    pub(crate) fn note_health(&mut self, line: &str, is_healthy: bool) {
+        self.routes.note_health(line, is_healthy);
     }
 
     /// Whether the caller calls itself by the name of a user of ours other than the one whose password it proved. Any other
@@ -474,7 +573,22 @@ impl Dispatcher {
             .iter()
             .find(|line| line.config.name == name)
             .ok_or(OutgoingRefused::UnknownLine)?;
-        if self.draining.is_set() || self.gate(&line.config.agent) == Gate::Closed {
+        let line = match self.routes.by_account(&line.config.tenant, name) {
+            Some(route) if !line.has_agent => routed(line, route),
+            Some(_) | None => Arc::clone(line),
+        };
+        self.admit_line(&line)
+    }
+
+    /// A place for a call that we place by this line.
+    pub(crate) fn admit_line(
+        &self,
+        line: &Arc<Line>,
+    ) -> Result<(Arc<Line>, Admitted), OutgoingRefused> {
+        if !line.has_agent {
+            return Err(OutgoingRefused::NoAgent);
+        }
+        if self.draining.is_set() || self.gate(&line.agent.config.name) == Gate::Closed {
             return Err(OutgoingRefused::Busy);
         }
         let process = self.process.take().ok_or(OutgoingRefused::Busy)?;
@@ -499,7 +613,7 @@ impl Dispatcher {
         if self.draining.is_set() {
             return later(EndReason::Draining, 503, "draining");
         }
-        if self.gate(&line.config.agent) == Gate::Closed {
+        if self.gate(&line.agent.config.name) == Gate::Closed {
             let reason = EndReason::AgentStopped;
             return self.refuse(Some(line), reason, reason.code());
         }
@@ -551,6 +665,8 @@ impl Accounts {
 /// Why a call cannot be placed.
 pub(crate) enum OutgoingRefused {
     UnknownLine,
+    /// An account without a phone line and without a workflow.
+    NoAgent,
     Busy,
 }
 
@@ -579,11 +695,6 @@ fn best<'a>(lines: &[&'a Arc<Line>], called: &str) -> Option<&'a Arc<Line>> {
         .copied()
 }
 
-/// The same number, with or without the plus.
-fn same_number(a: &str, b: &str) -> bool {
-    a.trim_start_matches('+') == b.trim_start_matches('+')
-}
-
 /// User part of a Request-URI; of a `tel:` URI the number.
 fn called_number(uri: &str) -> &str {
     let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
@@ -598,7 +709,7 @@ fn called_number(uri: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{LineCredentials, RealtimeConfig, Secret, SrtpPolicy};
+    use crate::config::{LineCredentials, Secret, SrtpPolicy};
 
     #[test]
     fn the_called_number_is_the_user_part() {
@@ -615,7 +726,7 @@ mod tests {
     fn line(name: &str, username: &str, realm: &str) -> LineConfig {
         LineConfig {
             name: name.to_owned(),
-            tenant: call::TenantId::from("default"),
+            tenant: TenantId::from("default"),
             agent: "agent".to_owned(),
             account: None,
             domain: None,
@@ -630,6 +741,7 @@ mod tests {
             srtp: SrtpPolicy::Off,
             codecs: vec![media::Codec::Pcmu],
             calls_max: 0,
+            sip_account: None,
         }
     }
 

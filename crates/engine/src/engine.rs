@@ -6,12 +6,13 @@ mod patched;
 mod start;
 mod streams;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agent::Placement;
-use call::id::CallId;
+use call::id::{CallId, TenantId};
 use call::{Input, Requester, TransferTarget};
 use catalog::Message;
 use courier::Courier;
@@ -24,13 +25,14 @@ use crate::admission::Draining;
 use crate::calls::placing::Dialling;
 use crate::calls::{CallCommand, Calls};
 use crate::chat::Chats;
-use crate::config::{AgentConfig, Config, LineConfig, SipConfig};
-use crate::dispatch::{Dispatcher, Gate, OutgoingRefused};
+use crate::config::{AgentConfig, Config, LineConfig, SipConfig, WorkflowConfig};
+use crate::dispatch::{Dispatcher, Gate};
 use crate::limits::CHATS_PARK_WITHIN;
 use crate::line_test::LineTest;
 use crate::live::{LiveCall, LiveEvent};
 use crate::log::say;
 use crate::recorder::Recorder;
+use crate::routes::RouteAnswer;
 use crate::sip_driver::Command;
 pub use error::{BeginStreamError, PlaceCallError, StartError};
 pub use streams::{StreamCall, StreamLine};
@@ -55,6 +57,34 @@ pub struct RegistrationStatus {
     pub aor: String,
     /// State as the user agent knows it.
     pub state: sip::RegistrationState,
+    /// Whether it registers at all.
+    pub registers: bool,
+    /// The state in words.
+    pub message: Message,
+}
+
+/// An account changed its state.
+#[derive(Clone, Debug)]
+pub struct RegistrationChange {
+    /// Name of the line.
+    pub line: String,
+    /// Whose.
+    pub tenant: TenantId,
+    /// The state now.
+    pub state: sip::RegistrationState,
+    /// The state in words.
+    pub message: Message,
+}
+
+/// A call to place by a workflow: its agent speaks, its account is chosen as the workflow says.
+#[derive(Clone, Debug)]
+pub struct PlaceByWorkflow {
+    /// Whose workflow.
+    pub tenant: TenantId,
+    /// Slug or id.
+    pub workflow: String,
+    /// `sip:` address or a number.
+    pub to: String,
 }
 
 /// Whether new calls are welcome.
@@ -267,9 +297,12 @@ impl Engine {
         let lines = self.inner.dispatcher().lines().to_vec();
         let status = |(name, state): (String, sip::RegistrationState)| {
             let line = lines.iter().find(|line| line.config.name == name)?;
+            let account = line.config.account.as_ref()?;
             Some(RegistrationStatus {
+                message: crate::registrations::log_message(&state, &name, Some(account)),
                 line: name,
-                aor: line.config.account.as_ref()?.aor.clone(),
+                aor: account.aor.clone(),
+                registers: account.register,
                 state,
             })
         };
@@ -278,18 +311,18 @@ impl Engine {
 
     /// Puts the directory's lines and agents in the place of those before. Calls in progress keep theirs; accounts are added,
     /// changed and removed by what differs. Lines of the settings are not touched.
-    pub async fn reload(&self, lines: &[LineConfig], agents: &[AgentConfig]) {
-        self.reload_gated(lines, agents, &[]).await;
-    }
-
-    /// As [`Engine::reload`]; agents that come new begin behind these gates.
-    pub(crate) async fn reload_gated(
+    /// Agents that come new begin behind these gates.
+    pub(crate) async fn reload(
         &self,
         lines: &[LineConfig],
         agents: &[AgentConfig],
+        workflows: &[WorkflowConfig],
         gates: &[(String, Gate)],
     ) {
-        let changes = self.inner.dispatcher().reload(lines, agents, gates);
+        let changes = self
+            .inner
+            .dispatcher()
+            .reload(lines, agents, workflows, gates);
         let command = Command::SetLines(Box::new(changes));
         let _ = self.inner.driver.send(command).await;
     }
@@ -359,28 +392,93 @@ impl Engine {
     /// [`PlaceCallError`]; what happens after the INVITE left is an event and a record.
     pub async fn place_call(&self, request: PlaceCall) -> Result<CallId, PlaceCallError> {
         let admitted = self.inner.dispatcher().admit_outgoing(&request.line);
-        let (line, admitted) = admitted.map_err(|refused| match refused {
-            OutgoingRefused::UnknownLine => PlaceCallError::UnknownLine,
-            OutgoingRefused::Busy => PlaceCallError::Busy,
-        })?;
-        let shown = request.to.clone();
-        let to = if request.to.starts_with("sip:") || request.to.starts_with("sips:") {
-            request.to
-        } else {
-            let of_account = line.config.account.as_ref();
-            let domain = of_account
-                .and_then(|account| Some(account.aor.rsplit_once('@')?.1))
-                .or(line.config.domain.as_deref())
-                .ok_or(PlaceCallError::BadAddress)?;
-            format!("sip:{}@{domain}", request.to)
-        };
+        let (line, admitted) = admitted.map_err(PlaceCallError::from)?;
+        let backups = self.inner.dispatcher().backups(&line);
         let dialling = Dialling {
-            to,
-            shown,
+            shown: request.to.clone(),
+            to: request.to,
             ring_ms: request.ring_ms,
             placement: request.placement,
+            backups: backups.into(),
         };
         self.inner.calls.place(line, admitted, dialling).await
+    }
+
+    /// Places a call by a workflow: by the account of the four steps or of its distribution, and by that account's backups where
+    /// nobody was reached.
+    ///
+    /// # Errors
+    /// [`PlaceCallError`].
+    pub async fn place_by_workflow(
+        &self,
+        request: PlaceByWorkflow,
+    ) -> Result<CallId, PlaceCallError> {
+        let (line, admitted, backups) = {
+            let mut dispatcher = self.inner.dispatcher();
+            let attempts = dispatcher.attempts(&request.tenant, &request.workflow);
+            let mut attempts: VecDeque<_> = attempts.ok_or(PlaceCallError::UnknownLine)?.into();
+            let first = attempts.pop_front().ok_or(PlaceCallError::UnknownLine)?;
+            let (line, admitted) = dispatcher
+                .admit_line(&first)
+                .map_err(PlaceCallError::from)?;
+            (line, admitted, attempts)
+        };
+        let dialling = Dialling {
+            shown: request.to.clone(),
+            to: request.to,
+            ring_ms: None,
+            placement: None,
+            backups,
+        };
+        self.inner.calls.place(line, admitted, dialling).await
+    }
+
+    /// Where a call to this number would go; `account` is the one by which it would come.
+    pub fn explain_route(
+        &self,
+        tenant: &TenantId,
+        number: &str,
+        account: Option<&str>,
+    ) -> RouteAnswer {
+        self.inner.dispatcher().explain(tenant, number, account)
+    }
+
+    /// Each change of a registration from now on; a slow receiver loses the oldest.
+    pub fn watch_registrations(&self) -> broadcast::Receiver<RegistrationChange> {
+        self.inner.calls.registrations.subscribe()
+    }
+
+    /// The configuration of a line's account as it is used now.
+    pub fn account_of(&self, line: &str) -> Option<sip::AccountConfig> {
+        self.inner
+            .dispatcher()
+            .find_line(line)?
+            .config
+            .account
+            .clone()
+    }
+
+    /// Registers an account beside those in use, and removes it again: whether its password works.
+    ///
+    /// # Errors
+    /// Why it could not be registered; [`sip::RegistrationFailure::Timeout`] too when it took longer than `within`.
+    pub async fn try_account(
+        &self,
+        config: sip::AccountConfig,
+        within: Duration,
+    ) -> Result<(), sip::RegistrationFailure> {
+        let (done, tried) = oneshot::channel();
+        let command = Command::Try {
+            config: Box::new(config),
+            done,
+        };
+        if self.inner.driver.send(command).await.is_err() {
+            return Err(sip::RegistrationFailure::Unreachable);
+        }
+        match tokio::time::timeout(within, tried).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(sip::RegistrationFailure::Timeout),
+        }
     }
 
     /// Whether a new call would be taken now.

@@ -6,10 +6,11 @@ pub(crate) mod media;
 pub(crate) mod negotiation;
 
 use call::{EndReason, LegEnd, TransferTarget};
-use sip::{EndCause, InviteId, Rejection};
-use tokio::sync::mpsc;
+use sip::{EndCause, InviteError, InviteId, Rejection};
+use tokio::sync::{mpsc, oneshot};
 
 use self::carrier::CarrierLeg;
+use crate::calls::Placing;
 use crate::sip_driver::{Command, LegEvent};
 
 /// The signalling of one leg, as its call sees it.
@@ -64,6 +65,17 @@ impl Leg {
     pub(crate) fn has_last_messages(&self) -> bool {
         match self {
             Self::Sip(_) => true,
+            Self::Carrier(_) => false,
+        }
+    }
+
+    /// Another INVITE takes the place of one that reached nobody; false where the leg is a carrier's.
+    pub(crate) fn replace(&mut self, placing: Placing) -> bool {
+        match self {
+            Self::Sip(sip) => {
+                sip.replace(placing);
+                true
+            }
             Self::Carrier(_) => false,
         }
     }
@@ -136,6 +148,8 @@ pub(crate) struct SipLeg {
     invite: InviteId,
     commands: mpsc::Sender<Command>,
     events: mpsc::Receiver<LegEvent>,
+    /// The INVITE that takes the place of one that reached nobody, as long as its id is not known.
+    placing: Option<oneshot::Receiver<Result<InviteId, InviteError>>>,
     ended: bool,
 }
 
@@ -149,12 +163,31 @@ impl SipLeg {
             invite,
             commands,
             events,
+            placing: None,
             ended: false,
         }
     }
 
+    /// Another INVITE takes the place of the one that ended.
+    pub(crate) fn replace(&mut self, (events, placing): Placing) {
+        self.events = events;
+        self.placing = Some(placing);
+    }
+
     /// The next event; `None` once the driver gave this call up. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<LegEvent> {
+        if let Some(placing) = &mut self.placing {
+            let placed = placing.await;
+            self.placing = None;
+            match placed {
+                Ok(Ok(invite)) => self.invite = invite,
+                Ok(Err(_)) | Err(_) => {
+                    return Some(LegEvent::Ended {
+                        cause: EndCause::Unreachable,
+                    });
+                }
+            }
+        }
         self.events.recv().await
     }
 

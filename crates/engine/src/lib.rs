@@ -29,13 +29,16 @@ pub mod line_test;
 mod live;
 mod log;
 mod metrics;
+pub mod provider;
 mod random;
 mod realtime_client;
 mod recorder;
 mod refusal;
 mod registrations;
 mod resolver;
+mod routes;
 mod rtp_ports;
+pub mod selection;
 mod sip_driver;
 mod sip_socket;
 mod sounds;
@@ -50,10 +53,13 @@ pub use certificate::CertificateFacts;
 pub use chat::{ChatError, ChatEvent, Chats, NewChat, Visitor};
 pub use config::Config;
 pub use engine::{
-    Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PlaceCall, PlaceCallError,
-    Readiness, RegistrationStatus, StartError, StreamCall, StreamLine,
+    Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PlaceByWorkflow, PlaceCall,
+    PlaceCallError, Readiness, RegistrationChange, RegistrationStatus, StartError, StreamCall,
+    StreamLine,
 };
 pub use leg::carrier::{CarrierControl, CarrierProgress};
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
+pub use log::set_language as set_log_language;
+pub use routes::RouteAnswer;
 pub use sip::{AccountConfig, Protocol as SipProtocol, RegistrationFailure, RegistrationState};
 pub use stream_socket::{NotStarted, StreamIo, StreamSocket};

@@ -23,10 +23,14 @@ pub(crate) mod live;
 mod log;
 mod owner;
 mod placing;
+mod routing;
+mod sip_account_fields;
+mod sip_accounts;
 mod system;
 mod tools;
 mod users;
 mod versions;
+mod workflows;
 
 use crate::need::{Area, Door, Need, Role};
 use crate::table::Table;
@@ -39,6 +43,7 @@ pub(crate) fn table() -> Table {
     let table = billing(table);
     let table = agents(table);
     let table = lines_and_faqs(table);
+    let table = admin(table);
     let table = calls(table);
     let table = chat(table);
     people(table)
@@ -161,6 +166,28 @@ fn lines_and_faqs(table: Table) -> Table {
         .add(blocked, routes!(blocked::list))
         .add(act_blocked, routes!(blocked::create))
         .add(act_blocked, routes!(blocked::remove))
+}
+
+fn admin(table: Table) -> Table {
+    let read = Need::read(Area::Lines);
+    let change = Need::change(Area::Lines);
+    table
+        .add(read, routes!(sip_accounts::list))
+        .add(change, routes!(sip_accounts::create))
+        .add(read, routes!(sip_accounts::read))
+        .add(change, routes!(sip_accounts::update))
+        .add(change, routes!(sip_accounts::remove))
+        .add(change, routes!(sip_accounts::rotate))
+        .add(read, routes!(routing::profiles))
+        .add(read, routes!(workflows::list))
+        .add(change, routes!(workflows::create))
+        .add(read, routes!(workflows::read))
+        .add(change, routes!(workflows::update))
+        .add(change, routes!(workflows::remove))
+        .add(read, routes!(workflows::versions))
+        .add(change, routes!(workflows::publish))
+        .add(change, routes!(workflows::roll_back))
+        .add(read, routes!(routing::route))
 }
 
 fn calls(table: Table) -> Table {

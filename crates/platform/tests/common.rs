@@ -370,6 +370,8 @@ impl Account {
             ("/api/keys/", &self.key_id),
             ("/api/users/", &self.user),
             ("/api/chat/sessions/", &self.chat),
+            // The account of the line has the id of the line.
+            ("/api/admin/sip-accounts/", &self.line),
         ]
         .into_iter()
         .find(|(prefix, _)| path.starts_with(prefix))

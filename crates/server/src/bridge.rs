@@ -293,6 +293,7 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
             srtp: SrtpPolicy::Preferred,
             codecs: vec![media::Codec::Pcmu, media::Codec::Pcma],
             calls_max: options.calls_max,
+            sip_account: None,
         }],
         limits: LimitsConfig {
             // The line's own bound answers first: busy, rather than unavailable.

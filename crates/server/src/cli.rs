@@ -6,7 +6,7 @@ use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
 use crate::terminal::Terminal;
 use crate::{
-    call_command, check, demo, doctor, explain, openapi_command, probe, secrets, serve,
+    call_command, check, demo, doctor, explain, migrate, openapi_command, probe, secrets, serve,
     standin_command, test_incoming,
 };
 use clap::{Args, Parser, Subcommand};
@@ -62,6 +62,8 @@ enum Command {
         #[command(subcommand)]
         command: secrets::SecretsCommand,
     },
+    /// Make the SIP account of the settings before (SIP_USERNAME, or a table app_settings) a stored account.
+    Migrate(migrate::MigrateArguments),
     /// Make one request as a tool, an MCP tool or a webhook would, and print what came of it.
     Probe {
         #[command(subcommand)]
@@ -235,6 +237,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         } => call_command::run(&place).await,
         Command::Openapi => openapi_command::run(),
         Command::Secrets { command } => secrets::run(&command).await,
+        Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Probe { command } => probe::run(&command).await,
         Command::EngineStandin(arguments) => standin_command::run(&arguments).await,
         Command::CarrierStandin(arguments) => carrier_command::run(&arguments).await,

@@ -397,6 +397,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         },
         codecs: vec![media::Codec::Pcmu, media::Codec::Pcma],
         calls_max: 0,
+        sip_account: None,
     };
     let streamed = LineConfig {
         name: STREAM_LINE.to_owned(),

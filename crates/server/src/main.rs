@@ -16,6 +16,7 @@ mod doctor;
 mod explain;
 mod housekeeping;
 mod identity;
+mod migrate;
 mod office;
 mod one_off;
 mod openapi_command;

@@ -105,6 +105,7 @@ fn warn_without_line(terminal: Terminal, settings: &Settings) {
 /// # Errors
 /// The message says what failed and what to do.
 pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
+    engine::set_log_language(config.language);
     let token = prepare(&mut config)?;
     let (platform, voice) = (config.platform.take(), config.voice.take());
     let store = open_store(&config.database).await?;

@@ -35,4 +35,16 @@ super::table! { Log:
     Warning log_drain_incomplete(calls: Count);
     Warning log_unregister_incomplete();
     Info log_engine_event_ignored(event_type: Text optional);
+    Info log_accounts_loading();
+    Info log_account_default(label: Text, account: Text);
+    Info log_account_created(label: Text, uri: Phone);
+    Info log_accounts_starting(count: Count);
+    Info log_account_started(account: Text);
+    Info log_passwords_sealed(count: Count);
+    Info log_workflow_selected(workflow: Text);
+    Info log_workflow_account(account: Text);
+    Notice log_call_failed_over(account: Text, status: Number);
+    Notice log_account_failing(account: Text);
+    Notice log_account_recovered(account: Text);
+    Warning log_alert_not_written(cause: Text);
 }

@@ -33,4 +33,6 @@ super::table! { Service:
     Warning api_call_refused(cause: Text);
     Notice api_call_not_allowed();
     Warning api_line_tests_busy();
+    Warning api_rotation_untested();
+    Warning api_rotation_refused(cause: Text);
 }

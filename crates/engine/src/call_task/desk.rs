@@ -14,7 +14,7 @@ use store::{CallEnd, Event};
 use tokio::sync::mpsc;
 use wire::realtime::{HistoryItem, Role};
 
-use crate::calls::{CallCommand, Calls, Identity, Parties};
+use crate::calls::{CallCommand, Calls, Dialled, Identity, Parties};
 use crate::dispatch::Line;
 use crate::journal::{CallJournal, Service};
 use crate::leg::Leg;
@@ -53,6 +53,8 @@ pub(super) struct Desk {
     pub(super) secure: bool,
     /// A reason that the session cannot know.
     pub(super) exact: Option<EndReason>,
+    /// Whom a call of ours goes to, and by whom else it may.
+    pub(super) dialled: Dialled,
 }
 
 impl Desk {
@@ -77,6 +79,7 @@ impl Desk {
             last_seen: false,
             secure: false,
             exact: None,
+            dialled: Dialled::default(),
         }
     }
 

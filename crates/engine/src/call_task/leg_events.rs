@@ -43,7 +43,11 @@ impl CallTask {
                 );
             }
             LegEvent::TransferFinished { end } => self.transfer_over(now, end),
-            LegEvent::Ended { cause } => self.leg_over(now, &cause),
+            LegEvent::Ended { cause } => {
+                if !self.fail_over(now, &cause) {
+                    self.leg_over(now, &cause);
+                }
+            }
         }
     }
 

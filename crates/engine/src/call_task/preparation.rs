@@ -23,8 +23,8 @@ use super::office::Office;
 use super::placed::{self, NoStream};
 use super::privacy::Privacy;
 use super::{Answer, CallTask, Clock, Start};
-use crate::calls::CallCommand;
 use crate::calls::placing::{Awaited, Placed};
+use crate::calls::{CallCommand, Dialled};
 use crate::config::{AgentConfig, OfficeConfig};
 use crate::engine_link::{Connecting, EngineLink};
 use crate::journal::Service;
@@ -64,6 +64,12 @@ impl Preparation {
             backlog: Vec::new(),
             placed: None,
         }
+    }
+
+    /// For a call of ours: whom it goes to, and by whom else it may.
+    pub(crate) fn with_backups(mut self, dialled: Dialled) -> Self {
+        self.desk.dialled = dialled;
+        self
     }
 
     /// Makes media and session. `None` when the call was refused or left: its record is written then.

@@ -1,5 +1,7 @@
-//! Calls that we place: by an INVITE of ours, or through a carrier that rings for us and brings the audio once it is answered.
+//! Calls that we place: by an INVITE of ours, by the first account and the next one where nobody was reached; or through a
+//! carrier that rings for us and brings the audio once it is answered.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -32,12 +34,14 @@ const RECORD_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is to be dialled.
 pub(crate) struct Dialling {
-    /// SIP address.
+    /// A SIP address, or a number.
     pub(crate) to: String,
     /// As it was asked for, for the record.
     pub(crate) shown: String,
     pub(crate) ring_ms: Option<u32>,
     pub(crate) placement: Option<Placement>,
+    /// Lines that are tried after the first, where nobody was reached.
+    pub(crate) backups: VecDeque<Arc<Line>>,
 }
 
 /// What was asked for together with a call.
@@ -82,7 +86,73 @@ impl Promise {
     }
 }
 
+/// Whom to call, and the lines that are tried after the first.
+#[derive(Clone, Default)]
+pub(crate) struct Dialled {
+    /// A `sip:` address, or a number.
+    pub(crate) to: String,
+    pub(crate) backups: VecDeque<Arc<Line>>,
+}
+
+/// An INVITE that was asked for: its events, and its id or why there is none.
+pub(crate) type Placing = (
+    mpsc::Receiver<LegEvent>,
+    oneshot::Receiver<Result<InviteId, InviteError>>,
+);
+
+/// The address of a number by a line: in the form and at the domain of its operator.
+pub(crate) fn address(line: &Line, to: &str) -> Option<String> {
+    if to.starts_with("sip:") || to.starts_with("sips:") {
+        return Some(to.to_owned());
+    }
+    let account = line.config.account.as_ref();
+    let domain = account
+        .and_then(|account| sip_authority(&account.aor))
+        .or(line.config.domain.as_deref())?;
+    let registrar = account
+        .and_then(|account| account.registrar.as_deref())
+        .and_then(sip_authority);
+    // The registrar's port is the trunk's, where both are one host.
+    let domain = registrar
+        .filter(|known| {
+            known
+                .strip_prefix(domain)
+                .is_some_and(|rest| rest.starts_with(':'))
+        })
+        .unwrap_or(domain);
+    let number = line.config.sip_account.as_ref().map_or_else(
+        || to.to_owned(),
+        |known| known.numbers.write(&known.country, to),
+    );
+    Some(format!("sip:{number}@{domain}"))
+}
+
+/// Host and port of a SIP address.
+fn sip_authority(uri: &str) -> Option<&str> {
+    let rest = uri.split_once(':')?.1;
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    rest.split([';', '?']).next()
+}
+
 impl Calls {
+    /// Asks for an INVITE by a line; `None` where the driver cannot take it or the number is none.
+    pub(crate) fn try_place(&self, line: &Line, to: &str, offer: Vec<u8>) -> Option<Placing> {
+        let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
+        let (placed, result) = oneshot::channel();
+        let command = Command::Place {
+            outgoing: Box::new(OutgoingInvite {
+                account: line.account,
+                to: address(line, to)?,
+                offer: Some(offer),
+                ..OutgoingInvite::default()
+            }),
+            events,
+            placed,
+        };
+        self.driver.try_send(command).ok()?;
+        Some((queue, result))
+    }
+
     /// Begins a call that a carrier rings for us. Its record is written before the carrier is asked for anything.
     pub(crate) async fn expect_stream(
         self: &Arc<Self>,
@@ -149,7 +219,10 @@ impl Calls {
             shown,
             ring_ms,
             placement,
+            backups,
         } = dialling;
+        let dialled = Dialled { to, backups };
+        let to = address(&line, &dialled.to).ok_or(PlaceCallError::BadAddress)?;
         let number = line.config.numbers.first();
         // An account shows itself by its own address.
         let own = number
@@ -172,7 +245,8 @@ impl Calls {
             self.begin(now, &line, parties, None, Direction::Outbound);
         let id = identity.id.clone();
         let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), queue));
-        let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
+        let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands)
+            .with_backups(dialled);
         let start = Start::Outgoing {
             media: Box::new(media),
             placed: Placed { ring_ms, placement },

@@ -3,17 +3,16 @@
 use call::TenantId;
 use ipnet::IpNet;
 use serde_json::Value;
-use sip::{AccountConfig, Protocol};
-use store::{Entry, PhoneLine};
+use store::{Entry, PhoneLine, SipAccount, trunk_parts};
 use wire::twilio::Dialect;
 
-use super::DirectoryConfig;
+use super::{DirectoryConfig, account};
 use crate::config::{LineConfig, LineProvider, SrtpPolicy};
 
 pub(super) fn configured(
     entry: &Entry<PhoneLine>,
     tenant: TenantId,
-    password: Option<String>,
+    own: Option<(&Entry<SipAccount>, Option<String>)>,
     config: &DirectoryConfig,
 ) -> LineConfig {
     let settings: Value = serde_json::from_str(&entry.settings).unwrap_or_default();
@@ -28,11 +27,21 @@ pub(super) fn configured(
         "plivo" => LineProvider::Stream(Some(Dialect::Plivo)),
         _ => LineProvider::Stream(None),
     };
-    let account = match provider {
-        LineProvider::Sip => account(&text, password, config),
-        LineProvider::Stream(_) => None,
-    };
-    let own: Vec<IpNet> = settings
+    let own = own.filter(|_| provider == LineProvider::Sip);
+    let sip_account = own.as_ref().map(|(found, _)| account::selectable(found));
+    let stored = own.as_ref().map(|(found, _)| *found);
+    let number = Some(entry.phone_number.as_str());
+    let sip = own.and_then(|(found, password)| {
+        // A line without a user name is only called directly; so is one whose password cannot be read.
+        text("sipUsername")?;
+        let unread = found.password.is_some() && password.is_none();
+        let unset = found.password.is_none() && found.provider_profile.is_none();
+        if unread || unset {
+            return None;
+        }
+        account::configured(found, number, password, config)
+    });
+    let listed: Vec<IpNet> = settings
         .get("allow")
         .and_then(Value::as_array)
         .into_iter()
@@ -43,47 +52,58 @@ pub(super) fn configured(
         name: entry.id.clone(),
         tenant,
         agent: entry.agent_id.clone(),
-        account,
+        account: sip,
         domain: text("sipDomain").or_else(|| config.domain.clone()),
         numbers: vec![entry.phone_number.clone()],
-        allow: config.allow.iter().copied().chain(own).collect(),
+        allow: config.allow.iter().copied().chain(listed).collect(),
         credentials: None,
         srtp: match text("srtp").as_deref() {
             Some("off") => SrtpPolicy::Off,
             Some("required") => SrtpPolicy::Required,
             Some("preferred") => SrtpPolicy::Preferred,
-            _ => config.srtp,
+            _ => stored
+                .and_then(|stored| account::srtp(stored))
+                .unwrap_or(config.srtp),
         },
-        codecs: config.codecs.clone(),
+        codecs: stored.map_or_else(
+            || config.codecs.clone(),
+            |stored| account::codecs(stored, config),
+        ),
         calls_max: settings
             .get("maxParallelCalls")
             .and_then(Value::as_u64)
             .and_then(|calls| u32::try_from(calls).ok())
+            .or_else(|| stored.and_then(|stored| u32::try_from(stored.calls_max).ok()))
             .unwrap_or_default(),
         provider,
+        sip_account,
     }
 }
 
-/// The account that the line registers; a line without a user name is only called directly.
-fn account(
-    text: &impl Fn(&str) -> Option<String>,
+/// The line of an account that backs no phone line: a workflow says who answers.
+pub(super) fn of_account(
+    entry: &Entry<SipAccount>,
+    tenant: TenantId,
     password: Option<String>,
     config: &DirectoryConfig,
-) -> Option<AccountConfig> {
-    let username = text("sipUsername")?;
-    let domain = text("sipDomain").or_else(|| config.domain.clone())?;
-    let host = domain.split(':').next().unwrap_or_default();
-    let mut account = AccountConfig::new(
-        &format!("sip:{username}@{host}"),
-        text("sipAuthUsername").as_deref().unwrap_or(&username),
-        &password?,
-    );
-    account.registrar = Some(format!("sip:{domain}"));
-    account.protocol = match text("sipTransport").as_deref() {
-        Some("tcp") => Protocol::Tcp,
-        Some("tls") => Protocol::Tls,
-        _ => Protocol::Udp,
-    };
-    account.contact_host.clone_from(&config.contact_host);
-    Some(account)
+) -> LineConfig {
+    let (user, _) = trunk_parts(&entry.trunk_uri);
+    // Never empty: a line without numbers would take every call of its networks.
+    let number = user.unwrap_or_else(|| entry.id.clone());
+    let own = account::allowed(entry);
+    LineConfig {
+        name: entry.id.clone(),
+        tenant,
+        agent: String::new(),
+        account: account::configured(entry, None, password, config),
+        domain: None,
+        numbers: vec![number],
+        allow: config.allow.iter().copied().chain(own).collect(),
+        credentials: None,
+        srtp: account::srtp(entry).unwrap_or(config.srtp),
+        codecs: account::codecs(entry, config),
+        calls_max: u32::try_from(entry.calls_max).unwrap_or_default(),
+        provider: LineProvider::Sip,
+        sip_account: Some(account::selectable(entry)),
+    }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::dispatch::OutgoingRefused;
+
 /// Why the engine could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -73,6 +75,9 @@ pub enum PlaceCallError {
     /// No line has this name.
     #[error("no line has this name")]
     UnknownLine,
+    /// The account has neither a phone line nor a workflow: nobody would speak.
+    #[error("no agent speaks on this account: give it a workflow")]
+    NoAgent,
     /// The address is not one.
     #[error("the address cannot be called")]
     BadAddress,
@@ -93,4 +98,14 @@ pub enum BeginStreamError {
     /// Too many calls, or draining.
     #[error("no call can be taken now")]
     Busy,
+}
+
+impl From<OutgoingRefused> for PlaceCallError {
+    fn from(refused: OutgoingRefused) -> Self {
+        match refused {
+            OutgoingRefused::UnknownLine => Self::UnknownLine,
+            OutgoingRefused::NoAgent => Self::NoAgent,
+            OutgoingRefused::Busy => Self::Busy,
+        }
+    }
 }

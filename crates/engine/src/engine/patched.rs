@@ -1,7 +1,6 @@
 //! Calls that the switchboard places.
 
 use super::{Engine, PlaceCallError};
-use crate::dispatch::OutgoingRefused;
 use crate::switchboard::{PatchedCall, PlacePatched};
 
 impl Engine {
@@ -15,16 +14,13 @@ impl Engine {
         request: PlacePatched,
     ) -> Result<PatchedCall, PlaceCallError> {
         let admitted = self.inner.dispatcher().admit_outgoing(&request.line);
-        let (line, admitted) = admitted.map_err(|refused| match refused {
-            OutgoingRefused::UnknownLine => PlaceCallError::UnknownLine,
-            OutgoingRefused::Busy => PlaceCallError::Busy,
-        })?;
+        let (line, admitted) = admitted.map_err(PlaceCallError::from)?;
         let account = line.config.account.as_ref();
         let domain = account.and_then(|account| account.aor.rsplit_once('@'));
         let domain = domain.map(|(_, domain)| domain);
         let address = |party: &str| {
             if party.starts_with("sip:") || party.starts_with("sips:") {
-                return Ok(party.to_owned());
+                return Ok::<_, PlaceCallError>(party.to_owned());
             }
             let usable = !party.is_empty() && !party.contains(['@', ' ', '<', '>', '"']);
             let domain = domain

@@ -19,7 +19,9 @@ use crate::chat::Chats;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::journal::Journal;
-use crate::limits::{DRIVER_COMMANDS_MAX, RESOLUTIONS_MAX, STREAM_EVENTS_MAX};
+use crate::limits::{
+    DRIVER_COMMANDS_MAX, REGISTRATION_CHANGES_MAX, RESOLUTIONS_MAX, STREAM_EVENTS_MAX,
+};
 use crate::live::LIVE_EVENTS_MAX;
 use crate::log::say;
 use crate::metrics::Metrics;
@@ -67,6 +69,7 @@ pub(super) async fn start(
         switchboard: config.switchboard.clone(),
         store,
         courier,
+        registrations: broadcast::channel(REGISTRATION_CHANGES_MAX).0,
     }));
     let (stream_events, stream_queue) = mpsc::channel(STREAM_EVENTS_MAX);
     let (answers, answer_queue) = mpsc::channel(RESOLUTIONS_MAX);
@@ -93,7 +96,6 @@ pub(super) async fn start(
         driver: tokio::spawn(driver),
         acceptors,
     }));
-    let addresses = sockets.addresses;
     tell_listeners(&sockets.listeners);
     Ok(Inner {
         chats: Chats::start(&calls, &dispatcher, &draining),
@@ -101,7 +103,7 @@ pub(super) async fn start(
         dispatcher,
         draining,
         driver: commands,
-        addresses,
+        addresses: sockets.addresses,
         sip: config.sip.clone(),
         tasks,
     })

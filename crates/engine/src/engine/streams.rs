@@ -71,15 +71,13 @@ impl Engine {
         request: PlaceCall,
     ) -> Result<(Promise, CarrierProgress), PlaceCallError> {
         let admitted = self.inner.dispatcher().admit_outgoing(&request.line);
-        let (line, admitted) = admitted.map_err(|refused| match refused {
-            OutgoingRefused::UnknownLine => PlaceCallError::UnknownLine,
-            OutgoingRefused::Busy => PlaceCallError::Busy,
-        })?;
+        let (line, admitted) = admitted.map_err(PlaceCallError::from)?;
         let dialling = Dialling {
             to: String::new(),
             shown: request.to,
             ring_ms: request.ring_ms,
             placement: request.placement,
+            backups: std::collections::VecDeque::new(),
         };
         let calls = &self.inner.calls;
         let from = from.to_owned();
@@ -103,7 +101,9 @@ impl Engine {
             Err(refused) => {
                 socket.refuse().await;
                 Err(match refused {
-                    OutgoingRefused::UnknownLine => BeginStreamError::UnknownLine,
+                    OutgoingRefused::UnknownLine | OutgoingRefused::NoAgent => {
+                        BeginStreamError::UnknownLine
+                    }
                     OutgoingRefused::Busy => BeginStreamError::Busy,
                 })
             }

@@ -162,6 +162,7 @@ fn plain_line() -> LineConfig {
         srtp: SrtpPolicy::Off,
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         calls_max: 0,
+        sip_account: None,
     }
 }
 

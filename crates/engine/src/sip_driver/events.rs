@@ -13,6 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::{LegEvent, SipDriver, lock};
 use crate::dispatch::Decision;
+use crate::engine::RegistrationChange;
 use crate::limits::{EARLY_TRACES_MAX, LEG_EVENTS_MAX};
 use crate::log::say;
 use crate::metrics::Metrics;
@@ -115,7 +116,10 @@ impl SipDriver {
         }
     }
 
-    fn registration(&self, account: AccountId, state: &RegistrationState) {
+    fn registration(&mut self, account: AccountId, state: &RegistrationState) {
+        if self.trial_moved(account, state) {
+            return;
+        }
         let line = self.lines.iter().find(|line| line.account == Some(account));
         let name = line.map_or("", |line| line.config.name.as_str());
         Metrics::count(
@@ -125,7 +129,19 @@ impl SipDriver {
         );
         self.calls.registered.notify_waiters();
         let known = line.and_then(|line| line.config.account.as_ref());
-        say(&registrations::log_message(state, name, known));
+        let message = registrations::log_message(state, name, known);
+        say(&message);
+        if let Some(line) = line {
+            let is_healthy = !matches!(state, RegistrationState::Failed { .. });
+            lock(&self.dispatcher).note_health(name, is_healthy);
+            // Nobody watching is no failure.
+            let _ = self.calls.registrations.send(RegistrationChange {
+                line: name.to_owned(),
+                tenant: line.config.tenant.clone(),
+                state: state.clone(),
+                message,
+            });
+        }
     }
 
     fn incoming(&mut self, invite: &IncomingInvite) {

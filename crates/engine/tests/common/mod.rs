@@ -72,6 +72,7 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
         srtp: SrtpPolicy::Preferred,
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         calls_max: 0,
+        sip_account: None,
     });
     config.agents.push(AgentConfig {
         name: "agent".to_owned(),

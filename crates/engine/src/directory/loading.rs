@@ -1,0 +1,261 @@
+//! One reading of the store: lines, agents, accounts and workflows, made into what the engine uses.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::PoisonError;
+
+use call::TenantId;
+use catalog::Message;
+use store::secret::is_sealed;
+use store::{Directory, DirectoryAgent, DirectoryWorkflow, Entry, ReadError, SipAccount, Tenant};
+
+use super::agent::CompileError;
+use super::{Parts, agent, line, scope};
+use crate::config::{AgentConfig, LineConfig, WorkflowConfig};
+use crate::log::say;
+use crate::selection::Distribution;
+
+/// A label as the log may show it: that of a phone line is its number.
+fn shown_label(label: &str) -> String {
+    let is_number = label
+        .chars()
+        .all(|c| c.is_ascii_digit() || "+ .-()".contains(c));
+    if is_number {
+        catalog::redact::phone(label)
+    } else {
+        label.to_owned()
+    }
+}
+
+/// What the log was told of the accounts.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Versions of the accounts that are in use, by id.
+    accounts: BTreeMap<String, i64>,
+    defaults: BTreeMap<String, String>,
+    is_first_done: bool,
+}
+
+impl Parts {
+    pub(super) async fn load(&self) -> Result<(), ReadError> {
+        let mut directory = self.store.node_directory().await?;
+        if self.seal_clear_passwords(&directory).await {
+            directory = self.store.node_directory().await?;
+        }
+        let prices = self.store.node_prices().await?;
+        let stopped = self.store.node_stopped_agents().await?;
+        let (mut lines, mut agents) = (Vec::new(), Vec::new());
+        let mut is_of_line = HashSet::new();
+        let accounts: HashMap<&str, &Entry<SipAccount>> = directory
+            .sip_accounts
+            .iter()
+            .map(|account| (account.id.as_str(), account))
+            .collect();
+        for found in &directory.agents {
+            let Some(tenant) = found
+                .agent
+                .tenant
+                .as_deref()
+                .and_then(|tenant| directory.tenants.get(tenant))
+            else {
+                continue;
+            };
+            is_of_line.extend(found.lines.iter().map(|line| line.id.as_str()));
+            if !found.agent.is_active {
+                continue;
+            }
+            let customer = found
+                .agent
+                .final_customer_id
+                .as_deref()
+                .and_then(|customer| directory.final_customers.get(customer));
+            match self.agent(found, tenant, customer, &prices).await {
+                Ok(agent) => {
+                    lines.extend(self.lines(found, tenant, &accounts).await);
+                    agents.push(agent);
+                }
+                Err(error) => {
+                    let message = Message::new("log_agent_left_out");
+                    say(&message
+                        .with("agent", found.agent.id.as_str())
+                        .with("cause", error.to_string()));
+                }
+            }
+        }
+        for account in &directory.sip_accounts {
+            if !is_of_line.contains(account.id.as_str()) {
+                lines.extend(self.account_line(account).await);
+            }
+        }
+        // The first active account is the oldest one.
+        let age = |line: &LineConfig| {
+            let account = accounts.get(line.name.as_str());
+            account.map(|account| (account.created_at, account.id.clone()))
+        };
+        lines.sort_by_key(age);
+        let workflows: Vec<WorkflowConfig> = directory.workflows.iter().map(workflow).collect();
+        self.tell(&directory);
+        let living: BTreeSet<&String> = directory
+            .agents
+            .iter()
+            .map(|found| &found.agent.id)
+            .collect();
+        self.kept().retain(|id, _| living.contains(id));
+        let found = self.agents.follow(&lines, &agents, &workflows, &stopped);
+        found.await;
+        Ok(())
+    }
+
+    /// Seals passwords that a statement by hand left in clear; whether there were any.
+    async fn seal_clear_passwords(&self, directory: &Directory) -> bool {
+        let is_clear = |account: &Entry<SipAccount>| {
+            let password = account.password.as_ref().map(store::Sealed::encrypted);
+            password.is_some_and(|password| !password.is_empty() && !is_sealed(password))
+        };
+        let Some(vault) = &self.vault else {
+            return false;
+        };
+        if !directory.sip_accounts.iter().any(is_clear) {
+            return false;
+        }
+        match vault.seal_clear(&self.store).await {
+            Ok(count) => {
+                say(&Message::new("log_passwords_sealed").with("count", count));
+                true
+            }
+            Err(error) => {
+                let message = Message::new("log_directory_unread");
+                say(&message.with("cause", error.to_string()));
+                false
+            }
+        }
+    }
+
+    async fn agent(
+        &self,
+        found: &DirectoryAgent,
+        tenant: &Entry<Tenant>,
+        customer: Option<&Entry<store::FinalCustomer>>,
+        prices: &[store::PriceTable],
+    ) -> Result<AgentConfig, CompileError> {
+        let scope = scope(tenant);
+        let secrets = self.secrets(&scope);
+        let with = (&secrets, &self.config);
+        let definition = agent::definition(found, tenant, customer, prices, with).await?;
+        let compiled = self.compiled(definition)?;
+        agent::configured(compiled, tenant, &secrets, &self.config).await
+    }
+
+    async fn lines(
+        &self,
+        found: &DirectoryAgent,
+        tenant: &Entry<Tenant>,
+        accounts: &HashMap<&str, &Entry<SipAccount>>,
+    ) -> Vec<LineConfig> {
+        let mut lines = Vec::new();
+        for entry in &found.lines {
+            let own = match accounts.get(entry.id.as_str()) {
+                Some(account) => Some((*account, self.password(account).await)),
+                None => None,
+            };
+            let tenant = TenantId::from(tenant.id.clone());
+            lines.push(line::configured(entry, tenant, own, &self.config));
+        }
+        lines
+    }
+
+    /// The line of an account that backs no phone line; none where its password cannot be read.
+    async fn account_line(&self, account: &Entry<SipAccount>) -> Option<LineConfig> {
+        let password = self.password(account).await;
+        if account.password.is_some() && password.is_none() {
+            return None;
+        }
+        let tenant = TenantId::from(account.tenant.clone()?);
+        Some(line::of_account(account, tenant, password, &self.config))
+    }
+
+    /// The password of an account; without it the account does not register.
+    async fn password(&self, account: &Entry<SipAccount>) -> Option<String> {
+        let sealed = account.password.as_ref()?;
+        let opened = match &self.vault {
+            Some(vault) => vault.open(&account.id, sealed.encrypted()).await.ok(),
+            None => None,
+        };
+        if opened.is_none() {
+            say(&Message::new("log_line_password_unread").with("line", account.id.as_str()));
+        }
+        opened.map(|text| text.expose().to_owned())
+    }
+
+    /// What is new of the accounts goes into the log.
+    fn tell(&self, directory: &Directory) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let accounts = &directory.sip_accounts;
+        let now: BTreeMap<String, i64> = accounts
+            .iter()
+            .map(|account| (account.id.clone(), account.version))
+            .collect();
+        if told.is_first_done && told.accounts == now {
+            return;
+        }
+        say(&Message::new("log_accounts_loaded").with("count", accounts.len()));
+        let defaults: BTreeMap<String, String> = accounts
+            .iter()
+            .filter(|account| account.is_default)
+            .map(|account| {
+                (
+                    account.tenant.clone().unwrap_or_default(),
+                    account.id.clone(),
+                )
+            })
+            .collect();
+        for account in accounts {
+            let tenant = account.tenant.clone().unwrap_or_default();
+            let is_new_default =
+                account.is_default && told.defaults.get(&tenant) != Some(&account.id);
+            if is_new_default {
+                let message = Message::new("log_account_default");
+                say(&message
+                    .with("label", shown_label(&account.label))
+                    .with("account", account.id.as_str()));
+            }
+        }
+        let fresh: Vec<&Entry<SipAccount>> = accounts
+            .iter()
+            .filter(|account| told.accounts.get(&account.id) != Some(&account.version))
+            .collect();
+        for account in &fresh {
+            let message = Message::new("log_account_created");
+            say(&message
+                .with("label", shown_label(&account.label))
+                .with("uri", account.trunk_uri.as_str()));
+        }
+        if !fresh.is_empty() {
+            say(&Message::new("log_accounts_starting").with("count", fresh.len()));
+        }
+        for account in &fresh {
+            say(&Message::new("log_account_started").with("account", account.id.as_str()));
+        }
+        *told = Told {
+            accounts: now,
+            defaults,
+            is_first_done: true,
+        };
+    }
+}
+
+fn workflow(found: &DirectoryWorkflow) -> WorkflowConfig {
+    let definition = &found.version.definition;
+    WorkflowConfig {
+        id: found.workflow.id.clone(),
+        slug: found.workflow.slug.clone(),
+        tenant: TenantId::from(found.workflow.tenant.clone().unwrap_or_default()),
+        agent: definition.agent_id.clone(),
+        account: definition.sip_account_id.clone(),
+        numbers: definition.phone_numbers.clone(),
+        ring_ms: definition
+            .ring_timeout_s
+            .and_then(|seconds| u32::try_from(seconds).ok())
+            .map(|seconds| seconds.saturating_mul(1_000)),
+        distribution: Distribution::from_name(&definition.distribution),
+    }
+}
