@@ -87,11 +87,11 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_and_come_back_unchanged() {
-        let stored = json!({"http": {"headers": {"Authorization": "Bearer abc", "X-Api-Key": "=config.key", "Accept": "*/*"}},
+        let stored = json!({"http": {"headers": {"Authorization": "Bearer abc", "X-Api-Key": "={{config.key}}", "Accept": "*/*"}},
             "engine": {"apiKey": "sk-1", "model": "m"}, "parameters": {"properties": {"password": {"type": "string"}}}});
         let shown = hidden(&stored);
         assert!(!shown.to_string().contains("abc") && !shown.to_string().contains("sk-1"));
-        assert_eq!(shown["http"]["headers"]["X-Api-Key"], "=config.key");
+        assert_eq!(shown["http"]["headers"]["X-Api-Key"], "={{config.key}}");
         assert_eq!(shown["parameters"], stored["parameters"]);
         let mut sent = shown.clone();
         sent["engine"]["model"] = json!("n");
