@@ -1,5 +1,7 @@
 //! From an INVITE to a line and its agent, or to a refusal that can be explained.
 
+mod accounts;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,6 +11,9 @@ use call::{EndReason, TenantId};
 use catalog::Message;
 use sip::{AccountId, IncomingInvite};
 use wire::twilio::Dialect;
+
+pub(crate) use accounts::AccountChanges;
+use accounts::Accounts;
 
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
 use crate::config::{
@@ -103,13 +108,6 @@ pub(crate) enum Decision {
     Drop,
 }
 
-/// Accounts of the directory's lines: a line keeps its own for as long as it is there.
-#[derive(Default)]
-struct Accounts {
-    known: BTreeMap<String, AccountId>,
-    last: u64,
-}
-
 /// How far an agent's lines are open. The manager of agents moves it; lines without one are wide open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Gate {
@@ -119,14 +117,6 @@ pub(crate) enum Gate {
     Answers,
     /// Accounts are registered.
     Open,
-}
-
-/// What has to change in the user agent after a reload.
-#[derive(Default)]
-pub(crate) struct AccountChanges {
-    pub(crate) lines: Vec<Arc<Line>>,
-    pub(crate) set: Vec<(AccountId, sip::AccountConfig)>,
-    pub(crate) removed: Vec<AccountId>,
 }
 
 /// The lines of the process, and what may pass.
@@ -643,22 +633,6 @@ impl Dispatcher {
             retry_after_s: None,
             code,
         }
-    }
-}
-
-impl std::fmt::Debug for AccountChanges {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AccountChanges({} lines)", self.lines.len())
-    }
-}
-
-impl Accounts {
-    fn of(&mut self, line: &str) -> AccountId {
-        if let Some(known) = self.known.get(line) {
-            return *known;
-        }
-        self.last += 1;
-        AccountId(self.last)
     }
 }
 

@@ -105,7 +105,6 @@ fn warn_without_line(terminal: Terminal, settings: &Settings) {
 /// # Errors
 /// The message says what failed and what to do.
 pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
-    engine::set_log_language(config.language);
     let token = prepare(&mut config)?;
     let (platform, voice) = (config.platform.take(), config.voice.take());
     let store = open_store(&config.database).await?;
@@ -177,8 +176,9 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     Ok(house)
 }
 
-/// Directories, the TLS identity and the administrator's token.
+/// The log's language, directories, the TLS identity and the administrator's token.
 fn prepare(config: &mut ProcessConfig) -> Result<String, Message> {
+    engine::set_log_language(config.language);
     let start_failed = |cause: String| Message::new("start_failed").with("cause", cause);
     // A killed process leaves its own behind; nobody may take it for ours.
     remove(&config.data_dir.join("addresses.json"));

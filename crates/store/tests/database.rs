@@ -192,18 +192,7 @@ async fn a_tenant_never_sees_or_changes_the_calls_of_another(place) {
         store.append_events(&other, &id, &[event(1)]).await,
         Err(WriteError::UnknownCall)
     ));
-    // Several calls in one transaction: all of them, or none.
-    let (first, second) = ([event(1)], [event(2)]);
-    let mixed = store
-        .append_events_of(&[(&own, &id, &first), (&other, &id, &second)])
-        .await;
-    assert!(matches!(mixed, Err(WriteError::UnknownCall)));
-    assert_eq!(store.events(&own, &id).await.unwrap().len(), 1);
-    store
-        .append_events_of(&[(&own, &id, &first), (&own, &id, &second)])
-        .await
-        .unwrap();
-    assert_eq!(store.events(&own, &id).await.unwrap().len(), 3);
+    several_in_one_write(&store, &own, &other, &id).await;
     let words = [said(Speaker::Caller, "x", 0, None)];
     assert!(matches!(
         store.append_transcript(&other, &id, &words).await,
@@ -233,6 +222,21 @@ async fn a_tenant_never_sees_or_changes_the_calls_of_another(place) {
     );
     assert_eq!(store.events(&own, &id).await.unwrap().len(), 3);
 }
+}
+
+/// Events of several calls in one transaction: all of them, or none.
+async fn several_in_one_write(store: &Store, own: &TenantScope, other: &TenantScope, id: &CallId) {
+    let (first, second) = ([event(1)], [event(2)]);
+    let mixed = store
+        .append_events_of(&[(own, id, &first), (other, id, &second)])
+        .await;
+    assert!(matches!(mixed, Err(WriteError::UnknownCall)));
+    assert_eq!(store.events(own, id).await.unwrap().len(), 1);
+    store
+        .append_events_of(&[(own, id, &first), (own, id, &second)])
+        .await
+        .unwrap();
+    assert_eq!(store.events(own, id).await.unwrap().len(), 3);
 }
 
 async fn twenty_five_calls(place: &Place) -> Store {

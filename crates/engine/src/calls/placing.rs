@@ -127,6 +127,15 @@ pub(crate) fn address(line: &Line, to: &str) -> Option<String> {
     Some(format!("sip:{number}@{domain}"))
 }
 
+/// How a line without an account shows itself; an account does by its own address.
+fn own_address(line: &Line) -> Option<String> {
+    let number = line.config.numbers.first();
+    number
+        .zip(line.config.domain.as_ref())
+        .filter(|_| line.account.is_none())
+        .map(|(number, domain)| format!("sip:{number}@{domain}"))
+}
+
 /// Host and port of a SIP address.
 fn sip_authority(uri: &str) -> Option<&str> {
     let rest = uri.split_once(':')?.1;
@@ -143,6 +152,7 @@ impl Calls {
             outgoing: Box::new(OutgoingInvite {
                 account: line.account,
                 to: address(line, to)?,
+                from: own_address(line),
                 offer: Some(offer),
                 ..OutgoingInvite::default()
             }),
@@ -224,11 +234,7 @@ impl Calls {
         let dialled = Dialled { to, backups };
         let to = address(&line, &dialled.to).ok_or(PlaceCallError::BadAddress)?;
         let number = line.config.numbers.first();
-        // An account shows itself by its own address.
-        let own = number
-            .zip(line.config.domain.as_ref())
-            .filter(|_| line.account.is_none())
-            .map(|(number, domain)| format!("sip:{number}@{domain}"));
+        let own = own_address(&line);
         let (invite, media, queue) = self.invite(now, &line, &to, own).await?;
         let peer = sip_host(&to).unwrap_or_default().to_owned();
         let account = line.config.account.as_ref();
