@@ -81,15 +81,23 @@ WHERE wd.is_active = true;";
 async fn shown(place: &Place, sql: &'static str, columns: &[&str]) -> Vec<Vec<Option<String>>> {
     if place.is_postgres() {
         let mut connection = place.server_connection().await;
-        let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+        let rows = sqlx::query(sql)
+            .fetch_all(&mut connection)
+            .await
+            .expect("the rows are read");
         let cell = |row: &sqlx::postgres::PgRow, column: &&str| row.get(*column);
         rows.iter()
             .map(|row| columns.iter().map(|column| cell(row, column)).collect())
             .collect()
     } else {
         let url = format!("sqlite:{}", place.location());
-        let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-        let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
+        let mut connection = sqlx::SqliteConnection::connect(&url)
+            .await
+            .expect("the file is opened");
+        let rows = sqlx::query(sql)
+            .fetch_all(&mut connection)
+            .await
+            .expect("the rows are read");
         let cell = |row: &sqlx::sqlite::SqliteRow, column: &&str| row.get(*column);
         rows.iter()
             .map(|row| columns.iter().map(|column| cell(row, column)).collect())
@@ -133,7 +141,7 @@ async fn defaults(store: &Store, scope: &TenantScope) -> Vec<String> {
     let all = store
         .sip_accounts(scope, &SipAccountFilter::default(), &PageRequest::default())
         .await
-        .unwrap();
+        .expect("the accounts are read");
     let defaults = all.items.iter().filter(|account| account.is_default);
     defaults.map(|account| account.id.clone()).collect()
 }
