@@ -231,12 +231,26 @@ async fn several_in_one_write(store: &Store, own: &TenantScope, other: &TenantSc
         .append_events_of(&[(own, id, &first), (other, id, &second)])
         .await;
     assert!(matches!(mixed, Err(WriteError::UnknownCall)));
-    assert_eq!(store.events(own, id).await.unwrap().len(), 1);
+    assert_eq!(
+        store
+            .events(own, id)
+            .await
+            .expect("the events are read")
+            .len(),
+        1
+    );
     store
         .append_events_of(&[(own, id, &first), (own, id, &second)])
         .await
-        .unwrap();
-    assert_eq!(store.events(own, id).await.unwrap().len(), 3);
+        .expect("the events are written");
+    assert_eq!(
+        store
+            .events(own, id)
+            .await
+            .expect("the events are read")
+            .len(),
+        3
+    );
 }
 
 async fn twenty_five_calls(place: &Place) -> Store {
