@@ -58,7 +58,8 @@ def test_node_and_allo_read_each_other(folder):
         for line_of, key_of, value in ((str(uuid.uuid4()), key, sealed), (line, secrets.token_hex(32), sealed), (line, key, password)):
             refused = allo(folder, "decrypt", "--line", line_of, key=key_of, text=value)
             assert (refused.returncode, refused.stdout) == (3, b"")
-            assert password not in refused.stderr.decode()
+            # A short one may stand in any sentence.
+            assert len(password) < 8 or password not in refused.stderr.decode()
 
 
 def test_generated_keys_are_keys(folder):
