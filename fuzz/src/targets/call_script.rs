@@ -39,6 +39,9 @@ pub fn target(data: &[u8]) {
     watch.close();
 }
 
+/// How long a call that we placed may ring, ms.
+const RING_MS: u32 = 30_000;
+
 struct Watch {
     session: Session,
     base: Instant,
@@ -55,7 +58,14 @@ impl Watch {
     fn new(profile: Profile, inbound: bool) -> Self {
         let base = Instant::now();
         let mut watch = Self {
-            session: Session::new(base, profile, SessionStart { inbound }),
+            session: Session::new(
+                base,
+                profile,
+                SessionStart {
+                    inbound,
+                    ring_ms: (!inbound).then_some(RING_MS),
+                },
+            ),
             base,
             now_ms: 0,
             ended: 0,
