@@ -4,10 +4,13 @@ secrets that the caller types, money, and the words that nobody interrupts. The 
 
 import json
 import pathlib
+import socket
+import subprocess
 import time
 
 import pytest
 from lib.allo import wait_for
+from lib.audio import dominant_hz, loud_spans, read_wav, tone
 from lib.backoffice import RESTAURANT
 from lib.house import CALLER, House
 from lib.provisioning import TOOLS
@@ -156,3 +159,63 @@ def test_the_disclosure_is_not_cut(house, sipp, peer):
     peer.press("#")
     phone.wait()
     assert RESTAURANT in world.office.to("/api/orders/status")[0].target
+
+
+def listening(world, call, folder, key=None):
+    """Somebody listens to a call with curl, which writes what it hears as it comes."""
+    path = folder / "listened.wav"
+    headers = ["-H", f"X-API-Key: {key}"] if key else []
+    command = ["curl", "--silent", "--no-buffer", "--fail", *headers, "-o", str(path), f"{world.client.base}/api/calls/{call}/listen.wav"]
+    return subprocess.Popen(command), path
+
+
+def heard_hz(samples):
+    """The loud tones of one side, in order."""
+    spans = [(start * 8, end * 8) for start, end in loud_spans(samples) if end - start > 200]
+    return [round(dominant_hz(samples[start:end])[0]) for start, end in spans]
+
+
+def answered_to(peer, hz):
+    """Says something that the agent does not understand, and waits until it has said so."""
+    peer.say(tone(hz, 600), str(hz))
+    peer.wait_tone(350, 250, ended=True, after=peer.said_at(str(hz)))
+
+
+def test_a_supervisor_hears_both_sides_of_a_live_call(house, sipp, peer, tmp_path):
+    world = house().provision().ready()
+    phone = sipp(Script("listened").call().until_bye(), world.allo, peer, service=world.number)
+    peer.wait_tone(440, 550, ended=True)
+    [call] = calls(world)
+    ear, path = listening(world, call["id"], tmp_path)
+    # Another one connects and never reads.
+    host, port = world.allo.addresses["platform"].rsplit(":", 1)
+    deaf = socket.create_connection((host, int(port)))
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.sendall(f"GET /api/calls/{call['id']}/listen.wav HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    wait_for("the listener", lambda: path.exists() and path.stat().st_size > 44, 10)
+    answered_to(peer, 700)
+    peer.press("1")
+    peer.wait_tone(580, 250, ended=True, timeout=15)
+    secure = f"/calls/{call['id']}/secure-input"
+    world.client.post(secure, {"on": True})
+    wait_for("secure input", lambda: "secure_input" in journal(world), 10)
+    peer.say(tone(900, 600))
+    wait_for("silence", lambda: not peer.saying(), 10)
+    world.client.post(secure, {"on": False})
+    size = path.stat().st_size
+    # A second more: the sound of the secrecy has left every buffer.
+    wait_for("a second", lambda: path.stat().st_size > size + 32_000, 10)
+    answered_to(peer, 1100)
+    peer.press("#")
+    phone.wait()
+    assert ear.wait(10) == 0, "the stream ends with the call"
+    deaf.close()
+    caller, agent = read_wav(path)
+    assert [hz for hz in heard_hz(caller) if hz in range(600, 1200)] == pytest.approx([700, 1100], abs=10)
+    said = heard_hz(agent)
+    for hz in (580, 660):
+        assert any(abs(found - hz) < 10 for found in said), said
+    listened = [line for line in world.client.get(f"/audit?accountId={world.account}") if line["action"] == "listen"]
+    assert len(listened) == 2, "who listened is written"
+    again, _ = listening(world, call["id"], tmp_path)
+    assert again.wait(10) == 22, "there is nothing to hear after the end"

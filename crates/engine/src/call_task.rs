@@ -12,6 +12,7 @@ mod effects;
 pub(crate) mod engine_events;
 mod failover;
 mod leg_events;
+mod listeners;
 mod media_events;
 pub(crate) mod office;
 pub(crate) mod patched;
@@ -46,6 +47,7 @@ use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
 use closing::Spoken;
 use desk::{Desk, Ending, History, UnfinishedWords};
+use listeners::Listeners;
 use office::{Office, ToolReplied};
 pub(crate) use preparation::Preparation;
 use privacy::Privacy;
@@ -125,6 +127,7 @@ pub(crate) struct CallTask {
     usage: Usage,
     ended: Option<EndReason>,
     privacy: Privacy,
+    listeners: Listeners,
     /// What the call asks of the back office; none for an agent of the settings.
     office: Option<Office>,
     /// A message put before the first response.
@@ -230,6 +233,7 @@ impl CallTask {
                 self.session.handle(now, Input::HangUpRequested { by })
             }
             Wake::Command(CallCommand::Input(input)) => self.session.handle(now, input),
+            Wake::Command(CallCommand::Listen(reply)) => self.listen(reply),
             Wake::Tool(reply) => self.tool_replied(now, reply),
             Wake::Command(CallCommand::Cut) => self.cut(now),
             Wake::Command(CallCommand::Panic) => panic!("asked for by a test"),
@@ -286,6 +290,7 @@ impl CallTask {
         self.link.close(crate::engine_link::Which::Next);
         self.media.stop(now);
         self.media.transmit(now);
+        self.listeners.close();
         self.statistics(now, true);
         let reason = self.ended.unwrap_or(EndReason::Internal);
         let statistics = self.summary(now);

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use sip::IncomingInvite;
 use store::{CallEnd, Direction, NewCall, Store, TenantScope};
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tracing::Instrument;
 
@@ -27,6 +27,7 @@ use crate::journal::{CallJournal, Journal};
 use crate::leg::carrier::{CarrierLeg, CarrierMedia};
 use crate::leg::{Leg, SipLeg};
 use crate::limits::CALL_COMMANDS_MAX;
+use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
 use crate::metrics::{CallLabels, Metrics};
@@ -43,6 +44,8 @@ pub(crate) enum CallCommand {
     HangUp(Requester),
     /// What a person or a program says to the session.
     Input(Input),
+    /// Someone listens. Dropped without an answer by a call that has no conversation (yet).
+    Listen(oneshot::Sender<Result<Listener, ListenError>>),
     /// Ends at once, without a goodbye.
     Cut,
     /// For tests of the isolation of calls.

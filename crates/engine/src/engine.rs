@@ -27,8 +27,9 @@ use crate::calls::{CallCommand, Calls};
 use crate::chat::Chats;
 use crate::config::{AgentConfig, Config, LineConfig, SipConfig, WorkflowConfig};
 use crate::dispatch::{Dispatcher, Gate};
-use crate::limits::CHATS_PARK_WITHIN;
+use crate::limits::{CHATS_PARK_WITHIN, LISTEN_WITHIN};
 use crate::line_test::LineTest;
+use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent};
 use crate::log::say;
 use crate::recorder::Recorder;
@@ -212,6 +213,21 @@ impl Engine {
         self.inner
             .calls
             .tell(call, CallCommand::HangUp(Requester::Operator))
+    }
+
+    /// Begins to listen to a call: both sides are heard from now on, and nobody hears the listener.
+    ///
+    /// # Errors
+    /// [`ListenError`] when there is nothing to hear, or when too many listen.
+    pub async fn listen(&self, call: &CallId) -> Result<Listener, ListenError> {
+        let (reply, answered) = oneshot::channel();
+        if !self.inner.calls.tell(call, CallCommand::Listen(reply)) {
+            return Err(ListenError::Unknown);
+        }
+        let answered = tokio::time::timeout(LISTEN_WITHIN, answered).await;
+        answered
+            .unwrap_or(Ok(Err(ListenError::NotNow)))
+            .unwrap_or(Err(ListenError::NotNow))
     }
 
     /// The text chats.

@@ -26,6 +26,7 @@ mod journal;
 mod leg;
 pub mod limits;
 pub mod line_test;
+mod listening;
 mod live;
 mod log;
 mod metrics;
@@ -58,6 +59,7 @@ pub use engine::{
     StreamLine,
 };
 pub use leg::carrier::{CarrierControl, CarrierProgress};
+pub use listening::{ListenError, Listener};
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 pub use log::set_language as set_log_language;
 pub use routes::RouteAnswer;

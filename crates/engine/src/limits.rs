@@ -67,6 +67,12 @@ pub const JOURNAL_HELD_MAX: usize = 4_096;
 pub const JOURNAL_BATCH_WITHIN: Duration = Duration::from_millis(200);
 /// Blocks (of one second) waiting for the recorder, all calls together.
 pub const RECORDER_QUEUE_MAX: usize = 1_024;
+/// A call that is ending does not say any more whether it can be listened to.
+pub const LISTEN_WITHIN: Duration = Duration::from_secs(2);
+/// Those who listen to one call at the same time.
+pub const LISTENERS_MAX: usize = 8;
+/// Frames (of 20 ms) that a listener may be behind; what comes then is lost for it.
+pub const LISTENER_FRAMES_MAX: usize = 250;
 /// Interval of the RTP statistics in the journal.
 pub const STATISTICS_EVERY: Duration = Duration::from_secs(5);
 /// A carrier's stream must have come this long after the longest ringing.

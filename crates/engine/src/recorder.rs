@@ -142,7 +142,6 @@ impl Recorder {
             block: Vec::with_capacity(BLOCK_SAMPLES * 4),
             state,
             open: true,
-            silenced: false,
         }
     }
 }
@@ -155,7 +154,6 @@ pub(crate) struct Recording {
     block: Vec<u8>,
     state: Arc<AtomicU8>,
     open: bool,
-    silenced: bool,
 }
 
 impl Recording {
@@ -169,15 +167,9 @@ impl Recording {
         RecordingState::from_code(self.state.load(Ordering::Relaxed))
     }
 
-    /// Whether silence is written in place of the caller's side.
-    pub(crate) fn set_silenced(&mut self, silenced: bool) {
-        self.silenced = silenced;
-    }
-
     /// Takes 20 ms.
     pub(crate) fn push(&mut self, frame: &RecordingFrame) {
         for (caller, agent) in frame.caller.iter().zip(&frame.agent) {
-            let caller = if self.silenced { 0 } else { *caller };
             self.block.extend_from_slice(&caller.to_le_bytes());
             self.block.extend_from_slice(&agent.to_le_bytes());
         }
@@ -328,7 +320,7 @@ impl OpenFile {
 }
 
 /// A canonical WAV header for PCM, 16 bit, stereo.
-fn header(data_bytes: u32) -> [u8; HEADER_BYTES as usize] {
+pub(crate) fn header(data_bytes: u32) -> [u8; HEADER_BYTES as usize] {
     let mut out = [0; HEADER_BYTES as usize];
     out[0..4].copy_from_slice(b"RIFF");
     out[4..8].copy_from_slice(&(data_bytes + HEADER_BYTES - 8).to_le_bytes());

@@ -399,3 +399,75 @@ async fn hold_and_resume_are_answered_and_the_call_goes_on() {
     phone.bye().await;
     assert_eq!(house.ended().await.1, "caller_hung_up");
 }
+
+/// One side of what a listener heard.
+fn side(heard: &[u8], offset: usize) -> Vec<i16> {
+    let frames = heard.chunks_exact(4);
+    frames
+        .map(|both| i16::from_le_bytes([both[offset], both[offset + 1]]))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_listener_hears_each_side_on_its_channel_until_the_call_ends() {
+    const CALLER_HZ: f32 = 400.0;
+    let engine = FakeEngine::start(&[Behaviour::Speak { ms: 8_000 }]).await;
+    let mut house = House::open(&engine.url(), profile(), |config| {
+        config.recording.enabled = false;
+    })
+    .await;
+    let mut phone = Phone::new(house.udp()).await;
+    phone.voice = Some(media::tone::Sine::new(CALLER_HZ, 8_000.0));
+    phone.call(PCMU).await;
+    phone.hear(VOICE_HZ).await;
+    let call = house.engine.calls()[0].id.clone();
+    let mut listener = house.engine.listen(&call).await.expect("a listener");
+    // These never read: neither the call nor the first listener notices.
+    let mut deaf = Vec::new();
+    while deaf.len() + 1 < engine::limits::LISTENERS_MAX {
+        deaf.push(house.engine.listen(&call).await.expect("a listener"));
+    }
+    let refused = house.engine.listen(&call).await;
+    assert_eq!(refused.err(), Some(engine::ListenError::TooMany));
+    let mut heard = Vec::new();
+    while heard.len() < 32_000 {
+        phone.listen(100).await;
+        heard.extend(
+            within("audio", listener.next())
+                .await
+                .expect("the call runs"),
+        );
+    }
+    let tail = heard.len() - 16_000;
+    let (caller, agent) = (side(&heard[tail..], 0), side(&heard[tail..], 2));
+    assert!(media::tone::purity(&caller, CALLER_HZ) > 0.9);
+    assert!(media::tone::purity(&agent, VOICE_HZ) > 0.9);
+    // In secrecy the caller is silent for those who listen, whoever began when.
+    assert!(house.engine.secure_input(&call, true));
+    drop(deaf.pop());
+    within("secrecy", async {
+        loop {
+            phone.listen(100).await;
+            let heard = listener.next().await.expect("the call runs");
+            let silent = side(&heard, 0).iter().all(|sample| *sample == 0);
+            if silent && heard.len() >= 1_920 {
+                break;
+            }
+        }
+    })
+    .await;
+    let mut late = house.engine.listen(&call).await.expect("a listener");
+    phone.listen(300).await;
+    let heard = within("audio", late.next()).await.expect("the call runs");
+    assert!(side(&heard, 0).iter().all(|sample| *sample == 0));
+    assert!(media::tone::purity(&side(&heard, 2), VOICE_HZ) > 0.9);
+    phone.bye().await;
+    house.ended().await;
+    within("the end of the stream", async {
+        while listener.next().await.is_some() {}
+        while late.next().await.is_some() {}
+    })
+    .await;
+    // It may not have left the list yet.
+    assert!(house.engine.listen(&call).await.is_err());
+}

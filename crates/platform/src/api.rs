@@ -3,6 +3,7 @@
 use crate::carriers::Carriers;
 use crate::events::Events;
 use crate::rate::{Limiter, Rate};
+use crate::seats::Seats;
 use catalog::Language;
 use engine::Engine;
 use std::fmt;
@@ -70,6 +71,8 @@ pub struct Api {
     /// Failed log-ins, by address of the client and by address of the user.
     pub(crate) failures: Limiter,
     pub(crate) events: Arc<Events>,
+    /// Those who listen to calls.
+    pub(crate) listeners: Arc<Seats>,
     pub(crate) nudge: Nudge,
     /// Wakes the delivery of webhooks.
     pub(crate) outbox: Nudge,
@@ -103,6 +106,7 @@ impl Api {
             limiter: Limiter::default(),
             failures: Limiter::default(),
             events,
+            listeners: Arc::default(),
             nudge,
             outbox,
             started: Instant::now(),

@@ -25,6 +25,7 @@ mod problem;
 mod rate;
 mod redact;
 mod routes;
+mod seats;
 mod serve;
 mod support;
 mod table;

@@ -48,6 +48,10 @@ pub const EVENTS_BEHIND_MAX: usize = 512;
 pub const WATCHERS_PER_CALLER_MAX: usize = 16;
 /// Watchers at once.
 pub const WATCHERS_MAX: usize = 512;
+/// Calls that one credential listens to at once.
+pub const LISTENERS_PER_CALLER_MAX: usize = 16;
+/// Listeners of all calls at once.
+pub const LISTENERS_ALL_MAX: usize = 256;
 /// Pause between two heartbeats of an event stream.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 /// A session of a user ends after this time.

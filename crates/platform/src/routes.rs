@@ -19,6 +19,7 @@ mod faqs;
 mod keys;
 mod line_test;
 mod lines;
+mod listening;
 pub(crate) mod live;
 mod log;
 mod owner;
@@ -212,6 +213,7 @@ fn calls(table: Table) -> Table {
         .add(act, routes!(control::instruct))
         .add(act, routes!(control::dtmf))
         .add(act, routes!(control::secure_input))
+        .add(act, routes!(listening::listen))
         .add(watch, routes!(live::events))
         .add(webhooks, routes!(log::deliveries))
         .add(webhooks, routes!(log::delivery))

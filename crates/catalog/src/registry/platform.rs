@@ -22,6 +22,8 @@ super::table! { Service:
     Warning api_login_failed();
     Warning api_login_blocked(seconds: Count);
     Warning api_too_many_watchers();
+    Warning api_too_many_listeners();
+    Notice api_call_not_heard(id: Text);
     Warning api_no_chat();
     Warning api_chat_unavailable();
     Warning api_chat_ended();

@@ -64,7 +64,7 @@ impl CallTask {
             }
             Effect::MuteCaller { muted } => self.link.set_muted(muted),
             Effect::HoldCaller { held } => self.hold_caller(now, held),
-            Effect::SecureInput { on } => self.secure_input(on),
+            Effect::SecureInput { on } => self.secure_input(now, on),
             Effect::Transfer { target } => self.transfer(now, &target),
             Effect::ClearPlayout => self.clear_playout(now),
             Effect::FinishItem { item } => self.media.finish(item.as_arc()),
@@ -105,7 +105,7 @@ impl CallTask {
         }
         self.ask(now, |task| task.desk.leg.answer(answer.sdp));
         self.desk.answered(now);
-        self.begin_recording(now);
+        self.begin_recording();
         self.media.start(now);
     }
 

@@ -95,7 +95,7 @@ impl CallTask {
     /// Outbound: they answered.
     fn accepted(&mut self, now: Instant, sdp: Option<&[u8]>) {
         self.desk.answered(now);
-        self.begin_recording(now);
+        self.begin_recording();
         if self.take_answer(now, sdp.unwrap_or_default()) {
             self.media.start(now);
             self.audio_flows(now);

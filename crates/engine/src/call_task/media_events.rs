@@ -13,14 +13,10 @@ use super::desk::ms;
 use crate::metrics::Metrics;
 
 impl CallTask {
-    /// Carries the caller's frames to the engine and the recording to the recorder; true when an event was handled.
+    /// Carries the caller's frames to the engine and the recording to the recorder and those who listen; true when an event was handled.
     pub(super) fn drain_media(&mut self, now: Instant) -> bool {
         self.forward_frames(now);
-        if let Some(recording) = &mut self.recording {
-            while let Some(frame) = self.media.poll_recording() {
-                recording.push(&frame);
-            }
-        }
+        self.drain_recording(now);
         self.media.transmit(now);
         let mut busy = false;
         while let Some(event) = self.media.poll_event() {
@@ -184,7 +180,7 @@ impl CallTask {
         );
     }
 
-    pub(super) fn begin_recording(&mut self, now: Instant) {
+    pub(super) fn begin_recording(&mut self) {
         if self.recording.is_some() {
             return;
         }
@@ -196,7 +192,6 @@ impl CallTask {
             self.media.set_recording(true);
             self.recording = Some(recording);
         }
-        let _ = now;
     }
 
     /// Writes the counters of the stream.

@@ -257,8 +257,8 @@ impl Patched {
                 self.give_up(EndReason::Draining);
             }
             CallCommand::Panic => panic!("asked for by a test"),
-            // There is no conversation here.
-            CallCommand::Input(_) => {}
+            // There is no conversation here, and its audio is its holder's.
+            CallCommand::Input(_) | CallCommand::Listen(_) => {}
         }
     }
 

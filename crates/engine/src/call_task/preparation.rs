@@ -19,6 +19,7 @@ use wire::realtime::Usage;
 use super::closing::Spoken;
 use super::consult::{self, Plan, Verdict};
 use super::desk::{Desk, History, UnfinishedWords};
+use super::listeners::Listeners;
 use super::office::Office;
 use super::placed::{self, NoStream};
 use super::privacy::Privacy;
@@ -378,6 +379,7 @@ impl Preparation {
             usage: Usage::default(),
             ended: None,
             privacy: Privacy::default(),
+            listeners: Listeners::default(),
             office,
             opening_words: None,
             backlog: self.backlog,
@@ -485,6 +487,7 @@ pub(super) fn ends(command: &CallCommand) -> Option<EndReason> {
         CallCommand::HangUp(Requester::Operator) => Some(EndReason::OperatorHungUp),
         CallCommand::HangUp(Requester::Shutdown) | CallCommand::Cut => Some(EndReason::Draining),
         CallCommand::Panic => panic!("asked for by a test"),
-        CallCommand::Input(_) => None,
+        // There is nothing to hear yet, and nobody to be told.
+        CallCommand::Input(_) | CallCommand::Listen(_) => None,
     }
 }

@@ -20,6 +20,8 @@ pub struct Phone {
     rtp_to: Option<SocketAddr>,
     sequence: u16,
     cseq: u32,
+    /// What it says while it talks.
+    pub voice: Option<tone::Sine>,
 }
 
 /// A SIP message as text.
@@ -79,6 +81,7 @@ impl Phone {
             contact: String::new(),
             rtp_to: None,
             sequence: 0,
+            voice: None,
             cseq: 1,
         }
     }
@@ -245,14 +248,18 @@ impl Phone {
         }
     }
 
-    /// Sends 20 ms of silence.
+    /// Sends 20 ms of its voice; without one, silence.
     pub async fn talk(&mut self) {
         let Some(to) = self.rtp_to else { return };
         let mut packet = vec![0x80, 0];
         packet.extend_from_slice(&self.sequence.to_be_bytes());
         packet.extend_from_slice(&(u32::from(self.sequence) * 160).to_be_bytes());
         packet.extend_from_slice(&0x1234_5678_u32.to_be_bytes());
-        packet.extend_from_slice(&[0xFF; 160]);
+        let mut audio = [0xFF; 160];
+        if let Some(voice) = &mut self.voice {
+            voice.fill_coded(media::Codec::Pcmu, &mut audio);
+        }
+        packet.extend_from_slice(&audio);
         self.sequence = self.sequence.wrapping_add(1);
         self.rtp.send_to(&packet, to).await.expect("sent");
     }
