@@ -13,6 +13,7 @@ mod lifecycle;
 mod line_test;
 mod log;
 mod migrate;
+mod office;
 mod platform;
 mod profile;
 mod registration;
@@ -156,6 +157,7 @@ const TABLES: &[&[Entry]] = &[
     bridge::TABLE,
     lifecycle::TABLE,
     call_page::TABLE,
+    office::TABLE,
     platform::TABLE,
     profile::TABLE,
     migrate::TABLE,

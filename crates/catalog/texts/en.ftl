@@ -1139,3 +1139,13 @@ migrate_would = Would be made: a SIP account for { $uri } ({ $origin }). Nothing
 migrate_done = SIP account made for { $uri } ({ $origin }): ID { $account }, its password encrypted.
 migrate_remove_setting = Now remove SIP_USERNAME and SIP_PASSWORD from the settings, or the line registers twice.
 migrate_unreadable = The settings before cannot be read: { $cause }.
+
+## Back office
+
+office_missing = "{ $field }" is missing.
+    .remedy = Add this field to the request.
+office_field = "{ $field }" is not acceptable; expected: { $expected }.
+office_unauthorized = The credential or the signature is missing, wrong or expired.
+    .remedy = Send "Authorization: Bearer …" with the token of a session, "X-API-Key: …" with an account's key, or sign the request with the account's secret.
+office_reference = The request names something that does not exist, or it is still used by others.
+    .remedy = Check the ids; remove what depends on it first.

@@ -1138,3 +1138,13 @@ migrate_would = Serait créé : un compte SIP pour { $uri } ({ $origin }). Rien 
 migrate_done = Compte SIP créé pour { $uri } ({ $origin }) : ID { $account }, mot de passe chiffré.
 migrate_remove_setting = Retirez maintenant SIP_USERNAME et SIP_PASSWORD des réglages, sinon la ligne s'enregistre deux fois.
 migrate_unreadable = Les réglages d'avant ne peuvent pas être lus : { $cause }.
+
+## Back office
+
+office_missing = Il manque « { $field } ».
+    .remedy = Ajoutez ce champ à la demande.
+office_field = « { $field } » n'est pas acceptable ; attendu : { $expected }.
+office_unauthorized = La preuve d'identité ou la signature manque, est fausse ou a expiré.
+    .remedy = Envoyez « Authorization: Bearer … » avec le jeton d'une session, « X-API-Key: … » avec une clé de compte, ou signez la demande avec le secret du compte.
+office_reference = La demande désigne un élément qui n'existe pas, ou l'élément sert encore à d'autres.
+    .remedy = Vérifiez les identifiants ; supprimez d'abord ce qui en dépend.

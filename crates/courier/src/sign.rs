@@ -7,7 +7,7 @@ mod webhook;
 
 pub use tool::{
     HEADER_AGENT, HEADER_CALL, HEADER_IDEMPOTENCY, HEADER_SIGNATURE, HEADER_TENANT,
-    HEADER_TIMESTAMP, ToolSignature, tool_signature,
+    HEADER_TIMESTAMP, ToolSignature, is_tool_signature, tool_signature,
 };
 pub use webhook::{
     BadWebhookSecret, HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP,

@@ -10,6 +10,7 @@
 
 mod agent;
 mod agent_order;
+mod annex;
 mod api_key;
 mod audit;
 mod billing;
@@ -55,6 +56,7 @@ mod workflow;
 pub use agent::{
     Agent, AgentFilter, AgentIdentity, AgentVersion, AgentVersionSummary, Brain, Tool, VersionNote,
 };
+pub use annex::{Cell, Db, Row, Statement, Step, Tx};
 pub use api_key::{ApiKey, ApiKeyFilter};
 pub use audit::{Action, Actor, AuditFilter, AuditLine, AuditNote};
 pub use billing::{Booking, PriceTable, Transaction};

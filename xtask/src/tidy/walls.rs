@@ -67,6 +67,12 @@ const ROOMS: &[Room] = &[
         pure: false,
         may_use: &["agent", "store", "call", "engine", "courier", "catalog"],
     },
+    // A vertical: it eats at the public counter, and only the server's wiring names it.
+    Room {
+        name: "restaurant",
+        pure: false,
+        may_use: &["store", "call", "courier", "catalog"],
+    },
     Room {
         name: "standin",
         pure: false,
@@ -115,7 +121,7 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("rmcp", &["courier"]),
     ("x509-parser", &["engine"]),
     ("rustix", &["server"]),
-    ("axum", &["server", "platform"]),
+    ("axum", &["server", "platform", "restaurant"]),
     ("anyhow", &["server", "xtask"]),
 ];
 

@@ -41,23 +41,65 @@ pub fn tool_signature(
     body: &[u8],
 ) -> ToolSignature {
     let timestamp = unix_s.to_string();
-    let mut mac = keyed(secret.expose().as_bytes());
-    mac.update(timestamp.as_bytes());
-    mac.update(b".");
-    mac.update(method.to_ascii_uppercase().as_bytes());
-    mac.update(b".");
-    mac.update(url.path().as_bytes());
-    if let Some(query) = url.query() {
-        mac.update(b"?");
-        mac.update(query.as_bytes());
-    }
-    mac.update(b".");
-    mac.update(body);
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let mac = signed_text(secret, &timestamp, method, &target, body);
     let signature = format!("v1={}", hex(&mac.finalize().into_bytes()));
     ToolSignature {
         timestamp,
         signature,
     }
+}
+
+/// Whether a request that arrived at `now_s` was signed with this secret, at most `window_s` seconds away from now. `target` is
+/// the path with its query, exactly as in the request line. What differs is compared in constant time.
+pub fn is_tool_signature(
+    secret: &Secret,
+    (now_s, window_s): (i64, i64),
+    presented: &ToolSignature,
+    method: &str,
+    target: &str,
+    body: &[u8],
+) -> bool {
+    let Ok(signed_s) = presented.timestamp.parse::<i64>() else {
+        return false;
+    };
+    let Some(digits) = presented.signature.strip_prefix("v1=").and_then(unhex) else {
+        return false;
+    };
+    let mac = signed_text(secret, &presented.timestamp, method, target, body);
+    now_s.abs_diff(signed_s) <= window_s.unsigned_abs() && mac.verify_slice(&digits).is_ok()
+}
+
+fn signed_text(
+    secret: &Secret,
+    timestamp: &str,
+    method: &str,
+    target: &str,
+    body: &[u8],
+) -> Hmac<Sha256> {
+    let mut mac = keyed(secret.expose().as_bytes());
+    mac.update(timestamp.as_bytes());
+    mac.update(b".");
+    mac.update(method.to_ascii_uppercase().as_bytes());
+    mac.update(b".");
+    mac.update(target.as_bytes());
+    mac.update(b".");
+    mac.update(body);
+    mac
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| {
+            let (high, low) = (digit(*pair.first()?)?, digit(*pair.get(1)?)?);
+            u8::try_from(high * 16 + low).ok()
+        })
+        .collect()
 }
 
 pub(super) fn keyed(key: &[u8]) -> Hmac<Sha256> {
@@ -88,6 +130,17 @@ mod tests {
             signed.signature,
             "v1=6d1020e5f8d50f2b1ed0f9bbf3be5b9f3950657a7c33c37e1a7ede8f0c4f7e63"
         );
+        let (target, body) = ("/api/x?a=1", br#"{"k":2}"#);
+        let is = |now, method: &str, target: &str, body: &[u8]| {
+            is_tool_signature(&secret, (now, 300), &signed, method, target, body)
+        };
+        assert!(is(1_700_000_000, "POST", target, body));
+        assert!(is(1_700_000_300, "POST", target, body));
+        assert!(!is(1_700_000_301, "POST", target, body));
+        assert!(!is(1_699_999_699, "POST", target, body));
+        assert!(!is(1_700_000_000, "PUT", target, body));
+        assert!(!is(1_700_000_000, "POST", "/api/x?a=2", body));
+        assert!(!is(1_700_000_000, "POST", target, b"{}"));
         let other = tool_signature(&secret, 1_700_000_001, "POST", &url, br#"{"k":2}"#);
         assert_ne!(signed.signature, other.signature);
     }

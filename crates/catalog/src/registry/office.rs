@@ -1,0 +1,9 @@
+//! The back office beside the core.
+
+#[rustfmt::skip]
+super::table! { Service:
+    Warning office_missing(field: Text);
+    Warning office_field(field: Text, expected: Text);
+    Warning office_unauthorized();
+    Warning office_reference();
+}

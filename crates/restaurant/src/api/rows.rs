@@ -1,0 +1,110 @@
+//! What a restaurant is made of, each with the same four routes: the parts of its menu, its services, rooms, tables, offers.
+//!
+//! `GET ?restaurantId[&id]`, `POST {restaurantId, …}` → 201, `PATCH {id, …}`, `DELETE ?id`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::app::App;
+use super::need::Need;
+use super::refusal::Refusal;
+use super::request::{Members, Query};
+use super::routes::Routes;
+use super::who::Who;
+use crate::store::column::Table;
+use crate::store::rows::{Filter, delete, insert, list, one, update};
+use crate::store::{record, settle, tables};
+
+/// Address and table of each.
+const RESOURCES: &[(&str, &Table)] = &[
+    ("/api/categories", &tables::MENU_CATEGORIES),
+    ("/api/menu-items", &tables::MENU_ITEMS),
+    ("/api/menus", &tables::SET_MENUS),
+    ("/api/services", &tables::DINING_SERVICES),
+    ("/api/rooms", &tables::DINING_ROOMS),
+    ("/api/tables", &tables::TABLES),
+    ("/api/table-combinations", &tables::TABLE_COMBINATIONS),
+    ("/api/offers", &tables::OFFERS),
+];
+
+pub(super) fn add(routes: &mut Routes) {
+    for (path, table) in RESOURCES.iter().copied() {
+        routes.get(path, Need::read(), move |state, who, query| {
+            read(table, state, who, query)
+        });
+        routes.post(path, Need::change(), move |state, who, body| {
+            create(table, state, who, body)
+        });
+        routes.patch(path, Need::change(), move |state, who, body| {
+            change(table, state, who, body)
+        });
+        routes.delete(path, Need::change(), move |state, who, query| {
+            remove(table, state, who, query)
+        });
+    }
+}
+
+async fn read(
+    table: &'static Table,
+    State(app): State<Arc<App>>,
+    who: Who,
+    query: Query,
+) -> Result<Response, Refusal> {
+    let scope = who.house(&app, query.text("restaurantId")).await?;
+    if let Some(id) = query.text("id") {
+        let row = one(&app.db, &scope, table, id).await?;
+        return Ok(Json(row.ok_or_else(Refusal::unknown)?).into_response());
+    }
+    let rows = list(&app.db, &scope, table, Filter::default()).await?;
+    Ok(Json(rows).into_response())
+}
+
+async fn create(
+    table: &'static Table,
+    State(app): State<Arc<App>>,
+    who: Who,
+    body: Members,
+) -> Result<Response, Refusal> {
+    let scope = who.house(&app, body.text("restaurantId")).await?;
+    let sets = record::read(table, &body.0, true)?;
+    let mut tx = app.db.begin().await?;
+    let made = insert(&mut tx, &scope, table, sets).await;
+    let row = settle(tx, made).await?;
+    Ok((StatusCode::CREATED, Json(row)).into_response())
+}
+
+async fn change(
+    table: &'static Table,
+    State(app): State<Arc<App>>,
+    who: Who,
+    body: Members,
+) -> Result<Response, Refusal> {
+    let id = body.needed("id")?;
+    let scope = who.house_of(&app, table, id).await?;
+    let sets = record::read(table, &body.0, false)?;
+    let mut tx = app.db.begin().await?;
+    let changed = update(&mut tx, &scope, table, id, sets).await;
+    let row = settle(tx, changed).await?;
+    Ok(Json(row.ok_or_else(Refusal::unknown)?).into_response())
+}
+
+async fn remove(
+    table: &'static Table,
+    State(app): State<Arc<App>>,
+    who: Who,
+    query: Query,
+) -> Result<Response, Refusal> {
+    let id = query.needed("id")?;
+    let scope = who.house_of(&app, table, id).await?;
+    let mut tx = app.db.begin().await?;
+    let removed = delete(&mut tx, &scope, table, id).await;
+    if !settle(tx, removed).await? {
+        return Err(Refusal::unknown());
+    }
+    Ok(Json(json!({ "success": true })).into_response())
+}

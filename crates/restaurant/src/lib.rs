@@ -1,0 +1,12 @@
+//! The back office of a restaurant, beside the product's core: menu, orders, reservations, customers, messages, calls.
+//!
+//! The voice side reaches it as it would a stranger's: by the HTTP requests of its tools, signed. No room of the core knows it;
+//! `server/wiring` alone names it, behind a feature. Its tables have migrations of their own in the same database and are reached
+//! through `store::Db` by statements of this crate.
+//!
+//! [`store`] are its rows, [`api`] its routes; it opens no socket ([`router`] is served by the server).
+
+pub mod api;
+pub mod store;
+
+pub use api::{App, Config, Credential, Doors, Refused, Role, needs, router};
