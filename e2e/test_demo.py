@@ -39,6 +39,28 @@ def test_once_is_right(folder, language):
     )
     assert explained.returncode == 0, explained.stderr
     assert "agent" in json.dumps(json.loads(explained.stdout))
+    if language == "fr":
+        caller_is_forgotten(folder, data, recordings[0])
+
+
+def caller_is_forgotten(folder, data, recording):
+    """The caller's number in another spelling: everything is told, then everything is gone, and the call's cost stays."""
+
+    def privacy(command):
+        run = subprocess.run([BINARY, "privacy", command, "01 23 45 67 89"], cwd=folder, capture_output=True, text=True, timeout=20,
+                             env=clean_environment(ALLO_SERVER_DATA_DIR=data))
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    calls = [call for account in json.loads(privacy("export"))["accounts"].values() for call in account["calls"]]
+    assert len(calls) == 1 and len(calls[0]["transcript"]) > 4 and calls[0]["journal"], calls
+    assert calls[0]["call"]["from"].count("123456789") == 1
+    privacy("erase")
+    assert not recording.exists() and not recording.with_suffix(".txt").exists()
+    after = privacy("export")
+    assert not any(account["calls"] for account in json.loads(after)["accounts"].values()), after
+    left = b"".join(path.read_bytes() for path in data.glob("allo.db*") if path.is_file())
+    assert b"33123456789" not in left, "the number is still in the database's file"
 
 
 def test_a_missing_synthesiser_is_named(folder):

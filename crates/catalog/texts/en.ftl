@@ -655,6 +655,10 @@ log_calls_recovered = { $count ->
     [one] { $count } call of a dead process was completed
    *[other] { $count } calls of a dead process were completed
  }.
+log_retention_swept = { $count ->
+    [one] { $count } entry that was too old was removed
+   *[other] { $count } entries that were too old were removed
+ }.
 log_drain_started = Shutdown requested: calls in progress have { $seconds } s to finish, no new call is taken.
 log_drain_finished = Shutdown complete.
 log_record_late = The journal of the call { $call } is waiting for the database.
@@ -725,6 +729,13 @@ log_engine_event_ignored = Unknown event of the voice engine ignored{ $event_typ
 
 ## Label
 
+privacy_erased = Erased: calls { $calls }, chats { $chats }, recordings { $recordings }, other entries { $entries }. Costs stay, without the number.
+privacy_in_use = A call or chat of this number is in progress: nothing was erased. Try again when it is over.
+privacy_failed = The request failed: { $cause }
+privacy_recordings_left = { $count ->
+    [one] { $count } recording could not be removed from the disk
+   *[other] { $count } recordings could not be removed from the disk
+ }: the paths are in the log. Remove them by hand.
 calls_none = No call.
 calls_running = in progress
 label_who = Ended by

@@ -654,6 +654,10 @@ log_calls_recovered = { $count ->
     [one] { $count } appel d'un processus mort a été complété
    *[other] { $count } appels d'un processus mort ont été complétés
  }.
+log_retention_swept = { $count ->
+    [one] { $count } élément trop ancien a été retiré
+   *[other] { $count } éléments trop anciens ont été retirés
+ }.
 log_drain_started = Arrêt demandé : les appels en cours ont { $seconds } s pour finir, aucun nouvel appel n'est pris.
 log_drain_finished = Arrêt terminé.
 log_record_late = Le journal de l'appel { $call } attend la base de données.
@@ -724,6 +728,13 @@ log_engine_event_ignored = Événement inconnu du moteur vocal ignoré{ $event_t
 
 ## Label
 
+privacy_erased = Effacé : appels { $calls }, conversations écrites { $chats }, enregistrements { $recordings }, autres éléments { $entries }. Les coûts restent, sans le numéro.
+privacy_in_use = Un appel ou une conversation de ce numéro est en cours : rien n'a été effacé. Recommencez quand il sera terminé.
+privacy_failed = La demande n'a pas abouti : { $cause }
+privacy_recordings_left = { $count ->
+    [one] { $count } enregistrement n'a pas pu être retiré du disque
+   *[other] { $count } enregistrements n'ont pas pu être retirés du disque
+ } : leurs chemins sont dans le journal. Retirez-les à la main.
 calls_none = Aucun appel.
 calls_running = en cours
 label_who = Qui a terminé

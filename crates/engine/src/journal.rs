@@ -4,6 +4,7 @@
 //! and follows later. Only RTP statistics are dropped then, and counted. An entry waits at most
 //! [`JOURNAL_BATCH_WITHIN`]; words and states wait a tenth of it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -202,8 +203,11 @@ impl CallJournal {
         self.event(now, Event::Note { message });
     }
 
-    /// Writes a line of the transcript, or replaces it.
-    pub(crate) fn transcript(&self, entry: TranscriptEntry) {
+    /// Writes a line of the transcript, or replaces it. Card numbers do not come that far.
+    pub(crate) fn transcript(&self, mut entry: TranscriptEntry) {
+        if let Cow::Owned(masked) = agent::mask::mask_cards(&entry.text) {
+            entry.text = masked;
+        }
         self.push(Item::Transcript(Box::new(entry)));
     }
 

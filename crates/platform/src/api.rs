@@ -10,8 +10,8 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
-use store::Store;
 use store::secret::Vault;
+use store::{Keeper, Store};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Mutex;
 
@@ -54,6 +54,8 @@ pub struct Config {
     pub rate_per_s: u32,
     /// The way to carriers that ring for us; none: no such call is placed.
     pub carriers: Option<Carriers>,
+    /// Parts of the product that keep data of people beside the store's own.
+    pub keepers: Vec<Keeper>,
     /// Version of the program.
     pub version: &'static str,
 }

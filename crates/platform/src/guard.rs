@@ -239,6 +239,7 @@ fn touches_calls(area: Area) -> bool {
         | Area::Users
         | Area::Audit
         | Area::Chat
+        | Area::Privacy
         | Area::System => false,
     }
 }

@@ -107,6 +107,8 @@ areas! {
     Audit = "audit",
     /// Text chat.
     Chat = "chat",
+    /// What is kept of persons.
+    Privacy = "privacy",
     /// The process itself.
     System = "system",
 }

@@ -24,6 +24,7 @@ pub(crate) mod live;
 mod log;
 mod owner;
 mod placing;
+mod privacy;
 mod routing;
 mod sip_account_fields;
 mod sip_accounts;
@@ -70,6 +71,11 @@ fn accounts(table: Table) -> Table {
         .add(read, routes!(accounts::read))
         .add(change, routes!(accounts::replace))
         .add(change, routes!(accounts::update))
+        .add(
+            Need::read(Area::Privacy).role(Role::Admin),
+            routes!(privacy::export),
+        )
+        .add(Need::change(Area::Privacy), routes!(privacy::erase))
         .add(read.role(Role::Admin), routes!(log::secrets))
         .add(change, routes!(log::set_secret))
         .add(change, routes!(log::remove_secret))

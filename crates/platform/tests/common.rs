@@ -141,6 +141,7 @@ impl House {
             admin_token: AdminToken::new(OWNER),
             unauthenticated: false,
             clear_passwords: false,
+            keepers: Vec::new(),
             language: catalog::Language::En,
             rate_per_s: 100_000,
             carriers: None,

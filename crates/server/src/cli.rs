@@ -6,8 +6,8 @@ use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
 use crate::terminal::Terminal;
 use crate::{
-    call_command, check, demo, doctor, explain, migrate, openapi_command, probe, secrets, serve,
-    standin_command, test_incoming,
+    call_command, check, demo, doctor, explain, migrate, openapi_command, privacy, probe, secrets,
+    serve, standin_command, test_incoming,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -61,6 +61,11 @@ enum Command {
     Secrets {
         #[command(subcommand)]
         command: secrets::SecretsCommand,
+    },
+    /// What is kept of a telephone number: told, or erased.
+    Privacy {
+        #[command(subcommand)]
+        command: privacy::PrivacyCommand,
     },
     /// Make the SIP account of the settings before (SIP_USERNAME, or a table app_settings) a stored account.
     Migrate(migrate::MigrateArguments),
@@ -237,6 +242,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         } => call_command::run(&place).await,
         Command::Openapi => openapi_command::run(),
         Command::Secrets { command } => secrets::run(&command).await,
+        Command::Privacy { command } => privacy::run(&command).await,
         Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Probe { command } => probe::run(&command).await,
         Command::EngineStandin(arguments) => standin_command::run(&arguments).await,

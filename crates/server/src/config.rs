@@ -46,6 +46,7 @@ pub(crate) struct ProcessConfig {
     pub(crate) keys: KeySource,
     pub(crate) drain: Duration,
     pub(crate) language: catalog::Language,
+    pub(crate) retention: crate::privacy::Retention,
 }
 
 /// The administration API.
@@ -105,6 +106,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
             data_dir,
             drain: Duration::from_secs(settings.integer("server.drain_s")),
             language: language(settings),
+            retention: crate::privacy::Retention::read(settings),
         })
     } else {
         Err(problems)

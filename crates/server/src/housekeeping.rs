@@ -9,10 +9,14 @@ use store::Store;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::privacy::{self, Retention};
 use crate::terminal;
 
 /// How often. The first time is one interval after the start, which does the same by itself.
 const EVERY: Duration = Duration::from_secs(30);
+
+/// How often what is too old is looked for.
+const SWEPT_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The task; it ends with this.
 pub(crate) struct Housekeeping(AbortHandle);
@@ -23,8 +27,10 @@ impl Drop for Housekeeping {
     }
 }
 
-pub(crate) fn start(store: Store) -> Housekeeping {
+pub(crate) fn start(store: Store, retention: Retention) -> Housekeeping {
     let task = tokio::spawn(async move {
+        let keepers = privacy::keepers();
+        let mut swept: Option<std::time::Instant> = None;
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         ticks.tick().await;
@@ -40,6 +46,10 @@ pub(crate) fn start(store: Store) -> Housekeeping {
             }
             if let Err(error) = store.node_purge_idempotency_keys(Timestamp::now()).await {
                 tracing::debug!(%error, "expired keys not removed");
+            }
+            if swept.is_none_or(|at| at.elapsed() >= SWEPT_EVERY) {
+                swept = Some(std::time::Instant::now());
+                retention.sweep(&store, &keepers, Timestamp::now()).await;
             }
         }
     });

@@ -23,6 +23,7 @@ mod openapi_command;
 mod outgoing;
 mod phrases;
 mod platform_api;
+mod privacy;
 mod probe;
 mod secrets;
 mod serve;

@@ -91,6 +91,7 @@ pub(crate) async fn start(
             language: parts.language,
             rate_per_s: config.rate_per_s,
             carriers: parts.voice.as_ref().map(carriers),
+            keepers: crate::privacy::keepers(),
             version: env!("CARGO_PKG_VERSION"),
         },
         Arc::new(move || {

@@ -161,7 +161,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     let platform = start_platform(platform, &token, parts).await?;
     let house = House {
-        _housekeeping: housekeeping::start(store.clone()),
+        _housekeeping: housekeeping::start(store.clone(), config.retention),
         engine,
         store,
         outgoing,

@@ -152,6 +152,14 @@ impl Store {
         Ok(())
     }
 
+    /// Makes what was removed unreadable in the database's file as well; PostgreSQL does so by itself (autovacuum).
+    ///
+    /// # Errors
+    /// See [`WriteError`]; then it stays readable there until its place is used again.
+    pub async fn node_scrub(&self) -> Result<(), WriteError> {
+        self.forget_freed_pages().await
+    }
+
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.inner.readers
     }

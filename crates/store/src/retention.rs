@@ -7,6 +7,7 @@ use sqlx::Row;
 use crate::change::ChangeError;
 use crate::db::{Store, Write};
 use crate::error::WriteError;
+use crate::phone::{common_part, same_number};
 use crate::scope::TenantScope;
 use crate::sql::Sql;
 
@@ -34,6 +35,10 @@ pub struct Erased {
     pub calls: Vec<CallId>,
     /// Where their recordings are.
     pub recordings: Vec<String>,
+    /// Chats that were removed.
+    pub chats: usize,
+    /// Questions whose asker is forgotten.
+    pub questions: usize,
 }
 
 /// Stands where a number was.
@@ -83,8 +88,9 @@ impl Store {
     }
 
     /// Empties everything of a telephone number: the transcripts, journals, contexts, tool runs and deliveries of its calls that
-    /// are over, the number itself in their records, and the caller's number of questions. Of calls that go on nothing is
-    /// touched ([`ChangeError::InUse`]): ask again when they are over. The audit log and the books stay.
+    /// are over, the number itself in their records, in whatever spelling, its chats, and the caller's number of questions. Of calls
+    /// that go on nothing is touched ([`ChangeError::InUse`]): ask again when they are over. The audit log, the books and the list
+    /// of blocked numbers stay.
     ///
     /// # Errors
     /// See [`ChangeError`]; then nothing was changed.
@@ -108,19 +114,18 @@ fn tenant(sql: &mut Sql, scope: Option<&TenantScope>) {
     }
 }
 
-/// Chats of a visitor with this number, whole.
+/// Chats of a visitor with this number, whole; how many.
 async fn erase_chats(
     write: &mut Write,
     scope: &TenantScope,
     number: &str,
-) -> Result<(), ChangeError> {
+) -> Result<usize, ChangeError> {
+    let mut erased = 0;
     let mut sql = Sql::new("SELECT id, visitor, ended_at FROM chat_sessions WHERE tenant_id = ");
     sql.bind(scope.id().to_owned());
     sql.push(" AND visitor IS NOT NULL").push(write.lock());
     for row in sql.rows_in(write).await? {
-        let visitor: serde_json::Value =
-            serde_json::from_str(row.try_get("visitor")?).unwrap_or_default();
-        if visitor.get("phone").and_then(serde_json::Value::as_str) != Some(number) {
+        if !crate::privacy::visits(row.try_get("visitor")?, number) {
             continue;
         }
         if row.try_get::<Option<i64>, _>("ended_at")?.is_none() {
@@ -138,8 +143,31 @@ async fn erase_chats(
             sql.bind(id.clone());
             sql.run(write).await?;
         }
+        erased += 1;
     }
-    Ok(())
+    Ok(erased)
+}
+
+/// The rows of a table in whose column the number stands, in any spelling: their ids.
+async fn rows_of_number(
+    write: &mut Write,
+    scope: &TenantScope,
+    (table, column): (&str, &str),
+    number: &str,
+) -> Result<Vec<String>, ChangeError> {
+    let part = common_part(number).replace(['%', '_'], "");
+    let mut sql = Sql::new("SELECT id, ");
+    sql.push(column).push(" AS number FROM ").push(table);
+    sql.with(" WHERE tenant_id = ", scope.id().to_owned());
+    sql.push(" AND ").push(column);
+    sql.with(" LIKE ", format!("%{part}%"));
+    let mut ids = Vec::new();
+    for row in sql.rows_in(write).await? {
+        if same_number(row.try_get("number")?, number) {
+            ids.push(row.try_get("id")?);
+        }
+    }
+    Ok(ids)
 }
 
 async fn erase(
@@ -148,24 +176,32 @@ async fn erase(
     phone_number: &str,
 ) -> Result<Erased, ChangeError> {
     let number = phone_number.replace('\0', "");
-    let mut sql = Sql::new("SELECT id, recording_path, ended_at FROM calls WHERE tenant_id = ");
-    sql.bind(scope.id().to_owned());
-    sql.with(" AND (from_party = ", number.clone());
-    sql.with(" OR to_party = ", number.clone()).push(")");
-    sql.push(write.lock());
+    let mut columns = Vec::new();
+    for (table, column) in [
+        ("calls", "from_party"),
+        ("calls", "to_party"),
+        ("faqs", "caller_phone"),
+    ] {
+        let ids = rows_of_number(write, scope, (table, column), &number).await?;
+        columns.push((table, column, ids));
+    }
+    let mut calls: Vec<&String> = columns[..2].iter().flat_map(|(.., ids)| ids).collect();
+    calls.sort_unstable();
+    calls.dedup();
     let mut erased = Erased::default();
-    for row in sql.rows_in(write).await? {
+    for id in calls {
+        let mut sql = Sql::new("SELECT recording_path, ended_at FROM calls WHERE id = ");
+        sql.bind(id.clone()).push(write.lock());
+        let Some(row) = sql.row_in(write).await? else {
+            continue;
+        };
         if row.try_get::<Option<i64>, _>("ended_at")?.is_none() {
             return Err(ChangeError::InUse { what: "call" });
         }
-        erased
-            .calls
-            .push(CallId::from(row.try_get::<String, _>("id")?));
+        erased.calls.push(CallId::from(id.clone()));
         erased
             .recordings
             .extend(row.try_get::<Option<String>, _>("recording_path")?);
-    }
-    for call in &erased.calls {
         for words in [
             "DELETE FROM transcript WHERE call_id = ",
             "DELETE FROM call_events WHERE call_id = ",
@@ -174,23 +210,21 @@ async fn erase(
             "UPDATE calls SET context = NULL, recording_path = NULL, sip_call_id = NULL, carrier_call_id = NULL WHERE id = ",
         ] {
             let mut sql = Sql::new(words);
-            sql.bind(call.as_str().to_owned());
+            sql.bind(id.clone());
             sql.run(write).await?;
         }
     }
-    erase_chats(write, scope, &number).await?;
-    for (table, column) in [
-        ("calls", "from_party"),
-        ("calls", "to_party"),
-        ("faqs", "caller_phone"),
-    ] {
-        let mut sql = Sql::new("UPDATE ");
-        sql.push(table).push(" SET ").push(column);
-        sql.with(" = ", ERASED);
-        sql.with(" WHERE tenant_id = ", scope.id().to_owned());
-        sql.push(" AND ").push(column).with(" = ", number.clone());
-        sql.run(write).await?;
+    erased.chats = erase_chats(write, scope, &number).await?;
+    for (table, column, ids) in &columns {
+        for id in ids {
+            let mut sql = Sql::new("UPDATE ");
+            sql.push(table).push(" SET ").push(column);
+            sql.with(" = ", ERASED);
+            sql.with(" WHERE id = ", id.clone());
+            sql.run(write).await?;
+        }
     }
+    erased.questions = columns[2].2.len();
     crate::audit::note(
         write,
         scope.into(),

@@ -490,7 +490,19 @@ async fn a_number_is_erased_and_the_books_stay(place) {
     store.finish_call_with(&scope(), &call("c1"), &close("c1", 10)).await.unwrap();
     assert_eq!(store.erase_phone_number(&other(), number).await.unwrap().calls.len(), 0);
     assert!(store.erase_phone_number(&scope(), "").await.is_err());
-    let erased = store.erase_phone_number(&scope(), number).await.unwrap();
+    let agent = Agent { final_customer_id: None, name: "a".to_owned(), is_active: true, pause_reason: None, settings: "{}".to_owned(), api_token_hash: None, api_token_prefix: None, public_token: None, deleted_at: None };
+    let chat = ChatSession { agent_id: "a".to_owned(), visitor: Some(r#"{"phone":"01 23 45 67 89"}"#.to_owned()), ..ChatSession::default() };
+    store.create_agent(&scope(), "a", &agent, &[], &VersionNote::default()).await.unwrap();
+    let chat = store.create_chat(&scope(), "chat-p", &chat).await.unwrap();
+    let told = store.export_phone_number(&scope(), "0123456789").await.unwrap();
+    assert_eq!((told["calls"][0]["call"]["id"].as_str(), told["calls"][0]["transcript"][0]["text"].as_str()), (Some("c1"), Some("Je m'appelle Élodie")));
+    assert_eq!(told["chats"][0]["id"].as_str(), Some(chat.id.as_str()));
+    assert_eq!(store.export_phone_number(&other(), number).await.unwrap()["calls"], serde_json::json!([]));
+    assert!(matches!(store.erase_phone_number(&scope(), number).await, Err(ChangeError::InUse { what: "chat_session" })));
+    let closed = ChatClose { ended_at: at(12), outcome: "info_only".to_owned(), context: None, cost: None, final_customer_id: None, deliveries: Vec::new() };
+    store.finish_chat(&scope(), &chat.id, &closed).await.unwrap();
+    let erased = store.erase_phone_number(&scope(), "01.23.45.67.89").await.unwrap();
+    assert_eq!((erased.chats, erased.questions), (1, 0));
     assert_eq!((erased.calls, erased.recordings), (vec![call("c1")], vec!["recordings/c1.wav".to_owned()]));
     let record = store.call(&scope(), &call("c1")).await.unwrap().unwrap();
     assert_eq!((record.from.as_str(), record.service.context, record.recording_path), ("erased", None, None));
@@ -498,5 +510,19 @@ async fn a_number_is_erased_and_the_books_stay(place) {
     assert!(store.deliveries(&scope(), &DeliveryFilter::default(), &PageRequest::default()).await.unwrap().items.is_empty());
     assert_eq!(store.spend_since(&scope(), at(0)).await.unwrap(), 10);
     assert!(store.erase_phone_number(&scope(), number).await.unwrap().calls.is_empty());
+    let told = store.export_phone_number(&scope(), number).await.unwrap();
+    assert_eq!((&told["calls"], &told["chats"]), (&serde_json::json!([]), &serde_json::json!([])));
+}
+
+async fn recordings_are_forgotten_when_they_are_old(place) {
+    let store = place.open().await;
+    begin_call(&store, "c1").await;
+    store.recording_started(&scope(), &call("c1"), "recordings/c1.wav").await.unwrap();
+    assert!(store.node_expire_recordings(at(1_000)).await.unwrap().is_empty(), "the call goes on");
+    store.finish_call_with(&scope(), &call("c1"), &close("c1", 10)).await.unwrap();
+    assert!(store.node_expire_recordings(at(60)).await.unwrap().is_empty());
+    assert_eq!(store.node_expire_recordings(at(61)).await.unwrap(), ["recordings/c1.wav"]);
+    assert!(store.node_expire_recordings(at(61)).await.unwrap().is_empty());
+    assert_eq!(store.call(&scope(), &call("c1")).await.unwrap().unwrap().recording_path, None);
 }
 }

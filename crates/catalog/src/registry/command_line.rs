@@ -7,6 +7,10 @@ super::table! { Configuration:
     Error incoming_option_bridge(option: Text);
     Error incoming_option_apart(option: Text);
     Error incoming_no_key();
+    Info privacy_erased(calls: Count, chats: Count, recordings: Count, entries: Count);
+    Error privacy_in_use();
+    Error privacy_failed(cause: Text);
+    Error privacy_recordings_left(count: Count);
     Error place_no_line(name: Text);
     Error place_no_agent(name: Text);
     Error place_which_line(lines: Text);

@@ -13,6 +13,7 @@ super::table! { Log:
     Info log_call_ended(call: Text optional, reason: Text optional, duration: Duration optional);
     Warning log_call_overloaded(invite: Number optional);
     Warning log_calls_recovered(count: Count);
+    Info log_retention_swept(count: Count);
     Info log_drain_started(seconds: Count, calls: Count optional);
     Info log_drain_finished(finished: Count optional, cut: Count optional);
     Warning log_record_late(call: Text);

@@ -1,5 +1,6 @@
 //! One task per chat that somebody writes in: `call::Session` decides, as for a call; here its effects are carried out in writing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -610,6 +611,11 @@ impl ChatTask {
             self.kept.brain = office.brain.snapshot();
             self.kept.text()
         });
+        for message in &mut self.unwritten {
+            if let Cow::Owned(masked) = ::agent::mask::mask_cards(&message.content) {
+                message.content = masked;
+            }
+        }
         let store = &self.chats.calls.store;
         let written = store
             .append_chat_messages(

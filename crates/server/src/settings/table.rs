@@ -187,6 +187,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
 
     setting("recording.enabled", &[], Kind::Switch, "false", "Whether calls are recorded (stereo, caller left). Tell the callers: the law asks for it."),
     setting("recording.dir", &[], Kind::Text, "", "Where recordings go; empty: `recordings` in the data directory."),
+
+    setting("retention.transcripts_days", &[], Kind::Integer { min: 0, max: 36_500 }, "0", "Days that words and contexts of calls are kept after their end; 0: for ever."),
+    setting("retention.recordings_days", &[], Kind::Integer { min: 0, max: 36_500 }, "0", "Days that recordings are kept after the call; 0: for ever."),
+    setting("retention.journals_days", &[], Kind::Integer { min: 0, max: 36_500 }, "0", "Days that journals of calls are kept; 0: for ever."),
+    setting("retention.tool_runs_days", &[], Kind::Integer { min: 0, max: 36_500 }, "0", "Days that arguments and answers of tools are kept; 0: for ever."),
+    setting("retention.deliveries_days", &[], Kind::Integer { min: 0, max: 36_500 }, "0", "Days that delivered and given-up webhooks are kept; 0: for ever."),
+    setting("retention.chats_days", &[], Kind::Integer { min: 0, max: 36_500 }, "0", "Days that text chats are kept after their end; 0: for ever."),
+    setting("retention.persons_days", &[], Kind::Integer { min: 0, max: 36_500 }, "0", "Days after which a back office of ours forgets who ordered, booked or wrote (the entry stays, its person does not); 0: never."),
 ];
 
 /// A variable of the systems that came before which has no effect here, and why.
