@@ -46,23 +46,57 @@ def refused(sipp, world, peer, status):
     return ended_call(world)
 
 
+def told_of(world, call, outcome):
+    """The one call-end body of a call that was refused while it rang."""
+    [body] = wait_for("the webhook", lambda: list(world.office.calls_ended().values()), 20)
+    assert body["outcome"] == outcome
+    assert (body["restaurantId"], body["callerPhone"], body["durationSec"]) == (RESTAURANT, CALLER, 0)
+    assert (body["transcript"], body["toolCalls"], body["costs"]["costTotal"]) == ([], [], 0)
+    assert body["finalContext"]["call_id"] == call["id"]
+
+
 def test_a_blocked_caller_is_refused_before_any_session(house, sipp, peer):
     world = house().provision().ready()
     world.client.post("/blocked-numbers", {"accountId": world.account, "phoneNumber": CALLER, "reason": "nuisance"})
     call = refused(sipp, world, peer, 603)
     assert call["endReason"] == "rejected_blocked"
     assert world.office.to("/api/ai") == [], "the back office was not asked for a session"
+    told_of(world, call, "abandoned")
 
 
 def test_outside_the_opening_hours_nobody_answers(house, sipp, peer):
     world = house().provision(openingHours={"days": {}, "closedAction": "hangup"}).ready()
-    assert refused(sipp, world, peer, 480)["endReason"] == "closed"
+    call = refused(sipp, world, peer, 480)
+    assert call["endReason"] == "closed"
+    told_of(world, call, "abandoned")
 
 
 def test_a_spent_balance_refuses_the_call(house, sipp, peer):
     world = house().provision().ready()
     world.client.put(f"/accounts/{world.account}", {"budgetDaily": 0})
-    assert refused(sipp, world, peer, 480)["endReason"] == "no_balance"
+    call = refused(sipp, world, peer, 480)
+    assert (call["endReason"], call["outcome"]) == ("no_balance", "no_balance")
+    told_of(world, call, "no_balance")
+
+
+@pytest.mark.parametrize("whose", ["agent", "line"])
+def test_a_caller_for_whom_no_place_is_left_is_told_of_too(house, sipp, peer, whose):
+    options = {"limits": {"maxParallelCalls": 1}} if whose == "agent" else {}
+    world = house().provision(**options)
+    if whose == "line":
+        world.client.put(f"/agents/{world.agent}/phone-lines/{world.line['id']}", {"maxParallelCalls": 1})
+    world.ready()
+    first = sipp(Script("first").call().until_bye(), world.allo, peer, service=world.number)
+    world.tap.wait_session()
+    script = Script("second").invite().receive(100, *([180] if whose == "agent" else []), 486).ack_refusal()
+    sipp(script, world.allo, peer, service=world.number).wait()
+    call = wait_for("the refused call", lambda: next((call for call in calls(world) if call.get("endedAt")), None), 30)
+    assert call["endReason"] == ("concurrency" if whose == "agent" else "overload")
+    assert call["agentId"] == world.agent
+    told_of(world, call, "abandoned" if whose == "agent" else "error")
+    peer.wait_tone(440, 550, ended=True, timeout=20)
+    peer.press("#")
+    first.wait()
 
 
 @pytest.mark.allowed_log("session_data_missing")
@@ -137,6 +171,55 @@ def test_digits_typed_in_secrecy_reach_the_tool_and_nothing_else(house, sipp, pe
             data = path.read_bytes()
             assert SECRET.encode() not in data, path
     assert SECRET not in repr(session.updates if hasattr(session, "updates") else session.sent("conversation.item.create"))
+
+
+def test_a_code_typed_in_secrecy_proves_the_caller(house, sipp, peer):
+    """Key 4 calls the tool that recognises the caller, key 7 the one that wants them recognised: refused, then done."""
+    tools = {tool["name"]: dict(tool) for tool in TOOLS}
+    prove = tools["save_customer_info"]
+    prove["secureDigits"] = {"argument": "delivery_notes", "max": 8, "waitSec": 30}
+    prove["http"] = {"method": "POST", "url": "={{BASE_URL}}/api/identity", "bodyTemplate": {"code": "={{$ai.delivery_notes}}"}}
+    prove["verifiesCaller"] = "={{$res.verified}}"
+    prove.pop("contextUpdates", None)
+    world = house().provision()
+    for tool in world.client.get(f"/agents/{world.agent}/tools"):
+        if tool["name"] == "save_customer_info":
+            world.client.put(f"/agents/{world.agent}/tools/{tool['id']}", prove)
+        if tool["name"] == "check_order_status":
+            world.client.put(f"/agents/{world.agent}/tools/{tool['id']}", {"requiresVerifiedCaller": True})
+    world.office.rule("/api/identity", status=200, body={"verified": True})
+    world.office.rule("/api/identity", times=1, status=200, body={"verified": "no", "caller_verified": True})
+    world.ready()
+    phone = sipp(Script("prove").call().until_bye(), world.allo, peer, service=world.number)
+    peer.wait_tone(440, 550, ended=True)
+    session = world.tap.wait_session()
+
+    def press(key, count):
+        peer.press(key)
+        return lambda: wait_for("the output", lambda: session.outputs() if len(session.outputs()) == count else None, 20)[-1]
+
+    def prove_by(code, count):
+        before = journal(world).count("secure_input")
+        output = press("4", count)
+        wait_for("secure input", lambda: journal(world).count("secure_input") > before, 10)
+        for digit in code + "#":
+            peer.press(digit)
+        return output()
+
+    assert "save_customer_info first" in str(press("7", 1)())
+    assert "verified" in str(prove_by("1111", 2))
+    assert "save_customer_info first" in str(press("7", 3)())
+    assert world.office.to("/api/orders/status") == []
+    assert "true" in str(prove_by("739173", 4))
+    assert "save_customer_info" not in str(press("7", 5)())
+    assert len(world.office.to("/api/orders/status")) == 1
+    assert [json.loads(request.body) for request in world.office.to("/api/identity")] == [{"code": "1111"}, {"code": "739173"}]
+    peer.press("#")
+    phone.wait()
+    ended_call(world)
+    [body] = wait_for("the webhook", lambda: list(world.office.calls_ended().values()), 20)
+    assert body["finalContext"]["caller_verified"] is True
+    assert "739173" not in json.dumps(body)
 
 
 def journal(world):

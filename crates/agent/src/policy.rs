@@ -55,6 +55,8 @@ pub(crate) struct Policy {
     confirmations: Vec<Confirmation>,
     seen: BTreeSet<String>,
     proven: bool,
+    /// Whom the caller was proven to be, where the conversation knew a customer.
+    proven_as: Option<String>,
     wrong_codes: u32,
 }
 
@@ -171,11 +173,38 @@ impl Policy {
         }
     }
 
-    pub(crate) fn is_proven(&self) -> bool {
-        self.proven
+    /// Whether the caller is proven to be the one whom the conversation is about now.
+    pub(crate) fn is_proven(&self, customer: Option<&str>) -> bool {
+        self.proven && self.proven_as.as_deref() == customer
     }
 
-    pub(crate) fn check_code(&mut self, expected: &str, given: &str) -> Code {
+    /// Whether the caller may try to be recognised once more. Each attempt counts before its request leaves, so that attempts at the
+    /// same time are counted too.
+    pub(crate) fn take_attempt(&mut self) -> bool {
+        let left = self.wrong_codes < CODE_ATTEMPTS_MAX;
+        if left {
+            self.wrong_codes += 1;
+        }
+        left
+    }
+
+    /// Nobody looked at the attempt, or it was a good one: it is given back.
+    pub(crate) fn give_back_attempt(&mut self) {
+        self.wrong_codes = self.wrong_codes.saturating_sub(1);
+    }
+
+    /// The caller was recognised.
+    pub(crate) fn prove(&mut self, customer: Option<&str>) {
+        self.proven = true;
+        self.proven_as = customer.map(str::to_owned);
+    }
+
+    pub(crate) fn check_code(
+        &mut self,
+        expected: &str,
+        given: &str,
+        customer: Option<&str>,
+    ) -> Code {
         if self.wrong_codes >= CODE_ATTEMPTS_MAX {
             return Code::Exhausted;
         }
@@ -187,7 +216,7 @@ impl Policy {
         };
         let (expected, given) = (plain(expected), plain(given));
         if !expected.is_empty() && expected == given {
-            self.proven = true;
+            self.prove(customer);
             return Code::Right;
         }
         self.wrong_codes += 1;
@@ -354,14 +383,14 @@ mod tests {
     #[test]
     fn codes_are_few() {
         let mut policy = Policy::default();
-        assert_eq!(policy.check_code("AB-12", "0000"), Code::Wrong);
-        assert_eq!(policy.check_code("AB-12", "ab 12"), Code::Right);
-        assert!(policy.is_proven());
+        assert_eq!(policy.check_code("AB-12", "0000", None), Code::Wrong);
+        assert_eq!(policy.check_code("AB-12", "ab 12", None), Code::Right);
+        assert!(policy.is_proven(None));
         let mut policy = Policy::default();
-        assert_eq!(policy.check_code("", ""), Code::Wrong);
+        assert_eq!(policy.check_code("", "", None), Code::Wrong);
         for _ in 0..2 {
-            policy.check_code("1", "2");
+            policy.check_code("1", "2", None);
         }
-        assert_eq!(policy.check_code("1", "1"), Code::Exhausted);
+        assert_eq!(policy.check_code("1", "1", None), Code::Exhausted);
     }
 }

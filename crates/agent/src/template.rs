@@ -210,6 +210,17 @@ impl Template {
         }
     }
 
+    /// Whether it is one path into the reply, as it stands there: no word of ours, no filter, no default.
+    pub(crate) fn is_path_into_reply(&self) -> bool {
+        let [parse::Part::Slot(slot)] = self.parts.as_slice() else {
+            return false;
+        };
+        let parse::Source::Path { root, steps } = &slot.source else {
+            return false;
+        };
+        *root == Root::Reply && !steps.is_empty() && slot.filters.is_empty()
+    }
+
     /// Whether anything in it comes from a root that `test` accepts.
     pub(crate) fn uses(&self, test: impl Fn(Root) -> bool + Copy) -> bool {
         self.parts.iter().any(|part| match part {

@@ -223,9 +223,17 @@ pub enum Effect {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ToolPolicy {
-    /// The tool needs proof of the caller: verified by the carrier, or a confirmation code.
-    #[serde(deserialize_with = "null_default")]
+    /// The tool needs proof of the caller: by a tool with `verifiesCaller`, or a confirmation code.
+    #[serde(
+        deserialize_with = "null_default",
+        alias = "requiresVerifiedCaller",
+        alias = "requires_verified_caller"
+    )]
     pub sensitive: bool,
+    /// Template over the reply that is `true` where the other side has recognised the caller: `={{$res.verified}}`. One path into the
+    /// reply and nothing else; any other value than `true` proves nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verifies_caller: Option<String>,
     /// `never`, `tainted` (default for tools that commit or transfer) or `always`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,

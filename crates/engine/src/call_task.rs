@@ -16,7 +16,7 @@ mod listeners;
 mod media_events;
 pub(crate) mod office;
 pub(crate) mod patched;
-mod placed;
+pub(crate) mod placed;
 mod preparation;
 mod privacy;
 mod transfer;

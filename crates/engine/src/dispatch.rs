@@ -614,7 +614,7 @@ impl Dispatcher {
             return later(EndReason::Overload, 503, "too_many_calls");
         };
         let Some(place) = line.places.take() else {
-            return later(EndReason::Overload, 486, "line_busy");
+            return later(EndReason::Overload, 486, LINE_BUSY);
         };
         Decision::Accept {
             line: Arc::clone(line),
@@ -635,6 +635,9 @@ impl Dispatcher {
         }
     }
 }
+
+/// Code of a refusal because the line has as many calls as it may have.
+pub(crate) const LINE_BUSY: &str = "line_busy";
 
 /// Why a call cannot be placed.
 pub(crate) enum OutgoingRefused {

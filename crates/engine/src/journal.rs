@@ -237,8 +237,8 @@ impl CallJournal {
     }
 
     /// Writes the end without waiting for it.
-    pub(crate) fn finish_later(&self, end: CallEnd) {
-        self.push(Item::Finish(Box::new((end, None)), None));
+    pub(crate) fn finish_later(&self, end: CallEnd, service: Option<Service>) {
+        self.push(Item::Finish(Box::new((end, service)), None));
     }
 
     /// Writes the end; ready when it is durable, or after a bound.

@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::{CallBrain, CallFacts};
 use call::{CallId, EndReason};
 use catalog::Message;
 use jiff::Timestamp;
 use sip::{IncomingInvite, InviteId, Trace};
-use store::{CallEnd, Direction, Event, NewCall, TenantScope};
+use store::{CallAssignment, CallEnd, Direction, Event, NewCall, TenantScope};
 
+use crate::call_task::closing::assignment;
+use crate::call_task::desk::phone;
+use crate::call_task::placed::unserved;
 use crate::calls::Calls;
-use crate::dispatch::Line;
-use crate::journal::CallJournal;
+use crate::dispatch::{LINE_BUSY, Line};
+use crate::journal::{CallJournal, Service};
 use crate::limits::{
     REFUSALS_OF_LINES_STORED_PER_MINUTE_MAX, REFUSALS_OPEN_MAX, REFUSALS_STORED_PER_MINUTE_MAX,
 };
@@ -25,6 +29,26 @@ const ACK_WITHIN: Duration = Duration::from_secs(1);
 struct Refused {
     journal: CallJournal,
     reason: EndReason,
+    service: Option<Service>,
+}
+
+/// What the agent of the line is told of a caller for whom it had no place left.
+fn of_agent(line: &Line, call: &NewCall, reason: EndReason) -> Option<(CallAssignment, Service)> {
+    let office = line.agent.config.office.as_ref()?;
+    let facts = CallFacts {
+        call_id: call.id.as_str().to_owned(),
+        caller_phone: phone(&call.from),
+        called_number: phone(&call.to),
+        direction: agent::Direction::Inbound,
+        started_at: call.started_at,
+        caller_verified: false,
+        carrier: "sip".to_owned(),
+        carrier_call_id: None,
+        caller_name: None,
+    };
+    let brain = CallBrain::new(Arc::clone(&office.agent), facts);
+    let service = unserved(&brain, call.id.as_str(), reason);
+    Some((assignment(office, ("sip", None)), service))
 }
 
 /// The refused calls whose last messages are still awaited.
@@ -65,18 +89,9 @@ impl Refusals {
                 reason: reason.code(),
             })
             .inc();
-        if now.duration_since(self.minute) >= Duration::from_secs(60) {
-            self.minute = now;
-            self.stored = 0;
-        }
-        let stored_max = match line {
-            Some(_) => REFUSALS_OF_LINES_STORED_PER_MINUTE_MAX,
-            None => REFUSALS_STORED_PER_MINUTE_MAX,
-        };
-        if self.open.len() >= REFUSALS_OPEN_MAX || self.stored >= stored_max {
+        if !self.is_stored(now, line.is_some()) {
             return;
         }
-        self.stored += 1;
         let from = if invite.from.user.is_empty() {
             &invite.from.uri
         } else {
@@ -112,12 +127,42 @@ impl Refusals {
             sip_call_id: Some(invite.call_id.clone()),
             started_at: Timestamp::now(),
         };
+        let service = line
+            .filter(|_| code == LINE_BUSY)
+            .and_then(|line| of_agent(line, &new, reason));
         let journal = self.calls.journal.begin(now, scope, new);
+        let service = service.map(|(assigned, service)| {
+            journal.assign(assigned);
+            service
+        });
         let note = Message::new("call_refused_because")
             .with("cause", code)
             .with("source", invite.source.to_string());
         journal.note(now, note);
-        self.open.insert(invite.invite, Refused { journal, reason });
+        let refused = Refused {
+            journal,
+            reason,
+            service,
+        };
+        self.open.insert(invite.invite, refused);
+    }
+
+    /// Whether one more refusal has a record.
+    fn is_stored(&mut self, now: Instant, of_a_line: bool) -> bool {
+        if now.duration_since(self.minute) >= Duration::from_secs(60) {
+            self.minute = now;
+            self.stored = 0;
+        }
+        let stored_max = if of_a_line {
+            REFUSALS_OF_LINES_STORED_PER_MINUTE_MAX
+        } else {
+            REFUSALS_STORED_PER_MINUTE_MAX
+        };
+        let stored = self.open.len() < REFUSALS_OPEN_MAX && self.stored < stored_max;
+        if stored {
+            self.stored += 1;
+        }
+        stored
     }
 
     /// Adds a message to the record of a refusal; false when there is none. The ACK is the last one.
@@ -171,7 +216,7 @@ impl Refused {
             ended_by: row.ended_by.label().to_owned(),
         };
         self.journal.event(Instant::now(), ended);
-        self.journal.finish_later(CallEnd {
+        let end = CallEnd {
             ended_at: Timestamp::now(),
             answered_at: None,
             reason: self.reason,
@@ -179,6 +224,7 @@ impl Refused {
             verdict: Message::new(catalog::end_code(row.code)),
             statistics: None,
             recording_path: None,
-        });
+        };
+        self.journal.finish_later(end, self.service);
     }
 }

@@ -84,3 +84,5 @@ pub const CHAT_NEW_BURST: f64 = 20.0;
 pub const CHAT_SAY_PER_S: f64 = 0.5;
 /// The same at once.
 pub const CHAT_SAY_BURST: f64 = 10.0;
+/// Lines of one answer of `/api/bridges`, which has no pages.
+pub const BRIDGES_MAX: usize = 10_000;

@@ -491,6 +491,103 @@ async fn without_a_credential_only_where_it_was_asked_for_and_only_by_a_loopback
     assert!(!platform::may_be_open("0.0.0.0:4000".parse().unwrap()));
 }
 
+/// Two accounts with two calls each, and an active line.
+async fn two_accounts(house: &House) -> (common::Account, common::Account) {
+    let (one, other) = (house.account("one").await, house.account("other").await);
+    for account in [&one, &other] {
+        let scope = store::TenantScope::new(account.id.as_str().into());
+        for (id, caller) in [("1", "+33611111111"), ("2", "+33622222222")] {
+            let call = store::NewCall {
+                id: format!("{}-{id}", account.name).as_str().into(),
+                direction: store::Direction::Inbound,
+                from: caller.to_owned(),
+                to: "+33100000000".to_owned(),
+                line: account.line.clone(),
+                agent: account.agent.clone(),
+                sip_call_id: None,
+                started_at: jiff::Timestamp::now(),
+            };
+            house
+                .store
+                .create_call(&scope, &call)
+                .await
+                .expect("a call");
+        }
+        let line = format!("/api/agents/{}/phone-lines/{}", account.agent, account.line);
+        let active = json!({ "isActive": true });
+        house.key(&account.owner, "PUT", &line, active).await.good();
+    }
+    (one, other)
+}
+
+/// Each list of contracts.md 2, asked as its clients write it: without an account. The operator of the node sees every account's rows,
+/// page by page; an account's key its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_without_an_account_are_the_whole_nodes_for_its_operator_alone() {
+    let house = House::with(|config| config.unauthenticated = true).await;
+    let (one, other) = two_accounts(&house).await;
+    let accounts = |rows: &Value, member: &str| -> std::collections::BTreeSet<String> {
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| row[member].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let both: std::collections::BTreeSet<_> = [one.id.clone(), other.id.clone()].into();
+    let lists = [
+        "/api/calls?limit=20",
+        "/api/agents",
+        "/api/phone-lines",
+        "/api/faqs",
+        "/api/final-customers",
+        "/api/plans",
+        "/api/blocked-numbers",
+    ];
+    for path in lists {
+        let all = house.send("GET", path, &[], None).await.good();
+        assert_eq!(accounts(&all.json(), "accountId"), both, "{path}");
+        let key = [("x-api-key", one.owner.as_str())];
+        let own = house.send("GET", path, &key, None).await.good();
+        assert_eq!(
+            accounts(&own.json(), "accountId"),
+            [one.id.clone()].into(),
+            "{path}"
+        );
+    }
+    let chats = house.send("GET", "/api/chat/sessions", &[], None).await;
+    let agents = accounts(&chats.good().json(), "agentId");
+    assert_eq!(agents, [one.agent.clone(), other.agent.clone()].into());
+    for path in ["/api/bridges", "/api/workers"] {
+        let all = house.send("GET", path, &[], None).await.good();
+        let agents = accounts(&all.json()["bridges"], "agentId");
+        assert_eq!(agents, [one.agent.clone(), other.agent.clone()].into());
+        let key = [("x-api-key", one.owner.as_str())];
+        let own = house.send("GET", path, &key, None).await.good();
+        assert_eq!(
+            accounts(&own.json()["bridges"], "agentId"),
+            [one.agent.clone()].into()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_the_whole_node_go_on_across_accounts() {
+    let house = House::with(|config| config.unauthenticated = true).await;
+    two_accounts(&house).await;
+    let (mut path, mut seen) = ("/api/calls?limit=3".to_owned(), Vec::new());
+    loop {
+        let page = house.send("GET", &path, &[], None).await.good();
+        let rows = page.json().as_array().unwrap().clone();
+        seen.extend(rows.iter().map(|row| row["id"].clone().to_string()));
+        let Some(next) = page.headers.get("x-next-cursor") else {
+            break;
+        };
+        path = format!("/api/calls?limit=3&cursor={}", next.to_str().unwrap());
+    }
+    let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
+    assert_eq!((seen.len(), distinct.len()), (4, 4), "{seen:?}");
+    let csv = house.send("GET", "/api/calls.csv", &[], None).await.good();
+    assert_eq!(csv.text.lines().count(), 5);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documents_page_asks_nobody_else() {
     let house = House::start().await;

@@ -18,7 +18,7 @@ use crate::db::Store;
 use crate::entry::{Content, Entry, Value, entry, flag, time_if};
 use crate::error::ReadError;
 use crate::page::{List, PageRequest, contains};
-use crate::scope::TenantScope;
+use crate::scope::{Reach, TenantScope};
 use crate::sql::Sql;
 
 /// An agent.
@@ -164,11 +164,11 @@ impl Store {
     /// See [`ReadError`].
     pub async fn agents(
         &self,
-        scope: &TenantScope,
+        reach: impl Into<Reach>,
         filter: &AgentFilter,
         page: &PageRequest,
     ) -> Result<List<Entry<Agent>>, ReadError> {
-        self.entries(scope.into(), page, |sql| {
+        self.entries_within(&reach.into(), page, |sql| {
             sql.push(" AND deleted_at IS NULL");
             if let Some(customer) = &filter.final_customer_id {
                 sql.with(" AND final_customer_id = ", customer.clone());

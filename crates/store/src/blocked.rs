@@ -8,7 +8,7 @@ use crate::db::Store;
 use crate::entry::{Content, Entry, Value, entry};
 use crate::error::ReadError;
 use crate::page::{List, PageRequest, contains};
-use crate::scope::TenantScope;
+use crate::scope::{Reach, TenantScope};
 use crate::sql::Sql;
 
 /// A number whose calls are refused.
@@ -88,11 +88,11 @@ impl Store {
     /// See [`ReadError`].
     pub async fn blocked_numbers(
         &self,
-        scope: &TenantScope,
+        reach: impl Into<Reach>,
         filter: &BlockedNumberFilter,
         page: &PageRequest,
     ) -> Result<List<Entry<BlockedNumber>>, ReadError> {
-        self.entries(scope.into(), page, |sql| {
+        self.entries_within(&reach.into(), page, |sql| {
             if let Some(text) = &filter.agent_id {
                 sql.with(" AND agent_id = ", text.clone());
             }

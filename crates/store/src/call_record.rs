@@ -160,7 +160,7 @@ fn milliseconds(from: Timestamp, to: Timestamp) -> u64 {
 
 pub(crate) const COLUMNS: &str = "SELECT id, tenant_id, direction, from_party, to_party, line, agent, sip_call_id, started_at, answered_at, \
                        ended_at, reason, ended_by, verdict, statistics, recording_path, agent_id, agent_version, final_customer_id, carrier, \
-                       carrier_call_id, outcome, costs, cost_micro, currency, context, model FROM calls WHERE tenant_id = ";
+                       carrier_call_id, outcome, costs, cost_micro, currency, context, model FROM calls WHERE ";
 
 impl Store {
     /// Writes a call that begins.
@@ -282,7 +282,7 @@ impl Store {
     ) -> Result<Option<CallRecord>, ReadError> {
         let mut query = Sql::new(COLUMNS);
         query
-            .bind(scope.id().to_owned())
+            .with("tenant_id = ", scope.id().to_owned())
             .with(" AND id = ", call.as_str().to_owned());
         let row = query.row(self.readers()).await?;
         row.as_ref().map(record).transpose()

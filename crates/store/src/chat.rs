@@ -13,7 +13,7 @@ use crate::error::ReadError;
 use crate::limits;
 use crate::outbox::{NewDelivery, enqueue};
 use crate::page::{List, PageRequest};
-use crate::scope::TenantScope;
+use crate::scope::{Reach, TenantScope};
 use crate::sql::Sql;
 
 /// A chat.
@@ -162,11 +162,11 @@ impl Store {
     /// See [`ReadError`].
     pub async fn chats(
         &self,
-        scope: &TenantScope,
+        reach: impl Into<Reach>,
         filter: &ChatFilter,
         page: &PageRequest,
     ) -> Result<List<Entry<ChatSession>>, ReadError> {
-        self.entries(scope.into(), page, |sql| {
+        self.entries_within(&reach.into(), page, |sql| {
             if let Some(agent) = &filter.agent_id {
                 sql.with(" AND agent_id = ", agent.clone());
             }

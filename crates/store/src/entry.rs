@@ -12,7 +12,7 @@ use crate::db::{Store, Write};
 use crate::error::{Cause, ReadError, cause};
 use crate::limits;
 use crate::page::{List, PageRequest};
-use crate::scope::Realm;
+use crate::scope::{Reach, Realm};
 use crate::sql::Sql;
 
 /// A stored entry.
@@ -184,10 +184,15 @@ fn owned_by(sql: &mut Sql, owner: &'static str, realm: Realm<'_>) {
     };
 }
 
-fn select<C: Content>(realm: Realm<'_>) -> Sql {
+fn selected<C: Content>() -> Sql {
     let mut sql = Sql::new("SELECT ");
     sql.push(C::SELECTED).push(" FROM ").push(C::TABLE);
     sql.push(" WHERE ");
+    sql
+}
+
+fn select<C: Content>(realm: Realm<'_>) -> Sql {
+    let mut sql = selected::<C>();
     owned_by(&mut sql, C::OWNER, realm);
     sql
 }
@@ -350,6 +355,22 @@ impl Store {
         conditions: impl FnOnce(&mut Sql),
     ) -> Result<List<Entry<C>>, ReadError> {
         let mut sql = select::<C>(realm);
+        conditions(&mut sql);
+        self.page(sql, "created_at", page, entry).await
+    }
+
+    /// The entries of one tenant or of all.
+    pub(crate) async fn entries_within<C: Content>(
+        &self,
+        reach: &Reach,
+        page: &PageRequest,
+        conditions: impl FnOnce(&mut Sql),
+    ) -> Result<List<Entry<C>>, ReadError> {
+        let mut sql = selected::<C>();
+        match reach {
+            Reach::Tenant(scope) => owned_by(&mut sql, C::OWNER, scope.into()),
+            Reach::Node => drop(sql.push(C::OWNER).push(" IS NOT NULL")),
+        }
         conditions(&mut sql);
         self.page(sql, "created_at", page, entry).await
     }

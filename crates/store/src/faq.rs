@@ -9,7 +9,7 @@ use crate::entry::{Content, Entry, Value, new_id};
 use crate::error::ReadError;
 use crate::limits;
 use crate::page::{List, PageRequest, contains};
-use crate::scope::TenantScope;
+use crate::scope::{Reach, TenantScope};
 use crate::sql::Sql;
 
 /// A question that callers ask, and its answer once somebody gave one.
@@ -116,11 +116,11 @@ impl Store {
     /// See [`ReadError`].
     pub async fn faqs(
         &self,
-        scope: &TenantScope,
+        reach: impl Into<Reach>,
         filter: &FaqFilter,
         page: &PageRequest,
     ) -> Result<List<Entry<Faq>>, ReadError> {
-        self.entries(scope.into(), page, |sql| {
+        self.entries_within(&reach.into(), page, |sql| {
             if let Some(text) = &filter.agent_id {
                 sql.with(" AND agent_id = ", text.clone());
             }

@@ -8,7 +8,7 @@ use crate::db::Store;
 use crate::entry::{Content, Entry, Value, flag};
 use crate::error::ReadError;
 use crate::page::{List, PageRequest, contains};
-use crate::scope::TenantScope;
+use crate::scope::{Reach, TenantScope};
 
 /// An end client, whom the tenant bills.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,11 +112,11 @@ impl Store {
     /// See [`ReadError`].
     pub async fn final_customers(
         &self,
-        scope: &TenantScope,
+        reach: impl Into<Reach>,
         filter: &FinalCustomerFilter,
         page: &PageRequest,
     ) -> Result<List<Entry<FinalCustomer>>, ReadError> {
-        self.entries(scope.into(), page, |sql| {
+        self.entries_within(&reach.into(), page, |sql| {
             if let Some(search) = &filter.search {
                 contains(sql, "name", search);
             }

@@ -86,7 +86,7 @@ pub use phone_line::{PhoneLine, PhoneLineFilter};
 pub use plan::{Plan, PlanFilter};
 pub use privacy::{Keeper, Kept, remove_recordings};
 pub use retention::{Artefact, Erased};
-pub use scope::{Realm, TenantScope};
+pub use scope::{Reach, Realm, TenantScope};
 pub use sealed::Sealed;
 pub use sip_account::{SipAccount, SipAccountCalls, SipAccountFilter, trunk_parts};
 pub use subscription::{Subscription, SubscriptionFilter};

@@ -6,7 +6,7 @@ use crate::call_record::{COLUMNS, CallRecord, CallState, record};
 use crate::db::Store;
 use crate::error::ReadError;
 use crate::page::{Cursor, rows_of_page};
-use crate::scope::TenantScope;
+use crate::scope::Reach;
 use crate::sql::Sql;
 
 /// Which calls to list; the default is all of them.
@@ -47,18 +47,18 @@ pub struct Page {
 }
 
 impl Store {
-    /// The calls of a tenant, newest first.
+    /// The calls of a tenant, or of all, newest first.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub async fn list_calls(
         &self,
-        scope: &TenantScope,
+        reach: impl Into<Reach>,
         filter: &CallFilter,
         after: Option<&Cursor>,
     ) -> Result<Page, ReadError> {
         let limit = rows_of_page(filter.limit);
-        let mut query = list_query(scope, filter, after);
+        let mut query = list_query(&reach.into(), filter, after);
         query
             .push(" ORDER BY started_at DESC, id DESC LIMIT ")
             .bind(i64::from(limit) + 1);
@@ -74,9 +74,9 @@ impl Store {
     }
 }
 
-fn list_query(scope: &TenantScope, filter: &CallFilter, after: Option<&Cursor>) -> Sql {
+fn list_query(reach: &Reach, filter: &CallFilter, after: Option<&Cursor>) -> Sql {
     let mut query = Sql::new(COLUMNS);
-    query.bind(scope.id().to_owned());
+    reach.condition(&mut query);
     if let Some(party) = &filter.party {
         // LIKE's wildcards in what was typed are meant literally.
         let pattern = format!(

@@ -8,7 +8,7 @@ use crate::db::Store;
 use crate::entry::{Content, Entry, Value, entry, flag};
 use crate::error::ReadError;
 use crate::page::{List, PageRequest, contains};
-use crate::scope::TenantScope;
+use crate::scope::{Reach, TenantScope};
 use crate::sealed::Sealed;
 use crate::sql::Sql;
 
@@ -121,11 +121,11 @@ impl Store {
     /// See [`ReadError`].
     pub async fn phone_lines(
         &self,
-        scope: &TenantScope,
+        reach: impl Into<Reach>,
         filter: &PhoneLineFilter,
         page: &PageRequest,
     ) -> Result<List<Entry<PhoneLine>>, ReadError> {
-        self.entries(scope.into(), page, |sql| {
+        self.entries_within(&reach.into(), page, |sql| {
             if let Some(text) = &filter.agent_id {
                 sql.with(" AND agent_id = ", text.clone());
             }

@@ -8,7 +8,7 @@ use crate::db::Store;
 use crate::entry::{Content, Entry, Value, flag};
 use crate::error::ReadError;
 use crate::page::{List, PageRequest};
-use crate::scope::TenantScope;
+use crate::scope::{Reach, TenantScope};
 
 /// What a tenant offers its final customers.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,11 +102,11 @@ impl Store {
     /// See [`ReadError`].
     pub async fn plans(
         &self,
-        scope: &TenantScope,
+        reach: impl Into<Reach>,
         filter: &PlanFilter,
         page: &PageRequest,
     ) -> Result<List<Entry<Plan>>, ReadError> {
-        self.entries(scope.into(), page, |sql| {
+        self.entries_within(&reach.into(), page, |sql| {
             if let Some(flag) = filter.is_active {
                 sql.with(" AND is_active = ", i64::from(flag));
             }

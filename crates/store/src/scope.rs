@@ -2,6 +2,8 @@
 
 use call::TenantId;
 
+use crate::sql::Sql;
+
 /// The tenant on whose behalf the store is asked. There is no query without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantScope {
@@ -59,5 +61,49 @@ impl Realm<'_> {
 impl<'a> From<&'a TenantScope> for Realm<'a> {
     fn from(scope: &'a TenantScope) -> Self {
         Self::Tenant(scope)
+    }
+}
+
+/// How far a list goes: one tenant, or, for the operator of the node, all of them. Writes and single entries always name their tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The entries of one tenant.
+    Tenant(TenantScope),
+    /// The entries of every tenant. Never made from what a request says: only from who asks.
+    Node,
+}
+
+impl Reach {
+    /// The one tenant; `None`: all of them.
+    pub fn scope(&self) -> Option<&TenantScope> {
+        match self {
+            Self::Tenant(scope) => Some(scope),
+            Self::Node => None,
+        }
+    }
+
+    /// Whether what this tenant has is within it.
+    pub fn covers(&self, tenant: &TenantId) -> bool {
+        self.scope().is_none_or(|scope| scope.tenant() == tenant)
+    }
+
+    /// Adds the first condition of a statement that ends in `WHERE `.
+    pub(crate) fn condition(&self, sql: &mut Sql) {
+        match self {
+            Self::Tenant(scope) => drop(sql.with("tenant_id = ", scope.id().to_owned())),
+            Self::Node => drop(sql.push("tenant_id IS NOT NULL")),
+        }
+    }
+}
+
+impl From<&TenantScope> for Reach {
+    fn from(scope: &TenantScope) -> Self {
+        Self::Tenant(scope.clone())
+    }
+}
+
+impl From<&Self> for Reach {
+    fn from(reach: &Self) -> Self {
+        reach.clone()
     }
 }

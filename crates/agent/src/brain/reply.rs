@@ -69,6 +69,13 @@ impl Reply {
         }
     }
 
+    fn body(&self) -> Option<&Value> {
+        match self {
+            Self::Success(value) | Self::Error { body: value, .. } => Some(value),
+            Self::Unknown | Self::NotSent(_) => None,
+        }
+    }
+
     fn success(&self) -> Option<&Value> {
         match self {
             // A service may say "no" with status 200.
@@ -78,6 +85,16 @@ impl Reply {
             Self::Success(_) | Self::Error { .. } | Self::Unknown | Self::NotSent(_) => None,
         }
     }
+}
+
+/// What the operator's templates find in a reply.
+#[derive(Default)]
+struct Findings {
+    cost_micro: i64,
+    mapped: Option<Value>,
+    updates: Map<String, Value>,
+    /// It recognises the caller.
+    verified: bool,
 }
 
 /// JSON where it is JSON, else a text.
@@ -160,47 +177,73 @@ impl CallBrain {
         Finished::Done(done(failure(tool.error_key, text), Some(code)))
     }
 
-    fn conclude(&mut self, tool: &Tool, run: &Run, reply: &Reply, now: Timestamp) -> ToolDone {
+    /// What the operator's templates find in a reply.
+    fn found(&self, tool: &Tool, run: &Run, reply: &Reply, now: Timestamp) -> Findings {
         let variables = self.variables(now);
-        let mut cost_micro = 0;
-        let mut mapped = None;
-        let mut updates = Map::new();
         let ok = reply.success().is_some();
-        let answer = match reply {
-            Reply::Success(value) | Reply::Error { body: value, .. } => Some(value),
-            Reply::Unknown | Reply::NotSent(_) => None,
+        let scope = Scope {
+            arguments: Some(&run.arguments),
+            pre: Some(&run.pre),
+            reply: reply.body(),
+            ..self.scope(&variables)
         };
-        {
-            let scope = Scope {
-                arguments: Some(&run.arguments),
-                pre: Some(&run.pre),
-                reply: answer,
-                ..self.scope(&variables)
-            };
-            if let (Some(template), Reply::Success(_)) = (&tool.extra_cost, reply) {
-                cost_micro = template
-                    .value(&scope)
-                    .ok()
-                    .flatten()
-                    .map_or(0, |value| extra_cost(&value));
-            }
-            if ok || tool.flags.soft {
-                mapped = mapping(tool).and_then(|tree| tree.value(&scope).ok().flatten());
-            }
-            if ok {
-                for (name, tree) in &tool.context_updates {
-                    if let Ok(Some(value)) = tree.value(&scope) {
-                        updates.insert(name.clone(), value);
-                    }
+        let mut findings = Findings::default();
+        if let (Some(template), Reply::Success(_)) = (&tool.extra_cost, reply) {
+            findings.cost_micro = template
+                .value(&scope)
+                .ok()
+                .flatten()
+                .map_or(0, |value| extra_cost(&value));
+        }
+        if ok || tool.flags.soft {
+            findings.mapped = mapping(tool).and_then(|tree| tree.value(&scope).ok().flatten());
+        }
+        if ok {
+            findings.verified = tool.verifies.as_ref().is_some_and(|template| {
+                matches!(template.value(&scope), Ok(Some(Value::Bool(true))))
+            });
+            for (name, tree) in &tool.context_updates {
+                if let Ok(Some(value)) = tree.value(&scope) {
+                    findings.updates.insert(name.clone(), value);
                 }
             }
         }
+        findings
+    }
+
+    /// What a reply to a tool that verifies the caller means for the rest of the call.
+    fn judge_caller(&mut self, tool: &Tool, reply: &Reply, verified: bool) {
+        let nobody_looked = match reply {
+            Reply::Unknown | Reply::NotSent(_) => true,
+            Reply::Error { status, .. } => *status >= 500,
+            Reply::Success(_) => false,
+        };
+        if nobody_looked || verified {
+            self.give_back_attempt(tool);
+        }
+        if verified {
+            let customer = self.customer();
+            self.policy.prove(customer.as_deref());
+            self.tell_proof();
+        }
+    }
+
+    fn conclude(&mut self, tool: &Tool, run: &Run, reply: &Reply, now: Timestamp) -> ToolDone {
+        let ok = reply.success().is_some();
+        let Findings {
+            cost_micro,
+            mapped,
+            updates,
+            verified,
+        } = self.found(tool, run, reply, now);
         self.context_set(updates);
+        // After the updates: the reply may say who was recognised.
+        self.judge_caller(tool, reply, verified);
         self.meter.add_third_party(cost_micro);
         let output = self.output(tool, reply, mapped);
         self.settle(tool, run, reply, ok, &output);
         if ok {
-            if let Some(value) = answer {
+            if let Some(value) = reply.body() {
                 self.policy.saw(value);
             }
             self.flags.extend(tool.on_success_flags.iter().cloned());

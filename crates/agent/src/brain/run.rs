@@ -182,6 +182,7 @@ impl CallBrain {
         let arguments = Value::Object(arguments);
         let fingerprint = format!("{} {}", tool.name, canonical(&arguments));
         self.confirmation(agent, tool, &fingerprint, target.as_ref())?;
+        self.attempt(tool)?;
         if matches!(tool.request, Request::None) && tool.pre_steps.is_empty() {
             self.counts.run(&tool.name);
             self.log(&tool.name, &arguments, now, 0);
@@ -212,8 +213,41 @@ impl CallBrain {
                     Round::Mcp(call) => Prepared::Mcp(call),
                 })
             }
-            Err(error) => stop(Refusal::NotReady, not_ready(&error)),
+            Err(error) => {
+                self.give_back_attempt(tool);
+                stop(Refusal::NotReady, not_ready(&error))
+            }
         }
+    }
+
+    /// A tool that verifies the caller is used up by wrong answers, over the whole call.
+    fn attempt(&mut self, tool: &Tool) -> Result<(), Stop> {
+        if tool.verifies.is_none() || self.policy.take_attempt() {
+            return Ok(());
+        }
+        stop(
+            Refusal::WrongCode,
+            "The caller could not be recognised too often. This cannot be done in this call; offer to take a message.",
+        )
+    }
+
+    pub(super) fn give_back_attempt(&mut self, tool: &Tool) {
+        if tool.verifies.is_some() {
+            self.policy.give_back_attempt();
+        }
+    }
+
+    /// Whether the caller is proven to be who they say: by whoever began the conversation, by a tool that verifies, or by a code; and
+    /// that the conversation is about the same customer as then.
+    pub(super) fn caller_is_proven(&self) -> bool {
+        self.facts.caller_verified || self.policy.is_proven(self.customer().as_deref())
+    }
+
+    /// The customer whom the conversation is about.
+    pub(super) fn customer(&self) -> Option<String> {
+        self.context
+            .get("customer_id")
+            .map(|id| plain_text(id).into_owned())
     }
 
     fn within_limits(&self, tool: &Tool, id: &str) -> Result<(), Stop> {
@@ -323,21 +357,40 @@ impl CallBrain {
     }
 
     fn proof(&mut self, tool: &Tool, code: Option<&Value>, now: Timestamp) -> Result<(), Stop> {
-        if !self.needs_proof(tool) || self.policy.is_proven() {
+        if !self.needs_proof(tool) || self.caller_is_proven() {
             return Ok(());
         }
+        let agent = std::sync::Arc::clone(&self.agent);
+        let verifying: Vec<&str> = agent
+            .tools
+            .iter()
+            .filter(|tool| tool.verifies.is_some() && self.is_offered(tool))
+            .map(|tool| tool.name.as_str())
+            .collect();
         let Some(template) = self.agent.code.clone() else {
-            return stop(
-                Refusal::ProofNeeded,
-                "The caller is not proven to be who they say, so this cannot be done by telephone. Offer to take a message.",
-            );
+            let text = if verifying.is_empty() {
+                "The caller is not proven to be who they say, so this cannot be done by telephone. Offer to take a message.".to_owned()
+            } else {
+                format!(
+                    "The caller is not proven to be who they say. Use {} first; once it has recognised the caller, call this tool again.",
+                    verifying.join(" or ")
+                )
+            };
+            return stop(Refusal::ProofNeeded, text);
         };
         let Some(given) = code.filter(|code| !code.is_null()) else {
             return stop(
                 Refusal::ProofNeeded,
-                format!(
-                    "Ask the caller for their confirmation code and call again with it as {CODE_ARGUMENT}."
-                ),
+                if verifying.is_empty() {
+                    format!(
+                        "Ask the caller for their confirmation code and call again with it as {CODE_ARGUMENT}."
+                    )
+                } else {
+                    format!(
+                        "Ask the caller for their confirmation code and call again with it as {CODE_ARGUMENT}, or use {} first.",
+                        verifying.join(" or ")
+                    )
+                },
             );
         };
         let variables = self.variables(now);
@@ -346,8 +399,16 @@ impl CallBrain {
             .as_ref()
             .map(|value| plain_text(value).into_owned())
             .unwrap_or_default();
-        match self.policy.check_code(&expected, &plain_text(given)) {
-            Code::Right => Ok(()),
+        let customer = self.customer();
+        let given = plain_text(given);
+        match self
+            .policy
+            .check_code(&expected, &given, customer.as_deref())
+        {
+            Code::Right => {
+                self.tell_proof();
+                Ok(())
+            }
             Code::Wrong => stop(
                 Refusal::WrongCode,
                 "The confirmation code is wrong. Ask the caller once more.",

@@ -71,7 +71,7 @@ impl CallBrain {
         );
         variables.insert(
             "callerVerified".to_owned(),
-            Value::Bool(facts.caller_verified),
+            Value::Bool(self.caller_is_proven()),
         );
         let seconds = now.duration_since(facts.started_at).as_secs().max(0);
         variables.insert(

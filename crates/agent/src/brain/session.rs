@@ -107,10 +107,14 @@ impl CallBrain {
                 None => self.context.remove(name),
             };
         }
-        self.context.insert(
-            "caller_verified".to_owned(),
-            Value::Bool(facts.caller_verified),
-        );
+        self.tell_proof();
+    }
+
+    /// Puts into the context store whether the caller is proven.
+    pub(super) fn tell_proof(&mut self) {
+        let proven = self.caller_is_proven();
+        self.context
+            .insert("caller_verified".to_owned(), Value::Bool(proven));
     }
 
     fn context_of_session(&mut self) {
@@ -153,6 +157,10 @@ impl CallBrain {
             if others + name.len() + json::size(&value) <= CONTEXT_BYTES_MAX {
                 self.context.insert(name, value);
             }
+        }
+        // A proof is of one person: another customer is not proven by it. (Its place among the members is given when the call begins.)
+        if self.context.contains_key("caller_verified") {
+            self.tell_proof();
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Tool {
     /// Arguments that name something that exists: they must come from an earlier reply.
     pub(crate) id_arguments: Vec<String>,
     pub(crate) guard: Guard,
+    /// Is `true` for a reply that recognises the caller.
+    pub(crate) verifies: Option<Template>,
     pub(crate) on_success_flags: Vec<String>,
     /// `available` rather than `success` in errors.
     pub(crate) error_key: &'static str,
@@ -149,6 +151,7 @@ impl Compiler<'_> {
                     Place::ToolReply,
                 )
             });
+        let verifies = self.verifies(config, &request, path);
         let offered = self.condition(config.condition.as_ref(), path) && config.flags.is_enabled;
         let guard = self.guard(config, &request, path);
         let schema = schema?;
@@ -166,6 +169,7 @@ impl Compiler<'_> {
             bound,
             id_arguments,
             guard,
+            verifies,
             on_success_flags: config.on_success_flags.clone(),
             error_key: if config.name.contains("availab") {
                 "available"
@@ -173,6 +177,45 @@ impl Compiler<'_> {
                 "success"
             },
         })
+    }
+
+    /// What in a reply says that the caller is who they say. Nothing but the reply may say it, and whoever is verified is the one for
+    /// whom the server acts: the model does not choose them.
+    fn verifies(&mut self, config: &ToolConfig, request: &Request, path: &str) -> Option<Template> {
+        let text = config.policy.verifies_caller.as_deref()?;
+        let place = format!("{path}.verifiesCaller");
+        let template = self.template(text, &place, Place::ToolReply)?;
+        if !template.is_path_into_reply() {
+            self.fault(
+                place.clone(),
+                FaultCode::Conflict,
+                "verifiesCaller is one path into the reply, such as ={{$res.verified}}, with nothing before, behind or in place of it.",
+            );
+        }
+        if matches!(request, Request::None) {
+            self.fault(
+                place.clone(),
+                FaultCode::Conflict,
+                "A tool that verifies the caller has a request (http or mcp) whose reply says so.",
+            );
+        }
+        if config.policy.sensitive {
+            self.fault(
+                place,
+                FaultCode::Conflict,
+                "A tool that verifies the caller cannot ask for a verified caller itself.",
+            );
+        }
+        for (name, bound) in &config.policy.bind {
+            if *bound == Value::Bool(false) && is_identity(&snake(name)) {
+                self.fault(
+                    format!("{path}.bind.{name}"),
+                    FaultCode::Conflict,
+                    "In a tool that verifies the caller the model does not choose who that is: bind it, or leave it to the server.",
+                );
+            }
+        }
+        Some(template)
     }
 
     fn tool_name(&mut self, config: &ToolConfig, path: &str) {
@@ -479,7 +522,10 @@ impl Compiler<'_> {
             "tenant_id" | "account_id" => "={{agent.tenantId}}",
             "agent_id" => "={{agent.id}}",
             "final_customer_id" => "={{agent.finalCustomerId}}",
-            word if PERSON_ARGUMENTS.contains(&word) && touches_what_exists(config, request) => {
+            word if PERSON_ARGUMENTS.contains(&word)
+                && (touches_what_exists(config, request)
+                    || config.policy.verifies_caller.is_some()) =>
+            {
                 "={{ctx.caller_phone}}"
             }
             word => {
@@ -522,6 +568,11 @@ impl Compiler<'_> {
     }
 }
 
+/// Arguments that say of whom a tool speaks.
+fn is_identity(name: &str) -> bool {
+    name == "customer_id" || CALLER_ARGUMENTS.contains(&name) || PERSON_ARGUMENTS.contains(&name)
+}
+
 /// Reads by GET, or changes by PUT, PATCH or DELETE; a transfer's `phone` is not a person's record.
 fn touches_what_exists(config: &ToolConfig, request: &Request) -> bool {
     !config.flags.triggers_transfer
@@ -531,6 +582,10 @@ fn touches_what_exists(config: &ToolConfig, request: &Request) -> bool {
 fn default_effect(config: &ToolConfig, request: &Request) -> Effect {
     if config.flags.triggers_transfer {
         return Effect::Transfer;
+    }
+    // It reads who calls, whatever its name ("confirm_identity").
+    if config.policy.verifies_caller.is_some() {
+        return Effect::Note;
     }
     let name = snake(&config.name);
     let first = name.split('_').next().unwrap_or_default();

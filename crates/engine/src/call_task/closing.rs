@@ -5,9 +5,10 @@ use std::time::Instant;
 use agent::{CallBrain, EndFacts, EndKind, Speaker, TranscriptLine, WebhookBody};
 use call::{EndReason, Severity, TranscriptEntry};
 use jiff::{SignedDuration, Timestamp};
-use store::CallCost;
+use store::{CallAssignment, CallCost};
 
 use super::{CallTask, placed};
+use crate::config::OfficeConfig;
 use crate::journal::Service;
 
 /// Lines kept for the call-end body.
@@ -91,6 +92,22 @@ impl CallTask {
             error: (reason.row().severity >= Severity::Warning).then(|| reason.code().to_owned()),
         };
         Some(service(&office.brain, desk.id().as_str(), &facts, reason))
+    }
+}
+
+/// Who serves the call, in the version that it keeps to its end.
+pub(crate) fn assignment(
+    office: &OfficeConfig,
+    (carrier, call): (&str, Option<&str>),
+) -> CallAssignment {
+    let definition = office.agent.definition();
+    CallAssignment {
+        agent_id: Some(definition.agent_id.clone()),
+        agent_version: Some(definition.version),
+        final_customer_id: definition.final_customer_id.clone(),
+        carrier: Some(carrier.to_owned()),
+        carrier_call_id: call.map(str::to_owned),
+        ..CallAssignment::default()
     }
 }
 

@@ -263,7 +263,7 @@ impl Desk {
 }
 
 /// The number of a party; `None` when it is withheld.
-fn phone(party: &str) -> Option<String> {
+pub(crate) fn phone(party: &str) -> Option<String> {
     let user = party
         .trim_start_matches("sips:")
         .trim_start_matches("sip:")

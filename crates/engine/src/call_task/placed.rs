@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use store::NewDelivery;
 
 use super::CallTask;
-use super::closing::service;
+use super::closing::{kind, service};
 use super::preparation::{Preparation, ends, over};
 use crate::calls::placing::Awaited;
 use crate::journal::{CallJournal, Service};
@@ -117,18 +117,31 @@ pub(super) fn delivery(brain: &CallBrain, call: &str, body: WebhookBody) -> NewD
 
 /// What is written of a call that ended before its conversation. A caller who leaves has nobody to tell; who placed a call has.
 pub(super) fn unanswered(brain: &CallBrain, call: &str, reason: EndReason) -> Option<Service> {
-    if !brain.is_placed() {
-        return None;
-    }
-    let facts = EndFacts {
+    brain
+        .is_placed()
+        .then(|| service(brain, call, &before(reason, EndKind::Abandoned), reason))
+}
+
+/// What is written of a call that we refused: the agent's owner is told of it as of every other end.
+pub(crate) fn unserved(brain: &CallBrain, call: &str, reason: EndReason) -> Service {
+    let kind = if brain.is_placed() {
+        EndKind::Abandoned
+    } else {
+        kind(reason, false, false)
+    };
+    service(brain, call, &before(reason, kind), reason)
+}
+
+/// The end of a call that nobody answered.
+fn before(reason: EndReason, kind: EndKind) -> EndFacts {
+    EndFacts {
         ended_at: Timestamp::now(),
         duration_ms: 0,
-        kind: EndKind::Abandoned,
+        kind,
         transcript: Vec::new(),
         model: None,
         error: (reason.row().severity >= Severity::Warning).then(|| reason.code().to_owned()),
-    };
-    Some(service(brain, call, &facts, reason))
+    }
 }
 
 /// The last status of a call that we placed, in the words of contracts.md 4.

@@ -12,11 +12,11 @@ use std::time::Instant;
 use agent::{CallBrain, PlacedEvent};
 use call::{EndReason, Profile, Requester, Session, SessionStart};
 use catalog::Message;
+use store::Event;
 use store::journal::Milestone;
-use store::{CallAssignment, Event};
 use wire::realtime::Usage;
 
-use super::closing::Spoken;
+use super::closing::{Spoken, assignment};
 use super::consult::{self, Plan, Verdict};
 use super::desk::{Desk, History, UnfinishedWords};
 use super::listeners::Listeners;
@@ -31,7 +31,7 @@ use crate::engine_link::{Connecting, EngineLink};
 use crate::journal::Service;
 use crate::leg::audio::LegAudio;
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
-use crate::leg::{Leg, exact_reason, leg_end, negotiation};
+use crate::leg::{exact_reason, leg_end, negotiation};
 use crate::limits::LEG_EVENTS_MAX;
 use crate::realtime_client::connect;
 use crate::sip_driver::LegEvent;
@@ -164,7 +164,7 @@ impl Preparation {
             self.desk.leg.ring();
             self.desk.rings(Instant::now());
         }
-        let assigned = assignment(office, &self.desk.leg);
+        let assigned = assignment(office, self.desk.leg.carrier());
         self.desk.journal.assign(assigned);
         let mut brain = CallBrain::new(Arc::clone(&office.agent), self.desk.facts());
         self.begin_placed(&mut brain);
@@ -238,7 +238,7 @@ impl Preparation {
             (Ok(plan), Audio::Awaited(awaited)) => {
                 let media = self.await_stream(awaited, Some(&mut brain)).await;
                 // The carrier's name of the call is known by now.
-                let assigned = assignment(office, &self.desk.leg);
+                let assigned = assignment(office, self.desk.leg.carrier());
                 self.desk.journal.assign(assigned);
                 media.map(|media| (plan, media))
             }
@@ -252,7 +252,7 @@ impl Preparation {
                 Prepared::Go(Box::new((plan, office, media)), connecting)
             }
             Err(NoStream::Refused(reason)) => {
-                Prepared::Refused(reason, placed::unanswered(&brain, call, reason))
+                Prepared::Refused(reason, Some(placed::unserved(&brain, call, reason)))
             }
             Err(NoStream::Left(reason)) => {
                 Prepared::Left(reason, placed::unanswered(&brain, call, reason))
@@ -465,20 +465,6 @@ pub(super) fn end_of_leg(cause: &sip::EndCause) -> EndReason {
         | call::LegEnd::Failed => EndReason::LegFailed,
     };
     exact_reason(cause).unwrap_or(usual)
-}
-
-/// Who serves the call, in the version that it keeps to its end.
-fn assignment(office: &OfficeConfig, leg: &Leg) -> CallAssignment {
-    let (carrier, call) = leg.carrier();
-    let definition = office.agent.definition();
-    CallAssignment {
-        agent_id: Some(definition.agent_id.clone()),
-        agent_version: Some(definition.version),
-        final_customer_id: definition.final_customer_id.clone(),
-        carrier: Some(carrier.to_owned()),
-        carrier_call_id: call.map(str::to_owned),
-        ..CallAssignment::default()
-    }
 }
 
 /// Whether a command ends a call that only rings.

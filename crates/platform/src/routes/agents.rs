@@ -1,6 +1,6 @@
 //! Agents.
 
-use super::owner::{account_in, agent as find, scope_of_list, text_in};
+use super::owner::{account_in, agent as find, reach_of_list, text_in};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
@@ -91,7 +91,7 @@ pub(crate) struct AgentMade {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AgentQuery {
-    /// Of which account; the operator of the node must name one.
+    /// Of which account; the operator of the node who names none means all.
     account_id: Option<String>,
     /// Of this final customer.
     final_customer_id: Option<String>,
@@ -140,9 +140,9 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<AgentQuery>,
 ) -> Result<Answer, Problem> {
-    let (scope, own) = scope_of_list(&api, &caller, query.account_id.as_deref(), None).await?;
-    if let Some(own) = own {
-        let agent = found(api.store.agent(&scope, &own).await?)?;
+    let (reach, own) = reach_of_list(&api, &caller, query.account_id.as_deref(), None).await?;
+    if let (Some(own), Some(scope)) = (own, reach.scope()) {
+        let agent = found(api.store.agent(scope, &own).await?)?;
         return Answer::ok([view(&agent)]);
     }
     let filter = AgentFilter {
@@ -151,7 +151,7 @@ pub(crate) async fn list(
         is_active: query.is_active,
     };
     let page = page(query.limit, query.cursor.as_deref())?;
-    let list = api.store.agents(&scope, &filter, &page).await?;
+    let list = api.store.agents(&reach, &filter, &page).await?;
     let views: Vec<_> = list.items.iter().map(view).collect();
     Ok(Answer::ok(views)?.with_next(list.next.map(|next| next.to_string())))
 }

@@ -1,7 +1,7 @@
 //! Balances, transactions, plans, subscriptions, prices and costs.
 
 use super::customers::find as find_customer;
-use super::owner::{of, scope_of_list};
+use super::owner::{of, reach_of_list, scope_of_list};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
@@ -377,11 +377,11 @@ pub(crate) async fn plans(
     caller: Caller,
     Query(query): Query<PlanQuery>,
 ) -> Result<Answer, Problem> {
-    let scope = caller.scope(query.account_id.as_deref())?;
+    let (reach, _) = reach_of_list(&api, &caller, query.account_id.as_deref(), None).await?;
     let page = page(query.limit, query.cursor.as_deref())?;
     let list = api
         .store
-        .plans(&scope, &PlanFilter::default(), &page)
+        .plans(&reach, &PlanFilter::default(), &page)
         .await?;
     let views: Vec<_> = list.items.iter().map(plan_view).collect();
     Ok(Answer::ok(views)?.with_next(list.next.map(|next| next.to_string())))

@@ -1,6 +1,6 @@
 //! Blocked numbers.
 
-use super::owner::{agent as find_agent, of, scope_of_list};
+use super::owner::{agent as find_agent, of, reach_of_list};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
@@ -35,6 +35,8 @@ pub(crate) struct BlockedCreate {
 pub(crate) struct BlockedView {
     /// Its id.
     id: String,
+    /// Of which account.
+    account_id: String,
     /// By this agent; null: by all agents of the account.
     agent_id: Option<String>,
     /// The number.
@@ -50,7 +52,7 @@ pub(crate) struct BlockedView {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(crate) struct BlockedQuery {
-    /// Of which account; the operator of the node must name one, or an agent.
+    /// Of which account; the operator of the node who names none, and no agent, means all.
     account_id: Option<String>,
     /// By this agent.
     agent_id: Option<String>,
@@ -65,6 +67,7 @@ pub(crate) struct BlockedQuery {
 fn view(entry: &Entry<BlockedNumber>) -> BlockedView {
     BlockedView {
         id: entry.id.clone(),
+        account_id: entry.tenant.clone().unwrap_or_default(),
         agent_id: entry.agent_id.clone(),
         phone_number: entry.phone_number.clone(),
         reason: entry.reason.clone(),
@@ -84,7 +87,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<BlockedQuery>,
 ) -> Result<Answer, Problem> {
-    let (scope, agent_id) = scope_of_list(
+    let (reach, agent_id) = reach_of_list(
         &api,
         &caller,
         query.account_id.as_deref(),
@@ -97,7 +100,7 @@ pub(crate) async fn list(
         search: None,
     };
     let page = page(query.limit, query.cursor.as_deref())?;
-    let list = api.store.blocked_numbers(&scope, &filter, &page).await?;
+    let list = api.store.blocked_numbers(&reach, &filter, &page).await?;
     let views: Vec<_> = list.items.iter().map(view).collect();
     Ok(Answer::ok(views)?.with_next(list.next.map(|next| next.to_string())))
 }

@@ -1,6 +1,6 @@
 //! Calls: list, one, transcript, events, explanation, recording, CSV.
 
-use super::owner::{of, scope_of_list};
+use super::owner::{of, reach_of_list};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Path, Query};
@@ -154,7 +154,7 @@ pub(crate) struct LineView {
 #[serde(rename_all = "camelCase", default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CallQuery {
-    /// Of which account; the operator of the node must name one, or an agent.
+    /// Of which account; the operator of the node who names none, and no agent, means all.
     account_id: Option<String>,
     /// With this agent.
     agent_id: Option<String>,
@@ -298,7 +298,7 @@ pub(crate) async fn list(
     Query(query): Query<CallQuery>,
 ) -> Result<Answer, Problem> {
     let language = language_of(&headers, api.config.language);
-    let (scope, agent) = scope_of_list(
+    let (reach, agent) = reach_of_list(
         &api,
         &caller,
         query.account_id.as_deref(),
@@ -309,10 +309,11 @@ pub(crate) async fn list(
     let after = cursor(query.cursor.as_deref())?;
     let page = api
         .store
-        .list_calls(&scope, &filter, after.as_ref())
+        .list_calls(&reach, &filter, after.as_ref())
         .await?;
     let mut views = Vec::with_capacity(page.calls.len());
     for record in &page.calls {
+        let scope = TenantScope::new(record.tenant.as_str().into());
         let runs = api
             .store
             .tool_runs(&scope, &CallId::from(record.id.as_str()))
@@ -547,7 +548,7 @@ pub(crate) async fn export(
     caller: Caller,
     Query(query): Query<CallQuery>,
 ) -> Result<Response, Problem> {
-    let (scope, agent) = scope_of_list(
+    let (reach, agent) = reach_of_list(
         &api,
         &caller,
         query.account_id.as_deref(),
@@ -562,7 +563,7 @@ pub(crate) async fn export(
     loop {
         let page = api
             .store
-            .list_calls(&scope, &filter, after.as_ref())
+            .list_calls(&reach, &filter, after.as_ref())
             .await?;
         for record in page.calls.iter().take(wanted - rows) {
             let call = view(record, api.config.language, Vec::new());

@@ -1,6 +1,6 @@
 //! Text chat with an agent: for its back office, for tests, and for the widget on its customers' pages.
 
-use super::owner::{agent as find_agent, of, scope_of_list};
+use super::owner::{agent as find_agent, of, reach_of_list};
 use crate::answer::{Answer, Change};
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
@@ -422,14 +422,14 @@ pub(crate) async fn list(
     Query(query): Query<ChatQuery>,
 ) -> Result<Answer, Problem> {
     let named = query.agent_id.as_deref();
-    let (scope, agent_id) =
-        scope_of_list(&api, &caller, query.account_id.as_deref(), named).await?;
+    let (reach, agent_id) =
+        reach_of_list(&api, &caller, query.account_id.as_deref(), named).await?;
     let filter = ChatFilter {
         agent_id,
         is_open: query.open == Some(true),
     };
     let page = page(query.limit, query.cursor.as_deref())?;
-    let list = api.store.chats(&scope, &filter, &page).await?;
+    let list = api.store.chats(&reach, &filter, &page).await?;
     let views: Vec<_> = list
         .items
         .iter()

@@ -97,7 +97,7 @@ pub(crate) struct CustomerView {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CustomerQuery {
-    /// Of which account; the operator of the node must name one.
+    /// Of which account; the operator of the node who names none means all.
     account_id: Option<String>,
     /// With this in the name.
     search: Option<String>,
@@ -177,13 +177,14 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<CustomerQuery>,
 ) -> Result<Answer, Problem> {
-    let scope = caller.scope(query.account_id.as_deref())?;
+    let account = query.account_id.as_deref();
+    let (reach, _) = super::owner::reach_of_list(&api, &caller, account, None).await?;
     let filter = FinalCustomerFilter {
         search: query.search,
         is_active: query.is_active,
     };
     let page = page(query.limit, query.cursor.as_deref())?;
-    let list = api.store.final_customers(&scope, &filter, &page).await?;
+    let list = api.store.final_customers(&reach, &filter, &page).await?;
     let views: Vec<_> = list.items.iter().map(view).collect();
     Ok(Answer::ok(views)?.with_next(list.next.map(|next| next.to_string())))
 }

@@ -1,6 +1,6 @@
 //! FAQ entries: a question that nobody could answer becomes an entry, its answer enters the prompt of the next call.
 
-use super::owner::{agent as find_agent, of, scope_of_list};
+use super::owner::{agent as find_agent, of, reach_of_list};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
@@ -93,6 +93,8 @@ pub(crate) struct FaqAnswer {
 pub(crate) struct FaqView {
     /// Its id.
     id: String,
+    /// Of which account.
+    account_id: String,
     /// Of which agent.
     agent_id: String,
     /// The question.
@@ -120,7 +122,7 @@ pub(crate) struct FaqView {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(crate) struct FaqQuery {
-    /// Of which account; the operator of the node must name one, or an agent.
+    /// Of which account; the operator of the node who names none, and no agent, means all.
     account_id: Option<String>,
     /// Of this agent.
     agent_id: Option<String>,
@@ -139,6 +141,7 @@ pub(crate) struct FaqQuery {
 fn view(entry: &Entry<Faq>) -> FaqView {
     FaqView {
         id: entry.id.clone(),
+        account_id: entry.tenant.clone().unwrap_or_default(),
         agent_id: entry.agent_id.clone(),
         question: entry.question.clone(),
         answer: entry.answer.clone(),
@@ -223,7 +226,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<FaqQuery>,
 ) -> Result<Answer, Problem> {
-    let (scope, agent_id) = scope_of_list(
+    let (reach, agent_id) = reach_of_list(
         &api,
         &caller,
         query.account_id.as_deref(),
@@ -237,7 +240,7 @@ pub(crate) async fn list(
         search: query.search,
     };
     let page = page(query.limit, query.cursor.as_deref())?;
-    let list = api.store.faqs(&scope, &filter, &page).await?;
+    let list = api.store.faqs(&reach, &filter, &page).await?;
     let views: Vec<_> = list.items.iter().map(view).collect();
     Ok(Answer::ok(views)?.with_next(list.next.map(|next| next.to_string())))
 }

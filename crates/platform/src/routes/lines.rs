@@ -1,12 +1,12 @@
 //! Telephone lines of agents.
 
-use super::owner::{agent as find_agent, scope_of_list};
+use super::owner::{agent as find_agent, reach_of_list};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
 use crate::brain::apply;
 use crate::caller::{Actor, Caller};
-use crate::limits::TEXT_CHARACTERS_MAX;
+use crate::limits::{BRIDGES_MAX, TEXT_CHARACTERS_MAX};
 use crate::problem::Problem;
 use crate::support::{Faults, expected, object, page, repeat, tag};
 use axum::extract::State;
@@ -14,7 +14,7 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-use store::{Entry, Owned, PageRequest, PhoneLine, PhoneLineFilter, Sealed, TenantScope};
+use store::{Entry, Owned, PageRequest, PhoneLine, PhoneLineFilter, Reach, Sealed, TenantScope};
 use utoipa::{IntoParams, ToSchema};
 
 /// Carriers.
@@ -97,7 +97,7 @@ pub(crate) struct LineWrite {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LineQuery {
-    /// Of which account; the operator of the node must name one, or an agent.
+    /// Of which account; the operator of the node who names none, and no agent, means all.
     account_id: Option<String>,
     /// Of this agent.
     agent_id: Option<String>,
@@ -215,11 +215,11 @@ fn members(body: Value) -> Result<Map<String, Value>, Problem> {
 
 async fn listed(
     api: &Api,
-    scope: &TenantScope,
+    reach: impl Into<Reach>,
     filter: &PhoneLineFilter,
     page: &PageRequest,
 ) -> Result<Answer, Problem> {
-    let list = api.store.phone_lines(scope, filter, page).await?;
+    let list = api.store.phone_lines(reach, filter, page).await?;
     let views: Vec<_> = list.items.iter().map(view).collect();
     Ok(Answer::ok(views)?.with_next(list.next.map(|next| next.to_string())))
 }
@@ -232,7 +232,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<LineQuery>,
 ) -> Result<Answer, Problem> {
-    let (scope, agent_id) = scope_of_list(
+    let (reach, agent_id) = reach_of_list(
         &api,
         &caller,
         query.account_id.as_deref(),
@@ -245,7 +245,7 @@ pub(crate) async fn list(
         ..PhoneLineFilter::default()
     };
     let page = page(query.limit, query.cursor.as_deref())?;
-    listed(&api, &scope, &filter, &page).await
+    listed(&api, &reach, &filter, &page).await
 }
 
 /// The lines of an agent.
@@ -441,8 +441,26 @@ pub(crate) struct Bridges {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(crate) struct BridgeQuery {
-    /// Of which account; the operator of the node must name one.
+    /// Of which account; the operator of the node who names none means all.
     account_id: Option<String>,
+}
+
+/// Every page of a list of lines, up to a bound.
+async fn all_lines(
+    api: &Api,
+    reach: &Reach,
+    filter: &PhoneLineFilter,
+) -> Result<Vec<Entry<PhoneLine>>, Problem> {
+    let mut lines = Vec::new();
+    let mut wanted = page(Some(u32::MAX), None)?;
+    loop {
+        let list = api.store.phone_lines(reach, filter, &wanted).await?;
+        lines.extend(list.items);
+        wanted.after = list.next;
+        if wanted.after.is_none() || lines.len() >= BRIDGES_MAX {
+            return Ok(lines);
+        }
+    }
 }
 
 /// The lines with the state of their registration, and how many calls each agent holds.
@@ -453,19 +471,15 @@ pub(crate) async fn bridges(
     caller: Caller,
     Query(query): Query<BridgeQuery>,
 ) -> Result<Answer, Problem> {
-    let (scope, agent) = scope_of_list(&api, &caller, query.account_id.as_deref(), None).await?;
+    let (reach, agent) = reach_of_list(&api, &caller, query.account_id.as_deref(), None).await?;
     let filter = PhoneLineFilter {
         agent_id: agent.clone(),
         is_active: Some(true),
         ..PhoneLineFilter::default()
     };
-    let lines = api
-        .store
-        .phone_lines(&scope, &filter, &page(Some(u32::MAX), None)?)
-        .await?;
+    let lines = all_lines(&api, &reach, &filter).await?;
     let registered = super::live::registered(&api).await;
     let bridges: Vec<_> = lines
-        .items
         .iter()
         .map(|line| BridgeView {
             phone_line_id: line.id.clone(),
@@ -482,7 +496,7 @@ pub(crate) async fn bridges(
         })
         .collect();
     let mut active = Map::new();
-    for call in super::live::of_scope(&api, &scope, agent.as_deref()) {
+    for call in super::live::within(&api, &reach, agent.as_deref()) {
         let count = active
             .get(&call.agent)
             .and_then(Value::as_u64)

@@ -1,7 +1,7 @@
 //! Running calls: seen and ended; and the stream of everything live.
 
 use super::calls::find;
-use super::owner::scope_of_list;
+use super::owner::reach_of_list;
 use crate::answer::{Answer, Change};
 use crate::api::Api;
 use crate::body::{Path, Query};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Arc;
-use store::TenantScope;
+use store::{Reach, TenantScope};
 use utoipa::{IntoParams, ToSchema};
 
 /// A call that runs now.
@@ -76,12 +76,12 @@ pub(crate) fn view(call: &LiveCall) -> LiveView {
     }
 }
 
-/// The running calls of an account, of one agent where one is named.
-pub(crate) fn of_scope(api: &Api, scope: &TenantScope, agent: Option<&str>) -> Vec<LiveCall> {
+/// The running calls of an account or of all, of one agent where one is named.
+pub(crate) fn within(api: &Api, reach: &Reach, agent: Option<&str>) -> Vec<LiveCall> {
     api.engine
         .calls()
         .into_iter()
-        .filter(|call| call.tenant == *scope.tenant())
+        .filter(|call| reach.covers(&call.tenant))
         .filter(|call| agent.is_none_or(|agent| call.agent == agent))
         .collect()
 }
@@ -116,17 +116,14 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<LiveQuery>,
 ) -> Result<Answer, Problem> {
-    if caller.is_node() && query.account_id.is_none() && query.agent_id.is_none() {
-        return Answer::ok(api.engine.calls().iter().map(view).collect::<Vec<_>>());
-    }
-    let (scope, agent) = scope_of_list(
+    let (reach, agent) = reach_of_list(
         &api,
         &caller,
         query.account_id.as_deref(),
         query.agent_id.as_deref(),
     )
     .await?;
-    let calls = of_scope(&api, &scope, agent.as_deref());
+    let calls = within(&api, &reach, agent.as_deref());
     Answer::ok(calls.iter().map(view).collect::<Vec<_>>())
 }
 
@@ -192,21 +189,16 @@ pub(crate) async fn events(
     headers: HeaderMap,
     Query(query): Query<LiveQuery>,
 ) -> Result<Response, Problem> {
-    let everything = caller.is_node() && query.account_id.is_none() && query.agent_id.is_none();
-    let interest = if everything {
-        Interest::default()
-    } else {
-        let (scope, agent) = scope_of_list(
-            &api,
-            &caller,
-            query.account_id.as_deref(),
-            query.agent_id.as_deref(),
-        )
-        .await?;
-        Interest {
-            tenant: Some(scope.tenant().clone()),
-            agent,
-        }
+    let (reach, agent) = reach_of_list(
+        &api,
+        &caller,
+        query.account_id.as_deref(),
+        query.agent_id.as_deref(),
+    )
+    .await?;
+    let interest = Interest {
+        tenant: reach.scope().map(|scope| scope.tenant().clone()),
+        agent,
     };
     let since = headers
         .get("last-event-id")

@@ -5,7 +5,7 @@ use crate::caller::Caller;
 use crate::limits::TEXT_CHARACTERS_MAX;
 use crate::problem::Problem;
 use serde_json::Value;
-use store::{Agent, Entry, Owned, TenantScope};
+use store::{Agent, Entry, Owned, Reach, TenantScope};
 
 /// The scope in which the entry of this id must be looked for.
 ///
@@ -65,6 +65,23 @@ pub(crate) fn text_in(body: &Value, name: &str) -> Result<Option<String>, Proble
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Problem::field(name, "type", "string")),
     }
+}
+
+/// A list for one account, or for the operator of the node, who names neither an account nor an agent, for all of them.
+///
+/// # Errors
+/// 404 for another's.
+pub(crate) async fn reach_of_list(
+    api: &Api,
+    caller: &Caller,
+    account: Option<&str>,
+    agent: Option<&str>,
+) -> Result<(Reach, Option<String>), Problem> {
+    if caller.is_node() && caller.agent.is_none() && account.is_none() && agent.is_none() {
+        return Ok((Reach::Node, None));
+    }
+    let (scope, agent) = scope_of_list(api, caller, account, agent).await?;
+    Ok((Reach::Tenant(scope), agent))
 }
 
 /// A list or query for one account: the caller's, or for the operator of the node the named one or the one of the named agent.
