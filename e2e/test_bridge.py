@@ -23,6 +23,7 @@ from lib.sipp import Script, Sipp, header, sdp
 from lib.softphone import Baresip, free_port
 
 
+BOT = pathlib.Path(__file__).parent / "twilio_bot"
 PIPECAT = pathlib.Path(__file__).resolve().parents[1] / "target" / "pipecat" / "bin" / "python"
 
 
@@ -352,6 +353,47 @@ def test_allo_serve_behind_the_bridge(bridge, standin, server, sipp, peer):
     assert (call["endReason"], call["from"], call["to"]) == ("agent_hung_up", "+33123456789", "allo")
     [view] = allo.calls()
     assert view["status"] == "completed"
+
+
+def test_openais_twilio_transport_behind_the_bridge(bridge, standin, sipp, peer, folder):
+    """OpenAI's own package for Twilio (`@openai/agents-extensions`), unmodified, between the bridge and a model: the caller is greeted, interrupts a story that the
+    package cuts with `clear`, and is answered again. What was played is known by the marks that the bridge gave back."""
+    assert (BOT / "node_modules").exists(), "scripts/node-env installs the packages of the bot"
+    environment = clean_environment(OPENAI_API_KEY="sk-test-key-of-the-stand-in", OPENAI_REALTIME_URL=f"{standin('tone').url}?model=gpt-realtime")
+    bot = Process(["node", BOT / "bot.mjs"], folder, "bot", environment)
+
+    def events(name):
+        rows = [json.loads(row) for row in bot.output().splitlines() if row.startswith("{")]
+        return [row for row in rows if row["event"] == name]
+
+    def twilio(name):
+        return [row["message"] for row in events("twilio") if row["message"]["event"] == name]
+
+    try:
+        port = wait_for("the bot", lambda: events("listening"), 30)[0]["port"]
+        allo = bridge(f"ws://127.0.0.1:{port}/media-stream", "--param", "who=you")
+        phone = sipp(Script("bot").call().until_bye(), allo, peer)
+        [start] = wait_for("the stream", lambda: twilio("start"))
+        assert start["start"]["customParameters"]["who"] == "you" and start["start"]["customParameters"]["callerPhone"] == "+33123456789"
+        _, ms, _ = peer.wait_tone(440, 1900, ended=True)
+        assert 1980 <= ms <= 2060, ms
+        wait_for("the mark of the whole greeting", lambda: [m for m in twilio("mark") if m["mark"]["name"].startswith("done:")])
+        assert not events("interrupted")
+        # The caller interrupts fifteen seconds of a story.
+        peer.say(speak("Please tell me a very long story."), "story")
+        peer.wait_tone(700, 1500)
+        peer.say(speak("Thank you, that is quite enough."), "stop")
+        loud_at = peer.said_at("stop")
+        wait_for("the interruption", lambda: events("interrupted"))
+        _, _, packets = peer.wait_tone(700, 1500, ended=True)
+        assert (packets[-1].at - loud_at) * 1000 < 900, "the story stops soon after the caller began to speak"
+        peer.wait_tone(800, 700, ended=True)
+        assert len(events("interrupted")) == 1 and not events("failed") and not events("error"), bot.output()
+        allo.request("/api/calls/" + allo.calls()[0]["sid"], "DELETE")
+        phone.wait()
+        wait_for("the bot's end", lambda: events("gone"))
+    finally:
+        bot.stop()
 
 
 @pytest.mark.skipif(not PIPECAT.exists(), reason="scripts/pipecat-env installs pipecat; scripts/prove runs this")

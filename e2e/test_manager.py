@@ -424,8 +424,10 @@ SIP_USERNAME=0033972360682
 SIP_PASSWORD=secret
 SIP_DOMAIN=sip.ovh.fr
 """
-#: voice-modes.md, "Quick Start": `./start.sh`, `venv/bin/python app.py`.
-START_LINES = ["./start.sh", "venv/bin/python app.py"]
+#: voice-modes.md, "Quick Start"; sip-service.md, "Test manuel".
+START_LINES = ["./start.sh", "./test.sh"]
+#: voice-modes.md, "Ou séparément": two terminals.
+TERMINALS = ["venv/bin/python app.py", "./start-sipbridge.sh"]
 #: sip-service.md, "Générer la clé de chiffrement".
 KEY_LINE = """node -e "console.log(require('crypto').randomBytes(32).toString('hex'))\""""
 
@@ -441,6 +443,12 @@ class Shell:
             "ALLO_PLATFORM_LISTEN": "127.0.0.1:0", "ALLO_VOICE_LISTEN": "127.0.0.1:0", "ALLO_RTP_BIND": "127.0.0.1", "ALLO_ADMIN_TOKEN": TOKEN,
             "ALLO_AGENT_IDLE_REPROMPT_S": "0", "ALLO_SERVER_DRAIN_S": "0", "ALLO_AGENTS_CHECK_EVERY_S": "1",
         } | more
+
+    def start(self, line, program, *arguments, **variables):
+        """The line with `allo …` in the place of the old program; nothing is waited for."""
+        environment = clean_environment(**(self.more | variables))
+        environment.pop("RESTAURANT_ID", None)
+        return Process([BINARY, program, *arguments], self.folder, program, environment)
 
     def run(self, line, program):
         """The line with `allo …` in the place of the old program."""
@@ -548,3 +556,79 @@ def test_one_restaurant_with_a_sip_line(folder, kamailio, standin, office, bares
         assert allo.stop() == 0
     wait_for("the binding to go", lambda: not bound(registrar, "0033972360682"), 5)
     assert not only_expected_log_lines(allo.log())
+
+
+def test_two_terminals_the_server_and_the_bridge(folder, kamailio, standin, office, baresip):
+    """`app.py` in one terminal, `start-sipbridge.sh` in the other. The line is the bridge's: the server's own terminal has no SIP_USERNAME."""
+    registrar = kamailio()
+    office.restaurants = {"uuid-du-restaurant"}
+    shell = Shell(folder, standin("tone").url, NEXT_API_URL=office.url, ALLO_ADMIN_PORT="0", ALLO_VOICE_UNSIGNED_LOOPBACK="true")
+    (shell.folder / ".env").write_text(VOICE_ENV.split("# Mode SIP")[0])
+    allo = shell.run(TERMINALS[0], "serve")
+    variables = {
+        "SIP_USERNAME": "0033972360682", "SIP_PASSWORD": PASSWORD, "SIP_DOMAIN": "127.0.0.1", "WS_TARGET": f"ws://{allo.addresses['voice']}/media-stream",
+        "BRIDGE_API_PORT": "0", "ALLO_SERVER_LANGUAGE": "fr",
+    }  # fmt: skip
+    bridge = shell.start(TERMINALS[1], "bridge", "--sip-registrar", f"sip:127.0.0.1:{registrar.ports.udp}", "--rtp-ports", "0-0", **variables)
+    try:
+        wait_for("the line at its registrar", lambda: bound(registrar, "0033972360682"), 20)
+        baresip.dial(f"sip:0033972360682@127.0.0.1:{registrar.ports.udp}")
+        baresip.event("CALL_ESTABLISHED")
+        baresip.wait_sounding(440)
+        assert [dict(asked.parameters)["restaurantId"] for asked in office.to("/api/ai")] == ["uuid-du-restaurant"]
+        baresip.command("hangup")
+        payload = wait_for("the end at the back office", lambda: next(iter(office.calls_ended().values()), None), 20)
+        assert payload["restaurantId"] == "uuid-du-restaurant"
+    finally:
+        assert bridge.stop() == 0
+        assert allo.stop() == 0
+    assert not bound(registrar, "0033972360682")
+    assert not only_expected_log_lines(allo.log() + bridge.log())
+
+
+HERE = pathlib.Path(__file__).parent
+ONE_BINARY = "allo is one binary: nothing is installed beside it (README, scripts/bootstrap)"
+#: Every command, `.env` file and statement that the requirements show, and the test that types it, or why nobody can.
+SHOWN = [
+    ("sip-service.md", "curl http://localhost:8080/health", "test_manager.py::test_the_manager_quick_start_as_written"),
+    ("sip-service.md", "curl http://localhost:8080/agents", "test_manager.py::test_the_manager_quick_start_as_written"),
+    ("sip-service.md", "curl -X POST http://localhost:8080/agents/<restaurant-id>/restart", "test_manager.py::test_the_manager_quick_start_as_written"),
+    ("sip-service.md", "python3 -m venv venv && ./venv/bin/pip install -r requirements.txt", ONE_BINARY),
+    ("sip-service.md", ".env: OPENAI_API_KEY, ENCRYPTION_KEY, NEXT_API_URL, SERVICE_MANAGER_PORT", "test_manager.py::test_the_manager_quick_start_as_written"),
+    ("sip-service.md", ".env: APP_BASE_PORT, BRIDGE_BASE_PORT", "ports of agents that run as processes of their own; the others need none"),
+    ("sip-service.md", KEY_LINE, "test_manager.py::test_the_manager_quick_start_as_written"),
+    ("sip-service.md", "cd web && npm run dev", "the back office's own program, which is not part of allo"),
+    ("sip-service.md", MANAGER_LINE, "test_manager.py::test_the_manager_quick_start_as_written"),
+    ("sip-service.md", TWILIO_LINE, "test_manager.py::test_one_restaurant_with_twilio_alone"),
+    ("sip-service.md", "./test.sh", "test_manager.py::test_one_restaurant_with_a_sip_line"),
+    ("sip-service.md", "main-sipbridge.py --sip-username … --param restaurantId=uuid", "test_bridge.py::test_the_command_line_of_the_requirements_registers_and_leaves_nothing_behind"),
+    ("sip-service.md", "CTRL+C, SIGTERM", "test_manager.py::test_a_stop_leaves_nothing_behind"),
+    ("voice-modes.md", "venv/bin/pip install -r requirements.txt, pjsua2-*.whl, sip-service-requirements.txt", ONE_BINARY),
+    ("voice-modes.md", ".env: RESTAURANT_ID, SIP_USERNAME, SIP_PASSWORD, SIP_DOMAIN", "test_manager.py::test_one_restaurant_with_a_sip_line"),
+    ("voice-modes.md", "variables of start-sipbridge.sh", "test_bridge.py::test_variables_of_the_launcher_and_refusals_in_a_sentence"),
+    ("voice-modes.md", "./start.sh", "test_manager.py::test_one_restaurant_with_a_sip_line"),
+    ("voice-modes.md", "webhook http://DOMAINE:5050/incoming-call", "test_manager.py::test_one_restaurant_with_twilio_alone"),
+    ("voice-modes.md", "venv/bin/python app.py; ./start-sipbridge.sh", "test_manager.py::test_two_terminals_the_server_and_the_bridge"),
+    ("auto-provisioning.md", "POST /api/accounts, /api/agents, /api/agents/:id/tools x12", "test_contract_call.py::"),
+    ("incoming-call-tests.md", "pip install -r requirements.txt, pip install pjsua2, apt-get, brew", ONE_BINARY),
+    ("incoming-call-tests.md", "test_incoming_calls.py --sip-uri --username --password", "test_incoming_calls.py::test_the_simple_test_registers_answers_echoes_and_leaves"),
+    ("incoming-call-tests.md", "--transport TCP --port 5061", "test_incoming_calls.py::test_by_tcp_on_a_port_with_a_tone_and_a_recording"),
+    ("incoming-call-tests.md", "--duration 60, 300; timeout 300 …", "test_incoming_calls.py::test_the_time_of_the_test_ends_it_in_a_call_too"),
+    ("incoming-call-tests.md", "--verbose", "test_incoming_calls.py::test_verbose_says_everything_and_json_is_for_programs"),
+    ("incoming-call-tests.md", "export OPENAI_API_KEY; test_incoming_calls_with_bridge.py", "test_incoming_calls.py::test_with_the_bridge_a_model_speaks_and_is_transcribed"),
+    ("incoming-call-tests.md", "--voice shimmer; --instructions …; --voice alloy --instructions …; --api-key", "test_incoming_calls.py::test_voice_instructions_model_and_key_reach_the_engine"),
+    ("multi-sip-accounts.md", "INSERT INTO sip_accounts …; UPDATE workflow_definitions …; the two SELECT", "../crates/store/tests/entries/lines.rs::"),
+    ("multi-sip-accounts.md", "INSERT INTO sip_accounts … SELECT … FROM app_settings", "test_lines.py::test_migrate"),
+    ("multi-sip-accounts.md", "CREATE TABLE sip_accounts …; ALTER TABLE workflow_definitions …", "allo's own migrations make them when it starts"),
+    ("multi-sip-accounts.md", 'grep "Appel SIP entrant", "Workflow associé au compte SIP" app.log', "test_lines.py::test_200_accounts_3_workflows_and_changes_under_50_calls"),
+]  # fmt: skip
+
+
+def test_what_the_requirements_show_is_typed_by_a_test():
+    for document, line, where in SHOWN:
+        if "::" not in where:
+            assert len(where) > 20, f"{document}, {line}: a reason"
+            continue
+        file, name = where.split("::")
+        text = (HERE / file).read_text()
+        assert f"def {name}(" in text if name else text, (document, line)

@@ -98,6 +98,16 @@ class Kamailio(Process):
             ["kamcmd", "-s", f"unix:{self.run_dir}/ctl", *command], capture_output=True, text=True, timeout=10
         )
 
+    def change_password(self, password):
+        """The operator takes this password from now on, and no other."""
+        done = self.rpc("pv.shvSet", "password", "str", password)
+        assert done.returncode == 0, done
+
+    def knows(self, user, port):
+        """Calls to this user go to this port of the machine, without a registration."""
+        done = self.rpc("ul.add", "location", f"s:{user}", f"sip:{user}@127.0.0.1:{port}", "3600", "1.0", "s:", "0", "0", "0")
+        assert done.returncode == 0 and "error" not in done.stdout, done
+
     def bindings(self):
         """Contact addresses that are registered now."""
         return re.findall(r"Address: (\S+)", self.rpc("ul.dump").stdout)

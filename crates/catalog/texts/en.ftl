@@ -702,6 +702,16 @@ log_call_started = Incoming SIP call{ $to ->
     [none] {""}
    *[other] {" "}on the line { $line }
  } ({ $call }).
+log_call_placed = Call placed{ $to ->
+    [none] {""}
+   *[other] {" "}to { $to }
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}from { $from }
+ }{ $line ->
+    [none] {""}
+   *[other] {" "}by the line { $line }
+ } ({ $call }).
 log_call_refused = Call refused{ $call ->
     [none] {""}
    *[other] {" "}({ $call })

@@ -701,6 +701,16 @@ log_call_started = Appel SIP entrant{ $to ->
     [none] {""}
    *[other] {" "}sur la ligne { $line }
  } ({ $call }).
+log_call_placed = Appel passé{ $to ->
+    [none] {""}
+   *[other] {" "}vers { $to }
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}depuis { $from }
+ }{ $line ->
+    [none] {""}
+   *[other] {" "}par la ligne { $line }
+ } ({ $call }).
 log_call_refused = Appel refusé{ $call ->
     [none] {""}
    *[other] {" "}({ $call })

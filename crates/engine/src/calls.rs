@@ -385,7 +385,11 @@ impl Calls {
             sip_call_id,
             started_at,
         };
-        say(&Message::new("log_call_started")
+        let begun = match direction {
+            Direction::Inbound => "log_call_started",
+            Direction::Outbound => "log_call_placed",
+        };
+        say(&Message::new(begun)
             .with("call", id.as_str())
             .with("line", line.config.name.as_str())
             .with("from", from.as_str())

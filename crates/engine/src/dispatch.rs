@@ -24,7 +24,7 @@ use crate::engine_choice::EngineChoice;
 use crate::limits::BANNED_FOR;
 use crate::log::say;
 use crate::realtime_client::Target;
-use crate::routes::{Route, RouteAnswer, RouteNote, RouteTable, routed};
+use crate::routes::{MayCall, Route, RouteAnswer, RouteNote, RouteTable, routed};
 use crate::selection::same_number;
 
 /// An agent made ready: the address of its engine is checked once.
@@ -479,10 +479,16 @@ impl Dispatcher {
         (is_named || !is_phone_line).then_some(route)
     }
 
-    /// The lines that a call of a workflow tries, the first one first.
-    pub(crate) fn attempts(&mut self, tenant: &TenantId, workflow: &str) -> Option<Vec<Arc<Line>>> {
+    /// The lines that a call of a workflow tries, the first one first; `None` where there is no such workflow.
+    pub(crate) fn attempts(
+        &mut self,
+        tenant: &TenantId,
+        workflow: &str,
+        may_call: &MayCall,
+    ) -> Option<Vec<Arc<Line>>> {
         let (fixed, lines) = self.lines.split_at(self.fixed);
-        self.routes.attempts(tenant, workflow, fixed, lines)
+        let wanted = (workflow, may_call);
+        self.routes.attempts(tenant, wanted, fixed, lines)
     }
 
     /// The lines that a call by this one tries when it does not answer.

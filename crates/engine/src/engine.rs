@@ -33,7 +33,7 @@ use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent};
 use crate::log::say;
 use crate::recorder::Recorder;
-use crate::routes::RouteAnswer;
+use crate::routes::{MayCall, RouteAnswer};
 use crate::sip_driver::Command;
 pub use error::{BeginStreamError, PlaceCallError, StartError};
 pub use streams::{StreamCall, StreamLine};
@@ -86,6 +86,23 @@ pub struct PlaceByWorkflow {
     pub workflow: String,
     /// `sip:` address or a number.
     pub to: String,
+    /// How long it may ring, milliseconds; `None`: as long as the other side lets it.
+    pub ring_ms: Option<u32>,
+    /// What the agent is to know, and who follows the call.
+    pub placement: Option<Placement>,
+    /// The accounts that may call this number.
+    pub may_call: MayCall,
+}
+
+/// A call that left by a workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedByWorkflow {
+    /// The call.
+    pub call: CallId,
+    /// The line that is tried first.
+    pub line: String,
+    /// Its number.
+    pub from: String,
 }
 
 /// Whether new calls are welcome.
@@ -421,32 +438,40 @@ impl Engine {
     }
 
     /// Places a call by a workflow: by the account of the four steps or of its distribution, and by that account's backups where
-    /// nobody was reached.
+    /// nobody was reached. Accounts that may not call the number are left out.
     ///
     /// # Errors
     /// [`PlaceCallError`].
     pub async fn place_by_workflow(
         &self,
         request: PlaceByWorkflow,
-    ) -> Result<CallId, PlaceCallError> {
+    ) -> Result<PlacedByWorkflow, PlaceCallError> {
         let (line, admitted, backups) = {
             let mut dispatcher = self.inner.dispatcher();
-            let attempts = dispatcher.attempts(&request.tenant, &request.workflow);
-            let mut attempts: VecDeque<_> = attempts.ok_or(PlaceCallError::UnknownLine)?.into();
-            let first = attempts.pop_front().ok_or(PlaceCallError::UnknownLine)?;
+            let may_call = &request.may_call;
+            let attempts = dispatcher.attempts(&request.tenant, &request.workflow, may_call);
+            let mut attempts: VecDeque<_> = attempts.ok_or(PlaceCallError::UnknownWorkflow)?.into();
+            let first = attempts.pop_front().ok_or(PlaceCallError::NoAccount)?;
             let (line, admitted) = dispatcher
                 .admit_line(&first)
                 .map_err(PlaceCallError::from)?;
             (line, admitted, attempts)
         };
+        let number = line.config.numbers.first();
+        let (name, from) = (line.config.name.clone(), number.cloned());
         let dialling = Dialling {
             shown: request.to.clone(),
             to: request.to,
-            ring_ms: None,
-            placement: None,
+            ring_ms: request.ring_ms,
+            placement: request.placement,
             backups,
         };
-        self.inner.calls.place(line, admitted, dialling).await
+        let call = self.inner.calls.place(line, admitted, dialling).await?;
+        Ok(PlacedByWorkflow {
+            call,
+            from: from.unwrap_or_else(|| name.clone()),
+            line: name,
+        })
     }
 
     /// Where a call to this number would go; `account` is the one by which it would come.
@@ -472,29 +497,6 @@ impl Engine {
             .config
             .account
             .clone()
-    }
-
-    /// Registers an account beside those in use, and removes it again: whether its password works.
-    ///
-    /// # Errors
-    /// Why it could not be registered; [`sip::RegistrationFailure::Timeout`] too when it took longer than `within`.
-    pub async fn try_account(
-        &self,
-        config: sip::AccountConfig,
-        within: Duration,
-    ) -> Result<(), sip::RegistrationFailure> {
-        let (done, tried) = oneshot::channel();
-        let command = Command::Try {
-            config: Box::new(config),
-            done,
-        };
-        if self.inner.driver.send(command).await.is_err() {
-            return Err(sip::RegistrationFailure::Unreachable);
-        }
-        match tokio::time::timeout(within, tried).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(sip::RegistrationFailure::Timeout),
-        }
     }
 
     /// Whether a new call would be taken now.

@@ -55,13 +55,13 @@ pub use chat::{ChatError, ChatEvent, Chats, NewChat, Visitor};
 pub use config::Config;
 pub use engine::{
     Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PlaceByWorkflow, PlaceCall,
-    PlaceCallError, Readiness, RegistrationChange, RegistrationStatus, StartError, StreamCall,
-    StreamLine,
+    PlaceCallError, PlacedByWorkflow, Readiness, RegistrationChange, RegistrationStatus,
+    StartError, StreamCall, StreamLine,
 };
 pub use leg::carrier::{CarrierControl, CarrierProgress};
 pub use listening::{ListenError, Listener};
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 pub use log::set_language as set_log_language;
-pub use routes::RouteAnswer;
+pub use routes::{MayCall, RouteAnswer};
 pub use sip::{AccountConfig, Protocol as SipProtocol, RegistrationFailure, RegistrationState};
 pub use stream_socket::{NotStarted, StreamIo, StreamSocket};

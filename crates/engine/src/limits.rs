@@ -107,5 +107,3 @@ pub const CHAT_SWEEP_EVERY: Duration = Duration::from_secs(30);
 pub const CHATS_PARK_WITHIN: Duration = Duration::from_secs(5);
 /// Changes of registrations that a slow watcher may be behind.
 pub const REGISTRATION_CHANGES_MAX: usize = 4_096;
-/// Accounts that are tried beside those in use at the same time.
-pub const TRIALS_MAX: usize = 16;

@@ -28,6 +28,22 @@ pub(crate) struct RouteNote {
     pub(crate) account: Option<String>,
 }
 
+/// Which lines may call a number: rules are read where they are stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MayCall {
+    /// Lines with a rule of their own, by name.
+    pub lines: BTreeMap<String, bool>,
+    /// All others.
+    pub others: bool,
+}
+
+impl MayCall {
+    /// Whether this line may.
+    pub fn allows(&self, line: &str) -> bool {
+        self.lines.get(line).copied().unwrap_or(self.others)
+    }
+}
+
 /// What a number means, step by step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteAnswer {
@@ -146,38 +162,51 @@ impl RouteTable {
         of_account.first().copied()
     }
 
-    /// The lines that a call of a workflow tries, the first one first.
+    /// The lines that a call of a workflow tries, the first one first: those that may call the number. `None` where there is no such
+    /// workflow.
     pub(crate) fn attempts(
         &mut self,
         tenant: &TenantId,
-        key: &str,
+        (key, may_call): (&str, &MayCall),
         fixed: &[Arc<Line>],
         lines: &[Arc<Line>],
     ) -> Option<Vec<Arc<Line>>> {
         let route = self.routes.iter().find(|route| {
             route.config.tenant == *tenant && (route.config.slug == key || route.config.id == key)
         })?;
-        let accounts = candidates(lines, tenant, &self.failing);
+        let mut accounts = candidates(lines, tenant, &self.failing);
+        accounts.retain(|account| may_call.allows(account.id));
+        let settings = of_settings(fixed, tenant).filter(|line| may_call.allows(line));
         let first = match route.config.distribution {
-            crate::selection::Distribution::Selected => crate::selection::selected(
-                route.config.account.as_deref(),
-                &accounts,
-                of_settings(fixed, tenant),
-            ),
+            crate::selection::Distribution::Selected => {
+                crate::selection::selected(route.config.account.as_deref(), &accounts, settings)
+            }
             how @ (crate::selection::Distribution::RoundRobin
             | crate::selection::Distribution::Weighted) => {
                 let wheel = self.wheels.entry(route.config.id.clone()).or_default();
                 wheel
                     .next(how, &accounts)
-                    .or_else(|| of_settings(fixed, tenant).map(str::to_owned))
+                    .or_else(|| settings.map(str::to_owned))
             }
         };
         let all: Vec<&Arc<Line>> = fixed.iter().chain(lines).collect();
         let named = |name: &str| all.iter().find(|line| line.config.name == name).copied();
-        let mut chain = chain(named(first.as_deref()?)?, &named);
+        let Some(first) = first.as_deref().and_then(named) else {
+            return Some(Vec::new());
+        };
+        let mut chain = chain(first, &named);
+        chain.retain(|line| may_call.allows(&line.config.name));
         // What is known to fail is tried last.
         chain.sort_by_key(|line| self.failing.contains(&line.config.name));
-        Some(chain.iter().map(|line| routed(line, route)).collect())
+        // The record names the account that calls, not the one that the workflow has for calls that come in.
+        let own = |line: &Arc<Line>| {
+            let mut own = routed(line, route).as_ref().clone();
+            if let Some(note) = &mut own.route {
+                note.account = Some(line.config.name.clone());
+            }
+            Arc::new(own)
+        };
+        Some(chain.into_iter().map(own).collect())
     }
 
     /// The lines that a call by a named line tries.

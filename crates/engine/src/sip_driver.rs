@@ -4,7 +4,6 @@
 //! waits for a call: events go into the call's bounded channel, and a full channel ends that call with `EndReason::Overload`.
 
 mod events;
-mod trials;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +13,7 @@ use std::time::Instant;
 use call::TransferEnd;
 use sip::{
     AccountConfig, AccountId, EndCause, Input, InviteError, InviteId, ListenerId, OutgoingInvite,
-    Output, Protocol, QueryId, RegistrationFailure, RegistrationState, Rejection, Target, Trace,
-    UserAgent,
+    Output, Protocol, QueryId, RegistrationState, Rejection, Target, Trace, UserAgent,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,7 +29,6 @@ use crate::sip_socket::{
     Connections, Opening, StreamEvent, TlsEnds, UdpListener, reachable, receive,
 };
 use events::Routes;
-use trials::Trials;
 
 /// Addresses of resolved targets that count as known sources.
 const KNOWN_TARGETS_MAX: usize = 4_096;
@@ -86,11 +83,6 @@ pub(crate) enum Command {
     SetAccounts {
         accounts: Vec<(AccountId, AccountConfig)>,
         afresh: bool,
-    },
-    /// Registers an account beside the others, to see whether it can.
-    Try {
-        config: Box<AccountConfig>,
-        done: oneshot::Sender<Result<(), RegistrationFailure>>,
     },
     /// The lines of the directory changed.
     SetLines(Box<AccountChanges>),
@@ -170,7 +162,6 @@ pub(crate) struct SipDriver {
     calls: Arc<Calls>,
     routes: Routes,
     lines: Vec<Arc<Line>>,
-    trials: Trials,
     known_targets: HashSet<IpAddr>,
     random: Choice,
     answers: mpsc::Sender<(QueryId, Vec<Target>)>,
@@ -196,7 +187,6 @@ impl SipDriver {
                 early: VecDeque::new(),
             },
             lines,
-            trials: Trials::default(),
             known_targets: HashSet::new(),
             random: Choice::new(parts.seed),
             answers,
@@ -449,7 +439,6 @@ impl SipDriver {
             Command::SetAccounts { accounts, afresh } => {
                 return self.set_accounts(now, accounts, afresh);
             }
-            Command::Try { config, done } => return self.begin_trial(now, *config, done),
             Command::SetLines(changes) => return self.set_lines(now, *changes),
             Command::SetDraining(draining) => return self.user_agent.set_draining(draining),
             Command::UnregisterAll => return self.user_agent.unregister_all(now),

@@ -127,6 +127,9 @@ const ADDRESSES_MAX: usize = 16;
 /// Distance of REGISTER starts over all accounts: 50 a second.
 const START_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Bindings of ours that could not be removed and are remembered.
+const ORPHANS_MAX: usize = 256;
+
 /// One account at work.
 #[derive(Debug)]
 pub(crate) struct Account {
@@ -154,6 +157,8 @@ pub(crate) struct Accounts {
     table: BTreeMap<AccountId, Account>,
     by_token: BTreeMap<String, AccountId>,
     retired: u64,
+    /// Accounts out of use whose binding is still at the registrar: the password did not open it.
+    orphans: Vec<Account>,
     /// When the next REGISTER may start.
     next_start: Option<Instant>,
 }
@@ -193,6 +198,31 @@ impl Account {
             addresses: Vec::new(),
             is_retired: false,
         })
+    }
+
+    /// Whether a REGISTER by this configuration refreshes the binding that is there.
+    pub(crate) fn keeps_binding(&self, config: &AccountConfig) -> bool {
+        self.has_same_contact(config) && self.registration.may_go_on()
+    }
+
+    /// Same identity, registrar and Contact.
+    fn has_same_contact(&self, config: &AccountConfig) -> bool {
+        let known = &self.config;
+        known.register
+            && config.register
+            && known.aor == config.aor
+            && known.registrar == config.registrar
+            && known.outbound_proxy == config.outbound_proxy
+            && known.protocol == config.protocol
+            && known.contact_host == config.contact_host
+            && known.contact_port == config.contact_port
+    }
+
+    /// Takes over the Contact and the registration of the account that it replaces.
+    pub(crate) fn go_on_from(&mut self, before: Self) {
+        self.token = before.token;
+        self.addresses = before.addresses;
+        self.registration.go_on_from(before.registration);
     }
 
     /// Our Contact: the operator's address, else the one that the registrar saw, else the flow's.
@@ -436,6 +466,27 @@ impl Accounts {
         let account = self.table.remove(&id)?;
         self.by_token.remove(&account.token);
         Some(account)
+    }
+
+    /// Remembers what cannot be removed, so that an account of the same identity goes on with it: a registrar that allows one
+    /// binding would refuse another Contact until this one expires.
+    pub(crate) fn remember(&mut self, now: Instant, account: Account) {
+        self.orphans
+            .retain(|orphan| orphan.registration.is_bound(now));
+        if account.registration.is_bound(now) {
+            if self.orphans.len() >= ORPHANS_MAX {
+                self.orphans.remove(0);
+            }
+            self.orphans.push(account);
+        }
+    }
+
+    /// Takes the remembered account whose binding this configuration refreshes.
+    pub(crate) fn take_orphan(&mut self, now: Instant, config: &AccountConfig) -> Option<Account> {
+        let is_it =
+            |orphan: &Account| orphan.registration.is_bound(now) && orphan.has_same_contact(config);
+        let place = self.orphans.iter().position(is_it)?;
+        Some(self.orphans.remove(place))
     }
 
     /// Moves an account under a hidden id, where no request finds it.

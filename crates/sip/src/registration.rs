@@ -87,6 +87,8 @@ pub(crate) struct Registration {
     service_routes: Vec<NameAddr>,
     /// Our address as the registrar sees it (RFC 3581).
     learned: Option<(String, u16)>,
+    /// Until when the registrar keeps our binding, as far as it told us.
+    bound_until: Option<Instant>,
     /// The flow of the last success: keep-alives go over it.
     pub(crate) flow: Option<Flow>,
     pub(crate) stun: Option<StunTransaction>,
@@ -105,6 +107,7 @@ impl Registration {
             adjustments: 0,
             service_routes: Vec::new(),
             learned: None,
+            bound_until: None,
             flow: None,
             stun: None,
         }
@@ -139,6 +142,27 @@ impl Registration {
                 ..
             }
         ) && matches!(self.stage, Stage::Waiting)
+    }
+
+    /// Whether the registrar still has our binding, as far as we know.
+    pub(crate) fn is_bound(&self, now: Instant) -> bool {
+        self.bound_until.is_some_and(|until| until > now)
+    }
+
+    /// False while the binding is being removed.
+    pub(crate) const fn may_go_on(&self) -> bool {
+        !matches!(self.stage, Stage::Removing { .. })
+    }
+
+    /// Goes on with the binding of another configuration: the same Call-ID and counter, so that the registrar takes what follows
+    /// for a refresh. A request under way is not waited for: its answer is of the configuration before.
+    pub(crate) fn go_on_from(&mut self, before: Self) {
+        let own = (self.expires_s, self.stage);
+        *self = before;
+        (self.expires_s, self.stage) = own;
+        self.failures = 0;
+        self.adjustments = 0;
+        self.stun = None;
     }
 
     const fn client(&self) -> Option<ClientId> {
@@ -265,7 +289,10 @@ impl Account {
         }
         let is_removal = matches!(self.registration.stage, Stage::Removing { .. });
         match response.status {
-            200..300 if is_removal => self.removed(endpoint, id),
+            200..300 if is_removal => {
+                self.registration.bound_until = None;
+                self.removed(endpoint, id)
+            }
             200..300 => self.registered((now, endpoint, id), response, flow),
             401 | 407 => self.challenged((now, endpoint, id), response, outgoing),
             _ if is_removal => self.removed(endpoint, id),
@@ -317,6 +344,7 @@ impl Account {
         let granted = self.granted_s(response);
         let registration = &mut self.registration;
         registration.failures = 0;
+        registration.bound_until = Some(now + Duration::from_secs(u64::from(granted)));
         registration.flow = Some(flow);
         registration.service_routes = response
             .headers

@@ -239,6 +239,92 @@ fn only_our_own_binding_is_removed() {
 }
 
 #[test]
+fn a_change_that_keeps_the_contact_refreshes_the_binding() {
+    let (mut net, registrar) = start(27);
+    set(&mut net, account());
+    registered(&mut net);
+    registrar.borrow_mut().password = "changed".to_owned();
+    let mut config = account();
+    config.password = "changed".to_owned();
+    set(&mut net, config.clone());
+    registered(&mut net);
+    config.expires_s = 120;
+    set(&mut net, config.clone());
+    registered(&mut net);
+    let states = states(&net, Side::A);
+    let is_failed = |state: &RegistrationState| matches!(state, RegistrationState::Failed { .. });
+    assert!(!states.iter().any(is_failed), "{states:?}");
+    {
+        let registrar = registrar.borrow();
+        let of = |request: &sip::message::Request| {
+            let contact = request.headers.contacts()[0].uri.user.clone();
+            let call_id = request.headers.get(name::CALL_ID).map(str::to_owned);
+            (contact, call_id)
+        };
+        let first = of(registrar.requests.first().unwrap());
+        assert!(
+            registrar
+                .requests
+                .iter()
+                .all(|request| of(request) == first)
+        );
+        let expires = |request: &sip::message::Request| request.headers.expires();
+        let lifetimes: Vec<_> = registrar.requests.iter().filter_map(expires).collect();
+        assert!(
+            !lifetimes.contains(&0) && lifetimes.last() == Some(&120),
+            "{lifetimes:?}"
+        );
+        let sequence = |request: &sip::message::Request| request.headers.cseq().unwrap().sequence;
+        assert!(registrar.requests.iter().map(sequence).is_sorted());
+    }
+    // Another identity is another binding: the one before is removed.
+    config.aor = "sip:bob@198.51.100.1".to_owned();
+    set(&mut net, config);
+    registered(&mut net);
+    net.run_for(Duration::from_secs(5));
+    let registrar = registrar.borrow();
+    let is_removal = |request: &&sip::message::Request| request.headers.expires() == Some(0);
+    assert_eq!(registrar.requests.iter().filter(is_removal).count(), 1);
+}
+
+#[test]
+fn a_binding_that_could_not_be_removed_is_taken_up_again() {
+    let (mut net, registrar) = start(28);
+    set(&mut net, account());
+    registered(&mut net);
+    registrar.borrow_mut().password = "changed".to_owned();
+    let mut config = account();
+    config.password = "wrong".to_owned();
+    set(&mut net, config.clone());
+    net.run_for(Duration::from_secs(5));
+    let wrong = net.agent(Side::A).registration(ID);
+    assert!(
+        matches!(
+            wrong,
+            Some(RegistrationState::Failed { retry_at: None, .. })
+        ),
+        "{wrong:?}"
+    );
+    // Restarted with the wrong password, then with the right one: the Contact is the first one's.
+    net.act(Side::A, |agent, now| agent.remove_account(now, ID));
+    set(&mut net, config.clone());
+    net.run_for(Duration::from_secs(5));
+    net.act(Side::A, |agent, now| agent.remove_account(now, ID));
+    config.password = "changed".to_owned();
+    set(&mut net, config);
+    registered(&mut net);
+    let registrar = registrar.borrow();
+    let user = |request: &sip::message::Request| request.headers.contacts()[0].uri.user.clone();
+    let first = user(registrar.requests.first().unwrap());
+    assert!(
+        registrar
+            .requests
+            .iter()
+            .all(|request| user(request) == first)
+    );
+}
+
+#[test]
 fn draining_unregisters_and_stays_so() {
     let (mut net, registrar) = start(10);
     set(&mut net, account());

@@ -408,7 +408,9 @@ impl Write {
             return self.unback_line(scope, id).await;
         }
         let name = user.clone().unwrap_or_else(|| line.phone_number.clone());
-        let domain = text("sipDomain").map_or_else(String::new, |domain| format!("@{domain}"));
+        // A name that could be read as a host says with its @ that it is none.
+        let bare = if is_host(&name) { "@" } else { "" };
+        let domain = text("sipDomain").map_or_else(|| bare.to_owned(), |host| format!("@{host}"));
         let transport = text("sipTransport").map(|transport| transport.to_ascii_lowercase());
         let now = Timestamp::now().as_microsecond();
         let mut sql = Sql::new(
@@ -504,7 +506,13 @@ fn text(settings: &Map<String, Json>, name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// User and domain (with its port) of a trunk's address.
+/// Whether what stands alone in an address is a host (`10.0.0.1`, `sip.trunk.com:5060`, `[::1]`), not the name of a user.
+fn is_host(text: &str) -> bool {
+    text.contains(['.', ':', '[']) || text.eq_ignore_ascii_case("localhost")
+}
+
+/// User and domain (with its port) of a trunk's address: `sip:user@domain`, `sip:domain` of a trunk without a user, or `sip:user`
+/// of an account whose domain is the one of the settings.
 pub fn trunk_parts(uri: &str) -> (Option<String>, Option<String>) {
     let rest = uri
         .trim()
@@ -514,6 +522,34 @@ pub fn trunk_parts(uri: &str) -> (Option<String>, Option<String>) {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     match rest.rsplit_once('@') {
         Some((user, domain)) => (some(user), some(domain)),
+        None if is_host(rest) => (None, some(rest)),
         None => (some(rest), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trunk_parts;
+
+    #[test]
+    fn parts_of_addresses() {
+        for (uri, user, domain) in [
+            ("sip:0033972@sip.ovh.fr", "0033972", "sip.ovh.fr"),
+            (
+                "sips:alice@sip.trunk.com:5061;transport=tls",
+                "alice",
+                "sip.trunk.com:5061",
+            ),
+            ("sip:192.0.2.7:5070", "", "192.0.2.7:5070"),
+            ("sip:[2001:db8::1]:5070", "", "[2001:db8::1]:5070"),
+            ("sip:sip.trunk.com", "", "sip.trunk.com"),
+            ("sip:localhost", "", "localhost"),
+            ("sip:+33491000001", "+33491000001", ""),
+            ("sip:john.doe@", "john.doe", ""),
+        ] {
+            let found = trunk_parts(uri);
+            let found = (found.0.unwrap_or_default(), found.1.unwrap_or_default());
+            assert_eq!(found, (user.to_owned(), domain.to_owned()), "{uri}");
+        }
     }
 }

@@ -31,6 +31,7 @@ super::table! { Log:
     Info log_sip_command_refused(command: Text optional, error: Text optional);
     Warning log_no_name_servers();
     Info log_call_started(call: Text, line: Text optional, from: Phone optional, to: Phone optional);
+    Info log_call_placed(call: Text, line: Text optional, from: Phone optional, to: Phone optional);
     Notice log_call_refused(call: Text optional, from: Phone optional, source: Text optional, cause: Text optional, reason: Text optional);
     Warning log_journal_late();
     Warning log_drain_incomplete(calls: Count);

@@ -19,6 +19,7 @@ use wire::realtime::Usage;
 use super::closing::{Spoken, assignment};
 use super::consult::{self, Plan, Verdict};
 use super::desk::{Desk, History, UnfinishedWords};
+use super::failover::NextAccount;
 use super::listeners::Listeners;
 use super::office::Office;
 use super::placed::{self, NoStream};
@@ -178,6 +179,7 @@ impl Preparation {
                 commands,
                 journal,
                 identity,
+                dialled,
                 ..
             } = &mut self.desk;
             let question = consult::consult(&calls, identity, office, &mut brain, journal);
@@ -199,6 +201,10 @@ impl Preparation {
                 } else {
                     wake
                 };
+                let next = NextAccount::new(&calls, leg, dialled, journal);
+                if !identity.inbound && took_over(next, &wake, &self.backlog, &mut audio) {
+                    continue;
+                }
                 match wake {
                     Wake::Leg(Some(event)) if self.backlog.len() < LEG_EVENTS_MAX => {
                         let over = over(&event);
@@ -405,6 +411,13 @@ impl Audio {
         }
     }
 
+    fn here(&mut self) -> Option<&mut LegAudio> {
+        match self {
+            Self::Here(media) => Some(media),
+            Self::Awaited(_) => None,
+        }
+    }
+
     /// Takes what waits, and the end of a leg whose audio is its signalling.
     fn news(&mut self) -> Option<LegEvent> {
         match self {
@@ -415,6 +428,26 @@ impl Audio {
             Self::Awaited(_) => None,
         }
     }
+}
+
+/// True where the leg ended without anybody reached, and the next account calls.
+fn took_over(next: NextAccount<'_>, wake: &Wake, backlog: &[LegEvent], audio: &mut Audio) -> bool {
+    let Wake::Leg(Some(LegEvent::Ended { cause })) = wake else {
+        return false;
+    };
+    !rang(backlog) && next.try_after(Instant::now(), cause, audio.here())
+}
+
+/// Whether the other side rang, or spoke before it answered.
+fn rang(backlog: &[LegEvent]) -> bool {
+    backlog.iter().any(|event| {
+        let is_progress = matches!(event, LegEvent::Progress { status } if *status > 100);
+        let is_answer = matches!(
+            event,
+            LegEvent::Accepted { .. } | LegEvent::Established { .. }
+        );
+        is_progress || is_answer
+    })
 }
 
 /// What is left of the time that a call may ring.

@@ -75,6 +75,14 @@ pub enum PlaceCallError {
     /// No line has this name.
     #[error("no line has this name")]
     UnknownLine,
+    /// No active workflow has this slug or id.
+    #[error("no active workflow has this slug or id")]
+    UnknownWorkflow,
+    /// None of the four steps finds an account that may call this number.
+    #[error(
+        "the workflow has no account that may call this number: name one in it, or make one the default"
+    )]
+    NoAccount,
     /// The account has neither a phone line nor a workflow: nobody would speak.
     #[error("no agent speaks on this account: give it a workflow")]
     NoAgent,

@@ -117,9 +117,6 @@ impl SipDriver {
     }
 
     fn registration(&mut self, account: AccountId, state: &RegistrationState) {
-        if self.trial_moved(account, state) {
-            return;
-        }
         let line = self.lines.iter().find(|line| line.account == Some(account));
         let name = line.map_or("", |line| line.config.name.as_str());
         Metrics::count(

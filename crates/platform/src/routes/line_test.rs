@@ -9,7 +9,7 @@ use crate::support::Faults;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use catalog::Numbers;
-use engine::line_test::{LineResult, LineTest, run};
+use engine::line_test::{LineReport, LineResult, LineTest, run};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -80,6 +80,17 @@ pub(crate) struct TestView {
     steps: Vec<StepView>,
 }
 
+/// Runs a test; 429 where too many run.
+pub(super) async fn tested(test: LineTest) -> Result<LineReport, Problem> {
+    let Ok(_permit) = RUNNING.try_acquire() else {
+        return Err(Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "api_line_tests_busy",
+        ));
+    };
+    Ok(run(test).await)
+}
+
 /// Tests an account: name, port, TLS, OPTIONS, REGISTER and, where a number is given, a call. Nothing is stored, and a running
 /// registration is not touched.
 #[utoipa::path(post, path = "/api/admin/sip-accounts/test", tag = "sip accounts", request_body = AccountToTest,
@@ -91,19 +102,13 @@ pub(crate) async fn test(
     Json(body): Json<AccountToTest>,
 ) -> Result<Answer, Problem> {
     let account = account(&body)?;
-    let Ok(_permit) = RUNNING.try_acquire() else {
-        return Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "api_line_tests_busy",
-        ));
-    };
-    let report = run(LineTest {
+    let report = tested(LineTest {
         number: body.number.filter(|number| !number.is_empty()),
         // Only the operator of the node may look into its networks.
         inward: caller.is_node(),
         ..api.engine.line_test(account)
     })
-    .await;
+    .await?;
     let language = language_of(&headers, api.config.language);
     let view = |result: &LineResult| {
         let rendered = catalog::render_with(&result.message, language, Numbers::Shown);

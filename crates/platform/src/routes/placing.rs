@@ -3,6 +3,8 @@
 //! Nobody may call anywhere unless somebody said so: a line calls what its `outboundPrefixes` allow, or its account's where it has none
 //! of its own, and premium and satellite numbers never.
 
+mod by_workflow;
+
 use super::owner::agent as find_agent;
 use crate::answer::{Answer, Change};
 use crate::api::Api;
@@ -18,7 +20,7 @@ use agent::Placement;
 use axum::extract::State;
 use axum::http::StatusCode;
 use call::CallId;
-use engine::PlaceCall;
+use engine::{PlaceCall, PlacedByWorkflow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -40,10 +42,13 @@ const LINE_KNOWN_EVERY: Duration = Duration::from_millis(20);
 pub(crate) struct Place {
     /// Number to call, or a `sip:` address.
     to: String,
-    /// The agent that speaks; one of its lines that may call the number is taken. Either this or `line`.
+    /// The agent that speaks; one of its lines that may call the number is taken. This, `line` or `workflow`.
     agent_id: Option<String>,
     /// Id of the line, or the name of a line of the settings.
     line: Option<String>,
+    /// Slug or id of a workflow: its agent speaks, by the account that it names or distributes to, and by that account's backups
+    /// where nobody was reached. Of the first account of the platform where the operator of the node gives a slug.
+    workflow: Option<String>,
     /// Number of ours that is shown: picks the line that has it.
     from: Option<String>,
     /// Values of `ctx.*` in the agent's templates.
@@ -92,18 +97,22 @@ struct Way {
     stored: bool,
 }
 
+/// The rules of these settings, where they have any.
+fn own_rules(settings: &str) -> Option<Vec<String>> {
+    let listed = object(settings).get(RULES)?.as_array()?.clone();
+    let texts = listed.into_iter().take(OUTBOUND_RULES_MAX);
+    Some(
+        texts
+            .filter_map(|rule| rule.as_str().map(str::to_owned))
+            .collect(),
+    )
+}
+
 /// Whom a line may call, in the words of `agent::outbound`.
 fn rules(line: &str, account: &str) -> Vec<String> {
-    let read = |settings: &str| -> Option<Vec<String>> {
-        let listed = object(settings).get(RULES)?.as_array()?.clone();
-        let texts = listed.into_iter().take(OUTBOUND_RULES_MAX);
-        Some(
-            texts
-                .filter_map(|rule| rule.as_str().map(str::to_owned))
-                .collect(),
-        )
-    };
-    read(line).or_else(|| read(account)).unwrap_or_default()
+    own_rules(line)
+        .or_else(|| own_rules(account))
+        .unwrap_or_default()
 }
 
 /// Checks the member of a line that says whom it may call.
@@ -142,8 +151,12 @@ impl Place {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+:@.-_*#".contains(&byte));
         faults.unless(plain, "to", "characters", "+33123456789");
-        let one = self.agent_id.is_some() != self.line.is_some();
-        faults.unless(one, "agentId", "choice", "agentId, line");
+        let named = [&self.agent_id, &self.line, &self.workflow];
+        let one = named.iter().filter(|name| name.is_some()).count() == 1;
+        faults.unless(one, "agentId", "choice", "agentId, line, workflow");
+        // The account that the workflow chooses says which number is shown.
+        let from = self.from.is_none() || self.workflow.is_none();
+        faults.unless(from, "from", "choice", "agentId, line");
         let ring = self.timeout_sec.unwrap_or(RING_SECONDS_DEFAULT);
         faults.unless(
             RING_SECONDS.contains(&ring),
@@ -208,6 +221,42 @@ impl Place {
         self.choose(scope, &lines, account.as_deref().unwrap_or("{}"))
     }
 
+    /// What the agent is to know, and who follows the call.
+    fn placement(&self) -> Placement {
+        Placement {
+            custom_params: self.custom_params.clone().unwrap_or_default(),
+            callback_url: self.callback_url.clone(),
+            ..Placement::default()
+        }
+    }
+
+    fn ring_ms(&self) -> u32 {
+        let ring_s = self.timeout_sec.unwrap_or(RING_SECONDS_DEFAULT);
+        ring_s.saturating_mul(1_000)
+    }
+
+    /// Places the call by an agent's line, or by a line.
+    async fn by_line(
+        &self,
+        api: &Api,
+        caller: &Caller,
+    ) -> Result<(PlacedByWorkflow, String, TenantScope), Problem> {
+        let way = self.way(api, caller).await?;
+        let request = PlaceCall {
+            line: way.line.clone(),
+            to: way.to.clone(),
+            ring_ms: Some(self.ring_ms()),
+            placement: way.stored.then(|| self.placement()),
+        };
+        let call = dial(api, &way, request).await?;
+        let placed = PlacedByWorkflow {
+            call,
+            line: way.line,
+            from: way.from,
+        };
+        Ok((placed, way.to, way.scope))
+    }
+
     fn of_settings(&self, scope: TenantScope, line: &str) -> Way {
         Way {
             scope,
@@ -261,27 +310,18 @@ pub(crate) async fn place(
     Json(body): Json<Place>,
 ) -> Result<Answer, Problem> {
     body.check()?;
-    let way = body.way(&api, &caller).await?;
-    let placement = Placement {
-        custom_params: body.custom_params.clone().unwrap_or_default(),
-        callback_url: body.callback_url.clone(),
-        ..Placement::default()
-    };
-    let ring_s = body.timeout_sec.unwrap_or(RING_SECONDS_DEFAULT);
-    let request = PlaceCall {
-        line: way.line.clone(),
-        to: way.to.clone(),
-        ring_ms: Some(ring_s.saturating_mul(1_000)),
-        placement: way.stored.then_some(placement),
-    };
     let created_at = jiff::Timestamp::now();
-    let id = dial(&api, &way, request).await?;
+    let (placed, to, scope) = match &body.workflow {
+        Some(workflow) => by_workflow::place(&api, &caller, &body, workflow).await?,
+        None => body.by_line(&api, &caller).await?,
+    };
+    let id = placed.call;
     let view = PlacedView {
         id: id.to_string(),
         sid: id.to_string(),
         direction: "outbound",
-        from: way.from,
-        to: way.to,
+        from: placed.from,
+        to,
         status: "initiated",
         custom_params: body.custom_params.unwrap_or_default(),
         created_at: created_at.to_string(),
@@ -290,8 +330,8 @@ pub(crate) async fn place(
         action: "place",
         entity: "call",
         id: id.to_string(),
-        tenant: Some(way.scope.tenant().to_string()),
-        detail: Some(json!({ "line": way.line })),
+        tenant: Some(scope.tenant().to_string()),
+        detail: Some(json!({ "line": placed.line, "workflow": body.workflow })),
     }))
 }
 

@@ -251,7 +251,7 @@ fn is_sip_address(text: &str) -> bool {
         .or_else(|| text.strip_prefix("sips:"));
     rest.is_some_and(|rest| {
         !rest.is_empty()
-            && !rest.ends_with('@')
+            && !rest.starts_with('@')
             && rest.matches('@').count() <= 1
             && !rest.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c))
     })

@@ -10,20 +10,19 @@ use crate::problem::Problem;
 use crate::support::{expected, found, page, repeat, tag};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use engine::line_test::{LineResult, LineStep, LineTest, LineVerdict};
 use engine::{RegistrationState, RegistrationStatus};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use store::{Entry, Owned, Sealed, SipAccount, SipAccountCalls, SipAccountFilter, TenantScope};
 use utoipa::{IntoParams, ToSchema};
 
 /// Days that the figures of an account cover.
 const FIGURES_OF_DAYS: i64 = 30;
-/// How long a registration with a new password may take.
-const TRIAL_WITHIN: Duration = Duration::from_secs(10);
 
 /// What an account's registration does now.
 #[derive(Debug, Serialize, ToSchema)]
@@ -337,7 +336,28 @@ pub(crate) async fn remove(
     Ok(Answer::empty())
 }
 
-/// Changes the password: the new one is tried by a registration of its own first, and the old one stays until that works.
+/// Why the operator refuses an account, in words; `None` where it takes it. The binding in use is left alone: the operator is asked
+/// which bindings there are, which proves the password also where it allows no second one.
+async fn refusal(api: &Api, account: engine::AccountConfig) -> Result<Option<String>, Problem> {
+    let test = LineTest {
+        bind: false,
+        ..api.engine.line_test(account)
+    };
+    let report = super::line_test::tested(test).await?;
+    let is_asked = |result: &&LineResult| {
+        result.step == LineStep::Register && result.verdict != LineVerdict::Skipped
+    };
+    let is_bad = |result: &&LineResult| result.verdict == LineVerdict::Failed;
+    let mut steps = report.steps.iter();
+    let answer = steps.clone().find(is_asked).or_else(|| steps.find(is_bad));
+    Ok(match answer {
+        Some(result) if result.verdict != LineVerdict::Failed => None,
+        Some(result) => Some(catalog::render(&result.message, api.config.language).text),
+        None => Some(String::new()),
+    })
+}
+
+/// Changes the password: the operator is asked with the new one first, and the old one stays until that works.
 #[utoipa::path(post, path = "/api/admin/sip-accounts/{id}/rotate", tag = "sip accounts", params(("id" = String, Path)),
     request_body = Rotation,
     responses((status = 200, body = AccountView), (status = 409, description = "The operator refuses it: nothing was changed.")))]
@@ -366,9 +386,9 @@ pub(crate) async fn rotate(
     if let Some(username) = &body.username {
         trial.username.clone_from(username);
     }
-    if let Err(cause) = api.engine.try_account(trial, TRIAL_WITHIN).await {
-        return Err(Problem::new(StatusCode::CONFLICT, "api_rotation_refused")
-            .with("cause", format!("{cause:?}")));
+    if let Some(cause) = refusal(&api, trial).await? {
+        let problem = Problem::new(StatusCode::CONFLICT, "api_rotation_refused");
+        return Err(problem.with("cause", cause));
     }
     account.password = seal(&api, &id, Some(&body.password), None).await?;
     let mut shown = audited(&account);

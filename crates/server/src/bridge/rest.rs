@@ -226,9 +226,13 @@ async fn place(State(api): Shared, headers: HeaderMap, bytes: Bytes) -> Result<R
     };
     match desk::outgoing(&api.bridge, order).await {
         Ok(view) => Ok((StatusCode::CREATED, axum::Json(view)).into_response()),
-        Err(PlaceCallError::BadAddress | PlaceCallError::UnknownLine | PlaceCallError::NoAgent) => {
-            Err(bad("to"))
-        }
+        Err(
+            PlaceCallError::BadAddress
+            | PlaceCallError::UnknownLine
+            | PlaceCallError::UnknownWorkflow
+            | PlaceCallError::NoAccount
+            | PlaceCallError::NoAgent,
+        ) => Err(bad("to")),
         Err(PlaceCallError::Busy | PlaceCallError::NoPort) => {
             let problem = api.problem(503, "bridge_busy", &headers);
             Err(problem.with("count", i64::from(api.bridge.options.calls_max)))

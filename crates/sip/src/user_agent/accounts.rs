@@ -25,7 +25,11 @@ impl UserAgent {
         {
             return;
         }
-        self.retire(now, account);
+        let mut kept = self.take_same_binding(account, &config);
+        if kept.is_none() {
+            self.retire(now, account);
+            kept = self.accounts.take_orphan(now, &config);
+        }
         if self.accounts.len() >= self.endpoint.limits.accounts_max {
             return;
         }
@@ -33,6 +37,9 @@ impl UserAgent {
         let Some(mut fresh) = Account::new(&mut self.endpoint, config) else {
             return;
         };
+        if let Some(kept) = kept {
+            fresh.go_on_from(kept);
+        }
         if wants_registration {
             fresh.register_at(&mut self.endpoint, account, now);
         } else if fresh.is_watched() {
@@ -77,6 +84,20 @@ impl UserAgent {
         self.settle(now);
     }
 
+    /// Takes the account out whose binding the new configuration refreshes: another password, lifetime or shown number does not
+    /// make another Contact. A registrar that allows one binding would refuse a second one beside it, and the old password may
+    /// be worth nothing by now.
+    fn take_same_binding(&mut self, id: AccountId, config: &AccountConfig) -> Option<Account> {
+        let known = self.accounts.find(id)?;
+        if !known.keeps_binding(config) {
+            return None;
+        }
+        for timer in [AccountTimer::Register, AccountTimer::KeepAlive] {
+            self.endpoint.disarm_account(id, timer);
+        }
+        self.accounts.remove(id)
+    }
+
     /// Takes an account out of use; it stays under a hidden id until its binding is removed.
     fn retire(&mut self, now: Instant, id: AccountId) {
         for timer in [AccountTimer::Register, AccountTimer::KeepAlive] {
@@ -85,8 +106,10 @@ impl UserAgent {
         let Some((hidden, account)) = self.accounts.retire(id) else {
             return;
         };
-        if !account.unregister(now, &mut self.endpoint, hidden) {
-            self.accounts.remove(hidden);
+        if !account.unregister(now, &mut self.endpoint, hidden)
+            && let Some(account) = self.accounts.remove(hidden)
+        {
+            self.accounts.remember(now, account);
         }
     }
 }
@@ -171,8 +194,9 @@ impl UserAgent {
                     .accounts
                     .find(id)
                     .is_some_and(|account| account.is_retired)
+                    && let Some(account) = self.accounts.remove(id)
                 {
-                    self.accounts.remove(id);
+                    self.accounts.remember(now, account);
                 }
             }
         }
