@@ -7,6 +7,7 @@
 //!
 //! This room opens no socket: the server hands it a listener ([`serve()`]).
 
+mod addressee;
 mod answer;
 mod api;
 mod body;

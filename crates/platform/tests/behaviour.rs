@@ -491,6 +491,94 @@ async fn without_a_credential_only_where_it_was_asked_for_and_only_by_a_loopback
     assert!(!platform::may_be_open("0.0.0.0:4000".parse().unwrap()));
 }
 
+/// Who may write a tool but not read its key does not get the key by writing another address; and a template that holds a secret is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hidden_key_does_not_follow_its_tool_to_another_host() {
+    let house = House::start().await;
+    let account = house.account("keys").await;
+    let key = account.owner.as_str();
+    let agent = format!("/api/agents/{}", account.agent);
+    let base = json!({ "apiBaseUrl": "https://crm.example" });
+    house.key(key, "PUT", &agent, base).await.good();
+    let tool = json!({ "name": "look", "description": "d", "http": { "method": "GET", "url": "={{BASE_URL}}/a",
+        "headers": { "Authorization": "=Bearer sk-canary-{{config.restaurantId}}", "X-Crm-Key": "canary-two", "X-Plain": "={{config.restaurantId}}" } } });
+    let made = house
+        .key(key, "POST", &format!("{agent}/tools"), tool)
+        .await;
+    let path = format!("{agent}/tools/{}", made.good().id());
+    let shown = house.key(key, "GET", &path, Value::Null).await.good();
+    let http = shown.json()["http"].clone();
+    assert_eq!(http["headers"]["Authorization"], "***");
+    assert_eq!(http["headers"]["X-Plain"], "={{config.restaurantId}}");
+    let stored = house.database_bytes().concat();
+    for canary in ["sk-canary", "canary-two"] {
+        let found = stored
+            .windows(canary.len())
+            .any(|bytes| bytes == canary.as_bytes());
+        assert!(!found, "{canary}");
+    }
+    let with_url = |url: &str| {
+        let mut http = http.clone();
+        http["url"] = json!(url);
+        json!({ "http": http })
+    };
+    // Another path is no other addressee.
+    house
+        .key(key, "PUT", &path, with_url("={{BASE_URL}}/b"))
+        .await
+        .good();
+    let brain = json!({ "tools": [{ "name": "look", "http": with_url("https://evil.example/a")["http"] }] });
+    let attempts = [
+        (
+            "PUT",
+            path.clone(),
+            with_url("https://evil.example/a"),
+            "http.headers.Authorization",
+        ),
+        (
+            "PUT",
+            format!("{agent}/brain"),
+            brain,
+            "tools[0].http.headers.Authorization",
+        ),
+        (
+            "PUT",
+            agent.clone(),
+            json!({ "apiBaseUrl": "https://evil.example" }),
+            "tools[",
+        ),
+    ];
+    for (method, path, body, place) in attempts {
+        let answer = house.key(key, method, &path, body).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{path} {}",
+            answer.text
+        );
+        let first = &answer.json()["errors"][0];
+        assert_eq!(first["code"], "secret_again", "{first}");
+        assert!(
+            first["path"].as_str().unwrap().starts_with(place),
+            "{first}"
+        );
+    }
+    // With the secrets sent again it moves.
+    let mut moved = with_url("https://new.example/a");
+    moved["http"]["headers"] = json!({ "Authorization": "Bearer another", "X-Crm-Key": "third" });
+    house.key(key, "PUT", &path, moved).await.good();
+    // A template is still judged when it is saved, secret or not.
+    let bad = json!({ "http": { "method": "GET", "url": "https://new.example", "headers": { "Authorization": "=Bearer sk-{{nothing.x}}" } } });
+    let faults = house.key(key, "PUT", &path, bad).await;
+    assert_eq!(faults.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        faults.text.contains("http.headers.Authorization"),
+        "{}",
+        faults.text
+    );
+    assert!(!faults.text.contains("sk-"), "{}", faults.text);
+}
+
 /// Two accounts with two calls each, and an active line.
 async fn two_accounts(house: &House) -> (common::Account, common::Account) {
     let (one, other) = (house.account("one").await, house.account("other").await);

@@ -1,6 +1,7 @@
 //! Agents.
 
 use super::owner::{account_in, agent as find, reach_of_list, text_in};
+use crate::addressee::{Held, stay};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
@@ -339,13 +340,23 @@ async fn write(
         let stored = object(&before.settings);
         let mut sent = Value::Object(brain::settings_of(&body));
         restore(&mut sent, &Value::Object(stored.clone()));
-        let mut settings = stored;
+        let mut settings = stored.clone();
         brain::apply(&mut settings, members(sent)?, deep);
         let mut agent = before.content.clone();
         own_fields(&mut agent, &body)?;
         let current = tools_now(api, &scope, id).await?;
         let mut tools = tools_in(&body, &current)?;
-        brain::check(&agent.name, &settings, tools.as_ref().unwrap_or(&current))?;
+        let written = tools.as_ref().unwrap_or(&current);
+        brain::check(&agent.name, &settings, written)?;
+        let after = Held {
+            settings: &settings,
+            tools: written,
+        };
+        let held = Held {
+            settings: &stored,
+            tools: &current,
+        };
+        stay(held, after)?;
         let written = tools.as_deref_mut().unwrap_or_default();
         agent.settings = sealed(api, &scope, id, settings, written).await?;
         keep_password(api, &scope, id, &body).await?;

@@ -2,6 +2,7 @@
 
 use super::agents::{audited, tools_now, view as agent_view};
 use super::owner::agent as find;
+use crate::addressee::{Held, stay};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path};
@@ -242,8 +243,19 @@ pub(crate) async fn update(
             .iter()
             .position(|other| other.name == before.name)
             .ok_or_else(Problem::unknown)?;
+        let settings = object(&agent.settings);
+        let held = tools.clone();
         tools[at] = changed.clone();
         check_one(&agent.name, &agent.settings, &tools, at)?;
+        let before_it = Held {
+            settings: &settings,
+            tools: &held,
+        };
+        let after_it = Held {
+            settings: &settings,
+            tools: &tools,
+        };
+        stay(before_it, after_it).map_err(|problem| problem.within(&format!("tools[{at}].")))?;
         seal_all(&api, &scope, &id, std::slice::from_mut(&mut changed)).await?;
         let was = hidden(&Value::Object(object(&before.config)));
         let entry = caller
@@ -356,6 +368,10 @@ pub(crate) async fn replace_brain(
         let stored = tools_now(&api, &scope, &id).await?;
         let mut tools = read_all(&body.tools, &stored)?;
         let mut settings = object(&before.settings);
+        let held = Held {
+            settings: &settings.clone(),
+            tools: &stored,
+        };
         if let Some(prompt) = &body.prompt {
             settings.insert("basePrompt".to_owned(), json!(prompt));
         }
@@ -363,6 +379,11 @@ pub(crate) async fn replace_brain(
             settings.insert("brainVersion".to_owned(), json!(label));
         }
         brain::check(&before.name, &settings, &tools)?;
+        let after = Held {
+            settings: &settings,
+            tools: &tools,
+        };
+        stay(held, after)?;
         seal_all(&api, &scope, &id, &mut tools).await?;
         let names = |tools: &[Tool]| json!(tools.iter().map(|tool| &tool.name).collect::<Vec<_>>());
         let mut was = audited(&before);

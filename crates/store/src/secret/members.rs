@@ -45,6 +45,9 @@ const SECRET_NAMES: &[&str] = &[
 /// The same for the names of headers, where more is a secret.
 const SECRET_HEADERS: &[&str] = &["auth", "token", "key", "session", "signature", "credential"];
 
+/// Words that a header may say before its secret: schemes of authorization.
+const SCHEMES: &[&str] = &["bearer", "basic", "token", "apikey", "key", "digest"];
+
 /// Where a member stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -57,7 +60,7 @@ pub enum Place {
 impl Place {
     /// The place of what a member of this name holds.
     pub fn of(name: &str) -> Self {
-        if name == "headers" {
+        if name == "headers" || name.ends_with("Headers") {
             Self::Headers
         } else {
             Self::Elsewhere
@@ -76,10 +79,34 @@ impl Place {
     }
 }
 
-/// Whether a text is a value and no template: templates name secrets, they hold none. A text that begins as a template and names
-/// nothing is a value.
+/// Whether a text holds a value: all of it, or words between the names of a template. Templates that only name secrets hold none
+/// (`={{config.key}}`, `=Bearer {{config.key}}`). A text that begins as a template and names nothing is a value.
 pub fn is_value(text: &str) -> bool {
-    !text.is_empty() && (!text.starts_with('=') || !text.contains("{{"))
+    if text.is_empty() {
+        return false;
+    }
+    let Some(template) = text.strip_prefix('=').filter(|text| text.contains("{{")) else {
+        return true;
+    };
+    let mut words = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        words.push_str(before);
+        words.push(' ');
+        // A name that is not closed is a fault of the template; nothing of it is shown.
+        let Some((name, behind)) = after.split_once("}}") else {
+            return true;
+        };
+        // What stands for a name that has no value may be the secret itself.
+        if name.contains("default(") && name.contains(['"', '\'']) {
+            return true;
+        }
+        rest = behind;
+    }
+    words.push_str(rest);
+    words
+        .split(|character: char| !character.is_alphanumeric())
+        .any(|word| !word.is_empty() && !SCHEMES.contains(&word.to_ascii_lowercase().as_str()))
 }
 
 /// Whether a text has the form of a reference to a sealed value.
@@ -479,5 +506,35 @@ impl Source {
         }
         sql.run(write).await.map_err(WriteError::from)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_between_the_names_of_a_template_are_a_value() {
+        for text in [
+            "sk-1",
+            "=sk-1",
+            "=Bearer sk-{{config.x}}",
+            "={{config.x}}-s3cret",
+            "=Basic dXNlcg=={{config.x}}",
+            "=Bearer sk-{{config",
+            "={{config.key|default(\"sk-1\")}}",
+        ] {
+            assert!(is_value(text), "{text}");
+        }
+        for text in [
+            "",
+            "={{config.key}}",
+            "=Bearer {{config.key}}",
+            "=Basic {{config.user}}:{{ config['password'] }}",
+            "=Token {{config.key|default(ctx.key)}}",
+        ] {
+            assert!(!is_value(text), "{text}");
+        }
+        assert!(Place::of("externalSessionHeaders").is_secret("X-Crm-Token"));
     }
 }
