@@ -179,7 +179,7 @@ def test_a_call_proves_that_the_line_calls(folder, standin, server, registrar):
 
 def doctor(folder, *arguments, **settings):
     defaults = {
-        "server_data_dir": folder / "data", "server_language": "en", "admin_port": 0, "platform_listen": "127.0.0.1:0", "voice_listen": "127.0.0.1:0",
+        "server_data_dir": folder / "data", "server_language": "en", "admin_port": 0, "platform_listen": "127.0.0.1:0", "back_office_listen": "127.0.0.1:0", "voice_listen": "127.0.0.1:0",
         "sip_udp": "127.0.0.1:0", "sip_tcp": "127.0.0.1:0", "sip_tls": "127.0.0.1:0", "rtp_bind": "127.0.0.1", "engine_api_key": KEY,
     }
     environment = clean_environment(**{f"ALLO_{key.upper()}": value for key, value in (defaults | settings).items()})

@@ -119,6 +119,7 @@ class Server(Process):
             "server_drain_s": 0,
             "admin_port": 0,
             "platform_listen": "127.0.0.1:0",
+            "back_office_listen": "127.0.0.1:0",
             "voice_listen": "127.0.0.1:0",
             "admin_token": TOKEN,
             "sip_udp": "127.0.0.1:0",

@@ -1170,3 +1170,5 @@ office_unauthorized = The credential or the signature is missing, wrong or expir
     .remedy = Send "Authorization: Bearer …" with the token of a session, "X-API-Key: …" with an account's key, or sign the request with the account's secret.
 office_reference = The request names something that does not exist, or it is still used by others.
     .remedy = Check the ids; remove what depends on it first.
+back_office_address_taken = The address { $address } of the back office is taken ({ $cause }): this server has none.
+    .remedy = Free the address, give another by "back_office.listen", or write "off".

@@ -1169,3 +1169,5 @@ office_unauthorized = La preuve d'identité ou la signature manque, est fausse o
     .remedy = Envoyez « Authorization: Bearer … » avec le jeton d'une session, « X-API-Key: … » avec une clé de compte, ou signez la demande avec le secret du compte.
 office_reference = La demande désigne un élément qui n'existe pas, ou l'élément sert encore à d'autres.
     .remedy = Vérifiez les identifiants ; supprimez d'abord ce qui en dépend.
+back_office_address_taken = L'adresse { $address } du back-office est prise ({ $cause }) : il n'y en a pas dans ce serveur.
+    .remedy = Libérez l'adresse, donnez-en une autre par « back_office.listen », ou écrivez « off ».

@@ -125,10 +125,6 @@ impl Api {
     }
 
     pub(crate) fn rate(&self) -> Rate {
-        let per_s = f64::from(self.config.rate_per_s.max(1));
-        Rate {
-            per_s,
-            burst: 2.0 * per_s,
-        }
+        Rate::of(self.config.rate_per_s)
     }
 }

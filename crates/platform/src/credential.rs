@@ -1,6 +1,6 @@
 //! From the headers of a request to its [`Caller`].
 
-use crate::api::Api;
+use crate::api::{AdminToken, Api};
 use crate::caller::{Actor, Caller};
 use crate::need::{Role, Scopes};
 use crate::problem::Problem;
@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 use call::TenantId;
 use jiff::Timestamp;
 use serde_json::Value;
-use store::{ApiKey, Entry, Realm, TenantScope};
+use store::{ApiKey, Entry, Realm, Store, TenantScope};
 
 /// Longest credential that is looked at, in bytes.
 const CREDENTIAL_BYTES_MAX: usize = 256;
@@ -18,34 +18,45 @@ const CREDENTIAL_BYTES_MAX: usize = 256;
 /// # Errors
 /// 401 without a credential, with an unknown, expired or revoked one; 503 when the database does not answer.
 pub(crate) async fn resolve(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+    match recognise(&api.store, &api.config.admin_token, headers).await? {
+        Some(caller) => Ok(caller),
+        None if api.config.unauthenticated && host_is_loopback(headers) => Ok(Caller {
+            actor: Actor::Unauthenticated,
+            ..Caller::owner()
+        }),
+        None => Err(Problem::unauthorized()),
+    }
+}
+
+/// Whose credential is in these headers; `None` when there is none.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) async fn recognise(
+    store: &Store,
+    admin_token: &AdminToken,
+    headers: &HeaderMap,
+) -> Result<Option<Caller>, Problem> {
     let Some(presented) = presented(headers)? else {
-        return if api.config.unauthenticated && host_is_loopback(headers) {
-            Ok(Caller {
-                actor: Actor::Unauthenticated,
-                ..Caller::owner()
-            })
-        } else {
-            Err(Problem::unauthorized())
-        };
+        return Ok(None);
     };
-    if api.config.admin_token.matches(presented) {
-        return Ok(Caller::owner());
+    if admin_token.matches(presented) {
+        return Ok(Some(Caller::owner()));
     }
     if presented.starts_with(PUBLIC_KIND) {
-        return widget(api, presented).await;
+        return widget(store, presented).await.map(Some);
     }
     let hash = store::credential::hash_key(presented);
     if presented.starts_with(AGENT_KIND) {
-        return agent(api, &hash).await;
+        return agent(store, &hash).await.map(Some);
     }
-    let key = api
-        .store
+    let key = store
         .resolve_api_key(&hash, Timestamp::now())
         .await?
         .ok_or_else(Problem::unauthorized)?;
     match session_user(&key.scopes) {
-        Some(user) => session(api, &key, &user).await,
-        None => of_key(&key),
+        Some(user) => session(store, &key, &user).await.map(Some),
+        None => of_key(&key).map(Some),
     }
 }
 
@@ -85,14 +96,13 @@ fn of_key(key: &Entry<ApiKey>) -> Result<Caller, Problem> {
 }
 
 /// A session lives as long as its user may log in, with the role that the user has now.
-async fn session(api: &Api, key: &Entry<ApiKey>, user: &str) -> Result<Caller, Problem> {
+async fn session(store: &Store, key: &Entry<ApiKey>, user: &str) -> Result<Caller, Problem> {
     let scope = key
         .tenant
         .as_deref()
         .map(|tenant| TenantScope::new(TenantId::from(tenant)));
     let realm = scope.as_ref().map_or(Realm::Node, Realm::Tenant);
-    let user = api
-        .store
+    let user = store
         .user(realm, user)
         .await?
         .filter(|user| user.is_active)
@@ -110,9 +120,8 @@ async fn session(api: &Api, key: &Entry<ApiKey>, user: &str) -> Result<Caller, P
     })
 }
 
-async fn agent(api: &Api, hash: &str) -> Result<Caller, Problem> {
-    let identity = api
-        .store
+async fn agent(store: &Store, hash: &str) -> Result<Caller, Problem> {
+    let identity = store
         .resolve_agent_token(hash)
         .await?
         .ok_or_else(Problem::unauthorized)?;
@@ -126,9 +135,8 @@ async fn agent(api: &Api, hash: &str) -> Result<Caller, Problem> {
     })
 }
 
-async fn widget(api: &Api, token: &str) -> Result<Caller, Problem> {
-    let identity = api
-        .store
+async fn widget(store: &Store, token: &str) -> Result<Caller, Problem> {
+    let identity = store
         .resolve_public_token(token)
         .await?
         .ok_or_else(Problem::unauthorized)?;

@@ -16,6 +16,17 @@ pub(crate) struct Rate {
     pub burst: f64,
 }
 
+impl Rate {
+    /// So many a second, and twice as many at once.
+    pub(crate) fn of(per_s: u32) -> Self {
+        let per_s = f64::from(per_s.max(1));
+        Self {
+            per_s,
+            burst: 2.0 * per_s,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     level: f64,

@@ -11,8 +11,16 @@ pub mod routes;
 pub mod signature;
 pub mod who;
 
+mod calls;
+mod events;
 mod houses;
+pub mod lines;
+mod menu;
+pub mod people;
+mod pricing;
 mod rows;
+mod stats;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -44,5 +52,13 @@ fn table() -> Routes {
     let mut routes = Routes::default();
     houses::add(&mut routes);
     rows::add(&mut routes);
+    lines::add(&mut routes);
+    people::add(&mut routes);
+    menu::add(&mut routes);
+    calls::add(&mut routes);
+    pricing::add(&mut routes);
+    stats::add(&mut routes);
+    transfer::add(&mut routes);
+    events::add(&mut routes);
     routes
 }

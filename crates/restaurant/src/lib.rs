@@ -7,6 +7,7 @@
 //! [`store`] are its rows, [`api`] its routes; it opens no socket ([`router`] is served by the server).
 
 pub mod api;
+pub mod phone;
 pub mod store;
 
-pub use api::{App, Config, Credential, Doors, Refused, Role, needs, router};
+pub use api::{App, Config, Credential, Doors, Need, Refused, Role, needs, router};

@@ -1,10 +1,12 @@
 //! From settings to the plain configuration of each room, with every check that needs more than one value.
 
 mod agents;
+mod back_office;
 mod database;
 mod platform_api;
 
 pub(crate) use agents::AgentsConfig;
+pub(crate) use back_office::BackOfficeConfig;
 pub(crate) use database::{database, is_postgres, without_password};
 pub(crate) use platform_api::PlatformConfig;
 
@@ -38,6 +40,7 @@ pub(crate) struct ProcessConfig {
     pub(crate) courier: CourierConfig,
     pub(crate) admin: AdminConfig,
     pub(crate) platform: Option<PlatformConfig>,
+    pub(crate) back_office: Option<BackOfficeConfig>,
     pub(crate) office: OfficeConfig,
     pub(crate) agents: AgentsConfig,
     pub(crate) voice: Option<VoiceConfig>,
@@ -69,6 +72,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
     }
     let admin = admin(settings, &mut problems);
     let platform = PlatformConfig::read(settings, &mut problems);
+    let back_office = BackOfficeConfig::read(settings, &mut problems);
     let voice = voice(settings, &mut problems);
     let courier = outgoing::settings(settings, &mut problems);
     let office = crate::office::configured(settings, &courier);
@@ -98,6 +102,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
             courier,
             admin,
             platform,
+            back_office,
             office,
             agents: AgentsConfig::read(settings),
             voice,

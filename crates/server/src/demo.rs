@@ -148,6 +148,7 @@ async fn start_house(
     settings.override_with("agent.language", language, own());
     settings.override_with("admin.port", "0", own());
     settings.override_with("platform.listen", "off", own());
+    settings.override_with("back_office.listen", "off", own());
     settings.override_with("voice.listen", "off", own());
     settings.override_with("sip.tls", "", own());
     settings.override_with("line.username", "", own());

@@ -35,6 +35,7 @@ mod telemetry;
 mod terminal;
 mod test_incoming;
 mod voice;
+mod wiring;
 
 use clap::Parser as _;
 use std::process::ExitCode;

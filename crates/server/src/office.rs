@@ -41,6 +41,15 @@ pub(crate) fn configured(settings: &Settings, courier: &CourierConfig) -> Office
     }
 }
 
+impl OfficeConfig {
+    /// A back office runs in this process: tools reach it wherever it is, and it is theirs where no other is named.
+    pub(crate) fn has_own(&mut self, url: &str) {
+        if self.reach.add_origin_of(url).is_ok() && self.base_url.is_none() {
+            self.base_url = Some(url.to_owned());
+        }
+    }
+}
+
 /// What runs beside the engine.
 pub(crate) struct Office {
     directory: DirectoryHandle,

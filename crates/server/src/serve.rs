@@ -4,13 +4,14 @@ use crate::cli::{ConfigArguments, EXIT_BAD_SETTINGS, own_origin, settings_or_rep
 use crate::compat::discovery::Discovery;
 use crate::config::{self, ProcessConfig};
 use crate::housekeeping::{self, Housekeeping};
-use crate::office::Office;
+use crate::office::{Office, OfficeConfig};
 use crate::outgoing::Outgoing;
 use crate::settings::Settings;
 use crate::shutdown::Signals;
 use crate::terminal::{Terminal, line};
-use crate::{api, check, compat, identity, platform_api, secrets, telemetry, voice};
+use crate::{api, check, compat, identity, platform_api, secrets, telemetry, voice, wiring};
 use catalog::Message;
+use engine::config::{AgentConfig, LineConfig};
 use engine::{Engine, StartError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
+use store::secret::Vault;
 
 /// A running house: everything that must be stopped in order.
 pub(crate) struct House {
@@ -28,6 +30,7 @@ pub(crate) struct House {
     discovery: Option<Discovery>,
     pub(crate) admin: api::Running,
     pub(crate) platform: Option<platform_api::Running>,
+    back_office: Option<wiring::Running>,
     pub(crate) voice: Option<voice::Running>,
     addresses_file: PathBuf,
     _housekeeping: Housekeeping,
@@ -107,6 +110,7 @@ fn warn_without_line(terminal: Terminal, settings: &Settings) {
 pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     let token = prepare(&mut config)?;
     let (platform, voice) = (config.platform.take(), config.voice.take());
+    let bound = bind_back_office(&mut config).await?;
     let store = open_store(&config.database).await?;
     // Before anything listens: a server that could not read its passwords must not take a call.
     let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
@@ -115,19 +119,15 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         let written = compat::written(&store, &vault, &config.agents);
         compat::prepare_single(&written, id, &mut config.engine).await?;
     }
+    let back_office =
+        start_back_office(bound, (&store, &vault), &outgoing, &token, config.language).await?;
     let agent = config.engine.agents.first().cloned();
     let line = config.engine.lines.first().cloned();
     let engine = Engine::start(config.engine, store.clone(), outgoing.courier.clone())
         .await
         .map_err(|error| start_message(&error))?;
-    let office = match agent {
-        Some(agent) => {
-            let base = (agent, line);
-            let started = Office::start(config.office, &outgoing, &engine, &store, &vault, base);
-            Some(started.await?)
-        }
-        None => None,
-    };
+    let base = agent.map(|agent| (agent, line));
+    let office = start_office(config.office, &outgoing, &engine, (&store, &vault), base).await?;
     let directory = office.as_ref().map(Office::directory);
     let discovery = directory.as_ref().and_then(|directory| {
         compat::discover(&config.agents, (&outgoing, &store, &vault), directory)
@@ -169,11 +169,59 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         discovery,
         admin,
         platform,
+        back_office,
         voice,
         addresses_file: config.data_dir.join("addresses.json"),
     };
     house.write_addresses();
     Ok(house)
+}
+
+/// Takes the back office's address, so that whatever leaves the house may reach it.
+async fn bind_back_office(config: &mut ProcessConfig) -> Result<Option<wiring::Bound>, Message> {
+    let bound = wiring::bind(config.back_office.take(), config.language).await?;
+    if let Some(bound) = &bound {
+        let url = bound.url();
+        config
+            .courier
+            .allow
+            .add_origin_of(&url)
+            .map_err(|error| Message::new("start_failed").with("cause", error.to_string()))?;
+        config.office.has_own(&url);
+    }
+    Ok(bound)
+}
+
+async fn start_back_office(
+    bound: Option<wiring::Bound>,
+    (store, vault): (&Store, &Vault),
+    outgoing: &Outgoing,
+    token: &str,
+    language: catalog::Language,
+) -> Result<Option<wiring::Running>, Message> {
+    let parts = wiring::Parts {
+        store,
+        vault,
+        courier: &outgoing.courier,
+        token,
+        language,
+    };
+    wiring::start(bound, parts).await
+}
+
+async fn start_office(
+    config: OfficeConfig,
+    outgoing: &Outgoing,
+    engine: &Engine,
+    (store, vault): (&Store, &Vault),
+    base: Option<(AgentConfig, Option<LineConfig>)>,
+) -> Result<Option<Office>, Message> {
+    match base {
+        Some(base) => Office::start(config, outgoing, engine, store, vault, base)
+            .await
+            .map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The log's language, directories, the TLS identity and the administrator's token.
@@ -337,6 +385,10 @@ impl House {
                 "platform",
                 self.platform.as_ref().map(platform_api::Running::address),
             ),
+            (
+                "back_office",
+                self.back_office.as_ref().map(wiring::Running::address),
+            ),
             ("voice", self.voice.as_ref().map(voice::Running::address)),
         ]
         .into_iter()
@@ -388,6 +440,9 @@ impl House {
         }
         // Calls that ended while draining have left their webhooks: what is under way is finished, the rest stays in its table.
         self.outgoing.outbox.stop().await;
+        if let Some(back_office) = self.back_office {
+            back_office.stop().await;
+        }
         self.store.close().await;
         remove(&self.addresses_file);
     }

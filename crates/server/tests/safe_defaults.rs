@@ -27,6 +27,7 @@ fn command(directory: &Path) -> Command {
         .env("ALLO_SERVER_LANGUAGE", "en")
         .env("ALLO_ADMIN_PORT", "0")
         .env("ALLO_PLATFORM_LISTEN", "127.0.0.1:0")
+        .env("ALLO_BACK_OFFICE_LISTEN", "127.0.0.1:0")
         .env("ALLO_VOICE_LISTEN", "127.0.0.1:0")
         .env("OPENAI_API_KEY", ENGINE_KEY)
         .env("ALLO_SIP_UDP", "127.0.0.1:0")

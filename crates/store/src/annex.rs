@@ -178,7 +178,18 @@ impl Db {
                 path: self.store.location().into(),
                 source,
             },
-            _ => OpenError::Locked {
+            WriteError::DiskFull => OpenError::DiskFull {
+                path: self.store.location().into(),
+            },
+            WriteError::Corrupt => OpenError::Corrupt {
+                path: self.store.location().into(),
+            },
+            WriteError::Locked
+            | WriteError::Unavailable
+            | WriteError::UnknownCall
+            | WriteError::DuplicateCall
+            | WriteError::UnknownTenant
+            | WriteError::BatchTooLarge => OpenError::Locked {
                 path: self.store.location().into(),
             },
         };

@@ -41,16 +41,22 @@ pub enum Refused {
 /// An answer that is waited for.
 pub type Waited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// Whose credential is in some headers; `None` when there is none.
+pub type Recognise = dyn Fn(HeaderMap) -> Waited<Result<Option<Credential>, Refused>> + Send + Sync;
+/// Takes one request of somebody's rate; the error is the seconds until the next may come.
+pub type Take = dyn Fn(&str) -> Result<(), u64> + Send + Sync;
+/// The secret by which an account's tools and webhooks are signed.
+pub type SecretOf = dyn Fn(String) -> Waited<Result<Option<String>, Refused>> + Send + Sync;
+
 /// What the back office asks of the rest of the house: users, keys and secrets are one store.
 #[derive(Clone)]
 pub struct Doors {
-    /// Whose credential is in these headers; `None` when there is none.
-    pub recognise:
-        Arc<dyn Fn(HeaderMap) -> Waited<Result<Option<Credential>, Refused>> + Send + Sync>,
-    /// Takes one request of somebody's rate; the error is the seconds until the next may come.
-    pub take: Arc<dyn Fn(&str) -> Result<(), u64> + Send + Sync>,
-    /// The secret by which an account's tools and webhooks are signed.
-    pub secret: Arc<dyn Fn(String) -> Waited<Result<Option<String>, Refused>> + Send + Sync>,
+    /// Who shows a credential.
+    pub recognise: Arc<Recognise>,
+    /// Everybody's rate.
+    pub take: Arc<Take>,
+    /// An account's secret.
+    pub secret: Arc<SecretOf>,
 }
 
 impl fmt::Debug for Doors {

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use catalog::Language;
+use courier::sign::{HEADER_CALL, HEADER_IDEMPOTENCY};
 
 use super::app::{App, Credential, Refused};
 use super::limits::BODY_WITHIN;
@@ -66,7 +67,9 @@ async fn pass(need: Need, request: Request) -> Result<Request, Refusal> {
     let Some(least) = need.role else {
         return Ok(Request::from_parts(parts, Body::from(bytes)));
     };
-    let who = who(&app, &parts, &bytes).await?;
+    let mut who = who(&app, &parts, &bytes).await?;
+    who.call = signature::header(&parts.headers, HEADER_CALL).map(str::to_owned);
+    who.key = signature::header(&parts.headers, HEADER_IDEMPOTENCY).map(str::to_owned);
     (app.doors.take)(&who.bucket).map_err(Refusal::too_many)?;
     let allowed = if who.is_voice() {
         need.voice
@@ -118,6 +121,8 @@ async fn who(app: &App, parts: &Parts, body: &[u8]) -> Result<Who, Refusal> {
             access: Access::Node,
             role: Role::Owner,
             bucket: "unsigned".to_owned(),
+            call: None,
+            key: None,
         });
     }
     Err(Refusal::unauthorized())
@@ -137,6 +142,8 @@ fn of_credential(credential: Credential) -> Who {
         access,
         role: credential.role,
         bucket: credential.bucket,
+        call: None,
+        key: None,
     }
 }
 

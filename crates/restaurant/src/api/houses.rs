@@ -20,7 +20,7 @@ use crate::store::rows::insert;
 use crate::store::{Access, HouseScope, Set, houses, record, settle, tables};
 
 /// What the product writes itself: a client's word would let one restaurant act on the agent of another.
-const OWN: &[&str] = &[
+pub(super) const OWN: &[&str] = &[
     "agentId",
     "agentPublicToken",
     "finalCustomerId",
@@ -83,7 +83,11 @@ async fn create(
 }
 
 /// The account that a new restaurant belongs to: its maker's; the operator of the node may name one.
-async fn account(app: &App, who: &Who, body: &Map<String, Value>) -> Result<String, Refusal> {
+pub(super) async fn account(
+    app: &App,
+    who: &Who,
+    body: &Map<String, Value>,
+) -> Result<String, Refusal> {
     if let Some(own) = who.account() {
         return Ok(own.to_owned());
     }
@@ -96,7 +100,11 @@ async fn account(app: &App, who: &Who, body: &Map<String, Value>) -> Result<Stri
     Ok(scope.tenant().as_str().to_owned())
 }
 
-fn sets(who: &Who, body: &mut Map<String, Value>, whole: bool) -> Result<Vec<Set>, Refusal> {
+pub(super) fn sets(
+    who: &Who,
+    body: &mut Map<String, Value>,
+    whole: bool,
+) -> Result<Vec<Set>, Refusal> {
     if who.access != Access::Node {
         body.retain(|name, _| !OWN.contains(&name.as_str()));
     }
@@ -109,7 +117,7 @@ fn sets(who: &Who, body: &mut Map<String, Value>, whole: bool) -> Result<Vec<Set
 }
 
 /// Writes down what happened, in the same write: what follows a change begins from there.
-async fn note(
+pub(super) async fn note(
     tx: &mut Tx,
     scope: &HouseScope,
     kind: &str,

@@ -25,7 +25,7 @@ const RESOURCES: &[(&str, &Table)] = &[
     ("/api/categories", &tables::MENU_CATEGORIES),
     ("/api/menu-items", &tables::MENU_ITEMS),
     ("/api/menus", &tables::SET_MENUS),
-    ("/api/services", &tables::DINING_SERVICES),
+    ("/api/dining-services", &tables::DINING_SERVICES),
     ("/api/rooms", &tables::DINING_ROOMS),
     ("/api/tables", &tables::TABLES),
     ("/api/table-combinations", &tables::TABLE_COMBINATIONS),

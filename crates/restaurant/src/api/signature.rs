@@ -20,7 +20,7 @@ use crate::store::Access;
 /// Longest value of a header that is looked at, in bytes.
 const HEADER_BYTES_MAX: usize = 512;
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     (!text.is_empty() && text.len() <= HEADER_BYTES_MAX).then_some(text)
 }
@@ -52,6 +52,8 @@ pub(super) async fn verify(app: &App, parts: &Parts, body: &[u8]) -> Result<Who,
         },
         role: Role::Operator,
         bucket,
+        call: None,
+        key: None,
     })
 }
 

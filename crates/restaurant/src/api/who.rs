@@ -30,6 +30,10 @@ pub struct Who {
     pub role: Role,
     /// Name by which he is counted.
     pub bucket: String,
+    /// The call that the voice side names.
+    pub call: Option<String>,
+    /// The same for each attempt of one request.
+    pub key: Option<String>,
 }
 
 impl Who {

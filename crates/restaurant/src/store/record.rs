@@ -47,14 +47,10 @@ pub fn read(table: &Table, body: &Map<String, Value>, whole: bool) -> Result<Vec
             None if whole && column.needed => return Err(Fault::new(column.wire, "present")),
             None => {}
             // An absent value is the column's default in a new row.
-            Some(Value::Null) if whole => {
-                if column.needed {
-                    return Err(Fault::new(column.wire, "present"));
-                }
-            }
             Some(Value::Null) if column.needed => {
                 return Err(Fault::new(column.wire, "present"));
             }
+            Some(Value::Null) if whole => {}
             Some(value) => sets.push(Set {
                 column,
                 cell: cell(column, value)?,
@@ -212,25 +208,21 @@ fn is_clock(text: &str) -> bool {
 
 fn json(value: &Value, max: usize) -> Option<String> {
     // The back office of the contract keeps some of its JSON as text.
-    let text = match value {
-        Value::String(text) if serde_json::from_str::<Value>(text).is_ok() => text.clone(),
-        other => other.to_string(),
+    let text = match value.as_str() {
+        Some(text) if serde_json::from_str::<Value>(text).is_ok() => text.to_owned(),
+        Some(_) | None => value.to_string(),
     };
     (text.len() <= max).then_some(text)
 }
 
 fn strings(value: &Value) -> Option<String> {
-    let parsed;
-    let value = match value {
-        Value::String(text) => {
-            parsed = serde_json::from_str(text).unwrap_or_else(|_| {
-                let parts = text.split(',').map(str::trim);
-                parts.filter(|part| !part.is_empty()).collect()
-            });
-            &parsed
-        }
-        other => other,
-    };
+    let parsed = value.as_str().map(|text| {
+        serde_json::from_str(text).unwrap_or_else(|_| {
+            let parts = text.split(',').map(str::trim);
+            parts.filter(|part| !part.is_empty()).collect()
+        })
+    });
+    let value = parsed.as_ref().unwrap_or(value);
     let list = value.as_array()?;
     let fits = |entry: &Value| {
         entry

@@ -14,6 +14,10 @@ pub(super) fn listeners(config: &ProcessConfig, beside: &Beside, findings: &mut 
         ("sip/tls", sip.tls_bind),
         ("admin", Some(config.admin.listen)),
         ("platform", config.platform.as_ref().map(|part| part.listen)),
+        (
+            "back_office",
+            config.back_office.as_ref().map(|part| part.listen),
+        ),
         ("voice", config.voice.as_ref().map(|part| part.listen)),
     ];
     for (name, address) in wanted {

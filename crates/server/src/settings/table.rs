@@ -97,6 +97,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("platform.clear_passwords", &[], Kind::Switch, "false", "Whether `GET /api/sip/agents` gives passwords of lines in clear, for managers that cannot decrypt; only on loopback."),
     setting("platform.rate_per_s", &[], Kind::Integer { min: 1, max: 100_000 }, "20", "Requests a second of one credential, twice as many at once; more are answered 429."),
 
+    setting("back_office.listen", &[], Kind::Listen, "127.0.0.1:3000", "Address of the restaurant's back office; `off` for none. Unless it is set, there is none where `tools.back_office` names one elsewhere. Elsewhere than on loopback only with TLS."),
+    setting("back_office.tls_certificate", &[], Kind::Text, "", "PEM file; needed to listen on anything but loopback."),
+    setting("back_office.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
+    setting("back_office.unsigned", &[], Kind::Switch, "false", "Whether requests without a credential or signature are let in as the owner's, for existing clients that send none; only on loopback."),
+    setting("back_office.clear_passwords", &[], Kind::Switch, "false", "Whether its `GET /api/sip/agents` gives passwords of lines in clear, for managers that cannot decrypt; only on loopback."),
+    setting("back_office.rate_per_s", &[], Kind::Integer { min: 1, max: 100_000 }, "200", "Requests a second of one credential or voice account, twice as many at once; more are answered 429."),
+    setting("back_office.own_url", &["NEXT_PUBLIC_APP_URL"], Kind::Text, "", "How the voice server reaches the back office; empty: its own address."),
+    setting("back_office.voice_url", &["SIP_AGENT_SERVER_URL", "SIP_AGENT_INTERNAL_URL"], Kind::Text, "http://localhost:4000", "Voice server that restaurants are provisioned at."),
+    setting("back_office.voice_key", &["SIP_ACCOUNT_API_KEY"], Kind::Secret, "", "Key of the account there; empty: this process's own, where it is the voice server."),
+    setting("back_office.voice_secret", &[], Kind::Secret, "", "Secret by which a voice server elsewhere signs its requests; the accounts of this one have their own."),
+
     setting("voice.listen", &[], Kind::Listen, "", "Address for the webhooks and audio streams of carriers (Twilio and its like); empty: loopback on the port below."),
     setting("voice.port", &["PORT"], Kind::Integer { min: 0, max: 65_535 }, "5050", "Port of the voice address on loopback."),
     setting("voice.public_url", &[], Kind::Text, "", "Origin that carriers call, such as https://voice.example.com: what their signatures are made of, and where streams are opened."),
@@ -226,10 +237,6 @@ pub(crate) const NOT_YET: &[Retired] = &[
     Retired { variable: "DATABASE_TYPE", why: "DATABASE_URL says it: a path is SQLite, postgres://… is PostgreSQL" },
     Retired { variable: "GOOGLE_MAPS_API_KEY", why: "the restaurant's back office is not part of this version" },
     Retired { variable: "SERPAPI_KEY", why: "the restaurant's back office is not part of this version" },
-    Retired { variable: "SIP_AGENT_SERVER_URL", why: "provisioning is not part of this version" },
-    Retired { variable: "SIP_AGENT_INTERNAL_URL", why: "provisioning is not part of this version" },
-    Retired { variable: "NEXT_PUBLIC_APP_URL", why: "provisioning is not part of this version" },
-    Retired { variable: "SIP_ACCOUNT_API_KEY", why: "provisioning is not part of this version" },
     Retired { variable: "SIP_AGENT_PUBLIC_URL", why: "the chat widget is /widget/chat.js on the platform address: the address of that is the client's affair" },
     Retired { variable: "SIP_AGENT_WEB_URL", why: "the web pages are not part of this version" },
 ];

@@ -1,0 +1,202 @@
+//! The restaurant: its listener, and what it needs of the rest of the house.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use catalog::{Language, Message};
+use courier::{Courier, Secret};
+use platform::need::Scopes;
+use platform::{Actor, AdminToken, Caller, Door, NotRecognised};
+use restaurant::{App, Config, Credential, Doors, Refused, Role};
+use store::secret::Vault;
+use store::{Store, TenantScope};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::listener::Listener;
+use crate::config::BackOfficeConfig;
+use crate::terminal::Terminal;
+
+/// Its address is taken; nobody is served yet.
+pub(crate) struct Bound {
+    config: BackOfficeConfig,
+    listener: Listener,
+    address: SocketAddr,
+}
+
+/// The running back office.
+pub(crate) struct Running {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// What it needs of the rest of the house.
+pub(crate) struct Parts<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) vault: &'a Vault,
+    pub(crate) courier: &'a Courier,
+    pub(crate) token: &'a str,
+    pub(crate) language: Language,
+}
+
+/// Takes the address. Where nobody asked for that address and another program has it, there is no back office here, and that is
+/// said.
+///
+/// # Errors
+/// The address that was asked for cannot be taken.
+pub(crate) async fn bind(
+    config: Option<BackOfficeConfig>,
+    language: Language,
+) -> Result<Option<Bound>, Message> {
+    let Some(config) = config else {
+        return Ok(None);
+    };
+    let bound = Listener::bind(config.listen, config.tls.as_ref()).await;
+    let bound = bound.and_then(|listener| Ok((listener.address()?, listener)));
+    match bound {
+        Ok((address, listener)) => Ok(Some(Bound {
+            config,
+            listener,
+            address,
+        })),
+        Err(error) if config.by_default => {
+            let message = Message::new("back_office_address_taken")
+                .with("address", config.listen.to_string())
+                .with("cause", error.to_string());
+            Terminal::new(language).complain(&message);
+            Ok(None)
+        }
+        Err(error) => Err(Message::new("port_in_use")
+            .with("protocol", "HTTP")
+            .with("address", config.listen.to_string())
+            .with("cause", error.to_string())),
+    }
+}
+
+/// Opens its tables and serves, where there is one.
+///
+/// # Errors
+/// The message says what the database said.
+pub(crate) async fn start(
+    bound: Option<Bound>,
+    parts: Parts<'_>,
+) -> Result<Option<Running>, Message> {
+    match bound {
+        Some(bound) => bound.start(parts).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+impl Bound {
+    /// How this machine reaches it.
+    pub(crate) fn url(&self) -> String {
+        if let Some(url) = &self.config.own_url {
+            return url.clone();
+        }
+        let scheme = if self.config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        if self.address.ip().is_unspecified() {
+            return format!("{scheme}://localhost:{}", self.address.port());
+        }
+        format!("{scheme}://{}", self.address)
+    }
+
+    async fn start(self, parts: Parts<'_>) -> Result<Running, Message> {
+        let config = Config {
+            language: parts.language,
+            unsigned: self.config.unsigned,
+            clear_passwords: self.config.clear_passwords,
+            voice_secret: self.config.voice_secret.clone().map(Secret::new),
+            voice_url: self.config.voice_url.clone(),
+            own_url: self.url(),
+            voice_key: self.config.voice_key.clone().map(Secret::new),
+        };
+        let doors = doors(&parts, self.config.rate_per_s);
+        let app = App::open(
+            parts.store.clone(),
+            parts.vault.clone(),
+            parts.courier.clone(),
+            doors,
+            config,
+        );
+        let app = app.await.map_err(|error| error.message())?;
+        let (stop, stopped) = watch::channel(false);
+        let router = restaurant::router(&app);
+        let task = tokio::spawn(platform::serve(self.listener, router, stopped));
+        Ok(Running {
+            address: self.address,
+            stop,
+            task,
+        })
+    }
+}
+
+impl Running {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops taking requests and waits for those in progress, a few seconds at most.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the back office ended");
+        }
+    }
+}
+
+/// Users, keys, sessions, secrets and rates are the platform's.
+fn doors(parts: &Parts<'_>, rate_per_s: u32) -> Doors {
+    let token = AdminToken::new(parts.token);
+    let door = Arc::new(Door::new(parts.store.clone(), token, rate_per_s));
+    let counting = Arc::clone(&door);
+    let (store, vault) = (parts.store.clone(), parts.vault.clone());
+    Doors {
+        recognise: Arc::new(move |headers| {
+            let door = Arc::clone(&door);
+            Box::pin(async move {
+                match door.recognise(&headers).await {
+                    Ok(Some(caller)) => credential(caller).map(Some),
+                    Ok(None) => Ok(None),
+                    Err(NotRecognised::Unknown) => Err(Refused::Unknown),
+                    Err(NotRecognised::Unavailable) => Err(Refused::Unavailable),
+                }
+            })
+        }),
+        take: Arc::new(move |bucket| counting.take(bucket)),
+        secret: Arc::new(move |account| {
+            let (store, vault) = (store.clone(), vault.clone());
+            Box::pin(async move {
+                let scope = TenantScope::new(account.as_str().into());
+                let found = engine::directory::signing_secret(&store, &vault, &scope).await;
+                let found = found.map_err(|_| Refused::Unavailable)?;
+                Ok(found.map(|secret| secret.expose().to_owned()))
+            })
+        }),
+    }
+}
+
+/// What a credential of the platform is here. The token of a chat's page is none, and neither is a key that was made for a part of
+/// the platform's API.
+fn credential(caller: Caller) -> Result<Credential, Refused> {
+    let narrow = matches!(caller.scopes, Scopes::Some(_));
+    if narrow || matches!(caller.actor, Actor::Widget(_)) {
+        return Err(Refused::Unknown);
+    }
+    let bucket = caller.bucket();
+    Ok(Credential {
+        account: caller.tenant.map(|tenant| tenant.as_str().to_owned()),
+        role: match caller.role {
+            platform::need::Role::Viewer => Role::Viewer,
+            platform::need::Role::Operator => Role::Operator,
+            platform::need::Role::Admin => Role::Admin,
+            platform::need::Role::Owner => Role::Owner,
+        },
+        agent: caller.agent,
+        bucket,
+    })
+}
