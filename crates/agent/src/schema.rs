@@ -1,5 +1,8 @@
 //! JSON Schema of a tool's arguments: checked when it is saved, applied before anything runs.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Map, Value, json};
 
@@ -12,12 +15,47 @@ const ERRORS_TOLD: usize = 3;
 /// Characters of one error in it.
 const ERROR_CHARS: usize = 240;
 
+/// Schemas in use, by their text. The agents of one back office have the same dozen tools: a thousand of them hold a dozen
+/// validators, which with their expressions are the largest part of an idle agent.
+static SHARED: Mutex<Shared> = Mutex::new(Shared {
+    by_text: None,
+    sweep_at: SWEEP_MIN,
+});
+/// Entries from which on those that nobody holds are looked for.
+const SWEEP_MIN: usize = 64;
+
+struct Shared {
+    by_text: Option<HashMap<String, Weak<Checked>>>,
+    sweep_at: usize,
+}
+
+impl Shared {
+    fn find(&mut self, text: &str) -> Option<Arc<Checked>> {
+        self.by_text.as_ref()?.get(text)?.upgrade()
+    }
+
+    /// Keeps no schema alive: what the last agent let go of goes with the next sweep, and the table is at most twice what is used.
+    fn keep(&mut self, text: String, checked: &Arc<Checked>) {
+        let by_text = self.by_text.get_or_insert_default();
+        by_text.insert(text, Arc::downgrade(checked));
+        if by_text.len() >= self.sweep_at {
+            by_text.retain(|_, known| known.strong_count() > 0);
+            self.sweep_at = SWEEP_MIN.max(by_text.len() * 2);
+        }
+    }
+}
+
+/// A schema and what judges by it.
+#[derive(Debug)]
+struct Checked {
+    visible: Value,
+    validator: Validator,
+}
+
 /// A compiled schema.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    /// As the model sees it.
-    pub(crate) visible: Value,
-    validator: Validator,
+    checked: Arc<Checked>,
     open: bool,
 }
 
@@ -110,6 +148,11 @@ impl Schema {
                 .get("additionalProperties")
                 .is_some_and(|more| *more != Value::Bool(false));
         let visible = Value::Object(schema);
+        let text = visible.to_string();
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(checked) = shared.find(&text) {
+            return Ok(Self { checked, open });
+        }
         // Patterns run on the linear-time engine: a tenant's expression cannot stall a call.
         let validator = jsonschema::options()
             .with_pattern_options(PatternOptions::regex())
@@ -124,15 +167,18 @@ impl Schema {
                     ),
                 )
             })?;
-        Ok(Self {
-            visible,
-            validator,
-            open,
-        })
+        let checked = Arc::new(Checked { visible, validator });
+        shared.keep(text, &checked);
+        Ok(Self { checked, open })
+    }
+
+    /// As the model sees it.
+    pub(crate) fn visible(&self) -> &Value {
+        &self.checked.visible
     }
 
     pub(crate) fn properties(&self) -> impl Iterator<Item = &String> {
-        self.visible
+        self.visible()
             .get("properties")
             .and_then(Value::as_object)
             .into_iter()
@@ -145,19 +191,20 @@ impl Schema {
         &self,
         mut arguments: Map<String, Value>,
     ) -> Result<Map<String, Value>, String> {
-        if !self.open && self.visible.get("additionalProperties") != Some(&Value::Bool(false)) {
+        if !self.open && self.visible().get("additionalProperties") != Some(&Value::Bool(false)) {
             let known: Vec<&String> = self.properties().collect();
             arguments.retain(|name, _| known.contains(&name));
         }
         let whole = Value::Object(arguments);
-        if self.validator.is_valid(&whole) {
+        if self.checked.validator.is_valid(&whole) {
             return Ok(into_members(whole));
         }
         let stripped = without_nulls(whole);
-        if self.validator.is_valid(&stripped) {
+        if self.checked.validator.is_valid(&stripped) {
             return Ok(into_members(stripped));
         }
         let told: Vec<String> = self
+            .checked
             .validator
             .iter_errors(&stripped)
             .take(ERRORS_TOLD)
@@ -202,5 +249,40 @@ fn without_nulls(value: Value) -> Value {
             .collect::<Vec<_>>()
             .into(),
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compiled(name: &str) -> Schema {
+        let schema = json!({ "type": "object", "properties": { name: { "type": "string", "pattern": "^[a-z]+$" } } });
+        let Value::Object(schema) = schema else {
+            unreachable!();
+        };
+        Schema::compile(schema, &[], "parameters").unwrap()
+    }
+
+    #[test]
+    fn agents_with_the_same_schema_share_it() {
+        let (one, same, other) = (compiled("name"), compiled("name"), compiled("street"));
+        assert!(Arc::ptr_eq(&one.checked, &same.checked));
+        assert!(!Arc::ptr_eq(&one.checked, &other.checked));
+        let known = |text: &str| {
+            let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+            shared
+                .by_text
+                .as_ref()
+                .is_some_and(|all| all.contains_key(text))
+        };
+        let text = other.visible().to_string();
+        assert!(known(&text));
+        drop(other);
+        for n in 0..4 * SWEEP_MIN {
+            compiled(&format!("n{n}"));
+        }
+        assert!(!known(&text), "what nobody holds is let go");
+        assert!(Arc::ptr_eq(&one.checked, &compiled("name").checked));
     }
 }

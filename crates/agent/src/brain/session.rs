@@ -388,7 +388,7 @@ impl CallBrain {
 
     /// The schema, with what this call adds: a code where proof is needed, names where there are named targets.
     fn parameters(&self, tool: &crate::compile::Tool) -> Value {
-        let mut parameters = tool.schema.visible.clone();
+        let mut parameters = tool.schema.visible().clone();
         let Some(properties) = parameters
             .get_mut("properties")
             .and_then(Value::as_object_mut)
