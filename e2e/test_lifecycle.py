@@ -15,6 +15,7 @@ from lib.backoffice import RESTAURANT
 from lib.house import CALLER, House
 from lib.provisioning import TOOLS
 from lib.sipp import Script
+from lib.wiretap import Wiretap
 
 
 @pytest.fixture
@@ -302,3 +303,64 @@ def test_a_supervisor_hears_both_sides_of_a_live_call(house, sipp, peer, tmp_pat
     assert len(listened) == 2, "who listened is written"
     again, _ = listening(world, call["id"], tmp_path)
     assert again.wait(10) == 22, "there is nothing to hear after the end"
+
+
+FIXED = {"disclosure": "Je suis un assistant virtuel.", "greeting": {"cachedText": "Les Tilleuls, bonjour !"}}
+
+
+def begin(world, sipp, peer, name):
+    """A call up to the end of its greeting: its record, the seconds from the INVITE to the first sound, and what was heard."""
+    known = {call["id"] for call in calls(world)}
+    began, peer.remote = time.monotonic(), None
+    phone = sipp(Script(name).call().until_bye(), world.allo, peer, service=world.number)
+    _, _, disclosure = peer.wait_tone(470, 450, after=began, timeout=20)
+    _, _, greeting = peer.wait_tone(520, 200, after=began, timeout=20)
+    [call] = [call for call in calls(world) if call["id"] not in known]
+    return phone, call["id"], disclosure[0].at - began, greeting
+
+
+def transcript(world, call):
+    return world.client.get(f"/calls/{call}/transcript?accountId={world.account}")
+
+
+def test_a_cached_greeting_is_heard_at_the_answer_whatever_the_engine_takes(house, standin, sipp, peer):
+    slow = standin("contract", replace=[("first_byte_ms = 20", "first_byte_ms = 1800")])
+    world = house(engine=Wiretap(slow.url)).provision(**FIXED).ready()
+    folder = pathlib.Path(world.allo.settings["server_data_dir"]) / "greetings"
+    phone, _, first, _ = begin(world, sipp, peer, "made")
+    assert first > 1.7, "the engine says it for the first caller"
+    wait_for("the sounds", lambda: len(list(folder.glob("*.greeting"))) == 2, 10)
+    peer.wait_tone(520, 2900, ended=True)
+    peer.press("#")
+    phone.wait()
+    phone, call, second, _ = begin(world, sipp, peer, "kept")
+    print(f"INVITE to first sound: {first:.2f} s by the engine, {second:.2f} s kept")
+    assert second < 1.0, "nobody waits for the engine"
+    # The caller presses a key 0.2 s into the greeting: it stops, and the engine knows what was heard.
+    peer.press("7")
+    session = world.tap.wait_session(2)
+    wait_for("the key at the engine", lambda: "[DTMF] 7" in json.dumps(session.sent("conversation.item.create")), 10)
+    items = [event["item"] for event in session.sent("conversation.item.create") if event["item"]["role"] == "assistant"]
+    told = [item["content"][0] for item in items]
+    assert told[0] == {"type": "output_text", "text": FIXED["disclosure"]}
+    assert told[1]["text"] in ("Les…", "Les Tilleuls,…", "Les Tilleuls, bonjour…"), told
+    assert session.sent("conversation.item.truncate") == [], "the engine has no such sound"
+    assert not [event for event in session.sent("response.create") if "word for word" in json.dumps(event)]
+    wait_for("the key's tool", lambda: world.office.to("/api/orders/status"), 15)
+    peer.press("#")
+    phone.wait()
+    lines = transcript(world, call)
+    assert [line["content"] for line in lines[:2]] == [FIXED["disclosure"], FIXED["greeting"]["cachedText"]]
+    assert 0 < lines[1]["interruptedAtMs"] < 2950, lines[1]
+
+
+def test_a_broken_cached_greeting_is_made_again(house, sipp, peer):
+    world = house().provision(**FIXED).ready()
+    folder = pathlib.Path(world.allo.settings["server_data_dir"]) / "greetings"
+    for name in ("made", "again"):
+        phone, *_ = begin(world, sipp, peer, name)
+        wait_for("the sounds", lambda: [path.stat().st_size > 100 for path in folder.glob("*.greeting")] == [True, True], 10)
+        peer.press("#")
+        phone.wait()
+        for path in folder.glob("*.greeting"):
+            path.write_bytes(b"broken")

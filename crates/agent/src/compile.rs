@@ -93,6 +93,9 @@ pub(crate) struct Words {
     pub(crate) disclosure: Option<Template>,
     pub(crate) known: Option<Template>,
     pub(crate) unknown: Option<Template>,
+    /// Said as they are: to anybody, and to a caller whose name is known.
+    pub(crate) cached: Option<Template>,
+    pub(crate) cached_known: Option<Template>,
     pub(crate) name: Template,
 }
 

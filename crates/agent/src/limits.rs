@@ -70,6 +70,8 @@ pub const PRE_CALL_CHECKS_MAX: usize = 8;
 pub const OUTCOME_RULES_MAX: usize = 64;
 /// Characters of an AI disclosure.
 pub const DISCLOSURE_CHARS_MAX: usize = 400;
+/// Longest greeting that is said as it is, in characters (about 30 s of speech).
+pub const CACHED_GREETING_CHARS_MAX: usize = 400;
 /// Lines of the transcript that `transcript_summary` holds, and characters of each.
 pub const SUMMARY_LINES: usize = 6;
 /// Characters of a line in `transcript_summary`.

@@ -173,9 +173,12 @@ pub struct GreetingSettings {
     /// Template of the caller's name; default `={{ctx.customer_name}}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Words that are said as they are, from audio that is made once for each voice.
+    /// Template of words that are said as they are, from audio that is made once for each voice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_text: Option<String>,
+    /// The same for a caller whose name is known; without it `cachedText` is for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_text_known: Option<String>,
 }
 
 /// Card digits by keypad: what is masked while it lasts.

@@ -524,6 +524,42 @@ fn the_first_words_disclose() {
 }
 
 #[test]
+fn words_that_stay_the_same_depend_on_who_calls_and_give_way_to_an_apology() {
+    let said = |greeting: Value, session: bool| {
+        let mut definition = definition();
+        settings(json!({ "greeting": greeting, "sessionFailure": "apologize" }))(&mut definition);
+        let mut brain = CallBrain::new(compiled(definition), facts());
+        let reply = if session {
+            session_reply()
+        } else {
+            ToolReply::TimedOut
+        };
+        assert_eq!(brain.apply_session(&reply).is_ok(), session);
+        let greeting = brain.greeting(now());
+        assert!(greeting.cached_text.is_none() || greeting.user_message.is_none());
+        greeting.cached_text
+    };
+    let both = json!({ "cachedText": "Chez Marcel, bonjour !", "name": "Marie",
+        "cachedTextKnown": "={{agent.name}}, bonjour !" });
+    assert_eq!(
+        said(both.clone(), true).as_deref(),
+        Some("Chez Marcel, bonjour !")
+    );
+    let unknown = json!({ "cachedText": "Bonjour !", "cachedTextKnown": "Rebonjour !", "name": "={{ctx.nobody}}" });
+    assert_eq!(said(unknown, true).as_deref(), Some("Bonjour !"));
+    let known =
+        json!({ "cachedText": "Bonjour !", "cachedTextKnown": "Rebonjour !", "name": "Marie" });
+    assert_eq!(said(known, true).as_deref(), Some("Rebonjour !"));
+    // Words that are all blank are none: the model greets.
+    assert_eq!(
+        said(json!({ "cachedText": "={{ctx.nothing}}" }), true),
+        None
+    );
+    // The session's data are missing, and the agent cannot do without: it apologises.
+    assert_eq!(said(both, false), None);
+}
+
+#[test]
 fn prompts_hold_the_faq_the_time_and_the_rules() {
     let brain = with(|definition| {
         definition.faqs = vec![agent::FaqEntry {

@@ -4,6 +4,7 @@
 
 use crate::id::ItemId;
 use crate::limits::DISCLOSURE_MS_MAX;
+use crate::opening::OpeningWords;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
@@ -11,6 +12,8 @@ enum Stage {
     Owed,
     /// Asked of the model.
     Asked,
+    /// Prepared, and heard as soon as the call is answered.
+    Prepared,
     /// Being played.
     Playing { item: ItemId },
     /// Said, or nothing to say.
@@ -29,6 +32,21 @@ impl Disclosure {
         Self {
             stage: if owed { Stage::Owed } else { Stage::Done },
             until: None,
+        }
+    }
+
+    /// Its sound is there already.
+    pub(crate) fn prepared() -> Self {
+        Self {
+            stage: Stage::Prepared,
+            until: None,
+        }
+    }
+
+    /// The prepared sound is in the queue.
+    pub(crate) fn begin(&mut self, item: ItemId) {
+        if self.stage == Stage::Prepared {
+            self.stage = Stage::Playing { item };
         }
     }
 
@@ -65,7 +83,13 @@ impl Disclosure {
 
     /// The engine is gone: what was not said in full is owed again.
     pub(crate) fn engine_lost(&mut self) {
-        if matches!(self.stage, Stage::Asked | Stage::Playing { .. }) {
+        let lost = match &self.stage {
+            Stage::Asked => true,
+            // A prepared one is all there.
+            Stage::Playing { item } => *item != OpeningWords::Disclosure.item(),
+            Stage::Owed | Stage::Prepared | Stage::Done => false,
+        };
+        if lost {
             self.stage = Stage::Owed;
         }
     }

@@ -3,6 +3,7 @@
 use crate::end::EndReason;
 use crate::id::{ItemId, ToolCallId};
 use crate::input::EngineFailure;
+use crate::opening::OpeningWords;
 use crate::secure::TypedDigits;
 use crate::transcript::TranscriptEntry;
 use crate::transfer::TransferTarget;
@@ -64,6 +65,8 @@ pub enum Role {
     User,
     /// From the house.
     System,
+    /// What the agent said without the model.
+    Agent,
 }
 
 /// Decisions of the session, for the journal.
@@ -275,6 +278,11 @@ pub enum Effect {
     PlayLocal {
         /// Which.
         sound: LocalSound,
+    },
+    /// Play prepared words, under `OpeningWords::item`.
+    PlayRecorded {
+        /// Which.
+        words: OpeningWords,
     },
     /// A quiet deliberate sound while the queue is empty.
     Background {

@@ -25,9 +25,14 @@ impl Keypad {
         self.flush_at = Some(if full { now } else { now + KEYPAD_GAP_MS });
     }
 
+    /// The caller has paused after some digits.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.flush_at.is_some_and(|at| now >= at)
+    }
+
     /// The digits, once the caller has paused.
     pub(crate) fn take(&mut self, now: u64) -> Option<String> {
-        if self.flush_at.is_some_and(|at| now >= at) {
+        if self.is_due(now) {
             self.flush_at = None;
             return Some(std::mem::take(&mut self.digits));
         }

@@ -23,7 +23,8 @@ pub mod input;
 mod keypad;
 pub mod limits;
 mod liveness;
-pub mod phase;
+pub mod opening;
+mod phase;
 pub mod profile;
 pub mod redacted;
 mod secure;
@@ -37,10 +38,11 @@ pub use effect::{Effect, LocalSound, Purpose, Role, SessionEvent};
 pub use end::{EndReason, EndedBy, Severity};
 pub use id::{AgentId, CallId, ItemId, LegId, ResponseId, TenantId, ToolCallId};
 pub use input::{EngineFailure, Input, LegEnd, Requester, ResponseStatus, ToolOutcome};
+pub use opening::OpeningWords;
 pub use phase::Phase;
 pub use profile::{
-    EngineBounds, Filler, GoodbyeBounds, Greeting, Language, Phrases, Profile, Refusal, ToolKind,
-    ToolSpec,
+    EngineBounds, Filler, GoodbyeBounds, Greeting, Language, Phrases, Profile, Recorded,
+    RecordedOpening, Refusal, ToolKind, ToolSpec,
 };
 pub use redacted::Redacted;
 pub use secure::{SecureDigits, TypedDigits};

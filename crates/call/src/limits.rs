@@ -18,6 +18,8 @@ pub const TRANSFER_DRAIN_MS_MAX: u64 = 8_000;
 pub const TRANSFER_MS_MAX: u64 = 60_000;
 /// The disclosure is protected at most this long after the answer.
 pub const DISCLOSURE_MS_MAX: u64 = 20_000;
+/// Prepared words whose end is not reported are taken as heard this long after it.
+pub const WELCOME_GRACE_MS: u64 = 5_000;
 /// Deepest nesting of a tool call's arguments.
 pub const TOOL_ARGUMENTS_DEPTH_MAX: usize = 32;
 /// Longest tool output handed to the model; the rest is cut.

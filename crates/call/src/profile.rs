@@ -25,6 +25,24 @@ pub enum Greeting {
     None,
 }
 
+/// Words whose sound was made before the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The words.
+    pub text: String,
+    /// How long they sound, in milliseconds.
+    pub audio_ms: u32,
+}
+
+/// First words that are heard at the answer, without asking the model for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordedOpening {
+    /// In the place of what [`Profile::disclosure`] asks for.
+    pub disclosure: Option<Recorded>,
+    /// In the place of what [`Profile::greeting`] asks for; only where no disclosure has to be said by the model before.
+    pub greeting: Option<Recorded>,
+}
+
 /// What fills the silence while a tool is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Filler {
@@ -198,6 +216,8 @@ pub struct Profile {
     pub disclosure: Option<String>,
     /// How the call begins.
     pub greeting: Greeting,
+    /// What of the two was prepared.
+    pub recorded: RecordedOpening,
     /// The call is answered only to hear why it is refused.
     pub refusal: Option<Refusal>,
     /// The caller is handed over as soon as the call is answered: no engine takes part.
@@ -238,6 +258,7 @@ impl Default for Profile {
     fn default() -> Self {
         Self {
             disclosure: None,
+            recorded: RecordedOpening::default(),
             refusal: None,
             transfer_at_once: None,
             tool_filler: Filler::Phrase,

@@ -22,6 +22,7 @@ use crate::input::Input;
 use crate::keypad::Keypad;
 use crate::limits::{NOTES_MAX, SETTLE_ROUNDS_MAX, TEXT_BYTES_MAX, cut_text};
 use crate::liveness::{Floor, Liveness, LivenessStep};
+use crate::opening::{OpeningWords, Prepared};
 use crate::phase::Phase;
 use crate::profile::{Greeting, Profile};
 use crate::tool::ledger::Ledger;
@@ -50,6 +51,8 @@ struct Closing {
 struct Opening {
     answer: AnswerClock,
     disclosure: Disclosure,
+    /// Words that were prepared.
+    prepared: Prepared,
     /// A call that we placed is given up then.
     ring_until: Option<u64>,
 }
@@ -100,6 +103,7 @@ impl Session {
         let answer = AnswerClock::new(&profile);
         let with_engine = profile.transfer_at_once.is_none();
         let connect_by = answer.at_the_latest() + u64::from(profile.engine.reconnect_ms_max);
+        let prepared = Prepared::new(&profile);
         let mut session = Self {
             started: now,
             now: 0,
@@ -110,9 +114,14 @@ impl Session {
             },
             opening: Opening {
                 answer,
-                disclosure: Disclosure::new(
-                    profile.disclosure.is_some() && profile.refusal.is_none() && with_engine,
-                ),
+                disclosure: if prepared.has(OpeningWords::Disclosure) {
+                    Disclosure::prepared()
+                } else {
+                    Disclosure::new(
+                        profile.disclosure.is_some() && profile.refusal.is_none() && with_engine,
+                    )
+                },
+                prepared,
                 ring_until: start.ring_ms.filter(|_| !start.inbound).map(u64::from),
             },
             link: EngineLink::new(profile.engine.clone(), connect_by),
@@ -237,6 +246,7 @@ impl Session {
             Input::PlayoutStarved { item } => self.turn.queue_mut().starved(self.now, &item),
             Input::PlayoutFinished { item, .. } => {
                 self.turn.queue_mut().finished(&item);
+                self.opening.prepared.played(&item);
                 self.opening.disclosure.played(&item);
             }
             Input::PlayoutCleared {
@@ -244,7 +254,10 @@ impl Session {
                 played_ms,
                 finished,
             } => self.playout_cleared(item, played_ms, finished),
-            Input::PlayoutDrained => self.turn.queue_mut().drained(),
+            Input::PlayoutDrained => {
+                self.turn.queue_mut().drained();
+                self.opening.prepared.drained();
+            }
             Input::ToolFinished { id, outcome } => self.tool_finished(&id, outcome),
             Input::HangUpRequested { by } => self.hang_up_requested(by),
             Input::TransferRequested { target } => self.transfer_requested(target),
@@ -269,6 +282,7 @@ impl Session {
             self.settle_dialing();
             self.settle_link();
             self.settle_answer();
+            self.settle_prepared();
             self.settle_turn();
             self.settle_disclosure();
             self.settle_typing();
@@ -345,7 +359,7 @@ impl Session {
             | Phase::Goodbye => true,
             Phase::Transferring | Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
         };
-        if !may_speak || !self.link.is_ready() {
+        if !may_speak || !self.link.is_ready() || self.welcomes() {
             return;
         }
         if let Some(purpose) = self.turn.take_request() {

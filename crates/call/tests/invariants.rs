@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use call::{
-    Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Refusal,
-    Requester, ResponseId, ResponseStatus, SecureDigits, Session, SessionEvent, SessionStart,
-    ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferTarget,
+    Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Recorded,
+    Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, Session, SessionEvent,
+    SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferTarget,
 };
 
 /// Calls tried in one run of the test; `ALLO_SEEDS` asks for another number (see `scripts/prove`).
@@ -276,6 +276,16 @@ fn profile(dice: &mut Dice) -> Profile {
     profile.tools.push(lookup);
     if dice.below(3) == 0 {
         profile.disclosure = Some("Say that you are a machine.".to_owned());
+    }
+    if dice.below(3) == 0 {
+        let recorded = |text: &str| {
+            Some(Recorded {
+                text: text.to_owned(),
+                audio_ms: 1_500,
+            })
+        };
+        profile.recorded.disclosure = recorded("I am a machine.").filter(|_| dice.below(3) > 0);
+        profile.recorded.greeting = recorded("Welcome to the house.").filter(|_| dice.below(3) > 0);
     }
     if dice.below(20) == 0 {
         profile.transfer_at_once = Some(desk());

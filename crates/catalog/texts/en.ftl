@@ -663,6 +663,9 @@ log_drain_started = Shutdown requested: calls in progress have { $seconds } s to
 log_drain_finished = Shutdown complete.
 log_record_late = The journal of the call { $call } is waiting for the database.
 log_journal_recovered = The database answers again: the waiting journals are written.
+log_greeting_not_kept = The greeting that the model has just said could not be kept: { $error }.
+    .remedy = Check the space and the rights of the folder "greetings" of the data. Until then the model says each greeting itself.
+log_greeting_discarded = A greeting that was kept was broken: it is deleted, and made again by the next call.
 log_recording_failed = A recording failed{ $error ->
     [none] {""}
    *[other] {" "}({ $error })

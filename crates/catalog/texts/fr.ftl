@@ -662,6 +662,9 @@ log_drain_started = Arrêt demandé : les appels en cours ont { $seconds } s po
 log_drain_finished = Arrêt terminé.
 log_record_late = Le journal de l'appel { $call } attend la base de données.
 log_journal_recovered = La base de données répond de nouveau : les journaux en attente sont écrits.
+log_greeting_not_kept = L'accueil que le modèle vient de dire n'a pas pu être gardé : { $error }.
+    .remedy = Vérifiez la place et les droits du dossier « greetings » des données. En attendant, le modèle dit chaque accueil lui-même.
+log_greeting_discarded = Un accueil gardé était abîmé : il est effacé, et sera refait au prochain appel.
 log_recording_failed = Un enregistrement a échoué{ $error ->
     [none] {""}
    *[other] {" "}({ $error })

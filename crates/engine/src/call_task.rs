@@ -15,6 +15,7 @@ mod leg_events;
 mod listeners;
 mod media_events;
 pub(crate) mod office;
+mod opening;
 pub(crate) mod patched;
 pub(crate) mod placed;
 mod preparation;
@@ -49,6 +50,7 @@ use closing::Spoken;
 use desk::{Desk, Ending, History, UnfinishedWords};
 use listeners::Listeners;
 use office::{Office, ToolReplied};
+use opening::Opening;
 pub(crate) use preparation::Preparation;
 use privacy::Privacy;
 
@@ -132,6 +134,8 @@ pub(crate) struct CallTask {
     office: Option<Office>,
     /// A message put before the first response.
     opening_words: Option<String>,
+    /// Sounds of the first words: found, or to be kept.
+    opening: Option<Box<Opening>>,
     /// What the leg told before there was a session.
     backlog: Vec<LegEvent>,
     spoken: Spoken,

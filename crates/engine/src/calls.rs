@@ -23,6 +23,7 @@ use crate::call_task::{CallTask, Start};
 use crate::config::RtpConfig;
 use crate::dispatch::{Admitted, Line};
 use crate::engine::{RegistrationChange, StreamCall};
+use crate::greetings::Greetings;
 use crate::journal::{CallJournal, Journal};
 use crate::leg::carrier::{CarrierLeg, CarrierMedia};
 use crate::leg::{Leg, SipLeg};
@@ -66,6 +67,8 @@ pub(crate) struct Calls {
     pub(crate) connector: TlsConnector,
     pub(crate) journal: Journal,
     pub(crate) recorder: Option<Recorder>,
+    /// Sounds of first words.
+    pub(crate) greetings: Option<Greetings>,
     pub(crate) driver: mpsc::Sender<Command>,
     pub(crate) retry_after_s: u32,
     pub(crate) store: Store,
@@ -91,6 +94,7 @@ pub(crate) struct Shared {
     pub(crate) connector: TlsConnector,
     pub(crate) journal: Journal,
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) greetings: Option<Greetings>,
     pub(crate) driver: mpsc::Sender<Command>,
     pub(crate) retry_after_s: u32,
     pub(crate) store: Store,
@@ -129,6 +133,7 @@ impl Calls {
             connector: shared.connector,
             journal: shared.journal,
             recorder: shared.recorder,
+            greetings: shared.greetings,
             driver: shared.driver,
             retry_after_s: shared.retry_after_s,
             store: shared.store,

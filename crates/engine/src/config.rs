@@ -64,6 +64,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Recording of calls.
     pub recording: RecordingConfig,
+    /// Where sounds of first words are kept; none are kept without it.
+    pub greetings: Option<PathBuf>,
     /// Agents whose lines take no calls and register nothing until the directory has them.
     pub held: Vec<String>,
     /// Seed of every pseudo-random choice; `None` takes one from the system.

@@ -22,6 +22,7 @@ mod engine_audio;
 pub mod engine_choice;
 mod engine_link;
 pub mod engine_test;
+mod greetings;
 mod journal;
 mod leg;
 pub mod limits;

@@ -73,6 +73,14 @@ pub const LISTEN_WITHIN: Duration = Duration::from_secs(2);
 pub const LISTENERS_MAX: usize = 8;
 /// Frames (of 20 ms) that a listener may be behind; what comes then is lost for it.
 pub const LISTENER_FRAMES_MAX: usize = 250;
+/// Longest sound of first words that is kept, bytes (30 s).
+pub const GREETING_BYTES_MAX: usize = 240_000;
+/// Shortest sound of first words that is taken for one, bytes (200 ms).
+pub const GREETING_BYTES_MIN: usize = 1_600;
+/// Sounds of first words that are kept; the one that was not used for longest goes first.
+pub const GREETINGS_MAX: usize = 1_000;
+/// A sound of first words that is not used for this long is deleted.
+pub const GREETINGS_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Interval of the RTP statistics in the journal.
 pub const STATISTICS_EVERY: Duration = Duration::from_secs(5);
 /// A carrier's stream must have come this long after the longest ringing.

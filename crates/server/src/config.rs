@@ -92,6 +92,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
                 .set("recording.dir")
                 .map_or_else(|| data_dir.join("recordings"), PathBuf::from),
         },
+        greetings: Some(data_dir.join("greetings")),
         held: Vec::new(),
         seed: None,
         switchboard: None,

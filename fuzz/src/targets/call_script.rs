@@ -156,6 +156,7 @@ impl Watch {
             | Effect::SecureInput { .. }
             | Effect::Transfer { .. }
             | Effect::PlayLocal { .. }
+            | Effect::PlayRecorded { .. }
             | Effect::AddMessage { .. }
             | Effect::Record(_)
             | Effect::Journal(_) => {}

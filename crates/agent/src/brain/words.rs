@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::{CallBrain, Greeting, OpeningVerdict, SessionState};
 use crate::compile::discloses;
-use crate::limits::{CALLER_NAME_CHARS_MAX, FAQ_BYTES_MAX, FAQ_ENTRIES_MAX};
+use crate::limits::{
+    CACHED_GREETING_CHARS_MAX, CALLER_NAME_CHARS_MAX, FAQ_BYTES_MAX, FAQ_ENTRIES_MAX,
+};
 use crate::template::{Root, Template, VARIABLES};
 
 const DISCLOSURE_FR: &str =
@@ -178,16 +180,28 @@ impl CallBrain {
                 .to_owned()
             });
         let greeting = settings.speech.greeting.clone().unwrap_or_default();
+        let name = self.caller_name(&scope);
+        // What stays the same is said as it is, whatever the session's data ask for; not where they are missing.
+        let cached_text = Some(()).filter(|()| !self.apologizes()).and_then(|()| {
+            let known = name.as_ref().and(self.agent.words.cached_known.as_ref());
+            let template = known.or(self.agent.words.cached.as_ref())?;
+            let text = template.prose(&scope).ok()?;
+            let text: String = text
+                .trim()
+                .chars()
+                .take(CACHED_GREETING_CHARS_MAX)
+                .collect();
+            Some(text).filter(|text| !text.is_empty())
+        });
         let user_message = self
             .data
             .get("greeting")
             .and_then(Value::as_str)
-            .filter(|text| !text.trim().is_empty() && !self.apologizes())
+            .filter(|text| !text.trim().is_empty() && !self.apologizes() && cached_text.is_none())
             .map(str::to_owned);
         let disclosure_only = greeting.mode.as_deref() == Some("none")
             && user_message.is_none()
             && !self.apologizes();
-        let name = self.caller_name(&scope);
         let words = if self.apologizes() {
             Some(if english { APOLOGY_EN } else { APOLOGY_FR }.to_owned())
         } else if name.is_some() {
@@ -198,7 +212,7 @@ impl CallBrain {
         let words = words.unwrap_or_else(|| self.default_greeting(name.as_deref(), english));
         let instructions = greeting_words(&words, user_message.is_some(), english);
         Greeting {
-            cached_text: greeting.cached_text.filter(|text| !text.trim().is_empty()),
+            cached_text,
             disclosure,
             instructions,
             user_message,

@@ -11,8 +11,8 @@ use crate::fault::FaultCode;
 use crate::hours::Hours;
 use crate::json;
 use crate::limits::{
-    DISCLOSURE_CHARS_MAX, ENGINES_MAX, OUTCOME_RULES_MAX, PRE_CALL_CHECKS_MAX, PRE_CALL_TIMEOUT_MS,
-    SESSION_TIMEOUT_MS, TOOL_RUNS_MAX,
+    CACHED_GREETING_CHARS_MAX, DISCLOSURE_CHARS_MAX, ENGINES_MAX, OUTCOME_RULES_MAX,
+    PRE_CALL_CHECKS_MAX, PRE_CALL_TIMEOUT_MS, SESSION_TIMEOUT_MS, TOOL_RUNS_MAX,
 };
 use crate::settings::{EngineChoice, OutcomeRule, PreCallCheck};
 use crate::template::{Place, Template, Tree};
@@ -297,8 +297,24 @@ impl Compiler<'_> {
             disclosure,
             known: text(self, &greeting.known, "greeting.known"),
             unknown: text(self, &greeting.unknown, "greeting.unknown"),
+            cached: self.cached(&greeting.cached_text, "greeting.cachedText"),
+            cached_known: self.cached(&greeting.cached_text_known, "greeting.cachedTextKnown"),
             name: self.template(name, "greeting.name", Place::Prompt)?,
         })
+    }
+
+    fn cached(&mut self, text: &Option<String>, path: &str) -> Option<Template> {
+        let text = text.as_deref().filter(|text| !text.trim().is_empty())?;
+        if text.chars().count() > CACHED_GREETING_CHARS_MAX {
+            self.fault(
+                path,
+                FaultCode::TooLarge,
+                format!(
+                    "A greeting has at most {CACHED_GREETING_CHARS_MAX} characters: the caller waits for its end."
+                ),
+            );
+        }
+        self.template(text, path, Place::Prompt)
     }
 
     fn disclosure(&mut self, template: Option<&Template>) {

@@ -6,6 +6,7 @@ use crate::engine_link::{LinkStep, Readiness};
 use crate::input::EngineFailure;
 use crate::limits::RESPONSE_FAILURES_MAX;
 use crate::liveness::Floor;
+use crate::opening::OpeningWords;
 use crate::phase::Phase;
 use crate::profile::Greeting;
 
@@ -63,7 +64,8 @@ impl Session {
     pub(super) fn engine_ready(&mut self, expires_in_ms: Option<u64>) {
         self.liveness.engine_heard(self.now);
         let greets = matches!(self.profile.greeting, Greeting::Model { .. })
-            && self.profile.refusal.is_none();
+            && self.profile.refusal.is_none()
+            && !self.opening.prepared.has(OpeningWords::Greeting);
         let readiness = self.link.ready(self.now, expires_in_ms);
         match readiness {
             Readiness::Ignored => return,
@@ -77,6 +79,7 @@ impl Session {
                 }
             }
             Readiness::Again | Readiness::Rotated => {
+                self.opening.prepared.replayed();
                 // Speech that the old session had begun to hear is never reported as over by the new one.
                 self.turn.caller_silenced();
                 // In a goodbye only the goodbye is said.

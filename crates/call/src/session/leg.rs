@@ -4,6 +4,7 @@ use super::Session;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
 use crate::input::LegEnd;
+use crate::opening::OpeningWords;
 use crate::phase::Phase;
 use crate::transcript::{Speaker, TranscriptEntry};
 
@@ -15,6 +16,7 @@ impl Session {
         }
         let speaks_first = self.speaks_first();
         let ready = !self.turn.queue().is_empty()
+            || self.opening.prepared.waits()
             || self.profile.transfer_at_once.is_some()
             || self.link.is_down()
             || (!speaks_first && self.link.is_ready());
@@ -38,6 +40,7 @@ impl Session {
                 self.enter(Phase::Talking);
                 self.liveness.answered(self.now);
                 self.opening.disclosure.answered(self.now);
+                self.begin_prepared();
                 self.effect(Effect::ReleasePlayout);
                 if let Some(target) = self.profile.transfer_at_once.clone() {
                     self.begin_transfer(target);
@@ -54,6 +57,39 @@ impl Session {
             | Phase::Apologising
             | Phase::HangingUp
             | Phase::Ended => {}
+        }
+    }
+
+    /// Puts the prepared words into the queue; not where the call only begins to end.
+    fn begin_prepared(&mut self) {
+        if self.link.is_down() {
+            self.opening.disclosure.give_up();
+            return;
+        }
+        for (words, text) in self.opening.prepared.begin(self.now) {
+            let item = words.item();
+            self.turn.queue_mut().open(self.now, item.clone(), None);
+            self.transcript.begin(self.now, &item, Speaker::Agent);
+            let entry = self.transcript.text(self.now, &item, Speaker::Agent, text);
+            self.record(entry);
+            self.effect(Effect::PlayRecorded { words });
+            if words == OpeningWords::Disclosure {
+                self.opening.disclosure.begin(item);
+            }
+        }
+    }
+
+    /// The prepared welcome is being heard, and the model is asked for nothing meanwhile: it does not know of it yet.
+    pub(super) fn welcomes(&self) -> bool {
+        self.phase == Phase::Talking && self.opening.prepared.is_welcoming(self.now)
+    }
+
+    /// Tells the model what was said without it.
+    pub(super) fn settle_prepared(&mut self) {
+        while self.link.is_ready()
+            && let Some(text) = self.opening.prepared.take_untold()
+        {
+            self.note(Role::Agent, text);
         }
     }
 
@@ -114,6 +150,12 @@ impl Session {
     pub(super) fn settle_keypad(&mut self) {
         // The disclosure is not cut, whatever is dialled meanwhile.
         if self.outbox.held {
+            return;
+        }
+        if self.welcomes() && self.keypad.is_due(self.now) {
+            // What was heard of the welcome comes before the keys in the conversation.
+            let interruption = self.turn.interrupt();
+            self.stop_speech(interruption);
             return;
         }
         let Some(digits) = self.keypad.take(self.now) else {

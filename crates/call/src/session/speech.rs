@@ -138,9 +138,11 @@ impl Session {
         let Some(item) = item else { return };
         self.opening.disclosure.played(&item);
         if finished {
+            self.opening.prepared.played(&item);
             self.turn.queue_mut().finished(&item);
             return;
         }
+        self.opening.prepared.cut(&item, played_ms);
         self.turn.queue_mut().cleared(&item);
         let entry = self.transcript.interrupted(&item, played_ms);
         self.record(entry);

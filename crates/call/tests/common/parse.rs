@@ -1,9 +1,9 @@
 //! The language of call scripts: one line, one input or one expectation.
 
 use call::{
-    EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, Profile, Redacted, Refusal,
-    Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId, ToolOutcome, ToolSpec,
-    TransferEnd, TransferTarget,
+    EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, Profile, Recorded, Redacted,
+    Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId, ToolOutcome,
+    ToolSpec, TransferEnd, TransferTarget,
 };
 
 /// One line of a script.
@@ -329,6 +329,18 @@ pub(crate) fn configure(profile: &mut Profile, text: &str) -> Result<(), String>
             "hang_up_delay" => profile.goodbye.hang_up_delay_ms = number()?,
             "filler" if value == "sound" => profile.tool_filler = Filler::Sound,
             "disclosure" => profile.disclosure = Some(value.to_owned()),
+            // Prepared words: four of them in as many seconds of sound.
+            "recorded" => {
+                let recorded = Some(Recorded {
+                    text: format!("{value} deux trois quatre"),
+                    audio_ms: 4_000,
+                });
+                if profile.disclosure.is_some() && profile.recorded.disclosure.is_none() {
+                    profile.recorded.disclosure = recorded;
+                } else {
+                    profile.recorded.greeting = recorded;
+                }
+            }
             "refusal" => {
                 profile.refusal = Some(Refusal {
                     reason: EndReason::from_code(value)

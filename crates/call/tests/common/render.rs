@@ -1,6 +1,6 @@
 //! Effects as a script writes them.
 
-use call::{Effect, LocalSound, Purpose, Role, SessionEvent, Speaker};
+use call::{Effect, LocalSound, OpeningWords, Purpose, Role, SessionEvent, Speaker};
 
 /// Effects that a script need not expect: they tell, they do not act.
 pub(crate) fn is_aside(effect: &Effect) -> bool {
@@ -53,15 +53,13 @@ pub(crate) fn effect(effect: &Effect) -> String {
         }
         Effect::SubmitToolOutput { id, output } => format!("submit_tool_output {id} {output}"),
         Effect::SendDtmf { digits } => format!("send_dtmf {digits}"),
-        Effect::PlayLocal { sound } => match sound {
-            LocalSound::Apology => "play_local apology".to_owned(),
-            LocalSound::OneMoment => "play_local one_moment".to_owned(),
-        },
+        Effect::PlayLocal { .. } | Effect::PlayRecorded { .. } => sound(effect),
         Effect::Background { on: playing } => format!("background {}", on(*playing)),
         Effect::HangUp { reason } => format!("hang_up {}", reason.code()),
         Effect::AddMessage { role, text } => match role {
             Role::User => format!("add_message user {text}"),
             Role::System => format!("add_message system {text}"),
+            Role::Agent => format!("add_message agent {text}"),
         },
         Effect::Record(entry) => {
             let role = match entry.role {
@@ -77,6 +75,22 @@ pub(crate) fn effect(effect: &Effect) -> String {
         }
         Effect::Journal(event) => format!("journal {}", journal(event)),
         Effect::Ended { reason } => format!("ended {}", reason.code()),
+    }
+}
+
+fn sound(effect: &Effect) -> String {
+    if let Effect::PlayLocal { sound } = effect {
+        match sound {
+            LocalSound::Apology => "play_local apology".to_owned(),
+            LocalSound::OneMoment => "play_local one_moment".to_owned(),
+        }
+    } else if let Effect::PlayRecorded { words } = effect {
+        match words {
+            OpeningWords::Disclosure => "play_recorded disclosure".to_owned(),
+            OpeningWords::Greeting => "play_recorded greeting".to_owned(),
+        }
+    } else {
+        String::new()
     }
 }
 

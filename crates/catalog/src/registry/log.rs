@@ -18,6 +18,8 @@ super::table! { Log:
     Info log_drain_finished(finished: Count optional, cut: Count optional);
     Warning log_record_late(call: Text);
     Info log_journal_recovered();
+    Warning log_greeting_not_kept(error: Text);
+    Notice log_greeting_discarded();
     Error log_recording_failed(state: Text optional, error: Text optional);
     Info log_chat_started(chat: Text, agent: Text);
     Info log_chat_ended(chat: Text, reason: Text);

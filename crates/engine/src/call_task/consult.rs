@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use agent::{CallBrain, HttpCall, OpeningVerdict, PreCallVerdict, ToolReply};
-use call::{EndReason, Greeting, Profile, Refusal, ToolSpec, TransferTarget};
+use call::{EndReason, Greeting, OpeningWords, Profile, Refusal, ToolSpec, TransferTarget};
 use catalog::Message;
 use courier::Caller;
 use futures_util::future::{join, join_all};
@@ -239,6 +239,19 @@ impl Plan {
         profile.transfer_at_once.clone_from(&self.transfer_at_once);
         self.greet(profile);
         config
+    }
+
+    /// The words of a call that begins with fixed ones, in their order.
+    pub(super) fn fixed_words(&self) -> Option<Vec<(OpeningWords, &str)>> {
+        let greeting = self.greeting.as_ref()?;
+        let text = greeting.cached_text.as_deref()?;
+        let served = self.refusal.is_none() && self.transfer_at_once.is_none();
+        (served && !greeting.disclosure_only).then(|| {
+            vec![
+                (OpeningWords::Disclosure, greeting.disclosure.as_str()),
+                (OpeningWords::Greeting, text),
+            ]
+        })
     }
 
     fn greet(&self, profile: &mut Profile) {

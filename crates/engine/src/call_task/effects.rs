@@ -44,6 +44,7 @@ impl CallTask {
                 {
                     self.tell_engine(|engine| engine.add_message(Role::User, &words));
                 }
+                self.opening_asked(purpose);
                 self.create_response(purpose, instructions, tools_allowed);
             }
             Effect::CancelResponse => self.tell_engine(Dialogue::cancel_response),
@@ -70,6 +71,7 @@ impl CallTask {
             Effect::FinishItem { item } => self.media.finish(item.as_arc()),
             Effect::ReleasePlayout => self.media.hold_back(false),
             Effect::PlayLocal { sound } => self.play_local(sound),
+            Effect::PlayRecorded { words } => self.play_recorded(words),
             Effect::Background { on } => {
                 self.media
                     .set_background(on.then_some(Background::Thinking));
@@ -275,5 +277,6 @@ const fn engine_role(role: SessionRole) -> Role {
     match role {
         SessionRole::User => Role::User,
         SessionRole::System => Role::System,
+        SessionRole::Agent => Role::Assistant,
     }
 }

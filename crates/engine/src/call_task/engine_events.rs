@@ -229,6 +229,7 @@ impl CallTask {
             }
             EngineEvent::AgentTranscript { item, text } => {
                 self.unfinished_words.complete(&item);
+                self.opening_said(&item, &text);
                 let item = ItemId::from(item);
                 self.session
                     .handle(now, Input::AgentTranscript { item, text });
@@ -379,8 +380,10 @@ impl CallTask {
         if let Some((before, rest)) = converted.before
             && !self.cleared.contains(&before)
         {
+            self.opening_audio(&before, &rest);
             self.queue_audio(&before, rest);
         }
+        self.opening_audio(item, &converted.audio);
         if !self.queue_audio(item, converted.audio) {
             return;
         }
@@ -419,6 +422,7 @@ impl CallTask {
         if let Some(rest) = self.link.agent_audio_rest(&item)
             && !self.cleared.contains(&item)
         {
+            self.opening_audio(&item, &rest);
             self.queue_audio(&item, rest);
         }
         self.media.finish(&item);
@@ -437,6 +441,7 @@ impl CallTask {
 
     fn response_started(&mut self, now: Instant, response: String) {
         self.note_engine(now, "response.created", Some(&response), None, None);
+        self.opening_started(&response);
         let response = ResponseId::from(response);
         self.session
             .handle(now, Input::ResponseStarted { response });
@@ -512,6 +517,8 @@ impl CallTask {
         if let Some(usage) = usage {
             self.add_usage(now, usage);
         }
+        let completed = status == SessionStatus::Completed;
+        self.opening_done(&response, completed);
         self.note_engine(now, "response.done", Some(&response), None, Some(label));
         self.session.handle(
             now,

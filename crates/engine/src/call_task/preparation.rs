@@ -22,6 +22,7 @@ use super::desk::{Desk, History, UnfinishedWords};
 use super::failover::NextAccount;
 use super::listeners::Listeners;
 use super::office::Office;
+use super::opening::Opening;
 use super::placed::{self, NoStream};
 use super::privacy::Privacy;
 use super::{Answer, CallTask, Clock, Start};
@@ -126,10 +127,7 @@ impl Preparation {
         };
         match self.prepare(office, audio).await {
             Prepared::Go(prepared, connecting) => {
-                let (plan, office, media) = *prepared;
-                let config = plan.apply(&agent.config);
-                let mut task = self.open(media, answer, config, Some(office));
-                task.opening_words = plan.opening_words;
+                let mut task = self.open_with(*prepared, answer, &agent.config).await;
                 if let Some(connecting) = connecting {
                     task.link.use_connection(connecting);
                 }
@@ -144,6 +142,22 @@ impl Preparation {
                 None
             }
         }
+    }
+
+    /// The session of a plan, with the sounds of its first words where they were made before.
+    async fn open_with(
+        self,
+        (plan, office, media): (Plan, Office, LegAudio),
+        answer: Option<Answer>,
+        agent: &AgentConfig,
+    ) -> CallTask {
+        let mut config = plan.apply(agent);
+        let of_call = (&*self.desk.calls, &self.desk.identity);
+        let opening = Opening::find(of_call, &plan, &mut config, media.codec()).await;
+        let mut task = self.open(media, answer, config, Some(office));
+        task.opening = opening.map(Box::new);
+        task.opening_words = plan.opening_words;
+        task
     }
 
     pub(super) async fn refuse(mut self, reason: EndReason, service: Option<Service>) {
@@ -388,6 +402,7 @@ impl Preparation {
             listeners: Listeners::default(),
             office,
             opening_words: None,
+            opening: None,
             backlog: self.backlog,
             spoken: Spoken::default(),
             desk,

@@ -461,6 +461,7 @@ impl ChatTask {
             | Effect::HoldCaller { .. }
             | Effect::SecureInput { .. }
             | Effect::SendDtmf { .. }
+            | Effect::PlayRecorded { .. }
             | Effect::Background { .. } => {}
         }
     }
@@ -494,6 +495,7 @@ impl ChatTask {
         let role = match role {
             SessionRole::User => Role::User,
             SessionRole::System => Role::System,
+            SessionRole::Agent => Role::Assistant,
         };
         if role == Role::User {
             if let Some(office) = &mut self.office {

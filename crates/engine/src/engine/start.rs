@@ -18,6 +18,7 @@ use crate::calls::{Calls, Shared};
 use crate::chat::Chats;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::greetings::Greetings;
 use crate::journal::Journal;
 use crate::limits::{
     DRIVER_COMMANDS_MAX, REGISTRATION_CHANGES_MAX, RESOLUTIONS_MAX, STREAM_EVENTS_MAX,
@@ -51,7 +52,6 @@ pub(super) async fn start(
     let server = config.sip.tls.as_ref().map(tls::server).transpose()?;
     let mut sockets = Sockets::bind(&config.sip, server.is_some()).await?;
     recover(&store).await?;
-    let recorder = recorder(config)?;
     let metrics = Arc::new(Metrics::new());
     let journal = Journal::start(store.clone(), Arc::clone(&metrics));
     let (events, _) = broadcast::channel(LIVE_EVENTS_MAX);
@@ -62,7 +62,8 @@ pub(super) async fn start(
         rtp: config.rtp.clone(),
         connector: TlsConnector::from(Arc::clone(&client)),
         journal,
-        recorder,
+        recorder: recorder(config)?,
+        greetings: config.greetings.as_deref().map(Greetings::new),
         driver: commands.clone(),
         retry_after_s: config.limits.retry_after_s,
         events,
