@@ -655,6 +655,8 @@ log_calls_recovered = { $count ->
     [one] { $count } call of a dead process was completed
    *[other] { $count } calls of a dead process were completed
  }.
+log_provisioned = [sip-provisioning] The restaurant { $house } has its agent { $agent }, with its tools.
+log_provisioning_failed = [sip-provisioning] The restaurant { $house } is not provisioned yet ({ $step }: { $cause }). It is saved; another attempt follows.
 log_retention_swept = { $count ->
     [one] { $count } entry that was too old was removed
    *[other] { $count } entries that were too old were removed

@@ -654,6 +654,8 @@ log_calls_recovered = { $count ->
     [one] { $count } appel d'un processus mort a été complété
    *[other] { $count } appels d'un processus mort ont été complétés
  }.
+log_provisioned = [sip-provisioning] Le restaurant { $house } a son agent { $agent }, avec ses outils.
+log_provisioning_failed = [sip-provisioning] Le restaurant { $house } n'est pas encore provisionné ({ $step } : { $cause }). Il est enregistré ; un nouvel essai suit.
 log_retention_swept = { $count ->
     [one] { $count } élément trop ancien a été retiré
    *[other] { $count } éléments trop anciens ont été retirés

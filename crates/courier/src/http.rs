@@ -23,6 +23,8 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// `Date` of the receiver, as written.
     pub date: Option<String>,
+    /// `X-Next-Cursor`: where the next page of a list begins.
+    pub next_cursor: Option<String>,
     /// The body, at most [`crate::limits::REPLY_BODY_MAX`].
     pub body: Bytes,
 }

@@ -20,6 +20,7 @@ mod outbox;
 mod resolve;
 mod secret;
 
+pub use agent::{HttpCall, Method};
 pub use courier::{Caller, Courier, CourierConfig, StartError};
 pub use guard::{Allow, BadAllow, Refusal};
 pub use http::{FetchError, Reply, SendError};

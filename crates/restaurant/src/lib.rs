@@ -7,7 +7,9 @@
 //! [`store`] are its rows, [`api`] its routes; it opens no socket ([`router`] is served by the server).
 
 pub mod api;
+mod log;
 pub mod phone;
+pub mod provision;
 pub mod store;
 
 pub use api::{App, Config, Credential, Doors, Need, Refused, Role, needs, router};

@@ -119,7 +119,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         let written = compat::written(&store, &vault, &config.agents);
         compat::prepare_single(&written, id, &mut config.engine).await?;
     }
-    let back_office =
+    let mut back_office =
         start_back_office(bound, (&store, &vault), &outgoing, &token, config.language).await?;
     let agent = config.engine.agents.first().cloned();
     let line = config.engine.lines.first().cloned();
@@ -160,6 +160,10 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         language: config.language,
     };
     let platform = start_platform(platform, &token, parts).await?;
+    if let Some(back_office) = &mut back_office {
+        let address = platform.as_ref().map(platform_api::Running::address);
+        back_office.provision(address).await?;
+    }
     let house = House {
         _housekeeping: housekeeping::start(store.clone(), config.retention),
         engine,

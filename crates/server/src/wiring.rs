@@ -4,6 +4,8 @@
 mod back_office;
 #[cfg(not(feature = "restaurant"))]
 mod none;
+#[cfg(feature = "restaurant")]
+mod provisioning;
 
 #[cfg(feature = "restaurant")]
 pub(crate) use back_office::{Bound, Parts, Running, bind, start};

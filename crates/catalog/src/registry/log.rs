@@ -14,6 +14,8 @@ super::table! { Log:
     Warning log_call_overloaded(invite: Number optional);
     Warning log_calls_recovered(count: Count);
     Info log_retention_swept(count: Count);
+    Info log_provisioned(house: Text, agent: Text);
+    Warning log_provisioning_failed(house: Text, step: Text, cause: Text);
     Info log_drain_started(seconds: Count, calls: Count optional);
     Info log_drain_finished(finished: Count optional, cut: Count optional);
     Warning log_record_late(call: Text);

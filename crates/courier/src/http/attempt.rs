@@ -206,6 +206,10 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Send
         .and_then(|value| value.trim().parse::<u32>().ok())
         .map(|seconds| Duration::from_secs(seconds.into()));
     let date = text_of(headers, header::DATE).map(str::to_owned);
+    let next_cursor = headers
+        .get("x-next-cursor")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let status = response.status().as_u16();
     let bound = u64::try_from(max).unwrap_or(u64::MAX);
     if response
@@ -226,6 +230,7 @@ async fn read(mut response: reqwest::Response, max: usize) -> Result<Reply, Send
         content_type,
         retry_after,
         date,
+        next_cursor,
         body: body.freeze(),
     })
 }

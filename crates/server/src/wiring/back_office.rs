@@ -7,12 +7,14 @@ use catalog::{Language, Message};
 use courier::{Courier, Secret};
 use platform::need::Scopes;
 use platform::{Actor, AdminToken, Caller, Door, NotRecognised};
+use restaurant::provision;
 use restaurant::{App, Config, Credential, Doors, Refused, Role};
 use store::secret::Vault;
 use store::{Store, TenantScope};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::provisioning;
 use crate::api::listener::Listener;
 use crate::config::BackOfficeConfig;
 use crate::terminal::Terminal;
@@ -27,6 +29,9 @@ pub(crate) struct Bound {
 /// The running back office.
 pub(crate) struct Running {
     address: SocketAddr,
+    app: Arc<App>,
+    voice_by_default: bool,
+    provisioning: Option<provision::Handle>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -129,6 +134,9 @@ impl Bound {
         let task = tokio::spawn(platform::serve(self.listener, router, stopped));
         Ok(Running {
             address: self.address,
+            app,
+            voice_by_default: self.config.voice_by_default,
+            provisioning: None,
             stop,
             task,
         })
@@ -140,8 +148,33 @@ impl Running {
         self.address
     }
 
+    /// Begins to provision restaurants: at the voice server of the settings, else at the one of this process, whose platform API
+    /// is at this address.
+    ///
+    /// # Errors
+    /// The message says what the database said, or that the address of the voice server is none.
+    pub(crate) async fn provision(&mut self, platform: Option<SocketAddr>) -> Result<(), Message> {
+        let config = &self.app.config;
+        let (url, key) = match platform.filter(|_| self.voice_by_default) {
+            Some(address) => {
+                let key = match &config.voice_key {
+                    Some(key) => key.clone(),
+                    None => provisioning::own_key(&self.app.store, &self.app.vault).await?,
+                };
+                (format!("http://{address}"), Some(key))
+            }
+            None => (config.voice_url.clone(), config.voice_key.clone()),
+        };
+        let voice = provisioning::voice(&url, key)?;
+        self.provisioning = Some(provision::start(Arc::clone(&self.app), voice));
+        Ok(())
+    }
+
     /// Stops taking requests and waits for those in progress, a few seconds at most.
     pub(crate) async fn stop(self) {
+        if let Some(provisioning) = self.provisioning {
+            provisioning.stop().await;
+        }
         let _ = self.stop.send(true);
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the back office ended");

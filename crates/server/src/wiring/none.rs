@@ -66,4 +66,8 @@ impl Running {
     pub(crate) async fn stop(self) {
         match self {}
     }
+
+    pub(crate) async fn provision(&mut self, _: Option<SocketAddr>) -> Result<(), Message> {
+        match *self {}
+    }
 }
