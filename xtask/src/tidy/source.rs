@@ -30,6 +30,32 @@ const FORBIDDEN_TEXT: &[&str] = &[
     "BEGIN PRIVATE KEY",
 ];
 
+/// Nouns of the vertical, which no other crate knows as an identifier. Wire names inside of texts are given by the contract.
+const VERTICAL_NOUNS: &[&str] = &[
+    "restaurant",
+    "restaurants",
+    "Restaurant",
+    "menu",
+    "menus",
+    "Menu",
+    "MenuItem",
+    "reservation",
+    "reservations",
+    "Reservation",
+    "kitchen",
+    "Kitchen",
+];
+
+/// Where they may stand: the crate itself, the wiring that names it, the routes of the contract.
+const VERTICAL_PLACES: &[&str] = &[
+    "crates/restaurant/",
+    "crates/server/src/wiring",
+    "crates/server/src/compat",
+    "crates/engine/src/agents.rs",
+    "xtask/",
+    "fuzz/",
+];
+
 pub(crate) fn check(root: &Path, path: &str, findings: &mut Vec<Finding>) -> Result<()> {
     let bytes = std::fs::read(root.join(path))?;
     let Ok(text) = String::from_utf8(bytes) else {
@@ -82,6 +108,9 @@ fn check_rust(path: &str, text: &str, breach: &mut impl FnMut(usize, &'static st
             format!("{production} production lines, at most {FILE_LINES_MAX}: move state out"),
         );
     }
+    if !is_test && !VERTICAL_PLACES.iter().any(|place| path.starts_with(place)) {
+        check_nouns(text, production, breach);
+    }
     let mut in_tests = is_test;
     for (index, line) in text.lines().enumerate() {
         in_tests |= line.starts_with("#[cfg(test)]");
@@ -110,6 +139,39 @@ fn check_rust(path: &str, text: &str, breach: &mut impl FnMut(usize, &'static st
         }
         if line.contains("dbg!(") && !path.starts_with("xtask/") {
             breach(index + 1, "dbg", "left-over dbg!".to_owned());
+        }
+    }
+}
+
+fn check_nouns(
+    text: &str,
+    production: usize,
+    breach: &mut impl FnMut(usize, &'static str, String),
+) {
+    for (index, line) in text.lines().take(production).enumerate() {
+        let code = match comment_of(line) {
+            Some(comment) => line.strip_suffix(comment).unwrap_or_default(),
+            None => line,
+        };
+        // What stands between quotation marks is a text; a line of a longer text has an odd number of them and is left alone.
+        let parts: Vec<&str> = code.split('"').collect();
+        if parts.len() % 2 == 0 {
+            continue;
+        }
+        let is_part = |character: char| character.is_alphanumeric() || character == '_';
+        let found = parts
+            .iter()
+            .step_by(2)
+            .flat_map(|part| part.split(|character| !is_part(character)))
+            .find(|word| VERTICAL_NOUNS.contains(word));
+        if let Some(word) = found {
+            breach(
+                index + 1,
+                "vertical",
+                format!(
+                    "`{word}` is a noun of the restaurant: only its crate and the wiring name it"
+                ),
+            );
         }
     }
 }

@@ -129,10 +129,11 @@ impl IntoResponse for Refusal {
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        if fault.expected == "present" {
-            return Self::missing(&fault.field);
-        }
-        Self::field(&fault.field, fault.expected)
+        let refusal = Self::new(StatusCode::BAD_REQUEST, fault.code).with("field", fault.field);
+        fault
+            .params
+            .into_iter()
+            .fold(refusal, |refusal, (name, value)| refusal.with(name, value))
     }
 }
 

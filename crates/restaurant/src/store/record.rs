@@ -15,23 +15,33 @@ pub struct Set {
     pub cell: Cell,
 }
 
-/// A member that cannot be stored: its name and what it should be.
+/// A member that cannot be stored: its name, and what it should be as a code of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` must be {expected}")]
+#[error("`{field}`: {code}")]
 pub struct Fault {
     /// The member.
     pub field: String,
-    /// What it should be.
-    pub expected: String,
+    /// Code of the sentence.
+    pub code: &'static str,
+    /// What else the sentence says.
+    pub params: Vec<(&'static str, String)>,
 }
 
 impl Fault {
     /// A fault of a member.
-    pub fn new(field: &str, expected: impl Into<String>) -> Self {
+    pub fn new(field: &str, code: &'static str) -> Self {
         Self {
             field: field.to_owned(),
-            expected: expected.into(),
+            code,
+            params: Vec::new(),
         }
+    }
+
+    /// The same with a parameter of its sentence.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
+        self.params.push((name, value.to_string()));
+        self
     }
 }
 
@@ -44,11 +54,13 @@ pub fn read(table: &Table, body: &Map<String, Value>, whole: bool) -> Result<Vec
     let mut sets = Vec::new();
     for column in table.columns {
         match body.get(column.wire) {
-            None if whole && column.needed => return Err(Fault::new(column.wire, "present")),
+            None if whole && column.needed => {
+                return Err(Fault::new(column.wire, "office_missing"));
+            }
             None => {}
             // An absent value is the column's default in a new row.
             Some(Value::Null) if column.needed => {
-                return Err(Fault::new(column.wire, "present"));
+                return Err(Fault::new(column.wire, "office_missing"));
             }
             Some(Value::Null) if whole => {}
             Some(value) => sets.push(Set {
@@ -65,7 +77,7 @@ pub fn read(table: &Table, body: &Map<String, Value>, whole: bool) -> Result<Vec
 /// # Errors
 /// What it should be.
 pub fn cell(column: &Column, value: &Value) -> Result<Cell, Fault> {
-    let wrong = |expected: &str| Fault::new(column.wire, expected);
+    let wrong = |code: &'static str| Fault::new(column.wire, code);
     let absent = value.is_null();
     Ok(match column.kind {
         Kind::Text(_) | Kind::Word(_) | Kind::Clock | Kind::Date if absent => Cell::Text(None),
@@ -75,47 +87,38 @@ pub fn cell(column: &Column, value: &Value) -> Result<Cell, Fault> {
         Kind::Text(max) => text(column, value, max)?.into(),
         Kind::Word(words) => {
             let word = value.as_str().filter(|word| words.contains(word));
-            word.ok_or_else(|| wrong(&format!("one of {}", words.join(", "))))?
+            word.ok_or_else(|| wrong("office_word").with("words", &words.join(", ")))?
                 .into()
         }
         Kind::Int(min, max) => {
-            let expected = || wrong(&format!("a whole number from {min} to {max}"));
-            let number = whole_number(value).ok_or_else(expected)?;
-            if !(min..=max).contains(&number) {
-                return Err(expected());
-            }
-            number.into()
+            let number = whole_number(value).filter(|number| (min..=max).contains(number));
+            let expected = || wrong("office_whole").with("min", &min).with("max", &max);
+            number.ok_or_else(expected)?.into()
         }
         Kind::Real(min, max) => {
             let number = number(value).filter(|number| (min..=max).contains(number));
-            number
-                .ok_or_else(|| wrong(&format!("a number from {min} to {max}")))?
-                .into()
+            let expected = || wrong("office_number").with("min", &min).with("max", &max);
+            number.ok_or_else(expected)?.into()
         }
-        Kind::Money => cents(value)
-            .ok_or_else(|| wrong("an amount with at most two decimals"))?
-            .into(),
-        Kind::Flag => value
-            .as_bool()
-            .ok_or_else(|| wrong("true or false"))?
-            .into(),
+        Kind::Money => cents(value).ok_or_else(|| wrong("office_amount"))?.into(),
+        Kind::Flag => value.as_bool().ok_or_else(|| wrong("office_flag"))?.into(),
         Kind::Time => instant(value)
-            .ok_or_else(|| wrong("an instant such as 2026-11-29T12:30:00Z"))?
+            .ok_or_else(|| wrong("office_instant"))?
             .into(),
         Kind::Clock => {
             let time = value.as_str().filter(|text| is_clock(text));
-            time.ok_or_else(|| wrong("a time HH:MM"))?.into()
+            time.ok_or_else(|| wrong("office_clock"))?.into()
         }
         Kind::Date => {
             let day = value.as_str().and_then(|text| text.get(..10));
             let day = day.filter(|day| day.parse::<jiff::civil::Date>().is_ok());
-            day.ok_or_else(|| wrong("a date YYYY-MM-DD"))?.into()
+            day.ok_or_else(|| wrong("office_date"))?.into()
         }
         Kind::Json(max) => json(value, max)
-            .ok_or_else(|| wrong(&format!("JSON of at most {max} bytes")))?
+            .ok_or_else(|| wrong("office_json").with("max", &max))?
             .into(),
         Kind::Strings => strings(value)
-            .ok_or_else(|| wrong(&format!("a list of at most {STRINGS_MAX} texts")))?
+            .ok_or_else(|| wrong("office_list").with("max", &STRINGS_MAX))?
             .into(),
     })
 }
@@ -128,7 +131,7 @@ fn text(column: &Column, value: &Value, max: usize) -> Result<String, Fault> {
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
     text.filter(|text| text.len() <= max && !(column.needed && text.is_empty()))
-        .ok_or_else(|| Fault::new(column.wire, format!("a text of at most {max} bytes")))
+        .ok_or_else(|| Fault::new(column.wire, "office_text").with("max", &max))
 }
 
 fn number(value: &Value) -> Option<f64> {

@@ -390,8 +390,8 @@ fn parameters(
     problems: &mut Vec<Message>,
 ) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::new();
-    if let Some(restaurant) = layers.variable("RESTAURANT_ID") {
-        parameters.insert("restaurantId".to_owned(), restaurant);
+    if let Some(id) = layers.variable("RESTAURANT_ID") {
+        parameters.insert("restaurantId".to_owned(), id);
     }
     for given in &arguments.params {
         match given.split_once('=') {
