@@ -1070,6 +1070,17 @@ log_agent_state = The agent { $agent } went from { $from } to { $to }{ $cause ->
  }.
 log_agent_failed = The agent { $agent } failed too often and is tried again only every { $minutes } minutes: { $cause }.
     .remedy = GET /agents/{ $agent }/status says what is wrong; correct it, then POST /agents/{ $agent }/start.
+log_agent_process_begun = The { $role } process of the agent { $agent } was begun as { $pid }, port { $port }.
+log_agent_process_found = The { $role } process { $pid } of the agent { $agent } runs, port { $port }: it is taken over.
+log_agent_processes_found = { $count ->
+    [one] A process of an agent was found running: its calls go on.
+   *[other] { $count } processes of agents were found running: their calls go on.
+}
+log_agent_process_died = The { $role } process { $pid } of the agent { $agent }, port { $port }, is gone without having been told to end. Its log is in the folder of the agent, under agents in the data directory.
+log_agent_process_not_begun = A process of the agent { $agent } could not be begun: { $cause }.
+apart_second_manager = Another manager keeps the agents of this data directory: it holds { $path }.
+    .remedy = Stop it first, or give this one a data directory of its own.
+
 log_agents_managed = { $count ->
     [one] { $count } agent is managed and looked at every { $seconds } s.
    *[other] { $count } agents are managed and looked at every { $seconds } s.

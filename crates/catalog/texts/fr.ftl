@@ -1069,6 +1069,17 @@ log_agent_state = L'agent { $agent } passe de { $from } à { $to }{ $cause ->
  }.
 log_agent_failed = L'agent { $agent } a échoué trop souvent et n'est retenté que toutes les { $minutes } minutes : { $cause }.
     .remedy = GET /agents/{ $agent }/status dit ce qui ne va pas ; corrigez, puis POST /agents/{ $agent }/start.
+log_agent_process_begun = Le processus { $role } de l'agent { $agent } est lancé sous le numéro { $pid }, port { $port }.
+log_agent_process_found = Le processus { $role } { $pid } de l'agent { $agent } tourne, port { $port } : il est repris.
+log_agent_processes_found = { $count ->
+    [one] Un processus d'agent tournait déjà : ses appels continuent.
+   *[other] { $count } processus d'agents tournaient déjà : leurs appels continuent.
+}
+log_agent_process_died = Le processus { $role } { $pid } de l'agent { $agent }, port { $port }, a disparu sans qu'on lui ait demandé de s'arrêter. Son journal est dans le dossier de l'agent, sous agents dans le répertoire de données.
+log_agent_process_not_begun = Un processus de l'agent { $agent } n'a pas pu être lancé : { $cause }.
+apart_second_manager = Un autre gestionnaire tient les agents de ce répertoire de données : il détient { $path }.
+    .remedy = Arrêtez-le d'abord, ou donnez à celui-ci son propre répertoire de données.
+
 log_agents_managed = { $count ->
     [one] { $count } agent est géré et contrôlé toutes les { $seconds } s.
    *[other] { $count } agents sont gérés et contrôlés toutes les { $seconds } s.

@@ -4,9 +4,10 @@
 //! figures. It stands between the directory (what should be) and the engine (what is): an agent "runs" when its engine can be
 //! reached and its accounts are registered. Calls do not pass through here.
 //!
-//! There is one way to run an agent so far: [`keeper`], a task of this process. What the reconciler asks of a run (bring a part
-//! up, take the line down, look, end it) is all that another way has to do.
+//! There are two ways to run an agent. In this process its run is a task ([`keeper`]) that only looks; as processes of its own
+//! ([`apart`]) the task hands what the reconciler asks of it (bring a part up, take the line down, look) to whoever keeps them.
 
+pub mod apart;
 mod keeper;
 mod policy;
 pub mod reconciler;
@@ -24,11 +25,14 @@ use crate::config::{AgentConfig, LineConfig, WorkflowConfig};
 use crate::dispatch::Gate;
 use crate::engine::Engine;
 use crate::random;
+use apart::Apart;
 pub use keeper::Disturbance;
 pub use policy::Policy;
 use reconciler::{Order, Snapshot};
 use shell::{Ask, Known, Shell};
 
+/// Where the settings of an agent have the id that its back office gave it: the wire name of the contract.
+pub(crate) const OTHER_ID: &str = "restaurantId";
 /// Requests that wait for the manager.
 const ASKS_MAX: usize = 256;
 
@@ -53,8 +57,25 @@ pub struct AgentStatus {
     pub checked_at: Option<Timestamp>,
     /// In how long it is tried again.
     pub retry_in: Option<Duration>,
+    /// Why it cannot be used as it is written, where it cannot.
+    pub fault: Option<String>,
     /// What the reconciler knows.
     pub known: Snapshot,
+}
+
+/// An agent that cannot be used as it is written.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    /// Its id.
+    pub id: String,
+    /// The id that the back office has for it, where that can be read.
+    pub other_id: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Owner.
+    pub tenant: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 /// The manager in a few numbers.
@@ -81,18 +102,27 @@ pub enum OrderError {
 #[derive(Clone)]
 pub struct Agents {
     engine: Engine,
+    is_apart: bool,
     asks: mpsc::Sender<Ask>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Agents {
     /// A manager that knows no agent yet.
-    pub(crate) fn start(engine: Engine, store: Store, policy: Policy) -> Self {
+    /// `apart`: agents are processes of their own, kept by the other end.
+    pub(crate) fn start(
+        engine: Engine,
+        store: Store,
+        policy: Policy,
+        apart: Option<Apart>,
+    ) -> Self {
         let (asks, receiver) = mpsc::channel(ASKS_MAX);
-        let shell = Shell::new(engine.clone(), store, policy, random::seed());
+        let is_apart = apart.is_some();
+        let shell = Shell::new(engine.clone(), store, policy, (random::seed(), apart));
         let task = tokio::spawn(shell.run(receiver));
         Self {
             engine,
+            is_apart,
             asks,
             task: Arc::new(Mutex::new(Some(task))),
         }
@@ -105,38 +135,40 @@ impl Agents {
         lines: &[LineConfig],
         agents: &[AgentConfig],
         workflows: &[WorkflowConfig],
-        stopped: &std::collections::HashSet<String>,
+        (stopped, left_out): (&std::collections::HashSet<String>, &[LeftOut]),
     ) {
-        let all: Vec<LineConfig> = self
-            .engine
+        // The calls of an agent of processes never come here.
+        let gate = |id: &String| match stopped.contains(id) || self.is_apart {
+            true => Gate::Closed,
+            false => Gate::Answers,
+        };
+        let gates: Vec<(String, Gate)> = agents
+            .iter()
+            .map(|agent| (agent.name.clone(), gate(&agent.name)))
+            .collect();
+        let engine = &self.engine;
+        engine.reload(lines, agents, workflows, &gates).await;
+        let all: Vec<LineConfig> = engine
             .fixed_lines()
             .into_iter()
             .chain(lines.iter().cloned())
             .collect();
-        let mut own: std::collections::HashMap<&str, Vec<&LineConfig>> = Default::default();
-        for line in &all {
-            own.entry(line.agent.as_str()).or_default().push(line);
-        }
+        let by_workflow = engine.lines_by_workflow();
         let known: Vec<Known> = agents
             .iter()
             .map(|agent| {
-                let lines = own.get(agent.name.as_str()).map_or(&[][..], Vec::as_slice);
-                Known::of(agent, lines, stopped.contains(&agent.name))
-            })
-            .collect();
-        let gates: Vec<(String, Gate)> = known
-            .iter()
-            .map(|known| {
-                let gate = if known.stopped {
-                    Gate::Closed
-                } else {
-                    Gate::Answers
+                let is_own = |line: &&LineConfig| {
+                    let led = by_workflow.get(&agent.name);
+                    line.agent == agent.name || led.is_some_and(|led| led.contains(&line.name))
                 };
-                (known.id.clone(), gate)
+                let own: Vec<&LineConfig> = all.iter().filter(is_own).collect();
+                Known::of(agent, &own, stopped.contains(&agent.name))
             })
+            .chain(left_out.iter().map(|agent| {
+                let is_stopped = stopped.contains(&agent.id);
+                Known::left_out(agent, is_stopped)
+            }))
             .collect();
-        let engine = &self.engine;
-        engine.reload(lines, agents, workflows, &gates).await;
         let _ = self.asks.send(Ask::Follow(known)).await;
     }
 

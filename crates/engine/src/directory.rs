@@ -25,6 +25,7 @@ use store::{Entry, ReadError, Store, Tenant, TenantScope};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 
+use crate::agents::apart::Apart;
 use crate::agents::{Agents, Policy};
 use crate::config::{AgentConfig, SrtpPolicy};
 use crate::engine::Engine;
@@ -65,6 +66,11 @@ pub struct DirectoryConfig {
     pub fail_closed: bool,
     /// How agents are kept running.
     pub policy: Policy,
+    /// Agents are processes of their own, kept by the other end of this.
+    pub apart: Option<Apart>,
+    /// This process is that of one agent: of the others nothing is taken, and of its lines only their numbers, because a bridge
+    /// beside it has the accounts.
+    pub only: Option<String>,
 }
 
 struct Parts {
@@ -98,7 +104,8 @@ impl DirectoryHandle {
         vault: Option<Vault>,
         config: DirectoryConfig,
     ) -> Result<Self, ReadError> {
-        let agents = Agents::start(engine.clone(), store.clone(), config.policy);
+        let apart = config.apart.clone();
+        let agents = Agents::start(engine.clone(), store.clone(), config.policy, apart);
         let parts = Arc::new(Parts {
             engine,
             agents,

@@ -247,7 +247,7 @@ impl Dispatcher {
             let account = config.account.as_ref().map(|account| {
                 let id = self.accounts.of(&config.name);
                 kept.insert(config.name.clone(), id);
-                changes.set.push((id, self.gated(&config.agent, account)));
+                changes.set.push((id, account.clone()));
                 id
             });
             self.lines.push(Arc::new(Line {
@@ -266,6 +266,7 @@ impl Dispatcher {
         changes.removed = gone.map(|(_, id)| id).collect();
         let (fixed, lines) = self.lines.split_at(self.fixed);
         self.routes.replace(workflows, &agents, fixed, lines);
+        self.gate_changes(&mut changes);
         changes.lines.clone_from(&self.lines);
         self.agents = agents
             .into_iter()
@@ -300,16 +301,9 @@ impl Dispatcher {
     pub(crate) fn first_accounts(&self) -> Vec<(AccountId, sip::AccountConfig)> {
         let account = |line: &Arc<Line>| {
             let config = line.config.account.as_ref()?;
-            Some((line.account?, self.gated(&line.config.agent, config)))
+            Some((line.account?, self.gated(&line.config, config)))
         };
         self.lines.iter().filter_map(account).collect()
-    }
-
-    /// An account as far as its agent's gate lets it go.
-    fn gated(&self, agent: &str, account: &sip::AccountConfig) -> sip::AccountConfig {
-        let mut account = account.clone();
-        account.register &= self.gate(agent) == Gate::Open;
-        account
     }
 
     /// Moves the gate of an agent; the accounts of its lines as they are to be now.
@@ -319,9 +313,12 @@ impl Dispatcher {
         gate: Gate,
     ) -> Vec<(AccountId, sip::AccountConfig)> {
         self.gates.insert(agent.to_owned(), gate);
-        let of_agent = self.lines.iter().filter(|line| line.config.agent == agent);
+        let of_agent = self
+            .lines
+            .iter()
+            .filter(|line| self.agents_of(&line.config).any(|known| known == agent));
         let account = |line: &Arc<Line>| {
-            let account = self.gated(agent, line.config.account.as_ref()?);
+            let account = self.gated(&line.config, line.config.account.as_ref()?);
             Some((line.account?, account))
         };
         of_agent.filter_map(account).collect()

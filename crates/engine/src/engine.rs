@@ -6,7 +6,7 @@ mod patched;
 mod start;
 mod streams;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -374,6 +374,11 @@ impl Engine {
         self.inner.dispatcher().gate(agent)
     }
 
+    /// The accounts that lead to an agent by a workflow, by the agent.
+    pub(crate) fn lines_by_workflow(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.inner.dispatcher().lines_by_workflow()
+    }
+
     /// States of the registrations of these lines.
     pub(crate) async fn registrations_of(&self, lines: &[String]) -> Vec<sip::RegistrationState> {
         let (answer, states) = oneshot::channel();
@@ -519,6 +524,11 @@ impl Engine {
     pub async fn set_draining(&self, draining: bool) {
         self.inner.draining.set(draining);
         let _ = self.inner.driver.send(Command::SetDraining(draining)).await;
+    }
+
+    /// Removes every registration now; calls in progress go on.
+    pub async fn unregister(&self) {
+        let _ = self.inner.driver.send(Command::UnregisterAll).await;
     }
 
     /// Refuses new calls, waits for those that run, removes the registrations, writes the journal out and closes the

@@ -137,6 +137,15 @@ impl RouteTable {
         }
     }
 
+    /// The agents that workflows lead to from the account of a line.
+    pub(crate) fn agents_of<'a>(&'a self, line: &'a LineConfig) -> impl Iterator<Item = &'a str> {
+        let leads = |route: &&Route| {
+            route.config.tenant == line.tenant && route.account.as_ref() == Some(&line.name)
+        };
+        let routes = self.routes.iter().filter(leads);
+        routes.filter_map(|route| route.config.agent.as_deref())
+    }
+
     /// The workflow that lists one of these numbers.
     pub(crate) fn by_number(&self, tenant: &TenantId, dialled: &[&str]) -> Option<&Route> {
         self.routes.iter().find(|route| {

@@ -26,6 +26,7 @@ use sip::Protocol;
 use store::{Artefact, Store, TenantScope};
 use tokio::sync::mpsc;
 
+use crate::apart::orders;
 use crate::cli::EXIT_BAD_SETTINGS;
 use crate::settings::read::Sources;
 use crate::shutdown::Signals;
@@ -100,7 +101,14 @@ pub(crate) async fn run(arguments: &BridgeArguments) -> ExitCode {
     telemetry::install_with(&level, false);
     let terminal = Terminal::new(language);
     let options = match options::read(arguments, &sources) {
-        Ok(options) => options,
+        Ok(mut options) => {
+            if let Some(orders) = orders::bridge() {
+                options.api_token = Some(orders.api_token.clone());
+                let token = ("token".to_owned(), orders.stream_token.clone());
+                options.parameters.extend([token]);
+            }
+            options
+        }
         Err(problems) => {
             problems
                 .iter()
@@ -163,10 +171,18 @@ async fn serve(options: Options, language: Language) -> Result<(), Message> {
         () = signals.next() => {}
     }
     bridge.engine.set_draining(true).await;
+    bridge.close();
+    if let Some(orders) = orders::bridge() {
+        // New calls find another bridge of the account, those that run go on.
+        bridge.engine.unregister().await;
+        tokio::select! {
+            _ = tokio::time::timeout(orders.drain(), idle.recv()) => {}
+            () = signals.next() => {}
+        }
+    }
     for orders in bridge.book.all_orders() {
         orders.hang_up();
     }
-    bridge.close();
     let said = async {
         let within = STOP_WITHIN.max(bridge.options.callbacks.within);
         let _ = tokio::time::timeout(within, idle.recv()).await;
@@ -264,6 +280,11 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
     account.register = options.register;
     account.expires_s = options.expires_s;
     account.protocol = options.transport;
+    let mut srtp = SrtpPolicy::Preferred;
+    let mut codecs = vec![media::Codec::Pcmu, media::Codec::Pcma];
+    if let Some(orders) = orders::bridge() {
+        (account, srtp, codecs) = (orders.account(), orders.srtp(), orders.codecs());
+    }
     Ok(Config {
         sip: SipConfig {
             udp: listens(Protocol::Udp),
@@ -290,8 +311,8 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
             numbers: Vec::new(),
             allow: options.allow.clone(),
             credentials: None,
-            srtp: SrtpPolicy::Preferred,
-            codecs: vec![media::Codec::Pcmu, media::Codec::Pcma],
+            srtp,
+            codecs,
             calls_max: options.calls_max,
             sip_account: None,
         }],

@@ -22,7 +22,7 @@ use crate::config::AgentsConfig;
 use crate::outgoing::Outgoing;
 use crate::settings::{Origin, Settings};
 use discovery::Discovery;
-pub(crate) use single::prepare as prepare_single;
+pub(crate) use single::{belong, prepare as prepare_single};
 use written::Written;
 
 /// Settings of every agent of the contract, as the API knows them.

@@ -10,6 +10,7 @@ pub(crate) use back_office::BackOfficeConfig;
 pub(crate) use database::{database, is_postgres, without_password};
 pub(crate) use platform_api::PlatformConfig;
 
+use crate::apart::ApartConfig;
 use crate::office::OfficeConfig;
 use crate::outgoing;
 use crate::phrases;
@@ -43,6 +44,10 @@ pub(crate) struct ProcessConfig {
     pub(crate) back_office: Option<BackOfficeConfig>,
     pub(crate) office: OfficeConfig,
     pub(crate) agents: AgentsConfig,
+    /// Agents are processes of their own.
+    pub(crate) apart: Option<ApartConfig>,
+    /// Where the bound addresses are written.
+    pub(crate) addresses: PathBuf,
     pub(crate) voice: Option<VoiceConfig>,
     pub(crate) data_dir: PathBuf,
     pub(crate) database: String,
@@ -106,6 +111,8 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
             back_office,
             office,
             agents: AgentsConfig::read(settings),
+            apart: ApartConfig::read(settings),
+            addresses: data_dir.join("addresses.json"),
             voice,
             database: database(settings),
             keys: crate::secrets::key_source(settings),

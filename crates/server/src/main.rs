@@ -3,6 +3,7 @@
 //! The front door: command line, settings, wiring, the administration API and the demo. Policy lives in `call`, protocols
 //! in `sip`, `media` and `wire`; this crate only joins them.
 
+mod apart;
 mod api;
 mod bridge;
 mod call_command;
@@ -42,6 +43,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
+    if let Err(cause) = apart::orders::take() {
+        terminal::error_line(&format!("{}: {cause}", apart::orders::VARIABLE));
+        return ExitCode::FAILURE;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("allo")

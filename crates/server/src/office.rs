@@ -5,6 +5,7 @@ use catalog::Message;
 use courier::{Allow, CourierConfig};
 use engine::Engine;
 use engine::agents::Policy;
+use engine::agents::apart::Apart;
 use engine::config::{AgentConfig, LineConfig};
 use engine::directory::{DirectoryConfig, DirectoryHandle};
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(crate) struct OfficeConfig {
     contact_host: Option<String>,
     fail_closed: bool,
     policy: Policy,
+    pub(crate) apart: Option<Apart>,
+    pub(crate) only: Option<String>,
 }
 
 /// Reads the settings.
@@ -38,6 +41,8 @@ pub(crate) fn configured(settings: &Settings, courier: &CourierConfig) -> Office
             check_every: Duration::from_secs(settings.integer("agents.check_every_s")),
             ..Policy::default()
         },
+        apart: None,
+        only: None,
     }
 }
 
@@ -94,6 +99,8 @@ impl Office {
             contact_host: config.contact_host,
             fail_closed: config.fail_closed,
             policy: config.policy,
+            apart: config.apart,
+            only: config.only,
         };
         let vault = Some(vault.clone());
         let started = DirectoryHandle::start(engine.clone(), store.clone(), vault, directory);

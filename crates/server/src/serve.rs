@@ -1,5 +1,6 @@
 //! `allo serve`: settings, store, engine, administration API; then signals.
 
+use crate::apart::{ApartConfig, Processes, orders};
 use crate::cli::{ConfigArguments, EXIT_BAD_SETTINGS, own_origin, settings_or_report};
 use crate::compat::discovery::Discovery;
 use crate::config::{self, ProcessConfig};
@@ -11,7 +12,8 @@ use crate::shutdown::Signals;
 use crate::terminal::{Terminal, line};
 use crate::{api, check, compat, identity, platform_api, secrets, telemetry, voice, wiring};
 use catalog::Message;
-use engine::config::{AgentConfig, LineConfig};
+use engine::config::{AgentConfig, LineConfig, Secret};
+use engine::directory::DirectoryHandle;
 use engine::{Engine, StartError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ pub(crate) struct House {
     pub(crate) outgoing: Outgoing,
     office: Option<Office>,
     discovery: Option<Discovery>,
+    processes: Option<Processes>,
     pub(crate) admin: api::Running,
     pub(crate) platform: Option<platform_api::Running>,
     back_office: Option<wiring::Running>,
@@ -46,11 +49,17 @@ pub(crate) async fn run(arguments: &ConfigArguments, discover: bool) -> ExitCode
         settings.override_with("agents.discover", "true", own_origin("allo manager"));
     }
     compat::complete(&mut settings);
+    if let Some(app) = orders::app() {
+        app.narrow(&mut settings);
+    }
     telemetry::install(&settings);
     let terminal = Terminal::new(config::language(&settings));
     check::say_without_effect(terminal, &settings);
     let config = match config::build(&settings) {
-        Ok(config) => config,
+        Ok(mut config) => {
+            narrow(&mut config, arguments);
+            config
+        }
         Err(problems) => {
             problems
                 .iter()
@@ -72,7 +81,9 @@ pub(crate) async fn run(arguments: &ConfigArguments, discover: bool) -> ExitCode
         Ok(house) => house,
         Err(message) => return failed(terminal, &message),
     };
-    warn_without_line(terminal, &settings);
+    if orders::app().is_none() {
+        warn_without_line(terminal, &settings);
+    }
     for text in house.address_lines() {
         line(&text);
     }
@@ -83,6 +94,17 @@ pub(crate) async fn run(arguments: &ConfigArguments, discover: bool) -> ExitCode
     ));
     house.stop(drain, signals.next()).await;
     ExitCode::SUCCESS
+}
+
+/// What this process is among those of its agents: the manager of them, or one of them.
+fn narrow(config: &mut ProcessConfig, arguments: &ConfigArguments) {
+    if let Some(apart) = &mut config.apart {
+        apart.config_file.clone_from(&arguments.config);
+    }
+    let Some(app) = orders::app() else { return };
+    config.addresses.clone_from(&app.addresses);
+    config.office.only = Some(app.agent.clone());
+    compat::belong(&mut config.engine, &app.agent);
 }
 
 fn failed(terminal: Terminal, message: &Message) -> ExitCode {
@@ -121,6 +143,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     }
     let mut back_office =
         start_back_office(bound, (&store, &vault), &outgoing, &token, config.language).await?;
+    let processes = start_processes(config.apart.take(), &mut config.office, &token).await?;
     let agent = config.engine.agents.first().cloned();
     let line = config.engine.lines.first().cloned();
     let engine = Engine::start(config.engine, store.clone(), outgoing.courier.clone())
@@ -134,13 +157,9 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     });
     let voice = start_voice(voice, &engine).await?;
     let carriers = voice.as_ref().map(|voice| Arc::clone(voice.voice()));
-    let sip = engine.addresses();
-    let managed = directory.clone().map(|directory| api::agents::Managed {
-        agents: directory.agents(),
-        directory,
-        discovery: discovery.clone(),
-        voice: voice.as_ref().map(voice::Running::address),
-        sip: sip.udp.or(sip.tcp).or(sip.tls),
+    let managed = directory.clone().map(|directory| {
+        let found = (discovery.clone(), processes.clone());
+        managed(&engine, directory, found, voice.as_ref())
     });
     let admin = start_admin(
         &config.admin,
@@ -171,11 +190,12 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         outgoing,
         office,
         discovery,
+        processes,
         admin,
         platform,
         back_office,
         voice,
-        addresses_file: config.data_dir.join("addresses.json"),
+        addresses_file: config.addresses,
     };
     house.write_addresses();
     Ok(house)
@@ -192,6 +212,9 @@ async fn bind_back_office(config: &mut ProcessConfig) -> Result<Option<wiring::B
             .add_origin_of(&url)
             .map_err(|error| Message::new("start_failed").with("cause", error.to_string()))?;
         config.office.has_own(&url);
+        if let Some(apart) = &mut config.apart {
+            apart.own_back_office = Some(url);
+        }
     }
     Ok(bound)
 }
@@ -228,12 +251,43 @@ async fn start_office(
     }
 }
 
+/// Finds the processes of the agents and keeps them from then on, where they have any.
+async fn start_processes(
+    apart: Option<ApartConfig>,
+    office: &mut OfficeConfig,
+    token: &str,
+) -> Result<Option<Processes>, Message> {
+    let Some(apart) = apart else {
+        return Ok(None);
+    };
+    let (processes, way) = Processes::start(apart, Secret::new(token)).await?;
+    office.apart = Some(way);
+    Ok(Some(processes))
+}
+
+fn managed(
+    engine: &Engine,
+    directory: DirectoryHandle,
+    (discovery, processes): (Option<Discovery>, Option<Processes>),
+    voice: Option<&voice::Running>,
+) -> api::agents::Managed {
+    let sip = engine.addresses();
+    api::agents::Managed {
+        agents: directory.agents(),
+        directory,
+        discovery,
+        voice: voice.map(voice::Running::address),
+        sip: sip.udp.or(sip.tcp).or(sip.tls),
+        processes,
+    }
+}
+
 /// The log's language, directories, the TLS identity and the administrator's token.
 fn prepare(config: &mut ProcessConfig) -> Result<String, Message> {
     engine::set_log_language(config.language);
     let start_failed = |cause: String| Message::new("start_failed").with("cause", cause);
     // A killed process leaves its own behind; nobody may take it for ours.
-    remove(&config.data_dir.join("addresses.json"));
+    remove(&config.addresses);
     std::fs::create_dir_all(&config.data_dir)
         .and_then(|()| std::fs::create_dir_all(&config.engine.recording.directory))
         .map_err(|error| {
@@ -427,9 +481,17 @@ impl House {
         if let Some(office) = &self.office {
             office.stop_following().await;
         }
+        let end = async |bound: Duration| {
+            let processes = async {
+                if let Some(processes) = &self.processes {
+                    processes.stop(bound).await;
+                }
+            };
+            tokio::join!(self.engine.drain(bound), processes).0
+        };
         let report = tokio::select! {
-            report = self.engine.drain(bound) => report,
-            () = hurried => self.engine.drain(Duration::ZERO).await,
+            report = end(bound) => report,
+            () = hurried => end(Duration::ZERO).await,
         };
         tracing::info!(finished = report.finished, cut = report.cut, "drained");
         self.admin.stop().await;

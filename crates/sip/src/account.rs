@@ -68,6 +68,9 @@ pub struct AccountConfig {
     pub protocol: Protocol,
     pub contact_host: Option<String>,
     pub contact_port: Option<u16>,
+    /// User part of Contact, 80 random bits or more; `None`: a fresh one. Whoever takes the place of a process that died gives the
+    /// same one, so that its binding replaces the other's (RFC 3261 section 10.3) instead of standing beside it.
+    pub contact_user: Option<String>,
     /// With [`KeepAlive::Options`] an account that does not register is asked whether it is there, too.
     pub keep_alive: KeepAlive,
     /// The only realm that the password is proven to; `None` takes that of the first challenge.
@@ -93,6 +96,7 @@ impl AccountConfig {
             protocol: Protocol::Udp,
             contact_host: None,
             contact_port: None,
+            contact_user: None,
             keep_alive: KeepAlive::Crlf {
                 interval: Duration::from_secs(25),
             },
@@ -182,7 +186,10 @@ impl Account {
             Some(text) => Some(sip(text)?),
             None => None,
         };
-        let token = endpoint.random.token(CONTACT_TOKEN_LEN);
+        let token = match &config.contact_user {
+            Some(user) => user.clone(),
+            None => endpoint.random.token(CONTACT_TOKEN_LEN),
+        };
         let registration = Registration::new(endpoint, config.expires_s);
         let realm = config.realm.clone();
         Some(Self {

@@ -1,7 +1,7 @@
-//! The run of an agent in this process: one task that brings its parts up and looks at them when it is asked to.
+//! The run of an agent: one task that brings its parts up and looks at them when it is asked to.
 //!
 //! Calls do not pass through it. When it panics or hangs, the agent's calls and its registrations go on, and the reconciler
-//! begins another run.
+//! begins another run. That holds for an agent of processes too: the next run finds them as they are.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,8 @@ use sip::RegistrationState;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{OnceCell, mpsc};
 
-use super::reconciler::{Cause, Health, Part, Report};
+use super::apart::{Apart, ApartAgent, What};
+use super::reconciler::{Cause, Health, Memory, Part, Report};
 use crate::engine::Engine;
 
 /// Requests that wait for one run.
@@ -47,12 +48,14 @@ pub enum Disturbance {
 }
 
 /// What must be known of an agent to look at it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     /// Host and port of its engine, and of its second one.
     pub(super) engines: Vec<(String, u16)>,
     /// Names of its lines that have an account.
     pub(super) accounts: Vec<String>,
+    /// What its processes must know.
+    pub(super) apart: Arc<ApartAgent>,
 }
 
 /// What a report says, and of which run.
@@ -69,13 +72,21 @@ pub(super) struct Keeper {
     pub(super) engine: Engine,
     pub(super) facts: Arc<Mutex<BTreeMap<String, Facts>>>,
     pub(super) reach: Reach,
+    /// Its parts are processes of their own.
+    pub(super) apart: Option<Apart>,
     pub(super) said: mpsc::Sender<Said>,
 }
 
 impl Keeper {
-    /// Runs until nobody can ask any more.
+    /// Runs until nobody can ask any more, or a process of the agent is gone.
     pub(super) async fn keep(self, mut asks: mpsc::Receiver<Ask>) {
-        while let Some(ask) = asks.recv().await {
+        let mut is_watched = false;
+        loop {
+            let ask = tokio::select! {
+                ask = asks.recv() => ask,
+                () = self.lost(), if is_watched => return,
+            };
+            let Some(ask) = ask else { return };
             let report = match ask {
                 Ask::Raise(part) => self.raise(part).await,
                 Ask::Lower => self.lower().await,
@@ -83,6 +94,7 @@ impl Keeper {
                 Ask::Disturb(Disturbance::Panic) => panic!("the run of an agent was made to panic"),
                 Ask::Disturb(Disturbance::Hang) => std::future::pending().await,
             };
+            is_watched = self.apart.is_some() && !matches!(report, Report::Lowered);
             let said = Said {
                 id: self.id.clone(),
                 run: self.run,
@@ -94,12 +106,25 @@ impl Keeper {
         }
     }
 
+    /// Ready once a process of the agent is gone.
+    async fn lost(&self) {
+        match &self.apart {
+            Some(apart) => {
+                apart.ask(self.facts().apart, What::Watch).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
     fn facts(&self) -> Facts {
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         facts.get(&self.id).cloned().unwrap_or_default()
     }
 
     async fn raise(&self, part: Part) -> Report {
+        if let Some(apart) = &self.apart {
+            return apart.ask(self.facts().apart, What::Raise(part)).await;
+        }
         match part {
             Part::Voice if self.speaks().await => Report::Up(part),
             Part::Voice => Report::NotUp(part, Cause::Engine),
@@ -126,6 +151,9 @@ impl Keeper {
     }
 
     async fn lower(&self) -> Report {
+        if let Some(apart) = &self.apart {
+            return apart.ask(self.facts().apart, What::Lower).await;
+        }
         loop {
             let changed = self.engine.shared().registered.notified();
             tokio::pin!(changed);
@@ -139,6 +167,9 @@ impl Keeper {
     }
 
     async fn check(&self) -> Report {
+        if let Some(apart) = &self.apart {
+            return apart.ask(self.facts().apart, What::Check).await;
+        }
         let accounts = self.facts().accounts;
         let states = self.engine.registrations_of(&accounts).await;
         let waiting = |state: &RegistrationState| {
@@ -149,6 +180,8 @@ impl Keeper {
             registered: (!states.is_empty()).then(|| states.iter().all(waiting)),
             engine: self.speaks().await,
             media: self.reach.media(self.engine.shared().rtp.bind).await,
+            alive: true,
+            memory: Memory::Within,
         })
     }
 

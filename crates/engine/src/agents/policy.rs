@@ -29,6 +29,8 @@ pub struct Policy {
     pub failures_within: Duration,
     /// A failed agent is tried again this often.
     pub slow_retry: Duration,
+    /// An agent whose processes use more memory than they may is restarted when no call of it runs, at the latest after this time.
+    pub memory_grace: Duration,
     /// Agents that come up at the same time; the others wait for their turn.
     pub starts_at_once: usize,
 }
@@ -47,6 +49,7 @@ impl Default for Policy {
             failures_max: 5,
             failures_within: Duration::from_secs(600),
             slow_retry: Duration::from_secs(900),
+            memory_grace: Duration::from_secs(600),
             starts_at_once: 64,
         }
     }

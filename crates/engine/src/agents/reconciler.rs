@@ -16,7 +16,7 @@ mod agent;
 mod steps;
 
 use agent::{Agent, Stage};
-pub use agent::{Cause, Health, Report, State};
+pub use agent::{Cause, Health, Memory, Report, State};
 
 /// A part of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ pub struct Desired {
     pub revision: u64,
     /// An operator stopped it: it stays stopped until one starts it.
     pub stopped: bool,
+    /// It can be used as it is written.
+    pub usable: bool,
 }
 
 /// What an operator wants.
@@ -269,7 +271,11 @@ impl Reconciler {
             if !self.agents.contains_key(&desired.id) {
                 let agent = Agent::new(desired.revision, !desired.stopped);
                 self.agents.insert(desired.id.clone(), agent);
-                if !desired.stopped {
+                if !desired.usable {
+                    self.with(now, &desired.id, |this, agent| {
+                        this.unusable(&desired.id, agent);
+                    });
+                } else if !desired.stopped {
                     self.with(now, &desired.id, |this, agent| {
                         this.begin(&desired.id, agent);
                     });
@@ -307,6 +313,23 @@ impl Reconciler {
 
     fn compare(&mut self, now: Instant, desired: &Desired, agent: &mut Agent) {
         let id = desired.id.as_str();
+        if !desired.usable {
+            agent.wanted = !desired.stopped;
+            agent.revision = desired.revision;
+            return self.unusable(id, agent);
+        }
+        if !std::mem::replace(&mut agent.usable, true) {
+            agent.wanted = !desired.stopped;
+            agent.revision = desired.revision;
+            agent.cause = None;
+            agent.forgive();
+            if agent.wanted {
+                self.begin(id, agent);
+            } else {
+                agent.state = State::Stopped;
+            }
+            return;
+        }
         if desired.stopped == agent.wanted {
             // Another node's operator, or one of before this process.
             let order = if desired.stopped {

@@ -13,12 +13,13 @@ use store::{Store, TenantScope};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::apart::{Apart, ApartAgent, ApartLine, Word};
 use super::keeper::{self, Disturbance, Facts, Keeper, Reach, Said};
 use super::policy::Policy;
 use super::reconciler::{
     Cause, Desired, Input, Order, Part, Reconciler, Report, Snapshot, State, Step,
 };
-use super::{AgentStatus, OrderError, Totals, between};
+use super::{AgentStatus, LeftOut, OTHER_ID, OrderError, Totals, between};
 use crate::config::{AgentConfig, LineConfig};
 use crate::dispatch::Gate;
 use crate::engine::Engine;
@@ -30,9 +31,6 @@ use crate::realtime_client::Target;
 const REPORTS_MAX: usize = 1_024;
 /// Looks that are waited for at the same time; further ones get what is known.
 const WAITING_MAX: usize = 256;
-/// Where the settings of an agent have the id that its back office gave it: the wire name of the contract.
-const OTHER_ID: &str = "restaurantId";
-
 /// What the manager is asked.
 pub(super) enum Ask {
     Follow(Vec<Known>),
@@ -65,10 +63,27 @@ pub(super) struct Known {
     tenant: String,
     pub(super) stopped: bool,
     revision: u64,
+    fault: Option<String>,
     facts: Facts,
 }
 
 impl Known {
+    /// An agent that cannot be used: it is listed, with the reason.
+    pub(super) fn left_out(agent: &LeftOut, stopped: bool) -> Self {
+        let mut hasher = DefaultHasher::new();
+        agent.why.hash(&mut hasher);
+        Self {
+            id: agent.id.clone(),
+            other_id: agent.other_id.clone(),
+            name: agent.name.clone(),
+            tenant: agent.tenant.clone(),
+            stopped,
+            revision: hasher.finish(),
+            fault: Some(agent.why.clone()),
+            facts: Facts::default(),
+        }
+    }
+
     pub(super) fn of(agent: &AgentConfig, lines: &[&LineConfig], stopped: bool) -> Self {
         let definition = agent
             .office
@@ -92,8 +107,15 @@ impl Known {
             let target = Target::new(&engine.realtime)?;
             Some((target.host().to_owned(), target.port()))
         };
+        let apart = ApartAgent {
+            id: agent.name.clone(),
+            other_id: other_id.clone(),
+            revision: hasher.finish(),
+            lines: lines.iter().copied().filter_map(ApartLine::of).collect(),
+        };
         Self {
             id: agent.name.clone(),
+            fault: None,
             other_id,
             name: definition.map_or_else(|| agent.name.clone(), |known| known.name.clone()),
             tenant: definition.map_or_else(String::new, |known| known.tenant_id.clone()),
@@ -110,6 +132,7 @@ impl Known {
                     })
                     .map(|line| line.name.clone())
                     .collect(),
+                apart: Arc::new(apart),
             },
         }
     }
@@ -138,6 +161,7 @@ pub(super) struct Shell {
     others: HashMap<String, String>,
     facts: Arc<Mutex<BTreeMap<String, Facts>>>,
     reach: Reach,
+    apart: Option<Apart>,
     runs: HashMap<String, Run>,
     tasks: JoinSet<()>,
     ids: HashMap<tokio::task::Id, (String, u64)>,
@@ -147,7 +171,12 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    pub(super) fn new(engine: Engine, store: Store, policy: Policy, seed: u64) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        store: Store,
+        policy: Policy,
+        (seed, apart): (u64, Option<Apart>),
+    ) -> Self {
         let (said, reports) = mpsc::channel(REPORTS_MAX);
         Self {
             engine,
@@ -158,6 +187,7 @@ impl Shell {
             others: HashMap::new(),
             facts: Arc::default(),
             reach: Reach::default(),
+            apart,
             runs: HashMap::new(),
             tasks: JoinSet::new(),
             ids: HashMap::new(),
@@ -220,6 +250,7 @@ impl Shell {
                 id: known.id.clone(),
                 revision: known.revision,
                 stopped: known.stopped,
+                usable: known.fault.is_none(),
             })
             .collect();
         let facts = all
@@ -240,6 +271,13 @@ impl Shell {
             say(&Message::new("log_agents_managed")
                 .with("count", self.known.len())
                 .with("seconds", self.policy.check_every.as_secs()));
+        }
+        if let Some(apart) = &self.apart {
+            let wanted = desired
+                .iter()
+                .filter(|agent| !agent.stopped && agent.usable);
+            let wanted = wanted.map(|agent| agent.id.clone()).collect();
+            apart.tell(Word::Keep(wanted)).await;
         }
         self.tell(Input::Desired(&desired)).await;
     }
@@ -291,7 +329,7 @@ impl Shell {
         if let Some(known) = self.known.get_mut(&id) {
             known.stopped = stopped;
         }
-        if !stopped {
+        if !stopped && self.apart.is_none() {
             // Calls are taken from now on; the accounts follow once it can speak.
             let gate = self.engine.gate(&id);
             if gate == Gate::Closed {
@@ -301,6 +339,9 @@ impl Shell {
         self.tell(Input::Order(&id, order)).await;
         if stopped && force {
             self.engine.shared().hang_up_agent(&id);
+            if let Some(apart) = &self.apart {
+                apart.tell(Word::Hurry(id.clone())).await;
+            }
         }
         self.status_of(&id).ok_or(OrderError::Unknown)
     }
@@ -337,7 +378,7 @@ impl Shell {
                 part,
                 afresh,
             } => {
-                if part == Part::Line {
+                if part == Part::Line && self.apart.is_none() {
                     self.engine.set_gate(&id, Gate::Open, afresh).await;
                 }
                 self.ask(&id, run, keeper::Ask::Raise(part));
@@ -375,6 +416,7 @@ impl Shell {
                 engine: self.engine.clone(),
                 facts: Arc::clone(&self.facts),
                 reach: self.reach.clone(),
+                apart: self.apart.clone(),
                 said: self.said.clone(),
             };
             let task = self.tasks.spawn(keeper.keep(receiver));
@@ -459,6 +501,7 @@ fn status(known: &Known, snapshot: Snapshot, calls: &BTreeMap<String, usize>) ->
         up_for: snapshot.running_since.map(|since| between(since, now)),
         checked_at: snapshot.checked_at.and_then(wall),
         retry_in: snapshot.retry_at.map(|at| between(now, at)),
+        fault: known.fault.clone(),
         known: snapshot,
     }
 }

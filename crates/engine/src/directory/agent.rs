@@ -113,6 +113,16 @@ fn parse(text: &str) -> Result<Value, CompileError> {
     serde_json::from_str(text).map_err(|_| CompileError::Unreadable)
 }
 
+/// The id that the back office has for an agent, from settings that may be wrong otherwise.
+pub(super) fn other_id(settings: &str) -> Option<String> {
+    let settings = parse(settings).ok()?;
+    let id = settings
+        .get("config")?
+        .get(crate::agents::OTHER_ID)?
+        .as_str()?;
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
 /// Settings and tools of an agent, with the values that are sealed in them.
 async fn opened(
     settings: &str,

@@ -10,7 +10,9 @@ use store::{Directory, DirectoryAgent, DirectoryWorkflow, Entry, ReadError, SipA
 
 use super::agent::CompileError;
 use super::{Parts, agent, line, scope};
-use crate::config::{AgentConfig, LineConfig, WorkflowConfig};
+use crate::agents::LeftOut;
+use crate::config::{AgentConfig, LineConfig, LineProvider, WorkflowConfig};
+use crate::dispatch::Gate;
 use crate::log::say;
 use crate::selection::Distribution;
 
@@ -37,13 +39,10 @@ pub(super) struct Told {
 
 impl Parts {
     pub(super) async fn load(&self) -> Result<(), ReadError> {
-        let mut directory = self.store.node_directory().await?;
-        if self.seal_clear_passwords(&directory).await {
-            directory = self.store.node_directory().await?;
-        }
+        let directory = self.read().await?;
         let prices = self.store.node_prices().await?;
         let stopped = self.store.node_stopped_agents().await?;
-        let (mut lines, mut agents) = (Vec::new(), Vec::new());
+        let (mut lines, mut agents, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         let mut is_of_line = HashSet::new();
         let accounts: HashMap<&str, &Entry<SipAccount>> = directory
             .sip_accounts
@@ -73,12 +72,7 @@ impl Parts {
                     lines.extend(self.lines(found, tenant, &accounts).await);
                     agents.push(agent);
                 }
-                Err(error) => {
-                    let message = Message::new("log_agent_left_out");
-                    say(&message
-                        .with("agent", found.agent.id.as_str())
-                        .with("cause", error.to_string()));
-                }
+                Err(error) => left_out.push(unusable(found, tenant, &error)),
             }
         }
         for account in &directory.sip_accounts {
@@ -94,15 +88,40 @@ impl Parts {
         lines.sort_by_key(age);
         let workflows: Vec<WorkflowConfig> = directory.workflows.iter().map(workflow).collect();
         self.tell(&directory);
+        self.forget_the_gone(&directory);
+        if self.config.only.is_some() {
+            lines.iter_mut().for_each(streamed);
+        }
+        let known = (&stopped, left_out.as_slice());
+        let found = self.agents.follow(&lines, &agents, &workflows, known);
+        found.await;
+        if let Some(only) = self.config.only.as_ref().filter(|_| agents.is_empty()) {
+            // Its process is about to be ended: nobody speaks in its place meanwhile.
+            self.engine.set_gate(only, Gate::Closed, false).await;
+        }
+        Ok(())
+    }
+
+    /// Agents that are no more need not be compared any more.
+    fn forget_the_gone(&self, directory: &Directory) {
         let living: BTreeSet<&String> = directory
             .agents
             .iter()
             .map(|found| &found.agent.id)
             .collect();
         self.kept().retain(|id, _| living.contains(id));
-        let found = self.agents.follow(&lines, &agents, &workflows, &stopped);
-        found.await;
-        Ok(())
+    }
+
+    /// What the store has, as far as it concerns this process.
+    async fn read(&self) -> Result<Directory, ReadError> {
+        let mut directory = self.store.node_directory().await?;
+        if self.seal_clear_passwords(&directory).await {
+            directory = self.store.node_directory().await?;
+        }
+        if let Some(only) = &self.config.only {
+            narrow(&mut directory, only);
+        }
+        Ok(directory)
     }
 
     /// Seals passwords that a statement by hand left in clear; whether there were any.
@@ -240,6 +259,39 @@ impl Parts {
             defaults,
             is_first_done: true,
         };
+    }
+}
+
+/// An agent that takes no calls, and why: it is said, and listed.
+fn unusable(found: &DirectoryAgent, tenant: &Entry<Tenant>, error: &CompileError) -> LeftOut {
+    let message = Message::new("log_agent_left_out");
+    say(&message
+        .with("agent", found.agent.id.as_str())
+        .with("cause", error.to_string()));
+    LeftOut {
+        id: found.agent.id.clone(),
+        other_id: agent::other_id(&found.agent.settings),
+        name: found.agent.name.clone(),
+        tenant: tenant.id.clone(),
+        why: error.to_string(),
+    }
+}
+
+/// What one agent alone needs of the directory.
+fn narrow(directory: &mut Directory, only: &str) {
+    directory.agents.retain(|found| found.agent.id == only);
+    directory.sip_accounts.clear();
+    directory.workflows.clear();
+}
+
+/// A line as the process of its agent knows it: its calls come by a stream.
+fn streamed(line: &mut LineConfig) {
+    line.account = None;
+    line.sip_account = None;
+    line.allow.clear();
+    line.credentials = None;
+    if line.provider == LineProvider::Sip {
+        line.provider = LineProvider::Stream(None);
     }
 }
 

@@ -13,7 +13,9 @@ use engine::agents::reconciler::{Cause, Order, State};
 use engine::agents::{AgentStatus, Agents, Disturbance, Policy};
 use engine::directory::{DirectoryConfig, DirectoryHandle};
 use store::secret::{KeySource, Vault};
-use store::{Agent, PhoneLine, Sealed, TenantScope, VersionNote};
+use store::{
+    Agent, PhoneLine, Sealed, SipAccount, TenantScope, VersionNote, Workflow, WorkflowDefinition,
+};
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
@@ -167,6 +169,8 @@ impl Managed {
             contact_host: None,
             fail_closed: false,
             policy: quick(),
+            apart: None,
+            only: None,
         };
         DirectoryHandle::start(
             house.engine.clone(),
@@ -470,4 +474,111 @@ async fn a_forced_stop_says_goodbye() {
         .expect("obeyed");
     let (_, why) = managed.house.ended().await;
     assert_eq!(why, "draining");
+}
+
+#[tokio::test]
+async fn an_account_that_leads_to_an_agent_by_a_workflow_is_kept_with_it() {
+    let engine = FakeEngine::start(&[Behaviour::Speak { ms: 300 }]).await;
+    let managed = Managed::open(&engine.url()).await;
+    let registrar = Registrar::start().await;
+    managed.agent("a", "100", None).await;
+    managed.running("a").await;
+    let (scope, store) = (TenantScope::default(), &managed.house.store);
+    let account = SipAccount {
+        label: "trunk".to_owned(),
+        trunk_uri: format!("sip:trunk@{}", registrar.address),
+        username: Some("trunk".to_owned()),
+        is_default: true,
+        is_active: true,
+        weight: 1,
+        settings: "{}".to_owned(),
+        ..SipAccount::default()
+    };
+    store
+        .create_sip_account(&scope, "1", &account)
+        .await
+        .expect("an account");
+    let workflow = Workflow {
+        slug: "w".to_owned(),
+        name: "w".to_owned(),
+        description: None,
+        is_active: true,
+    };
+    let definition = WorkflowDefinition {
+        agent_id: Some("a".to_owned()),
+        ..WorkflowDefinition::default()
+    };
+    let why = VersionNote {
+        author: "test".to_owned(),
+        note: String::new(),
+    };
+    store
+        .create_workflow(&scope, "w", &workflow, &definition, &why)
+        .await
+        .expect("a workflow");
+    managed.directory.refresh().await.expect("read");
+    let bound = |registrar: &Registrar| registrar.of("trunk").last().is_some_and(|at| *at > 0);
+    registrar.until("a binding", bound).await;
+    let known = managed
+        .until("a", "its account", |status| status.registers)
+        .await;
+    assert_eq!(known.known.state, State::Running);
+    managed
+        .agents
+        .order("a", Order::Stop, false)
+        .await
+        .expect("obeyed");
+    let gone = |registrar: &Registrar| registrar.of("trunk").last() == Some(&0);
+    registrar.until("the binding is removed", gone).await;
+    managed
+        .agents
+        .order("a", Order::Start, false)
+        .await
+        .expect("obeyed");
+    registrar.until("a new binding", bound).await;
+    managed.running("a").await;
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_used_is_listed_as_failed_with_the_reason() {
+    let engine = FakeEngine::start(&[Behaviour::Speak { ms: 300 }]).await;
+    let managed = Managed::open(&engine.url()).await;
+    managed.agent("a", "100", None).await;
+    managed.running("a").await;
+    let (scope, store) = (TenantScope::default(), &managed.house.store);
+    let entry = store.agent(&scope, "a").await.expect("read");
+    let good = entry.expect("it exists").content.settings;
+    let change = async |settings: &str| {
+        let brain = store::Brain {
+            settings: settings.to_owned(),
+            tools: Vec::new(),
+        };
+        let why = VersionNote {
+            author: "test".to_owned(),
+            note: String::new(),
+        };
+        store
+            .replace_brain(&scope, "a", &brain, None, &why)
+            .await
+            .expect("written");
+        managed.directory.refresh().await.expect("read");
+    };
+    change(r#"{"basePrompt": 7, "config": {"restaurantId": "other-a"}}"#).await;
+    let failed = managed
+        .until("a", "failed", |status| status.known.state == State::Failed)
+        .await;
+    assert_eq!(failed.known.cause, Some(Cause::Settings));
+    assert!(failed.fault.is_some_and(|why| why.contains("basePrompt")));
+    assert_eq!(
+        managed.agents.list().await.len(),
+        1,
+        "it is there, and can be found by both of its names"
+    );
+    assert!(managed.agents.status("other-a", false).await.is_some());
+    assert!(managed.call("100").await.1 >= 400);
+    change(&good).await;
+    managed.running("a").await;
+    let (mut phone, status) = managed.call("100").await;
+    assert_eq!(status, 200);
+    phone.bye().await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
-use engine::agents::reconciler::{Health, Order};
+use engine::agents::reconciler::{Health, Memory, Order};
 use engine::agents::{AgentStatus, Agents, OrderError};
 use engine::directory::DirectoryHandle;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::problem::Problem;
+use crate::apart::{Place, Processes, Seen};
 use crate::compat::discovery::{Discovery, DiscoveryError};
 
 /// What the routes of the manager work with.
@@ -25,6 +26,8 @@ pub(crate) struct Managed {
     pub(crate) voice: Option<SocketAddr>,
     /// Where SIP is spoken for every agent of this process.
     pub(crate) sip: Option<SocketAddr>,
+    /// Agents are processes of their own.
+    pub(crate) processes: Option<Processes>,
 }
 
 /// Query of an order.
@@ -44,6 +47,37 @@ impl OrderQuery {
 impl Managed {
     /// An agent in the words of the contract. Agents of this process share its ports and its id.
     fn view(&self, agent: &AgentStatus) -> Value {
+        let mut view = self.shared_view(agent);
+        if let Some(processes) = &self.processes {
+            let seen = processes.of(&agent.id);
+            let of = |app: bool| {
+                let mut serving = seen.iter().filter(|process| !process.ends);
+                serving.find(|process| (process.place == Place::App) == app)
+            };
+            let (app, bridge) = (of(true), of(false));
+            view["ports"] = json!({
+                "app": app.map(|process| process.port),
+                "bridge": bridge.map(|process| process.port),
+            });
+            view["pids"] = json!({
+                "app": app.map(|process| process.pid),
+                "bridge": bridge.map(|process| process.pid),
+            });
+            view["activeCalls"] = json!(calls(&seen));
+        }
+        view
+    }
+
+    /// Calls of agents that are processes of their own.
+    pub(crate) fn calls_apart(&self) -> u64 {
+        let processes = self.processes.iter();
+        processes
+            .flat_map(Processes::all)
+            .map(|seen| calls(&seen))
+            .sum()
+    }
+
+    fn shared_view(&self, agent: &AgentStatus) -> Value {
         let port = |address: Option<SocketAddr>| address.map(|address| address.port());
         let pid = std::process::id();
         json!({
@@ -74,8 +108,27 @@ impl Managed {
                 "registered": health.registered,
                 "engine": health.engine,
                 "media": health.media,
+                "alive": health.alive,
+                "memory": matches!(health.memory, Memory::Within),
             })
         };
+        if let Some(processes) = &self.processes {
+            let seen = processes.of(&agent.id);
+            let one = |process: &Seen| {
+                json!({
+                    "role": match process.place { Place::App => "app", Place::Bridge(_) => "bridge" },
+                    "line": match &process.place { Place::App => None, Place::Bridge(line) => Some(line) },
+                    "pid": process.pid,
+                    "port": process.port,
+                    "memoryBytes": process.memory,
+                    "activeCalls": process.calls,
+                    "ending": process.ends,
+                })
+            };
+            view["processes"] = seen.iter().map(one).collect();
+            view["memoryMaxBytes"] = json!(processes.memory_max());
+        }
+        view["fault"] = json!(agent.fault);
         view["agentId"] = json!(agent.id);
         view["accountId"] = json!(agent.tenant);
         view["wanted"] = json!(if agent.known.wanted {
@@ -89,6 +142,15 @@ impl Managed {
         view["retryInSeconds"] = json!(agent.retry_in.map(|time| time.as_secs()));
         view
     }
+}
+
+/// Calls of an agent of processes: each is in its own process, and in that of a bridge too where it came by one.
+fn calls(seen: &[Seen]) -> u64 {
+    let of = |app: bool| -> u64 {
+        let one = |process: &&Seen| (process.place == Place::App) == app;
+        seen.iter().filter(one).map(|process| process.calls).sum()
+    };
+    of(true).max(of(false))
 }
 
 type Answer = Result<Json<Value>, Problem>;

@@ -16,14 +16,18 @@ pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> Json<Value> {
         Some(managed) => managed.agents.totals().await,
         None => engine::agents::Totals::default(),
     };
+    let managed = shared.managed.as_ref();
+    let apart = managed.map_or(0, super::agents::Managed::calls_apart);
+    let calls = u64::try_from(readiness.calls).unwrap_or(u64::MAX);
+    let calls = calls.saturating_add(apart);
     Json(json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeSeconds": shared.started.elapsed().as_secs(),
         "activeAgents": totals.running,
         "totalAgents": totals.agents,
-        "totalActiveCalls": readiness.calls,
-        "activeCalls": readiness.calls,
+        "totalActiveCalls": calls,
+        "activeCalls": calls,
         "draining": readiness.draining,
         "storeFailing": readiness.store_failing,
         "recordingFailing": readiness.recording_failing,

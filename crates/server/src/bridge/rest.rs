@@ -108,9 +108,16 @@ async fn health(State(api): Shared) -> axum::Json<Value> {
     let registered = registrations
         .iter()
         .any(|known| is_registered(&known.state));
+    let state = registrations.first().map(|known| match known.state {
+        RegistrationState::Unregistered => "unregistered",
+        RegistrationState::Registering => "registering",
+        RegistrationState::Registered { .. } => "registered",
+        RegistrationState::Failed { .. } => "failed",
+    });
     axum::Json(json!({
         "status": "ok",
         "sip_registered": registered,
+        "sip_state": state,
         "sip_account": format!("sip:{}@{}", options.username, options.domain),
         "ws_target": options.ws_target,
         "active_calls": bridge.book.active(),

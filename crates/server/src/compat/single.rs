@@ -16,14 +16,19 @@ pub(crate) async fn prepare(
     config: &mut Config,
 ) -> Result<(), Message> {
     let agent = ensure(written, id).await?;
+    belong(config, &agent);
+    Ok(())
+}
+
+/// Gives the lines of the settings to an agent of the database. They stay closed until it can speak.
+pub(crate) fn belong(config: &mut Config, agent: &str) {
     for known in &mut config.agents {
-        known.name.clone_from(&agent);
+        agent.clone_into(&mut known.name);
     }
     for line in &mut config.lines {
-        line.agent.clone_from(&agent);
+        agent.clone_into(&mut line.agent);
     }
-    config.held = vec![agent];
-    Ok(())
+    config.held = vec![agent.to_owned()];
 }
 
 async fn ensure(written: &Written, id: &str) -> Result<String, WriteAgentError> {

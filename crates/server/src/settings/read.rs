@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Variables that stand for options of the command line.
-const OF_THE_COMMAND_LINE: &[&str] = &["ALLO_CONFIG", "ALLO_PROBE_SECRET"];
+const OF_THE_COMMAND_LINE: &[&str] = &[
+    "ALLO_CONFIG",
+    "ALLO_PROBE_SECRET",
+    crate::apart::orders::VARIABLE,
+];
 
 /// The layers, as data, so that tests need no process environment.
 #[derive(Debug, Default)]

@@ -88,6 +88,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("agents.refresh_s", &["REFRESH_INTERVAL"], Kind::Integer { min: 1, max: 86_400 }, "300", "Seconds between two readings of that list."),
     setting("agents.only_id", &["RESTAURANT_ID"], Kind::Text, "", "The back office's id of the one agent that the lines of these settings belong to; no list is read then."),
 
+    setting("agents.isolation", &["AGENT_ISOLATION"], Kind::Choice(&["none", "process"]), "none", "How agents run: all in this process, or each as processes of its own (`allo serve` for it alone, and an `allo bridge` for each of its accounts)."),
+    setting("agents.app_base_port", &["APP_BASE_PORT"], Kind::Integer { min: 1, max: 65_535 }, "5050", "First port of the voice addresses of agents that are processes; ports that are in use are passed over."),
+    setting("agents.bridge_base_port", &["BRIDGE_BASE_PORT"], Kind::Integer { min: 1, max: 65_535 }, "5060", "First port of the interfaces of their bridges, on loopback; ports that are in use are passed over."),
+    setting("agents.memory_mb", &[], Kind::Integer { min: 0, max: 1_048_576 }, "512", "Resident memory of one such process, MiB, beyond which the agent is unhealthy and the process is replaced when no call runs, or after ten minutes; 0: no bound."),
+    setting("agents.files_max", &[], Kind::Integer { min: 256, max: 1_048_576 }, "4096", "Open files of one such process (RLIMIT_NOFILE)."),
+    setting("agents.cpus", &[], Kind::Integer { min: 0, max: 1_024 }, "0", "Processors that one such process may use (its affinity); 0: all."),
+    setting("agents.nice", &[], Kind::Integer { min: 0, max: 19 }, "0", "How far such processes step back where processors are short (nice)."),
+    setting("agents.outlive_manager", &[], Kind::Switch, "false", "Whether such processes go on when the manager is told to stop, for the next one to take over."),
+
     setting("calls.checks_fail", &[], Kind::Choice(&["open", "closed"]), "open", "What happens to a call whose checks before the answer (refusal list, balance) cannot be made: it passes, or it is refused."),
 
     setting("platform.listen", &[], Kind::Listen, "127.0.0.1:4000", "Address of the platform API (`/api`); elsewhere than on loopback only with TLS."),
@@ -227,8 +236,6 @@ pub(crate) const RETIRED: &[Retired] = &[
 /// Variables that existing deployments set for parts which this version does not have: said once at start, not ignored in silence.
 #[rustfmt::skip]
 pub(crate) const NOT_YET: &[Retired] = &[
-    Retired { variable: "APP_BASE_PORT", why: "agents as separate processes are not run by this version" },
-    Retired { variable: "BRIDGE_BASE_PORT", why: "agents as separate processes are not run by this version" },
     Retired { variable: "STUN_SERVER", why: "address discovery by STUN is not part of this version: set rtp.public_address" },
     Retired { variable: "TURN_SERVER", why: "relaying by TURN is not part of this version" },
     Retired { variable: "TURN_USERNAME", why: "relaying by TURN is not part of this version" },

@@ -51,6 +51,10 @@ pub enum Cause {
     Hung,
     /// Its run ended by itself: a panic, or a process that went away.
     Died,
+    /// A process of it uses more memory than it may.
+    Memory,
+    /// It cannot be used as it is written.
+    Settings,
 }
 
 impl Cause {
@@ -63,8 +67,22 @@ impl Cause {
             Self::Media => "media",
             Self::Hung => "hung",
             Self::Died => "died",
+            Self::Memory => "memory",
+            Self::Settings => "settings",
         }
     }
+}
+
+/// How much memory the processes of an agent use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// As much as they may, or less.
+    Within,
+    /// More.
+    Over {
+        /// Calls run: they are waited for, within `Policy::memory_grace`.
+        busy: bool,
+    },
 }
 
 /// What a look found. That the run answered at all is its liveness.
@@ -76,13 +94,21 @@ pub struct Health {
     pub engine: bool,
     /// A socket for a call's sound can be had.
     pub media: bool,
+    /// Each of its processes answers; an agent of this process has none that could not.
+    pub alive: bool,
+    /// What its processes use.
+    pub memory: Memory,
 }
 
 impl Health {
     /// The first thing that is wrong.
     #[must_use]
     pub const fn fault(&self) -> Option<Cause> {
-        if !self.engine {
+        if !self.alive {
+            Some(Cause::Hung)
+        } else if matches!(self.memory, Memory::Over { .. }) {
+            Some(Cause::Memory)
+        } else if !self.engine {
             Some(Cause::Engine)
         } else if matches!(self.registered, Some(false)) {
             Some(Cause::Registration)
@@ -120,8 +146,9 @@ pub(super) enum Stage {
     Rising { part: Part, by: Instant },
     /// Both parts are up.
     Up,
-    /// It is tried again at that time. What is up stays up meanwhile, and is looked at if the run lives.
-    Waiting { retry_at: Instant },
+    /// It is tried again at that time, or once no call of it runs where `until_idle`. What is up stays up meanwhile, and is looked
+    /// at if the run lives.
+    Waiting { retry_at: Instant, until_idle: bool },
     /// The line goes down; `again`: to come up afterwards.
     Lowering { by: Instant, again: bool },
 }
@@ -133,6 +160,8 @@ pub(super) enum Stage {
 )]
 pub(super) struct Agent {
     pub(super) wanted: bool,
+    /// It can be used as it is written.
+    pub(super) usable: bool,
     pub(super) revision: u64,
     pub(super) state: State,
     pub(super) stage: Stage,
@@ -161,6 +190,7 @@ impl Agent {
     pub(super) const fn new(revision: u64, wanted: bool) -> Self {
         Self {
             wanted,
+            usable: true,
             revision,
             state: State::Stopped,
             stage: Stage::Idle,
@@ -195,7 +225,7 @@ impl Agent {
     pub(super) fn due(&self) -> Option<Instant> {
         let stage = match self.stage {
             Stage::Rising { by, .. } | Stage::Lowering { by, .. } => Some(by),
-            Stage::Waiting { retry_at } => Some(retry_at),
+            Stage::Waiting { retry_at, .. } => Some(retry_at),
             Stage::Idle | Stage::Queued | Stage::Up => None,
         };
         [stage, self.next_check, self.check_by]
@@ -233,7 +263,7 @@ impl Agent {
             running_since: self.running_since,
             is_looked_at: self.check_by.is_some(),
             retry_at: match self.stage {
-                Stage::Waiting { retry_at } => Some(retry_at),
+                Stage::Waiting { retry_at, .. } => Some(retry_at),
                 Stage::Idle
                 | Stage::Queued
                 | Stage::Rising { .. }

@@ -2,11 +2,15 @@
 
 use std::time::Instant;
 
-use super::agent::{Agent, Cause, Health, Report, Stage, State};
+use super::agent::{Agent, Cause, Health, Memory, Report, Stage, State};
 use super::{Order, Part, Reconciler, Step};
 
 impl Reconciler {
     pub(super) fn order(&mut self, now: Instant, id: &str, agent: &mut Agent, order: Order) {
+        if !agent.usable {
+            agent.wanted = order != Order::Stop;
+            return self.unusable(id, agent);
+        }
         match order {
             Order::Start => {
                 agent.wanted = true;
@@ -44,6 +48,20 @@ impl Reconciler {
                 }
             }
         }
+    }
+
+    /// An agent that cannot be used as it is written: its lines are gone, its run ends, and it is tried when it is changed.
+    pub(super) fn unusable(&mut self, id: &str, agent: &mut Agent) {
+        self.queue.retain(|queued| queued != id);
+        self.kill(id, agent);
+        agent.usable = false;
+        agent.stage = Stage::Idle;
+        agent.health = None;
+        agent.running_since = None;
+        (agent.state, agent.cause) = match agent.wanted {
+            true => (State::Failed, Some(Cause::Settings)),
+            false => (State::Stopped, None),
+        };
     }
 
     /// Puts the agent into the queue of those that come up.
@@ -172,7 +190,7 @@ impl Reconciler {
                 self.lowered(id, agent, again);
             }
             (Report::Checked(health), _) if agent.check_by.is_some() => {
-                self.checked(now, agent, health);
+                self.checked(now, id, agent, health);
             }
             (Report::Died, _) => self.died(now, id, agent),
             // Said of something that time has overtaken.
@@ -196,13 +214,22 @@ impl Reconciler {
         agent.running_since = Some(now);
     }
 
-    fn checked(&mut self, now: Instant, agent: &mut Agent, health: Health) {
+    fn checked(&mut self, now: Instant, id: &str, agent: &mut Agent, health: Health) {
         agent.check_by = None;
         agent.next_check = Some(now + self.policy.check_every);
         agent.checked_at = Some(now);
         agent.health = Some(health);
         match (health.fault(), agent.stage) {
             (None, Stage::Waiting { .. }) => self.is_up(now, agent),
+            (
+                Some(Cause::Memory),
+                Stage::Waiting {
+                    until_idle: true, ..
+                },
+            ) if health.memory == (Memory::Over { busy: false }) => {
+                agent.restarts += 1;
+                self.begin(id, agent);
+            }
             (Some(cause), Stage::Up) => self.fail(now, agent, cause),
             // It is tried again when its time comes; the look only says why it is not well now.
             (Some(cause), Stage::Waiting { .. }) => agent.cause = Some(cause),
@@ -240,7 +267,18 @@ impl Reconciler {
             now + self.policy.pause(agent.attempt, &mut self.random)
         };
         agent.attempt = agent.attempt.saturating_add(1);
-        agent.stage = Stage::Waiting { retry_at };
+        let memory = agent.health.map(|health| health.memory);
+        let until_idle =
+            cause == Cause::Memory && matches!(memory, Some(Memory::Over { busy: true }));
+        let retry_at = if until_idle {
+            retry_at.max(now + self.policy.memory_grace)
+        } else {
+            retry_at
+        };
+        agent.stage = Stage::Waiting {
+            retry_at,
+            until_idle,
+        };
         // A run that lives is looked at meanwhile: what comes back by itself is well again.
         if agent.lives && agent.next_check.is_none() && agent.check_by.is_none() {
             agent.next_check = Some(now + self.policy.check_every);
@@ -269,7 +307,7 @@ impl Reconciler {
                 return self.fail(now, agent, cause);
             }
             Stage::Lowering { by, again } if by <= now => return self.lowered(id, agent, again),
-            Stage::Waiting { retry_at } if retry_at <= now => {
+            Stage::Waiting { retry_at, .. } if retry_at <= now => {
                 agent.restarts += 1;
                 return self.begin(id, agent);
             }
