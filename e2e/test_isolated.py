@@ -332,3 +332,24 @@ def test_killed_hung_leaking_and_without_a_registrar(folder, standin, isolated, 
     house.post("/refresh")
     wait_for("its processes to end", lambda: not any(alive(pid) for pid in pids), 20)
     assert house.agents().keys() == {"r-2"}
+
+
+@pytest.mark.allowed_log(CHAOS)
+def test_a_lost_registrar_costs_no_process(folder, standin, isolated, office):  # noqa: F811
+    registrar = Kamailio(folder, expires_s=10)
+    try:
+        office.agents = [sip_agent(RESTAURANT, NUMBER, registrar)]
+        house = isolated(standin("tone").url)
+        agent, ports = house.well(), registrar.ports
+    finally:
+        registrar.stop()
+    wait_for("the loss to be seen", lambda: house.state(RESTAURANT) in ("unhealthy", "failed"), 60, 0.1)
+    assert house.get(f"/agents/{RESTAURANT}/status")["cause"] == "registration"
+    again = Kamailio(folder, name="again", ports=ports, expires_s=10)
+    try:
+        after = house.well(timeout=90)
+        assert after["pids"] == agent["pids"], "nothing was wrong with the processes"
+        assert bound(again, NUMBER)
+        assert house.allo.stop() == 0
+    finally:
+        again.stop()
