@@ -294,6 +294,7 @@ def test_the_command_line_of_the_requirements_registers_and_leaves_nothing_behin
             "--sip-registrar", registrar, "--sip-transport", transport, register=True,
         )
         health = wait_for("the registration", lambda: (h := allo.request("/health")[1])["sip_registered"] and h, 20)
+        assert health.pop("sip_state") == "registered"
         assert health == {
             "status": "ok", "sip_registered": True, "sip_account": "sip:33491234567@127.0.0.1", "ws_target": application.url, "active_calls": 0,
             "max_concurrent_calls": 10, "audio": {"codec": "PCMU", "clock_rate": 8000, "frame_ms": 20, "ec_enabled": False, "vad_enabled": False},

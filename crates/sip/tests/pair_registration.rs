@@ -371,6 +371,24 @@ fn the_address_that_the_registrar_saw_becomes_the_contact() {
 }
 
 #[test]
+fn whoever_takes_the_place_of_a_dead_process_has_its_contact() {
+    let contact = |seed, user: Option<&str>| {
+        let (mut net, registrar) = start(seed);
+        let mut config = account();
+        config.contact_user = user.map(str::to_owned);
+        set(&mut net, config);
+        registered(&mut net);
+        let registrar = registrar.borrow();
+        let last = registrar.requests.last().unwrap();
+        last.headers.contacts()[0].uri.to_string()
+    };
+    let user = Some("k7q2m9x4c5v8b1n3");
+    assert_eq!(contact(21, user), contact(22, user));
+    assert!(contact(21, user).contains("k7q2m9x4c5v8b1n3@"));
+    assert_ne!(contact(21, None), contact(22, None));
+}
+
+#[test]
 fn calls_to_our_contact_are_the_accounts() {
     let (mut net, registrar) = start(12);
     set(&mut net, account());
