@@ -223,6 +223,7 @@ impl Account {
             && known.protocol == config.protocol
             && known.contact_host == config.contact_host
             && known.contact_port == config.contact_port
+            && known.contact_user == config.contact_user
     }
 
     /// Takes over the Contact and the registration of the account that it replaces.
