@@ -11,13 +11,19 @@ pub mod routes;
 pub mod signature;
 pub mod who;
 
+mod ai;
+mod availability;
 mod calls;
+mod confirm_order;
+mod desk;
 mod events;
 mod houses;
 pub mod lines;
 mod menu;
+mod orders;
 pub mod people;
 mod pricing;
+mod reservations;
 mod rows;
 mod stats;
 mod transfer;
@@ -60,5 +66,10 @@ fn table() -> Routes {
     stats::add(&mut routes);
     transfer::add(&mut routes);
     events::add(&mut routes);
+    ai::add(&mut routes);
+    availability::add(&mut routes);
+    orders::add(&mut routes);
+    confirm_order::add(&mut routes);
+    reservations::add(&mut routes);
     routes
 }

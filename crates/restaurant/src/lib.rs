@@ -4,9 +4,12 @@
 //! `server/wiring` alone names it, behind a feature. Its tables have migrations of their own in the same database and are reached
 //! through `store::Db` by statements of this crate.
 //!
-//! [`store`] are its rows, [`api`] its routes; it opens no socket ([`router`] is served by the server).
+//! [`domain`] decides without IO, [`desk`] does what it decided, [`store`] are its rows, [`api`] its routes; it opens no socket
+//! ([`router`] is served by the server).
 
 pub mod api;
+pub mod desk;
+pub mod domain;
 mod log;
 pub mod phone;
 pub mod provision;

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod column;
 pub mod houses;
+pub mod order;
 pub mod record;
 pub mod rows;
 pub mod tables;
