@@ -31,10 +31,12 @@ async fn check(
 ) -> Result<Response, Refusal> {
     let id = body.needed("restaurantId")?.to_owned();
     let mode = body.needed("mode")?.to_owned();
-    // The contract answers an unknown restaurant by a reason, not by a status.
+    // The contract's reason, under the status of what does not exist or is another's.
     let Some(scope) = who.access.house(&app.db, &id).await? else {
         let answer = refused(&House::default(), &mode, "restaurant_not_found", None);
-        return Ok(Reply::ok(serde_json::to_value(answer).unwrap_or_default()).into_response());
+        let mut body = serde_json::to_value(answer).unwrap_or_default();
+        body["error"] = body["message"].clone();
+        return Ok(Reply { status: 404, body }.into_response());
     };
     let caller = body.text("callerPhone").map(str::to_owned);
     let asker = asker(&who, &headers, caller, body.text("callId"), false);
