@@ -7,8 +7,8 @@ use catalog::Message;
 use jiff::Timestamp;
 use store::journal::{Event, Milestone, SipMessage};
 use store::{
-    CallEnd, CallFilter, CallState, Cursor, Direction, JournalEntry, NewCall, OpenError, Store,
-    TenantScope, WriteError,
+    CallEnd, CallFilter, CallState, ChangeError, Cursor, Direction, JournalEntry, NewCall,
+    OpenError, Statement, Step, Store, TenantScope, WriteError,
 };
 use tempfile::TempDir;
 
@@ -626,5 +626,57 @@ async fn two_writers_of_one_transcript_lose_no_word(place) {
         task.await.unwrap().expect("no write fails");
     }
     assert_eq!(stores[0].transcript(&scope, &CallId::from("c")).await.unwrap().len(), 40);
+}
+}
+
+const FIRST: Step = Step {
+    version: 1,
+    name: "first",
+    sqlite: "CREATE TABLE annex_things (id TEXT NOT NULL PRIMARY KEY, count INTEGER) STRICT",
+    postgres: "CREATE TABLE annex_things (id TEXT NOT NULL PRIMARY KEY, count BIGINT)",
+};
+const SECOND: Step = Step {
+    version: 2,
+    name: "second",
+    sqlite: "ALTER TABLE annex_things ADD COLUMN share REAL; CREATE INDEX annex_count ON annex_things (count)",
+    postgres: "ALTER TABLE annex_things ADD COLUMN share DOUBLE PRECISION; CREATE INDEX annex_count ON annex_things (count)",
+};
+
+fn thing(id: &str, count: i64) -> Statement {
+    let mut statement = Statement::new("INSERT INTO annex_things (id, count, share) VALUES (");
+    statement
+        .bind(id)
+        .with(", ", count)
+        .with(", ", 0.5)
+        .push(")");
+    statement
+}
+
+on_both! {
+async fn a_crate_outside_of_the_core_keeps_tables_of_its_own(place) {
+    let (one, other) = (place.open().await, place.open().await);
+    one.annex().migrate("things", &[FIRST]).await.unwrap();
+    let steps = [FIRST, SECOND];
+    let (here, there) = (one.annex(), other.annex());
+    let (first, second) = tokio::join!(here.migrate("things", &steps), there.migrate("things", &steps));
+    first.unwrap();
+    second.unwrap();
+    let too_new = here.migrate("things", &[FIRST]).await;
+    assert!(matches!(too_new, Err(OpenError::TooNew { found: 2, .. })), "{too_new:?}");
+    let mut tx = here.begin().await.unwrap();
+    assert_eq!(tx.run(thing("a", 3), "thing").await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    let mut tx = here.begin().await.unwrap();
+    let twice = tx.run(thing("a", 4), "thing").await;
+    assert!(matches!(twice, Err(ChangeError::Duplicate { what: "thing" })), "{twice:?}");
+    tx.rollback().await;
+    // Given up without a word: it never happened.
+    let mut tx = here.begin().await.unwrap();
+    tx.run(thing("b", 4), "thing").await.unwrap();
+    drop(tx);
+    let rows = there.rows(Statement::new("SELECT id, count, share FROM annex_things")).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].text("id").unwrap().as_deref(), Some("a"));
+    assert_eq!((rows[0].int("count").unwrap(), rows[0].real("share").unwrap()), (Some(3), Some(0.5)));
 }
 }

@@ -11,12 +11,13 @@ use call::TenantId;
 use serde_json::{Map, Value, json};
 
 use super::app::App;
+use super::lines::forget_password;
 use super::need::Need;
 use super::refusal::Refusal;
 use super::request::{Members, Query};
 use super::routes::Routes;
 use super::who::Who;
-use crate::store::rows::insert;
+use crate::store::rows::{Filter, insert, list};
 use crate::store::{Access, HouseScope, Set, houses, record, settle, tables};
 
 /// What the product writes itself: a client's word would let one restaurant act on the agent of another.
@@ -156,8 +157,12 @@ async fn change(
 
 async fn remove(State(app): State<Arc<App>>, who: Who, query: Query) -> Result<Response, Refusal> {
     let scope = who.house(&app, query.text("id")).await?;
+    let lines = list(&app.db, &scope, &tables::PHONE_LINES, Filter::default()).await?;
     let mut tx = app.db.begin().await?;
     let removed = houses::remove(&mut tx, &scope).await;
     settle(tx, removed).await?;
+    for line in lines.iter().filter_map(|line| line["id"].as_str()) {
+        forget_password(&app, &scope, line).await?;
+    }
     Ok(Json(json!({ "success": true })).into_response())
 }

@@ -60,6 +60,18 @@ pub async fn password(
     Ok(found.map(|text| text.expose().to_owned()))
 }
 
+/// The password of a line that is gone.
+pub(super) async fn forget_password(
+    app: &App,
+    scope: &HouseScope,
+    line: &str,
+) -> Result<(), Refusal> {
+    let purpose = password_purpose(line);
+    let removed = app.vault.remove(&app.store, &tenant(scope), &purpose).await;
+    removed.map_err(Refusal::internal)?;
+    Ok(())
+}
+
 async fn with_flag(
     app: &App,
     scope: &HouseScope,
