@@ -155,7 +155,7 @@ fn check_nouns(
         };
         // What stands between quotation marks is a text; a line of a longer text has an odd number of them and is left alone.
         let parts: Vec<&str> = code.split('"').collect();
-        if parts.len() % 2 == 0 {
+        if parts.len().is_multiple_of(2) {
             continue;
         }
         let is_part = |character: char| character.is_alphanumeric() || character == '_';
