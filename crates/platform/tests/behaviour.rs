@@ -493,6 +493,7 @@ async fn without_a_credential_only_where_it_was_asked_for_and_only_by_a_loopback
 
 /// Who may write a tool but not read its key does not get the key by writing another address; and a template that holds a secret is one.
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines, reason = "one story of one key")]
 async fn a_hidden_key_does_not_follow_its_tool_to_another_host() {
     let house = House::start().await;
     let account = house.account("keys").await;

@@ -179,10 +179,7 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         language: config.language,
     };
     let platform = start_platform(platform, &token, parts).await?;
-    if let Some(back_office) = &mut back_office {
-        let address = platform.as_ref().map(platform_api::Running::address);
-        back_office.provision(address).await?;
-    }
+    provision(back_office.as_mut(), platform.as_ref()).await?;
     let house = House {
         _housekeeping: housekeeping::start(store.clone(), config.retention),
         engine,
@@ -217,6 +214,20 @@ async fn bind_back_office(config: &mut ProcessConfig) -> Result<Option<wiring::B
         }
     }
     Ok(bound)
+}
+
+/// The voice server of this process, where there is one, is known once it listens.
+async fn provision(
+    back_office: Option<&mut wiring::Running>,
+    platform: Option<&platform_api::Running>,
+) -> Result<(), Message> {
+    match back_office {
+        Some(back_office) => {
+            let address = platform.map(platform_api::Running::address);
+            back_office.provision(address).await
+        }
+        None => Ok(()),
+    }
 }
 
 async fn start_back_office(
