@@ -115,6 +115,13 @@ impl Liveness {
         std::mem::take(&mut self.background)
     }
 
+    /// The deliberate sound begins, where it is not on yet; it ends with the wait.
+    pub(crate) fn cover_wait(&mut self, now: u64) -> Option<LivenessStep> {
+        (!std::mem::replace(&mut self.background, true)).then(|| LivenessStep::BackgroundOn {
+            silent_ms: now.saturating_sub(self.owed_since.unwrap_or(now)),
+        })
+    }
+
     /// The next thing that is due; call until `None`. `stallable`: the engine itself owes a response.
     pub(crate) fn advance(
         &mut self,
@@ -129,11 +136,10 @@ impl Liveness {
             self.background = false;
             return Some(LivenessStep::BackgroundOff);
         }
-        if !self.background && dead_air_at.is_some_and(|at| now >= at) {
-            self.background = true;
-            return Some(LivenessStep::BackgroundOn {
-                silent_ms: now - self.owed_since.unwrap_or(now),
-            });
+        if dead_air_at.is_some_and(|at| now >= at)
+            && let Some(step) = self.cover_wait(now)
+        {
+            return Some(step);
         }
         if stallable && self.stall_at().is_some_and(|at| now >= at) {
             self.engine_heard_at = now;

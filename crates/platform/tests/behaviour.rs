@@ -564,13 +564,21 @@ async fn a_hidden_key_does_not_follow_its_tool_to_another_host() {
             "{first}"
         );
     }
-    // With the secrets sent again it moves.
-    let mut moved = with_url("https://new.example/a");
+    with_the_secrets_sent_again_it_moves(&house, key, &path, with_url("https://new.example/a"))
+        .await;
+}
+
+async fn with_the_secrets_sent_again_it_moves(
+    house: &House,
+    key: &str,
+    path: &str,
+    mut moved: Value,
+) {
     moved["http"]["headers"] = json!({ "Authorization": "Bearer another", "X-Crm-Key": "third" });
-    house.key(key, "PUT", &path, moved).await.good();
+    house.key(key, "PUT", path, moved).await.good();
     // A template is still judged when it is saved, secret or not.
     let bad = json!({ "http": { "method": "GET", "url": "https://new.example", "headers": { "Authorization": "=Bearer sk-{{nothing.x}}" } } });
-    let faults = house.key(key, "PUT", &path, bad).await;
+    let faults = house.key(key, "PUT", path, bad).await;
     assert_eq!(faults.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(
         faults.text.contains("http.headers.Authorization"),

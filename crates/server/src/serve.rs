@@ -136,11 +136,8 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     let store = open_store(&config.database).await?;
     // Before anything listens: a server that could not read its passwords must not take a call.
     let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
+    prepare_single(&mut config, &store, &vault).await?;
     let outgoing = Outgoing::start(config.courier, &store, vault.clone())?;
-    if let Some(id) = &config.agents.only {
-        let written = compat::written(&store, &vault, &config.agents);
-        compat::prepare_single(&written, id, &mut config.engine).await?;
-    }
     let mut back_office =
         start_back_office(bound, (&store, &vault), &outgoing, &token, config.language).await?;
     let processes = start_processes(config.apart.take(), &mut config.office, &token).await?;
@@ -196,6 +193,19 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     };
     house.write_addresses();
     Ok(house)
+}
+
+/// One agent alone, by the settings.
+async fn prepare_single(
+    config: &mut ProcessConfig,
+    store: &Store,
+    vault: &Vault,
+) -> Result<(), Message> {
+    let Some(id) = &config.agents.only else {
+        return Ok(());
+    };
+    let written = compat::written(store, vault, &config.agents);
+    compat::prepare_single(&written, id, &mut config.engine).await
 }
 
 /// Takes the back office's address, so that whatever leaves the house may reach it.

@@ -169,9 +169,13 @@ impl Session {
             && !self.turn.reply_owed()
         {
             self.ledger.filler_asked();
-            // The quiet sound needs no word from here: it is there wherever our side owes speech.
-            if self.profile.tool_filler == Filler::Phrase {
-                self.turn.want(Purpose::ToolFiller);
+            match self.profile.tool_filler {
+                Filler::Phrase => self.turn.want(Purpose::ToolFiller),
+                Filler::Sound => {
+                    if let Some(step) = self.liveness.cover_wait(self.now) {
+                        self.take_liveness_step(step);
+                    }
+                }
             }
         }
     }
