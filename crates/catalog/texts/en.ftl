@@ -657,6 +657,11 @@ log_calls_recovered = { $count ->
  }.
 log_provisioned = [sip-provisioning] The restaurant { $house } has its agent { $agent }, with its tools.
 log_provisioning_failed = [sip-provisioning] The restaurant { $house } is not provisioned yet ({ $step }: { $cause }). It is saved; another attempt follows.
+demo_not_provisioned = The restaurant did not get its agent in time: the log says why ([sip-provisioning]).
+demo_order = Order no. { $number }: { $total } € with { $fee } € for the way, { $address }, promised for { $time }
+demo_order_line = { $quantity } × { $name } ({ $options }): { $price } €
+demo_reservation = Reservation: { $guests } guests, { $name }, { $time }
+demo_cost = Cost of the call: { $cost } { $currency } (engine of the demonstration, at the model's prices)
 log_retention_swept = { $count ->
     [one] { $count } entry that was too old was removed
    *[other] { $count } entries that were too old were removed

@@ -656,6 +656,11 @@ log_calls_recovered = { $count ->
  }.
 log_provisioned = [sip-provisioning] Le restaurant { $house } a son agent { $agent }, avec ses outils.
 log_provisioning_failed = [sip-provisioning] Le restaurant { $house } n'est pas encore provisionné ({ $step } : { $cause }). Il est enregistré ; un nouvel essai suit.
+demo_not_provisioned = Le restaurant n'a pas reçu son agent à temps : le journal dit pourquoi ([sip-provisioning]).
+demo_order = Commande n° { $number } : { $total } € dont { $fee } € de livraison, { $address }, promise à { $time }
+demo_order_line = { $quantity } × { $name } ({ $options }) : { $price } €
+demo_reservation = Réservation : { $guests } personnes, { $name }, { $time }
+demo_cost = Coût de l'appel : { $cost } { $currency } (moteur de démonstration, au tarif du modèle)
 log_retention_swept = { $count ->
     [one] { $count } élément trop ancien a été retiré
    *[other] { $count } éléments trop anciens ont été retirés

@@ -8,10 +8,12 @@
 //! ([`router`] is served by the server).
 
 pub mod api;
+pub mod demo;
 pub mod desk;
 pub mod domain;
 mod log;
 pub mod phone;
+pub mod privacy;
 pub mod provision;
 pub mod store;
 

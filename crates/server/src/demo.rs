@@ -12,6 +12,7 @@ use crate::shutdown::Signals;
 use crate::standin_command;
 use crate::telemetry;
 use crate::terminal::{Terminal, line, message_of};
+use crate::wiring::Demo;
 use catalog::{Language, Message, Numbers};
 use standin::caller::{self, Report};
 use standin::realtime::Server as EngineStandin;
@@ -22,9 +23,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use store::{CallRecord, TenantScope};
 
 /// Port that a softphone tries by itself.
 const SIP_PORT: u16 = 5060;
+/// The restaurant's number, as its pack has it.
+const BELLA: &str = "+33353010042";
 /// The journal is written behind the call; its end is there well within this time.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
 
@@ -62,11 +66,7 @@ async fn demo(arguments: &DemoArguments, terminal: Terminal) -> Result<bool, Mes
     }));
     let speech = Speech::new(None);
     let prepared = standin_command::prepare(
-        standin_command::scenario(if terminal.language == Language::En {
-            "demo-en"
-        } else {
-            "demo-fr"
-        })?,
+        standin_command::scenario(scenario(terminal.language))?,
         &speech,
     )
     .await?;
@@ -77,7 +77,7 @@ async fn demo(arguments: &DemoArguments, terminal: Terminal) -> Result<bool, Mes
     };
     let house = start_house(arguments, settings, standin.as_ref(), terminal).await?;
     let outcome = tokio::select! {
-        outcome = one_call(&house, &prepared, terminal, real_engine) => outcome,
+        outcome = whole_call(&house, &prepared, terminal, real_engine) => outcome,
         () = signals.next() => Ok(false),
     };
     let right = match outcome {
@@ -147,8 +147,17 @@ async fn start_house(
     settings.override_with("server.language", language, own());
     settings.override_with("agent.language", language, own());
     settings.override_with("admin.port", "0", own());
-    settings.override_with("platform.listen", "off", own());
-    settings.override_with("back_office.listen", "off", own());
+    for key in ["platform.listen", "back_office.listen"] {
+        let address = if crate::wiring::HAS_BACK_OFFICE {
+            "127.0.0.1:0"
+        } else {
+            "off"
+        };
+        settings.override_with(key, address, own());
+    }
+    settings.override_with("tools.back_office", "", own());
+    settings.override_with("back_office.unsigned", "false", own());
+    settings.override_with("agents.discover", "false", own());
     settings.override_with("voice.listen", "off", own());
     settings.override_with("sip.tls", "", own());
     settings.override_with("line.username", "", own());
@@ -195,9 +204,51 @@ async fn start_at(settings: &mut Settings, address: SocketAddr) -> Result<House,
     serve::start(config).await
 }
 
-/// The scripted call: live transcript, timings, recording, explanation, and whether it was right.
+/// The restaurant's conversation, or a plain one in a build without it.
+fn scenario(language: Language) -> &'static str {
+    match (crate::wiring::HAS_BACK_OFFICE, language) {
+        (true, Language::Fr) => "bella-fr",
+        (true, Language::En) => "bella-en",
+        (false, Language::Fr) => "demo-fr",
+        (false, Language::En) => "demo-en",
+    }
+}
+
+/// Makes the restaurant and its agent, and calls it.
+async fn whole_call(
+    house: &House,
+    prepared: &Arc<Prepared>,
+    terminal: Terminal,
+    real_engine: bool,
+) -> Result<bool, Message> {
+    let bella = match &house.back_office {
+        Some(office) => {
+            let bella = office.demo(terminal.language).await?;
+            known(house, bella.number()).await?;
+            Some(bella)
+        }
+        None => None,
+    };
+    one_call(house, bella.as_ref(), prepared, terminal, real_engine).await
+}
+
+/// Waits until calls for the number have their agent.
+async fn known(house: &House, number: &str) -> Result<(), Message> {
+    let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    while house.engine.find_line(number).is_none() {
+        if tokio::time::Instant::now() > deadline {
+            return Err(Message::new("demo_not_provisioned"));
+        }
+        looks.tick().await;
+    }
+    Ok(())
+}
+
+/// The scripted call: live transcript, timings, recording, explanation, what it left, and whether it was right.
 async fn one_call(
     house: &House,
+    bella: Option<&Demo>,
     prepared: &Arc<Prepared>,
     terminal: Terminal,
     real_engine: bool,
@@ -208,9 +259,11 @@ async fn one_call(
         .udp
         .ok_or_else(|| Message::new("config_no_listener"))?;
     let mut events = house.engine.watch();
+    let scope = bella.map_or_else(TenantScope::default, |bella| bella.scope().clone());
+    let user = bella.map_or("demo", Demo::number);
     let telephone = caller::Config {
-        target: format!("sip:demo@{}", reachable(udp)),
-        from: "sip:+33123456789@demo.invalid".to_owned(),
+        target: format!("sip:{user}@{}", reachable(udp)),
+        from: "sip:+33639981234@demo.invalid".to_owned(),
         bind: SocketAddr::new(reachable(udp).ip(), 0),
         keep_audio: true,
         ..caller::Config::default()
@@ -221,13 +274,13 @@ async fn one_call(
     let report = report
         .map_err(|error| Message::new("start_failed").with("cause", serve::causes(&error)))?;
     let call = call.ok_or_else(|| refused(&report))?;
-    let record = verify::finished_record(&house.store, &call, RECORD_WITHIN).await?;
+    let record = verify::finished_record(&house.store, &scope, &call, RECORD_WITHIN).await?;
     let explanation = crate::explain::of(&house.store, &record, &call)
         .await
         .map_err(|error| Message::new("start_failed").with("cause", serve::causes(&error)))?;
     let transcript = house
         .store
-        .transcript(&store::TenantScope::default(), &call)
+        .transcript(&scope, &call)
         .await
         .map_err(|error| Message::new("start_failed").with("cause", serve::causes(&error)))?;
     let recording = record.recording_path.clone().map(PathBuf::from);
@@ -241,12 +294,21 @@ async fn one_call(
     line("");
     line(text.trim_end());
     line("");
+    let left = match bella {
+        Some(bella) => Some(bella.left_by(&call).await?),
+        None => None,
+    };
+    for message in left.iter().flat_map(|left| &left.lines) {
+        terminal.say(message);
+    }
+    say_cost(terminal, &record);
     say_path(terminal, "demo_recording", recording.as_deref());
     say_path(terminal, "demo_explanation", explained.as_deref());
     if real_engine {
         return Ok(report.heard.len() > 1);
     }
-    let mistakes = verify::mistakes(prepared, &report, &record, &transcript);
+    let mut mistakes = verify::mistakes(prepared, &report, &record, &transcript);
+    mistakes.extend(left.into_iter().flat_map(|left| left.mistakes));
     for mistake in &mistakes {
         terminal.complain(&Message::new("demo_failed").with("cause", mistake));
     }
@@ -258,6 +320,18 @@ async fn one_call(
 
 fn refused(report: &Report) -> Message {
     Message::new("demo_not_answered").with("cause", format!("{:?}", report.outcome))
+}
+
+fn say_cost(terminal: Terminal, record: &CallRecord) {
+    if let (Some(micro), Some(currency)) = (record.service.cost_micro, &record.service.currency) {
+        let whole = format!("{}.{:06}", micro / 1_000_000, micro.rem_euclid(1_000_000));
+        let cost = whole.get(..whole.len() - 2).unwrap_or(&whole);
+        terminal.say(
+            &Message::new("demo_cost")
+                .with("cost", cost)
+                .with("currency", currency.as_str()),
+        );
+    }
 }
 
 fn say_path(terminal: Terminal, code: &'static str, path: Option<&Path>) {
@@ -278,8 +352,13 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 fn invite_to_call(house: &House, terminal: Terminal, real_engine: bool) {
     line("");
     if let Some(udp) = house.engine.addresses().udp {
+        let user = if crate::wiring::HAS_BACK_OFFICE {
+            BELLA
+        } else {
+            "allo"
+        };
         terminal.say(
-            &Message::new("demo_softphone").with("address", format!("allo@{}", reachable(udp))),
+            &Message::new("demo_softphone").with("address", format!("{user}@{}", reachable(udp))),
         );
     }
     if !real_engine {

@@ -4,11 +4,11 @@ use crate::cli::{CallsArguments, ConfigArguments, ExplainArguments, settings_or_
 use crate::config;
 use crate::serve::{causes, open_store};
 use crate::terminal::{Terminal, json_line, line, one_line};
-use call::CallId;
+use call::{CallId, TenantId};
 use catalog::{Message, Numbers};
 use std::process::ExitCode;
 use store::explain::Explanation;
-use store::{CallFilter, CallRecord, ReadError, Store, TenantScope};
+use store::{CallFilter, CallRecord, PageRequest, ReadError, Store, TenantFilter, TenantScope};
 
 /// Explains a stored call.
 ///
@@ -19,7 +19,7 @@ pub(crate) async fn of(
     record: &CallRecord,
     id: &CallId,
 ) -> Result<Explanation, ReadError> {
-    let scope = TenantScope::default();
+    let scope = TenantScope::new(TenantId::from(record.tenant.as_str()));
     let events = store.events(&scope, id).await?;
     let transcript = store.transcript(&scope, id).await?;
     Ok(store::explain::explain(record, &events, &transcript))
@@ -54,27 +54,20 @@ pub(crate) async fn calls(arguments: &CallsArguments) -> ExitCode {
         Ok(opened) => opened,
         Err(status) => return status,
     };
-    let filter = CallFilter {
-        limit: arguments.limit,
-        ..CallFilter::default()
-    };
-    let page = match store
-        .list_calls(&TenantScope::default(), &filter, None)
-        .await
-    {
-        Ok(page) => page,
+    let calls = match newest(&store, arguments.limit).await {
+        Ok(calls) => calls,
         Err(error) => return read_failed(terminal, &error),
     };
     if arguments.json {
-        for record in &page.calls {
+        for record in &calls {
             json_line(&serde_json::to_string(record).unwrap_or_default());
         }
         return ExitCode::SUCCESS;
     }
-    if page.calls.is_empty() {
+    if calls.is_empty() {
         terminal.say(&Message::new("calls_none"));
     }
-    for record in &page.calls {
+    for record in &calls {
         line(&row(terminal, record));
     }
     ExitCode::SUCCESS
@@ -127,20 +120,46 @@ pub(crate) async fn explain(arguments: &ExplainArguments) -> ExitCode {
 }
 
 async fn found(store: &Store, id: &str) -> Result<Option<CallRecord>, ReadError> {
-    let scope = TenantScope::default();
     if id == "last" {
+        return Ok(newest(store, 1).await?.into_iter().next());
+    }
+    for scope in scopes(store).await? {
+        let found = store.call(&scope, &CallId::from(id)).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Every account: the command line is the operator's.
+async fn scopes(store: &Store) -> Result<Vec<TenantScope>, ReadError> {
+    let mut scopes = Vec::new();
+    let mut page = PageRequest::default();
+    loop {
+        let list = store.node_tenants(&TenantFilter::default(), &page).await?;
+        let ids = list.items.iter().map(|tenant| tenant.id.as_str());
+        scopes.extend(ids.map(|id| TenantScope::new(TenantId::from(id))));
+        match list.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(scopes),
+        }
+    }
+}
+
+/// The newest calls of all accounts.
+async fn newest(store: &Store, limit: u32) -> Result<Vec<CallRecord>, ReadError> {
+    let mut calls = Vec::new();
+    for scope in scopes(store).await? {
         let filter = CallFilter {
-            limit: 1,
+            limit,
             ..CallFilter::default()
         };
-        return Ok(store
-            .list_calls(&scope, &filter, None)
-            .await?
-            .calls
-            .into_iter()
-            .next());
+        calls.extend(store.list_calls(&scope, &filter, None).await?.calls);
     }
-    store.call(&scope, &CallId::from(id)).await
+    calls.sort_by(|a, b| (b.started_at, &b.id).cmp(&(a.started_at, &a.id)));
+    calls.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(calls)
 }
 
 fn print(terminal: Terminal, arguments: &ExplainArguments, explanation: &Explanation) {

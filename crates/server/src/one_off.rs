@@ -76,7 +76,13 @@ impl OneOff {
     /// # Errors
     /// The message says what the store said.
     pub(crate) async fn explanation(&self, call: &CallId) -> Result<Explanation, Message> {
-        let record = finished_record(&self.store, call, RECORD_WITHIN).await?;
+        let record = finished_record(
+            &self.store,
+            &store::TenantScope::default(),
+            call,
+            RECORD_WITHIN,
+        )
+        .await?;
         crate::explain::of(&self.store, &record, call)
             .await
             .map_err(|error| Message::new("start_failed").with("cause", serve::causes(&error)))

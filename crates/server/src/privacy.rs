@@ -68,7 +68,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Message {
 
 /// Parts of the product that keep data of people beside the store's own.
 pub(crate) fn keepers() -> Vec<Keeper> {
-    Vec::new()
+    crate::wiring::keepers()
 }
 
 async fn tenants(store: &Store) -> Result<Vec<TenantScope>, Message> {

@@ -33,7 +33,7 @@ pub(crate) struct House {
     processes: Option<Processes>,
     pub(crate) admin: api::Running,
     pub(crate) platform: Option<platform_api::Running>,
-    back_office: Option<wiring::Running>,
+    pub(crate) back_office: Option<wiring::Running>,
     pub(crate) voice: Option<voice::Running>,
     addresses_file: PathBuf,
     _housekeeping: Housekeeping,

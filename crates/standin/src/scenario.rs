@@ -128,11 +128,25 @@ impl Scenario {
             .expect("the embedded scenario is read by a test")
     }
 
-    /// An embedded scenario by name (`demo-fr`, `demo-en`).
+    /// The embedded demonstration of a restaurant that takes an order and books a table, in French.
+    pub fn bella_fr() -> Self {
+        Self::from_toml(include_str!("../../../assets/scenarios/bella-fr.toml"))
+            .expect("the embedded scenario is read by a test")
+    }
+
+    /// The same in English.
+    pub fn bella_en() -> Self {
+        Self::from_toml(include_str!("../../../assets/scenarios/bella-en.toml"))
+            .expect("the embedded scenario is read by a test")
+    }
+
+    /// An embedded scenario by name (`demo-fr`, `demo-en`, `bella-fr`, `bella-en`).
     pub fn embedded(name: &str) -> Option<Self> {
         match name {
             "demo-fr" => Some(Self::demo_fr()),
             "demo-en" => Some(Self::demo_en()),
+            "bella-fr" => Some(Self::bella_fr()),
+            "bella-en" => Some(Self::bella_en()),
             _ => None,
         }
     }
@@ -261,6 +275,8 @@ mod tests {
     fn the_embedded_scenarios_are_read() {
         assert_eq!(Scenario::demo_fr().language, Language::Fr);
         assert_eq!(Scenario::demo_en().language, Language::En);
+        assert_eq!(Scenario::bella_fr().language, Language::Fr);
+        assert_eq!(Scenario::bella_en().language, Language::En);
         assert!(Scenario::embedded("demo-de").is_none());
     }
 

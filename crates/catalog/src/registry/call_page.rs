@@ -120,6 +120,11 @@ super::table! { Label:
     Info demo_real_engine();
     Info demo_passed();
     Error demo_failed(cause: Text);
+    Error demo_not_provisioned();
+    Info demo_order(number: Number, total: Text, fee: Text, address: Text, time: Text);
+    Info demo_order_line(quantity: Count, name: Text, options: Text, price: Text);
+    Info demo_reservation(guests: Count, name: Text, time: Text);
+    Info demo_cost(cost: Text, currency: Text);
     Error demo_no_record(id: Text);
     Error demo_not_answered(cause: Text);
     Info demo_softphone(address: Text);

@@ -10,7 +10,6 @@ use crate::settings::{Origin, Problem, Settings};
 
 /// The back office.
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting")]
 pub(crate) struct BackOfficeConfig {
     pub(crate) listen: SocketAddr,
     /// Nobody asked for that address: another program that has it is no reason not to answer calls.
@@ -19,9 +18,8 @@ pub(crate) struct BackOfficeConfig {
     pub(crate) unsigned: bool,
     pub(crate) clear_passwords: bool,
     pub(crate) rate_per_s: u32,
-    pub(crate) voice_url: String,
-    /// Nobody named a voice server: the one of this process is meant, where there is one.
-    pub(crate) voice_by_default: bool,
+    /// `None`: nobody named a voice server. The one of this process is meant, where there is one.
+    pub(crate) voice_url: Option<String>,
     pub(crate) own_url: Option<String>,
     pub(crate) voice_key: Option<String>,
     pub(crate) voice_secret: Option<String>,
@@ -78,8 +76,8 @@ impl BackOfficeConfig {
             clear_passwords,
             rate_per_s: u32::try_from(settings.integer("back_office.rate_per_s"))
                 .unwrap_or(u32::MAX),
-            voice_url: settings.text("back_office.voice_url").to_owned(),
-            voice_by_default: matches!(settings.origin("back_office.voice_url"), Origin::Default),
+            voice_url: text("back_office.voice_url")
+                .filter(|_| !matches!(settings.origin("back_office.voice_url"), Origin::Default)),
             own_url: text("back_office.own_url"),
             voice_key: text("back_office.voice_key"),
             voice_secret: text("back_office.voice_secret"),

@@ -19,6 +19,9 @@ use crate::api::listener::Listener;
 use crate::config::BackOfficeConfig;
 use crate::terminal::Terminal;
 
+/// The voice server where nobody names one and there is none in this process.
+const VOICE_URL: &str = "http://localhost:4000";
+
 /// Its address is taken; nobody is served yet.
 pub(crate) struct Bound {
     config: BackOfficeConfig,
@@ -29,7 +32,7 @@ pub(crate) struct Bound {
 /// The running back office.
 pub(crate) struct Running {
     address: SocketAddr,
-    app: Arc<App>,
+    pub(super) app: Arc<App>,
     voice_by_default: bool,
     provisioning: Option<provision::Handle>,
     stop: watch::Sender<bool>,
@@ -116,7 +119,11 @@ impl Bound {
             unsigned: self.config.unsigned,
             clear_passwords: self.config.clear_passwords,
             voice_secret: self.config.voice_secret.clone().map(Secret::new),
-            voice_url: self.config.voice_url.clone(),
+            voice_url: self
+                .config
+                .voice_url
+                .clone()
+                .unwrap_or_else(|| VOICE_URL.to_owned()),
             own_url: self.url(),
             voice_key: self.config.voice_key.clone().map(Secret::new),
         };
@@ -135,7 +142,7 @@ impl Bound {
         Ok(Running {
             address: self.address,
             app,
-            voice_by_default: self.config.voice_by_default,
+            voice_by_default: self.config.voice_url.is_none(),
             provisioning: None,
             stop,
             task,

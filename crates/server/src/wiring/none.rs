@@ -57,6 +57,30 @@ impl Bound {
     }
 }
 
+/// There is none.
+pub(crate) enum Demo {}
+
+impl Demo {
+    pub(crate) fn number(&self) -> &str {
+        match *self {}
+    }
+
+    pub(crate) fn scope(&self) -> &store::TenantScope {
+        match *self {}
+    }
+
+    #[expect(clippy::unused_async, reason = "as with a vertical")]
+    pub(crate) async fn left_by(&self, _: &call::CallId) -> Result<Left, Message> {
+        match *self {}
+    }
+}
+
+/// What nobody left.
+pub(crate) struct Left {
+    pub(crate) lines: Vec<Message>,
+    pub(crate) mistakes: Vec<String>,
+}
+
 #[expect(clippy::unused_async, reason = "as with a vertical")]
 impl Running {
     pub(crate) fn address(&self) -> SocketAddr {
@@ -65,6 +89,10 @@ impl Running {
 
     pub(crate) async fn stop(self) {
         match self {}
+    }
+
+    pub(crate) async fn demo(&self, _: Language) -> Result<Demo, Message> {
+        match *self {}
     }
 
     pub(crate) async fn provision(&mut self, _: Option<SocketAddr>) -> Result<(), Message> {
