@@ -10,6 +10,7 @@ use crate::settings::{Origin, Problem, Settings};
 
 /// The back office.
 #[derive(Clone)]
+#[allow(dead_code, reason = "a build without verticals only checks them")]
 pub(crate) struct BackOfficeConfig {
     pub(crate) listen: SocketAddr,
     /// Nobody asked for that address: another program that has it is no reason not to answer calls.
