@@ -154,12 +154,26 @@ impl Agents {
             .chain(lines.iter().cloned())
             .collect();
         let by_workflow = engine.lines_by_workflow();
+        let fixed: std::collections::HashSet<String> = engine
+            .fixed_lines()
+            .into_iter()
+            .map(|line| line.name)
+            .collect();
+        // Processes cannot share an account: each would register it, and any of them would answer.
+        let is_shared = |line: &LineConfig, agent: &AgentConfig| {
+            let others = |other: &AgentConfig| other.name != agent.name && other.name == line.agent;
+            let led = by_workflow.values();
+            fixed.contains(&line.name)
+                || agents.iter().any(others)
+                || led.filter(|lines| lines.contains(&line.name)).count() > 1
+        };
         let known: Vec<Known> = agents
             .iter()
             .map(|agent| {
                 let is_own = |line: &&LineConfig| {
                     let led = by_workflow.get(&agent.name);
-                    line.agent == agent.name || led.is_some_and(|led| led.contains(&line.name))
+                    let led = led.is_some_and(|led| led.contains(&line.name));
+                    line.agent == agent.name || led && !(self.is_apart && is_shared(line, agent))
                 };
                 let own: Vec<&LineConfig> = all.iter().filter(is_own).collect();
                 Known::of(agent, &own, stopped.contains(&agent.name))

@@ -21,6 +21,8 @@ use crate::log::say;
 /// First bytes of a file; the number is that of its form.
 const MAGIC: &[u8; 8] = b"ALLOGR1\n";
 const DIGEST_BYTES: usize = 32;
+/// The files lie on a disk, and a call waits for them.
+const FOUND_WITHIN: Duration = Duration::from_millis(250);
 /// Files that are written at the same time; a further one is made by another call.
 const WRITERS_MAX: usize = 2;
 
@@ -88,8 +90,10 @@ impl Greetings {
     /// The sound of some words, where it was made.
     pub(crate) async fn find(&self, key: Key) -> Option<Vec<u8>> {
         let path = self.directory.join(key.file_name());
-        let found = tokio::task::spawn_blocking(move || read(&path, key)).await;
-        found.ok().flatten()
+        let found = tokio::task::spawn_blocking(move || read(&path, key));
+        // A disk that hangs costs the kept sound, not the call.
+        let found = tokio::time::timeout(FOUND_WITHIN, found).await;
+        found.ok()?.ok().flatten()
     }
 
     /// Keeps a sound, beside the call that made it.

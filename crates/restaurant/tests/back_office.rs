@@ -304,6 +304,15 @@ on_both! {
         let office = Office::open(place).await;
         let owner = office.key("default", Role::Owner).await;
         let (restaurant, _) = furnished(&office, &owner).await;
+        let menu = office
+            .ask(&owner, Method::GET, &format!("/api/menu-items?restaurantId={restaurant}"), &Value::Null)
+            .await
+            .1;
+        let order = |house: &str, item: &Value| {
+            json!({ "restaurantId": house, "customerPhone": "+33612345678", "orderType": "pickup", "total": 11.5,
+                "items": [{ "menuItemId": item["id"], "name": MARK, "quantity": 1, "unitPrice": 11.5, "totalPrice": 11.5 }] })
+        };
+        office.made(&owner, "/api/orders", order(&restaurant, &menu[0])).await;
         let document = everything(&office, &owner, &restaurant).await;
         let copy = office.made(&owner, "/api/restaurants/import", document.clone()).await;
         let other = copy["id"].as_str().unwrap().to_owned();
@@ -315,6 +324,9 @@ on_both! {
         assert_eq!(again["items"][0]["categoryId"], again["categories"][0]["id"]);
         assert_ne!(again["items"][0]["categoryId"], document["items"][0]["categoryId"]);
         assert_eq!(again["items"][0]["price"], json!(11.5));
+        // Its orders keep their numbers, and the next one has the next.
+        let next = office.made(&owner, "/api/orders", order(&other, &again["items"][0])).await;
+        assert_eq!(next["orderNumber"], 2);
         // A row of one restaurant cannot refer to a row of another.
         let body = json!({ "id": again["items"][0]["id"], "categoryId": document["categories"][0]["id"] });
         let (status, answer) = office.ask(&owner, Method::PATCH, "/api/menu-items", &body).await;

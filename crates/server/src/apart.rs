@@ -495,6 +495,7 @@ impl Inner {
 
     async fn raise_app(&self, slot: &mut Slot, agent: &ApartAgent) -> Report {
         let part = Part::Voice;
+        self.acquit(slot, |place| *place == Place::App).await;
         slot.put_down_condemned(self, |place| *place == Place::App)
             .await;
         slot.bury(self);

@@ -206,12 +206,19 @@ impl Retention {
             }
         }
         if let Some(kept) = self.recordings {
-            match store.node_expire_recordings(before(kept)).await {
-                Ok(paths) => {
-                    removed += u64::try_from(paths.len()).unwrap_or(0);
-                    store::remove_recordings(&paths);
+            // A page at a time, until none is left.
+            loop {
+                match store.node_expire_recordings(before(kept)).await {
+                    Ok(paths) if paths.is_empty() => break,
+                    Ok(paths) => {
+                        removed += u64::try_from(paths.len()).unwrap_or(0);
+                        store::remove_recordings(&paths);
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "old recordings were not removed");
+                        break;
+                    }
                 }
-                Err(error) => tracing::debug!(%error, "old recordings were not removed"),
             }
         }
         if let Some(kept) = self.others {

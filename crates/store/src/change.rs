@@ -68,6 +68,13 @@ impl ChangeError {
 
     /// What an insert or update of `what` was refused for.
     pub(crate) fn of_write(error: sqlx::Error, what: &'static str) -> Self {
+        if let sqlx::Error::Database(database) = &error
+            && matches!(database.code().as_deref(), Some("23502" | "1299"))
+        {
+            return Self::Refused {
+                cause: "a member that is needed is null",
+            };
+        }
         match cause(&error) {
             Cause::Unique => Self::Duplicate { what },
             Cause::ForeignKey => Self::UnknownReference,

@@ -43,10 +43,20 @@ pub fn same_number(one: &str, other: &str) -> bool {
         return true;
     }
     let short = a.len().min(b.len()) < COMPARED_DIGITS_MIN;
-    if short || a_abroad == b_abroad {
+    if short {
         return false;
     }
-    let (abroad, home) = if a_abroad { (&a, &b) } else { (&b, &a) };
+    // A trunk may leave the + out.
+    let is_bare = |long: &str, home: &str| {
+        long.len() > home.len() && home.starts_with('0') && !long.starts_with('0')
+    };
+    let (abroad, home) = match (a_abroad, b_abroad) {
+        (true, false) => (&a, &b),
+        (false, true) => (&b, &a),
+        (false, false) if is_bare(&a, &b) => (&a, &b),
+        (false, false) if is_bare(&b, &a) => (&b, &a),
+        (true, true) | (false, false) => return false,
+    };
     let home = home.strip_prefix('0').unwrap_or(home);
     home.len() >= SUBSCRIBER_DIGITS.min(abroad.len()) && abroad.ends_with(home)
 }
@@ -65,6 +75,15 @@ pub(crate) fn common_part(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trunk_may_leave_the_plus_out() {
+        assert!(same_number("0612345678", "33612345678"));
+        assert!(same_number("33612345678", "06 12 34 56 78"));
+        assert!(!same_number("0612345678", "33612345679"));
+        assert!(!same_number("0612345678", "0712345678"));
+        assert!(!same_number("33612345678", "41612345678"));
+    }
 
     #[test]
     fn spellings_of_one_number_are_one_and_those_of_two_are_two() {

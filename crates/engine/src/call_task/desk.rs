@@ -262,6 +262,23 @@ impl Desk {
     }
 }
 
+/// Words that stand in the place of a number that is withheld; Twilio spells some of them on the keypad.
+const WITHHELD: [&str; 13] = [
+    "anonymous",
+    "unknown",
+    "private",
+    "restricted",
+    "unavailable",
+    "blocked",
+    "withheld",
+    "+266696687",
+    "+7378742833",
+    "+8656696",
+    "+2562533",
+    "+86282452253",
+    "+7748283",
+];
+
 /// The number of a party; `None` when it is withheld.
 pub(crate) fn phone(party: &str) -> Option<String> {
     let user = party
@@ -270,7 +287,7 @@ pub(crate) fn phone(party: &str) -> Option<String> {
         .split(['@', ';'])
         .next()
         .unwrap_or_default();
-    let withheld = user.is_empty() || user.eq_ignore_ascii_case("anonymous");
+    let withheld = user.is_empty() || WITHHELD.iter().any(|word| user.eq_ignore_ascii_case(word));
     (!withheld).then(|| user.to_owned())
 }
 

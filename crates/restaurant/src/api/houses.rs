@@ -114,6 +114,12 @@ pub(super) fn sets(
     {
         return Err(Refusal::field("timezone", "Europe/Paris, …"));
     }
+    if let Some(hours) = body.get("openingHours")
+        && crate::domain::hours::Hours::parse(hours).is_err()
+    {
+        let form = "{\"monday\": [{\"open\": \"12:00\", \"close\": \"14:30\"}], …}";
+        return Err(Refusal::field("openingHours", form));
+    }
     Ok(record::read(&tables::RESTAURANTS, body, whole)?)
 }
 

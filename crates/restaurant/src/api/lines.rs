@@ -255,10 +255,19 @@ async fn blocked(State(app): State<Arc<App>>, who: Who, query: Query) -> Result<
     Ok(Json(rows.await?).into_response())
 }
 
-async fn block(State(app): State<Arc<App>>, who: Who, body: Members) -> Result<Response, Refusal> {
+async fn block(
+    State(app): State<Arc<App>>,
+    who: Who,
+    mut body: Members,
+) -> Result<Response, Refusal> {
     let scope = who.house(&app, body.text("restaurantId")).await?;
+    let mut number = body.needed("phone")?.to_owned();
+    if !crate::phone::key(&number).is_empty() {
+        // As carriers write it: without the spaces and dots of people.
+        number.retain(|c| c.is_ascii_digit() || c == '+');
+    }
+    body.0.insert("phone".to_owned(), number.clone().into());
     let sets = record::read(&tables::BLOCKED_PHONES, &body.0, true)?;
-    let number = body.needed("phone")?.to_owned();
     let mut tx = app.db.begin().await?;
     let done = async {
         crate::store::rows::hold_house(&mut tx, &scope).await?;

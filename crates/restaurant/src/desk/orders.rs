@@ -335,8 +335,10 @@ async fn cancel(
     now: Timestamp,
 ) -> Result<(), DeskError> {
     let id = text(order, "id");
-    let mut statement =
-        Statement::new("UPDATE restaurant_orders SET status = 'cancelled', cancelled_at = ");
+    // The same order may be wanted again in the same call: that is then a new one.
+    let mut statement = Statement::new(
+        "UPDATE restaurant_orders SET status = 'cancelled', confirmation_key = NULL, cancelled_at = ",
+    );
     statement
         .bind(now)
         .with(", updated_at = ", now)

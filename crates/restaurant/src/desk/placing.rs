@@ -16,6 +16,7 @@ use crate::domain::kitchen::{Size, Slot, slot};
 use crate::domain::lang::Lang;
 use crate::domain::menu::{Menu, Moment};
 use crate::domain::order::{AskedOrder, Mode, Priced, Refusal, note, price};
+use crate::domain::phone;
 use crate::domain::when::Asked;
 use crate::store::order::{
     Visit, count_visit, insert_lines, next_number, note_event, note_outcome, of_key,
@@ -101,7 +102,9 @@ impl Extras {
 
     fn phone<'a>(&'a self, asker: &'a Asker) -> Option<&'a str> {
         let number = asker.caller.as_deref().or(self.caller_phone.as_deref());
-        number.map(str::trim).filter(|number| !number.is_empty())
+        number
+            .map(str::trim)
+            .filter(|number| !phone::key(number).is_empty())
     }
 }
 
@@ -329,6 +332,7 @@ impl Desk<'_> {
             if let Some(key) = &draft.key
                 && let Some(row) = of_key(&mut tx, scope, key).await?
             {
+                elsewhere(house, &draft, &row)?;
                 return repeated(&mut tx, scope, row).await;
             }
             let (priced, slot) = weigh(&mut tx, scope, house, hours, &menu, &draft, now).await?;
@@ -346,6 +350,24 @@ impl Desk<'_> {
             }
         }
     }
+}
+
+/// A delivery that was confirmed for one address does not go to another by being confirmed again.
+fn elsewhere(house: &House, draft: &Draft, row: &Map<String, Value>) -> Result<(), Refusal> {
+    let known = row.get("deliveryAddress").and_then(Value::as_str);
+    let same = draft.asked.mode != Mode::Delivery
+        || draft.address.is_none()
+        || draft.address.as_deref() == known;
+    if same {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "order_exists",
+        house.lang().pick(
+            "Cette commande existe déjà pour une autre adresse. Annule-la, puis confirme de nouveau.",
+            "This order exists already for another address. Cancel it, then confirm again.",
+        ),
+    ))
 }
 
 async fn repeated(

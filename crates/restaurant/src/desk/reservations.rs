@@ -18,6 +18,7 @@ use crate::domain::lang::Lang;
 use crate::domain::order::Refusal;
 use crate::domain::phone;
 use crate::domain::seating::{NoSeat, Wish, offer_fault, seat};
+use crate::domain::when;
 use crate::store::order::note_event;
 use crate::store::record::{self, iso, show};
 use crate::store::rows::{hold_house, one_in, update};
@@ -42,6 +43,7 @@ struct Asked {
     party_size: Option<i64>,
     reservation_time: Option<String>,
     requested_time: Option<String>,
+    requested_date: Option<String>,
     status: Option<String>,
     seating_preference: Option<String>,
     notes: Option<String>,
@@ -363,6 +365,19 @@ fn essentials(house: &House, asked: &Asked) -> Result<(Timestamp, i64), Refusal>
     }
 }
 
+/// Whether the answer that came along was about a table, possible, and of the day that the model was told.
+fn is_what_was_checked(asked: &Asked, from: Timestamp, zone: &TimeZone, now: Timestamp) -> bool {
+    let says = |name: &str| asked.check.get(name).and_then(Value::as_str);
+    let of_a_table = says("mode").is_none_or(|mode| mode == "reservation");
+    let within = says("reason").is_none_or(|reason| !reason.starts_with("reservation_too_"));
+    let clock = from.to_zoned(zone.clone()).strftime("%H:%M").to_string();
+    let same_day = asked.requested_date.as_deref().is_none_or(|date| {
+        let wish = when::asked(Some(&clock), Some(date), &now.to_zoned(zone.clone()));
+        !matches!(wish, Ok(when::Asked::At(at)) if at != from)
+    });
+    of_a_table && within && same_day
+}
+
 /// What makes a booking impossible whatever is free.
 fn faults(
     house: &House,
@@ -408,6 +423,14 @@ fn faults(
                 ),
             ),
         });
+    }
+    if asker.voice && !asked.check.is_null() && !is_what_was_checked(asked, from, &zone, now) {
+        return Some(said(
+            house,
+            "not_what_was_checked",
+            "Ce jour ou cette heure n'a pas été vérifié pour une table. Rappelle check_availability.",
+            "That day or time was not checked for a table. Call check_availability again.",
+        ));
     }
     let offer = asked.offer_id.as_deref()?;
     let Some(offer) = dining.offers.iter().find(|other| other.id == offer) else {

@@ -122,8 +122,14 @@ async fn look(app: &App, voice: &Voice, changed: Option<&str>) -> Result<(), Str
             .house(&app.db, id)
             .await
             .map_err(|error| error.to_string())?;
-        if let Some(scope) = scope {
-            restaurant(app, voice, &scope, row, changed.is_some()).await?;
+        let Some(scope) = scope else { continue };
+        // What is wrong with one (a password that does not open) is not the others' loss.
+        if let Err(error) = restaurant(app, voice, &scope, row, changed.is_some()).await {
+            tracing::warn!(
+                error,
+                restaurant = id,
+                "[sip-provisioning] a restaurant was left out"
+            );
         }
     }
     Ok(())

@@ -14,11 +14,16 @@ use crate::domain::order::Line;
 /// # Errors
 /// See [`ChangeError`].
 pub async fn next_number(tx: &mut Tx, scope: &HouseScope) -> Result<i64, ChangeError> {
+    // A restaurant that was imported has orders, and no counter yet.
     let mut statement =
-        Statement::new("INSERT INTO restaurant_counters (restaurant_id, next_order) VALUES (");
+        Statement::new("INSERT INTO restaurant_counters (restaurant_id, next_order) SELECT ");
     statement.bind(scope.restaurant());
+    statement.with(
+        ", COALESCE(MAX(order_number), 0) + 2 FROM restaurant_orders WHERE restaurant_id = ",
+        scope.restaurant(),
+    );
     statement.push(
-        ", 2) ON CONFLICT (restaurant_id) DO UPDATE SET next_order = restaurant_counters.next_order + 1 RETURNING next_order",
+        " ON CONFLICT (restaurant_id) DO UPDATE SET next_order = restaurant_counters.next_order + 1 RETURNING next_order",
     );
     let row = tx.row(statement, "order").await?;
     let next = row.map(|row| row.int("next_order")).transpose()?.flatten();

@@ -15,6 +15,8 @@ const ANSWER_WITHIN_MS: u32 = 6_000;
 const BRIDGE_WITHIN_MS: u32 = 3_000;
 /// One that did not answer last is not waited for as long, so that its end can be begun.
 const SILENT_WITHIN_MS: u32 = 500;
+/// One that did not answer is asked once more before it is ended.
+const SECOND_LOOK_MS: u32 = 1_500;
 /// For figures alone.
 const COUNT_WITHIN_MS: u32 = 300;
 /// Largest answer, bytes.
@@ -143,7 +145,7 @@ impl Inner {
         agent: &ApartAgent,
     ) -> Vec<BridgeHealth> {
         let mut found = Vec::new();
-        for line in &agent.lines {
+        for line in agent.lines.iter().take(super::slot::BRIDGES_MAX) {
             let place = Place::Bridge(line.name.clone());
             let bridge = slot.serving().find(|process| process.record.place == place);
             let said = match bridge {
@@ -181,6 +183,28 @@ impl Inner {
             }
         }
         false
+    }
+
+    /// What answers by now, and uses no more than it may, is left alone: one slow answer does not end its calls.
+    pub(super) async fn acquit(&self, slot: &mut Slot, of: impl Fn(&Place) -> bool) {
+        for index in 0..slot.processes.len() {
+            let process = &slot.processes[index];
+            let used = super::system::memory(process.hold.pid).unwrap_or_default();
+            let over = self.config.memory_max.is_some_and(|most| used > most);
+            if !process.condemned || over || !of(&process.record.place) {
+                continue;
+            }
+            let said = if process.record.place == Place::App {
+                let look = (Method::Get, "/health");
+                self.ask_app(slot, process, look, SECOND_LOOK_MS).await
+            } else {
+                self.ask_bridge(slot, process.record.port, SECOND_LOOK_MS)
+                    .await
+            };
+            if said.is_some() {
+                slot.processes[index].condemned = false;
+            }
+        }
     }
 
     /// Reads how many calls run through each process. What does not answer keeps the figure that it had.

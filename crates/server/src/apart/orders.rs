@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use engine::agents::apart::ApartLine;
 use engine::config::SrtpPolicy;
-use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use sip::{CallerIdForm, KeepAlive, Protocol};
@@ -299,7 +299,9 @@ impl Bounds {
             setrlimit(Resource::Data, limit(self.data_max))?;
         }
         if self.files_max > 0 {
-            setrlimit(Resource::Nofile, limit(self.files_max))?;
+            // No more than the system lets this process have.
+            let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+            setrlimit(Resource::Nofile, limit(self.files_max.min(hard)))?;
         }
         if self.nice > 0 {
             setpriority_process(None, self.nice)?;

@@ -25,7 +25,7 @@ const WORD_EVERY: Duration = Duration::from_millis(500);
 /// Beyond the time that calls are given, a process has so long to end.
 pub(super) const END_WITHIN: Duration = Duration::from_secs(10);
 /// Bridges of one agent.
-const BRIDGES_MAX: usize = 16;
+pub(super) const BRIDGES_MAX: usize = 16;
 
 /// A process that is there.
 pub(super) struct Process {
@@ -338,6 +338,7 @@ impl Slot {
         inner: &Inner,
         agent: &ApartAgent,
     ) -> std::io::Result<()> {
+        inner.acquit(self, |place| *place != Place::App).await;
         self.put_down_condemned(inner, |place| *place != Place::App)
             .await;
         let Some(app) = self.app().map(|app| app.record.port) else {

@@ -60,6 +60,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(limits::BUSY_TIMEOUT)
         .pragma("trusted_schema", "off")
+        // What is erased must not be readable in the file's freed pages.
+        .pragma("secure_delete", "on")
 }
 
 async fn pool(

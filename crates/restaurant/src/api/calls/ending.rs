@@ -70,6 +70,7 @@ pub(super) async fn receive(
         let row = put(&mut tx, scope, call.as_deref(), sets).await?;
         let id = row["id"].as_str().unwrap_or_default().to_owned();
         link(&mut tx, scope, &id, &row).await?;
+        release(&mut tx, scope, call.as_deref()).await?;
         let came = came(&mut tx, scope, &id, body).await?;
         let outcome = match row["outcome"].as_str() {
             _ if body["outcome"] == "in_progress" => "in_progress",
@@ -182,6 +183,16 @@ const LINKED: &[(&str, &str)] = &[
     ("restaurant_reservations", "customer_phone"),
     ("restaurant_messages", "caller_phone"),
 ];
+
+/// A call that is over keeps no table: the caller of a call that broke may ring again.
+async fn release(tx: &mut Tx, scope: &HouseScope, call: Option<&str>) -> Result<(), ChangeError> {
+    let Some(call) = call else { return Ok(()) };
+    let mut over = Statement::new("DELETE FROM restaurant_holds WHERE ");
+    scope.limit(&mut over);
+    over.with(" AND call_id = ", call);
+    tx.run(over, "hold").await?;
+    Ok(())
+}
 
 /// What the same caller left meanwhile without naming the call is of this call.
 async fn link(tx: &mut Tx, scope: &HouseScope, id: &str, row: &Value) -> Result<(), ChangeError> {

@@ -149,7 +149,14 @@ pub(super) async fn taken_by_others(
     from: Timestamp,
 ) -> Result<Vec<Taken>, DeskError> {
     let day = SignedDuration::from_hours(24);
-    let mut taken = booked(tx, scope, from, from + day, None).await?;
+    let mut taken = booked(
+        tx,
+        scope,
+        from,
+        from.saturating_add(day).unwrap_or(from),
+        None,
+    )
+    .await?;
     let others = holds.iter().filter(|hold| !hold.is_of(asker));
     taken.extend(others.map(|hold| hold.taken.clone()));
     Ok(taken)
