@@ -155,6 +155,24 @@ def test_changes_follow_and_an_agent_that_was_deleted_is_made_again(office, prox
 
 
 @LOG
+def test_a_restaurant_that_is_switched_off_is_called_by_nobody(office, proxy):
+    restaurant = office.restaurant()
+    agent = wait_for("the agent", lambda: office.complete(restaurant), 20)
+    line = {"restaurantId": restaurant, "phoneNumber": "+33411223344", "provider": "twilio", "isActive": True}
+    office.ask("back_office", "PUT", "/api/phone-lines", line)
+
+    def lines():
+        found = office.ask("platform", "GET", f"/api/agents/{agent}/phone-lines")
+        return [line["isActive"] for line in found]
+
+    wait_for("the line", lambda: lines() == [True], 10)
+    office.change(restaurant, isActive=False)
+    wait_for("the line out of use", lambda: lines() == [False], 10)
+    office.change(restaurant, isActive=True)
+    wait_for("the line in use again", lambda: lines() == [True], 10)
+
+
+@LOG
 def test_in_one_process_the_account_and_its_key_make_themselves(server, standin):
     allo = server(standin("tone").url, back_office_listen="127.0.0.1:0")
     office = Office(allo)

@@ -115,7 +115,8 @@ async fn look(app: &App, voice: &Voice, changed: Option<&str>) -> Result<(), Str
             continue;
         };
         let active = row.get("isActive").and_then(Value::as_bool).unwrap_or(true);
-        if !active || changed.is_some_and(|changed| changed != id) {
+        let is_known = row.get("agentId").is_some_and(|agent| !agent.is_null());
+        if !(active || is_known) || changed.is_some_and(|changed| changed != id) {
             continue;
         }
         let scope = Access::Node
@@ -281,10 +282,18 @@ async fn wanted(app: &App, scope: &HouseScope, row: &Value) -> Result<Wanted, St
     let rows = list(&app.db, scope, &tables::PHONE_LINES, Filter::default())
         .await
         .map_err(|error| error.to_string())?;
+    // A restaurant that is switched off is called by nobody.
+    let is_off = row.get("isActive") == Some(&Value::Bool(false));
     let mut lines = Vec::new();
-    for row in rows {
-        let Value::Object(line) = row else { continue };
-        lines.push(of_line(app, scope, &line).await?);
+    for entry in rows {
+        let Value::Object(entry) = entry else {
+            continue;
+        };
+        let mut line = of_line(app, scope, &entry).await?;
+        if is_off {
+            line.fields.insert("isActive".to_owned(), false.into());
+        }
+        lines.push(line);
     }
     Ok(Wanted::of(row, lines, &site))
 }
