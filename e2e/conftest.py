@@ -47,6 +47,9 @@ def standin(folder):
 def server(folder, request):
     """A factory: server(engine_url, section_key=value…). `allowed_log` marks name the WARN and ERROR lines that a test expects."""
     made = []
+    # Asked for first, so that it goes last: a server whose database is dropped complains.
+    if "database" in request.fixturenames:
+        request.getfixturevalue("database")
 
     def make(engine_url, **settings):
         name = f"allo{len(made) or ''}"

@@ -494,7 +494,11 @@ impl House {
 
     /// Drains the calls, removes the registrations, closes everything. Once `hurried` is there the calls are cut: each caller
     /// gets a BYE and each call its record all the same.
-    pub(crate) async fn stop(self, bound: Duration, hurried: impl Future<Output = ()>) {
+    pub(crate) async fn stop(mut self, bound: Duration, hurried: impl Future<Output = ()>) {
+        // Before the address that it asks is gone.
+        if let Some(back_office) = &mut self.back_office {
+            back_office.stop_provisioning().await;
+        }
         // What follows the desired set would register again what is taken down.
         if let Some(discovery) = self.discovery {
             discovery.stop().await;

@@ -177,11 +177,16 @@ impl Running {
         Ok(())
     }
 
-    /// Stops taking requests and waits for those in progress, a few seconds at most.
-    pub(crate) async fn stop(self) {
-        if let Some(provisioning) = self.provisioning {
+    /// Changes no agent any more; requests are still answered. What was begun goes on with the next start.
+    pub(crate) async fn stop_provisioning(&mut self) {
+        if let Some(provisioning) = self.provisioning.take() {
             provisioning.stop().await;
         }
+    }
+
+    /// Stops taking requests and waits for those in progress, a few seconds at most.
+    pub(crate) async fn stop(mut self) {
+        self.stop_provisioning().await;
         let _ = self.stop.send(true);
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the back office ended");

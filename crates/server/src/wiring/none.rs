@@ -87,6 +87,10 @@ impl Running {
         match *self {}
     }
 
+    pub(crate) async fn stop_provisioning(&mut self) {
+        match *self {}
+    }
+
     pub(crate) async fn stop(self) {
         match self {}
     }
