@@ -152,13 +152,22 @@ impl Store {
         Ok(())
     }
 
-    /// Makes what was removed unreadable in the database's file as well; PostgreSQL does so by itself (autovacuum).
+    /// Makes what was removed unreadable in the database's file as well; PostgreSQL does so by itself (autovacuum). With SQLite the
+    /// file is written anew: nobody else writes meanwhile.
     ///
     /// # Errors
     /// See [`WriteError`]; then it stays readable there until its place is used again.
     pub async fn node_scrub(&self) -> Result<(), WriteError> {
+        self.forget_freed_pages().await
+    }
+
+    /// As [`Store::node_scrub`], as far as it goes beside running calls: freed places are overwritten as they are freed, and the
+    /// log, where what was there still stands, is taken over into the file.
+    ///
+    /// # Errors
+    /// See [`WriteError`].
+    pub async fn node_settle_log(&self) -> Result<(), WriteError> {
         if self.dialect() == Dialect::Sqlite {
-            // The freed pages are overwritten as they are freed; what was there is still in the log.
             let words = "PRAGMA wal_checkpoint(TRUNCATE)";
             sqlx::query(words).execute(&self.inner.writer).await?;
         }

@@ -93,7 +93,7 @@ pub(crate) async fn erase(
         let count = part.await.map_err(Problem::internal)?;
         others.insert(keeper.name.to_owned(), count.into());
     }
-    if let Err(error) = api.store.node_scrub().await {
+    if let Err(error) = api.store.node_settle_log().await {
         tracing::warn!(%error, "what was erased stays readable in the database's log until its place is used again");
     }
     Answer::ok(ErasedView {
