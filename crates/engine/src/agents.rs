@@ -135,7 +135,7 @@ impl Agents {
         lines: &[LineConfig],
         agents: &[AgentConfig],
         workflows: &[WorkflowConfig],
-        (stopped, left_out): (&std::collections::HashSet<String>, &[LeftOut]),
+        (stopped, left_out, read_at): (&std::collections::HashSet<String>, &[LeftOut], Instant),
     ) {
         // The calls of an agent of processes never come here.
         let gate = |id: &String| match stopped.contains(id) || self.is_apart {
@@ -183,7 +183,7 @@ impl Agents {
                 Known::left_out(agent, is_stopped)
             }))
             .collect();
-        let _ = self.asks.send(Ask::Follow(known)).await;
+        let _ = self.asks.send(Ask::Follow(known, read_at)).await;
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Option<T> {

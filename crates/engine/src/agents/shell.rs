@@ -33,7 +33,8 @@ const REPORTS_MAX: usize = 1_024;
 const WAITING_MAX: usize = 256;
 /// What the manager is asked.
 pub(super) enum Ask {
-    Follow(Vec<Known>),
+    /// With the time when it was read.
+    Follow(Vec<Known>, Instant),
     List(oneshot::Sender<Vec<AgentStatus>>),
     Totals(oneshot::Sender<Totals>),
     Status {
@@ -62,6 +63,8 @@ pub(super) struct Known {
     name: String,
     tenant: String,
     pub(super) stopped: bool,
+    /// When an operator last had it stopped or started, and that was written.
+    pub(super) ordered_at: Option<Instant>,
     revision: u64,
     fault: Option<String>,
     facts: Facts,
@@ -78,6 +81,7 @@ impl Known {
             name: agent.name.clone(),
             tenant: agent.tenant.clone(),
             stopped,
+            ordered_at: None,
             revision: hasher.finish(),
             fault: Some(agent.why.clone()),
             facts: Facts::default(),
@@ -120,6 +124,7 @@ impl Known {
             name: definition.map_or_else(|| agent.name.clone(), |known| known.name.clone()),
             tenant: definition.map_or_else(String::new, |known| known.tenant_id.clone()),
             stopped,
+            ordered_at: None,
             revision: hasher.finish(),
             facts: Facts {
                 engines: engines.filter_map(address).collect(),
@@ -217,7 +222,7 @@ impl Shell {
 
     async fn answer(&mut self, ask: Ask) {
         match ask {
-            Ask::Follow(known) => self.follow(known).await,
+            Ask::Follow(known, read_at) => self.follow(known, read_at).await,
             Ask::List(answer) => {
                 let _ = answer.send(self.statuses());
             }
@@ -243,7 +248,17 @@ impl Shell {
         }
     }
 
-    async fn follow(&mut self, all: Vec<Known>) {
+    async fn follow(&mut self, mut all: Vec<Known>, read_at: Instant) {
+        for known in &mut all {
+            let Some(before) = self.known.get(&known.id) else {
+                continue;
+            };
+            // Read before the operator's order was written: the next reading has it.
+            if before.ordered_at.is_some_and(|at| read_at <= at) {
+                known.stopped = before.stopped;
+            }
+            known.ordered_at = before.ordered_at;
+        }
         let desired: Vec<Desired> = all
             .iter()
             .map(|known| Desired {
@@ -328,6 +343,7 @@ impl Shell {
             .map_err(OrderError::NotWritten)?;
         if let Some(known) = self.known.get_mut(&id) {
             known.stopped = stopped;
+            known.ordered_at = Some(Instant::now());
         }
         if !stopped && self.apart.is_none() {
             // Calls are taken from now on; the accounts follow once it can speak.

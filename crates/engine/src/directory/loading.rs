@@ -41,6 +41,7 @@ impl Parts {
     pub(super) async fn load(&self) -> Result<(), ReadError> {
         let directory = self.read().await?;
         let prices = self.store.node_prices().await?;
+        let read_at = std::time::Instant::now();
         let stopped = self.store.node_stopped_agents().await?;
         let (mut lines, mut agents, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         let mut is_of_line = HashSet::new();
@@ -92,7 +93,7 @@ impl Parts {
         if self.config.only.is_some() {
             lines.iter_mut().for_each(streamed);
         }
-        let known = (&stopped, left_out.as_slice());
+        let known = (&stopped, left_out.as_slice(), read_at);
         let found = self.agents.follow(&lines, &agents, &workflows, known);
         found.await;
         if let Some(only) = self.config.only.as_ref().filter(|_| agents.is_empty()) {
