@@ -36,5 +36,6 @@ table![
     sip_stream_framing,
     sip_user_agent,
     srtp,
+    stun,
     twilio_stream,
 ];

@@ -14,4 +14,5 @@ pub mod sip_message;
 pub mod sip_stream_framing;
 pub mod sip_user_agent;
 pub mod srtp;
+pub mod stun;
 pub mod twilio_stream;

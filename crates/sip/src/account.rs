@@ -128,8 +128,8 @@ const CONTACT_TOKEN_LEN: usize = 16;
 /// Addresses of the trunk that an account remembers.
 const ADDRESSES_MAX: usize = 16;
 
-/// Distance of REGISTER starts over all accounts: 50 a second.
-const START_INTERVAL: Duration = Duration::from_millis(20);
+/// Distance of REGISTER starts over all accounts: 100 a second.
+const START_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Bindings of ours that could not be removed and are remembered.
 const ORPHANS_MAX: usize = 256;

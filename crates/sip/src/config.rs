@@ -178,6 +178,8 @@ pub struct Config {
     pub session: SessionTimerConfig,
     pub limits: Limits,
     pub inbound_credentials: Vec<InboundCredential>,
+    /// Realm that devices are challenged with where the domain that they register at is not the realm of one of them.
+    pub device_realm: String,
     /// Source of every tag, branch, nonce and jitter.
     pub seed: u64,
 }
@@ -193,6 +195,7 @@ impl Config {
             session: SessionTimerConfig::default(),
             limits: Limits::default(),
             inbound_credentials: Vec::new(),
+            device_realm: "allo".to_owned(),
             seed,
         }
     }

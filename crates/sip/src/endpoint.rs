@@ -83,6 +83,11 @@ impl Endpoint {
         self.random.token(TOKEN_LEN)
     }
 
+    /// A token that is the same for the same texts.
+    pub(crate) fn token_of(&self, texts: &[&str]) -> String {
+        self.random.token_of(texts, TOKEN_LEN)
+    }
+
     pub(crate) fn arm_invite(&mut self, invite: InviteId, timer: InviteTimer, at: Instant) {
         self.deadlines.arm(Timer::Invite(invite, timer), at);
     }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::config::Protocol;
-use crate::id::{AccountId, ConnectionId, InviteId, ListenerId, QueryId};
+use crate::id::{AccountId, ConnectionId, DeviceId, InviteId, ListenerId, QueryId};
+use crate::registrar::{Binding, RegisterRefusal};
 use crate::registration::RegistrationState;
 
 /// Where to send, as the resolver found it (RFC 3263).
@@ -101,6 +102,8 @@ pub struct IncomingInvite {
     pub invite: InviteId,
     /// Matched by the user token of our Contact; `None` = not through a registration of ours.
     pub account: Option<AccountId>,
+    /// The device that is registered over the very flow that this came by; it has proven nothing yet.
+    pub device: Option<DeviceId>,
     pub protocol: Protocol,
     pub source: SocketAddr,
     pub listener: Option<ListenerId>,
@@ -264,6 +267,18 @@ pub enum Event {
     Registration {
         account: AccountId,
         state: RegistrationState,
+    },
+    /// The bindings of a device after a change or a refresh, the one heard of last first.
+    Bindings {
+        device: DeviceId,
+        bindings: Vec<Binding>,
+    },
+    /// A REGISTER proved nothing, or asked for what cannot be.
+    RegisterRefused {
+        source: SocketAddr,
+        /// User part of the address of record, as it was claimed.
+        user: String,
+        refusal: RegisterRefusal,
     },
     Trace(Box<Trace>),
     Dropped {

@@ -23,6 +23,7 @@ use crate::endpoint::{Endpoint, Link};
 use crate::event::{EndCause, Event};
 use crate::id::InviteId;
 use crate::message::{Method, Request, Response, name};
+use crate::planted::{self, Planted};
 use crate::transaction::timer::InviteTimer;
 use crate::transaction::{ClientId, Outgoing, Owner, ServerId};
 
@@ -150,11 +151,16 @@ impl Invite {
 
     /// Tells the shell of the end, once, and stops every timer.
     pub(crate) fn end(&mut self, cx: &mut Context<'_>, cause: EndCause, ending: Ending) {
-        if !self.is_ended() {
+        let is_silent =
+            planted::has(Planted::EndForgotten) && matches!(cause, EndCause::RemoteCancel);
+        if !is_silent && (!self.is_ended() || planted::has(Planted::EndsTwice)) {
             cx.endpoint.event(Event::Ended {
                 invite: self.id,
                 cause,
             });
+        }
+        if planted::has(Planted::TellsAfterEnd) {
+            cx.endpoint.event(Event::Refreshed { invite: self.id });
         }
         for timer in [
             InviteTimer::Ringing,
@@ -182,7 +188,11 @@ impl Invite {
         method: Method,
         dress: impl FnOnce(&mut Request),
     ) -> Option<ClientId> {
-        let sequence = self.dialog.next_sequence();
+        let sequence = if method == Method::Bye && planted::has(Planted::SequenceShared) {
+            self.dialog.local_sequence()
+        } else {
+            self.dialog.next_sequence()
+        };
         let has_contact = matches!(method, Method::Invite | Method::Update | Method::Refer);
         let mut request = self.dialog.request(method, sequence);
         dress(&mut request);
@@ -218,6 +228,9 @@ impl Invite {
         sequence: u32,
         answer: Option<&[u8]>,
     ) {
+        if planted::has(Planted::AckForgotten) {
+            return;
+        }
         let mut request = self.dialog.request(Method::Ack, sequence);
         if let Some(answer) = answer {
             set_sdp(&mut request.headers, &mut request.body, answer);

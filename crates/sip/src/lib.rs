@@ -14,6 +14,7 @@ pub mod digest;
 pub mod message;
 pub mod redact;
 pub mod sdp;
+pub mod stun;
 
 // user agent
 mod account;
@@ -24,8 +25,10 @@ mod endpoint;
 mod event;
 mod id;
 mod invite;
+pub mod planted;
 pub mod probe;
 mod random;
+mod registrar;
 mod registration;
 mod transaction;
 mod transport;
@@ -36,8 +39,9 @@ pub use config::{
     Config, InboundCredential, Limits, Listener, Protocol, SessionTimerConfig, TimerConfig,
 };
 pub use event::{DropReason, EndCause, Event, IncomingInvite, Input, Output, Party, Target, Trace};
-pub use id::{AccountId, ConnectionId, InviteId, ListenerId, QueryId};
+pub use id::{AccountId, ConnectionId, DeviceId, InviteId, ListenerId, QueryId};
 pub use invite::{CommandError, InviteError, OutgoingInvite, Rejection};
+pub use registrar::{Binding, DeviceConfig, RegisterRefusal};
 pub use registration::{RegistrationFailure, RegistrationState};
 pub use transport::framing::{Frame, Framer, FramingError};
 pub use user_agent::{TableSizes, UserAgent};

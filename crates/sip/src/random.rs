@@ -30,11 +30,19 @@ impl Random {
 
     /// A token of `len` characters, 5 bits each (`len` ≤ 32).
     pub(crate) fn token(&mut self, len: usize) -> String {
-        self.block()
-            .iter()
-            .take(len)
-            .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-            .collect()
+        token(&self.block(), len)
+    }
+
+    /// A token that depends on these texts and the seed alone (`len` ≤ 32).
+    pub(crate) fn token_of(&self, texts: &[&str], len: usize) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"allo-sip-token");
+        hash.update(self.seed.to_be_bytes());
+        for text in texts {
+            hash.update(text.as_bytes());
+            hash.update([0]);
+        }
+        token(&hash.finalize().into(), len)
     }
 
     /// 256 bits for a key.
@@ -61,6 +69,14 @@ impl Random {
     }
 }
 
+fn token(block: &[u8; 32], len: usize) -> String {
+    block
+        .iter()
+        .take(len)
+        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +89,9 @@ mod tests {
         assert_eq!(token, b.token(16));
         assert_ne!(token, c.token(16));
         assert_ne!(token, a.token(16));
+        assert_eq!(a.token_of(&["x", "y"], 16), b.token_of(&["x", "y"], 16));
+        assert_ne!(a.token_of(&["x", "y"], 16), a.token_of(&["xy"], 16));
+        assert_ne!(a.token_of(&["x"], 16), c.token_of(&["x"], 16));
         assert_eq!(a.below(0), 0);
         assert!(a.below(10) < 10);
     }

@@ -8,10 +8,11 @@ use crate::endpoint::{Endpoint, Link};
 use crate::event::Event;
 use crate::id::AccountId;
 use crate::message::{CSeq, Method, NameAddr, Request, Response, name};
+use crate::planted::{self, Planted};
+use crate::stun::StunTransaction;
 use crate::transaction::timer::AccountTimer;
 use crate::transaction::{ClientId, Failure, Outgoing, Owner};
 use crate::transport::Flow;
-use crate::transport::keepalive::StunTransaction;
 
 /// Wait before the first new attempt, at random between these two.
 const FIRST_RETRY_MIN: Duration = Duration::from_secs(1);
@@ -67,6 +68,8 @@ pub(crate) enum Stage {
     Asking {
         client: ClientId,
     },
+    /// Our binding is still there; the timer runs towards its removal.
+    Leaving,
     /// Our binding is being removed.
     Removing {
         client: ClientId,
@@ -133,13 +136,16 @@ impl Registration {
         matches!(self.state, RegistrationState::Registered { .. })
     }
 
-    /// Failed in a way that another account's success at the same registrar makes worth a new try.
+    /// Failed in a way that another account's success at the same registrar makes worth a new try: nobody was there. A registrar that
+    /// refused this account was there all the time, and named its patience or is given ours.
     pub(crate) const fn hopes(&self) -> bool {
         matches!(
             self.state,
             RegistrationState::Failed {
+                cause: RegistrationFailure::Timeout
+                    | RegistrationFailure::Unreachable
+                    | RegistrationFailure::Dns,
                 retry_at: Some(_),
-                ..
             }
         ) && matches!(self.stage, Stage::Waiting)
     }
@@ -152,6 +158,14 @@ impl Registration {
     /// False while the binding is being removed.
     pub(crate) const fn may_go_on(&self) -> bool {
         !matches!(self.stage, Stage::Removing { .. })
+    }
+
+    /// Whether a binding is held or asked for: nothing has given it up.
+    pub(crate) const fn is_kept(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Waiting | Stage::Slotted | Stage::Asking { .. }
+        )
     }
 
     /// Goes on with the binding of another configuration: the same Call-ID and counter, so that the registrar takes what follows
@@ -168,7 +182,7 @@ impl Registration {
     const fn client(&self) -> Option<ClientId> {
         match self.stage {
             Stage::Asking { client } | Stage::Removing { client } => Some(client),
-            Stage::Idle | Stage::Waiting | Stage::Slotted => None,
+            Stage::Idle | Stage::Waiting | Stage::Slotted | Stage::Leaving => None,
         }
     }
 }
@@ -211,8 +225,9 @@ impl Account {
     ) -> bool {
         endpoint.disarm_account(id, AccountTimer::Register);
         endpoint.disarm_account(id, AccountTimer::KeepAlive);
-        let may_be_bound =
-            self.registration.is_registered() || self.registration.client().is_some();
+        let may_be_bound = (self.registration.is_registered()
+            || self.registration.client().is_some())
+            && !planted::has(Planted::BindingNotRemoved);
         if !may_be_bound || matches!(self.registration.stage, Stage::Removing { .. }) {
             self.registration.stage = Stage::Idle;
             self.set_state(endpoint, id, RegistrationState::Unregistered);
@@ -224,6 +239,31 @@ impl Account {
         };
         self.registration.stage = Stage::Removing { client };
         true
+    }
+
+    /// Removes our own binding at a later moment, where it is known to be there and nothing is under way; else at once.
+    pub(crate) fn unregister_at(
+        &mut self,
+        now: Instant,
+        endpoint: &mut Endpoint,
+        id: AccountId,
+        at: Instant,
+    ) {
+        // Its turn comes.
+        if matches!(self.registration.stage, Stage::Leaving) {
+            return;
+        }
+        let rests = matches!(
+            self.registration.stage,
+            Stage::Idle | Stage::Waiting | Stage::Slotted
+        );
+        if at <= now || !rests || !self.registration.is_registered() {
+            self.unregister(now, endpoint, id);
+            return;
+        }
+        endpoint.disarm_account(id, AccountTimer::KeepAlive);
+        self.registration.stage = Stage::Leaving;
+        endpoint.arm_account(id, AccountTimer::Register, at);
     }
 
     fn register_request(
@@ -372,11 +412,13 @@ impl Account {
             .max(Duration::from_secs(30))
             .min(lifetime / 2);
         let jitter = endpoint.random.between(Duration::ZERO, lifetime / 20);
-        self.register_at(
-            endpoint,
-            id,
-            now + (lifetime - margin).saturating_sub(jitter),
-        );
+        let mut wait = (lifetime - margin).saturating_sub(jitter);
+        if planted::has(Planted::BindingRefreshedLate) {
+            wait = lifetime;
+        }
+        if !planted::has(Planted::BindingNotRefreshed) {
+            self.register_at(endpoint, id, now + wait);
+        }
         self.arm_keep_alive(now, endpoint, id);
         Outcome::Registered
     }

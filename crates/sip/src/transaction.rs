@@ -12,6 +12,7 @@ pub(crate) mod timer;
 use crate::endpoint::Link;
 use crate::id::{AccountId, InviteId};
 use crate::message::{Request, Response};
+use crate::registrar::BindingId;
 use crate::transport::Flow;
 use crate::transport::target::NextHop;
 
@@ -32,6 +33,8 @@ pub(crate) enum Owner {
     Invite(InviteId),
     Registration(AccountId),
     KeepAlive(AccountId),
+    /// Whether a device is there.
+    Binding(BindingId),
     Nobody,
 }
 

@@ -118,6 +118,12 @@ impl Transport {
             .find(|listener| listener.bound.is_ipv4() == address.is_ipv4())
     }
 
+    /// The listener by which datagrams of this address come.
+    pub(crate) fn datagram_listener(&self, address: IpAddr) -> Option<ListenerId> {
+        let listener = self.listener_towards(Protocol::Udp, address);
+        listener.map(|listener| listener.id)
+    }
+
     pub(crate) fn speaks(&self, protocol: Protocol) -> bool {
         match protocol {
             Protocol::Udp => self
@@ -182,6 +188,11 @@ impl Transport {
 
     pub(crate) fn connections_len(&self) -> usize {
         self.connections.len()
+    }
+
+    pub(crate) fn index_len(&self) -> usize {
+        let users = self.connections.values();
+        self.accepted_per_ip.len() + users.map(|found| found.users.len()).sum::<usize>()
     }
 
     pub(crate) fn is_open(&self, flow: Flow) -> bool {

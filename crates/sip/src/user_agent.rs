@@ -2,6 +2,7 @@
 
 mod accounts;
 mod command;
+mod devices;
 mod incoming;
 mod stream;
 
@@ -16,6 +17,8 @@ use crate::endpoint::Endpoint;
 use crate::event::{Input, Output};
 use crate::id::{ConnectionId, InviteId};
 use crate::invite::{Context, Invite};
+use crate::planted::{self, Planted};
+use crate::registrar::Registrar;
 use crate::transaction::timer::Timer;
 use crate::transaction::{ClientEvent, Owner};
 
@@ -39,6 +42,8 @@ pub struct UserAgent {
     last_invite: u64,
     digest: DigestServer,
     inbound_credentials: Vec<InboundCredential>,
+    registrar: Registrar,
+    device_realm: String,
     is_draining: bool,
 }
 
@@ -56,6 +61,8 @@ impl UserAgent {
             last_invite: 0,
             digest: DigestServer::new(now, key),
             inbound_credentials: config.inbound_credentials,
+            registrar: Registrar::default(),
+            device_realm: config.device_realm,
             is_draining: false,
         }
     }
@@ -116,6 +123,11 @@ impl UserAgent {
             connections: self.endpoint.transport.connections_len(),
             queries: self.endpoint.queries.len(),
             deadlines: self.endpoint.deadlines.len(),
+            bindings: self.registrar.bindings_len(),
+            indices: self.endpoint.clients.index_len()
+                + self.endpoint.servers.index_len()
+                + self.endpoint.transport.index_len()
+                + self.registrar.index_len(),
         }
     }
 
@@ -128,6 +140,7 @@ impl UserAgent {
                     self.with_invite(now, id, |invite, cx| invite.timer(cx, timer));
                 }
                 Timer::Account(id, timer) => self.account_timer(now, id, timer),
+                Timer::Binding(id, timer) => self.binding_timer(now, id, timer),
                 Timer::Connection(id) => self.connection_timer(now, id),
             }
             self.settle(now);
@@ -152,6 +165,8 @@ impl UserAgent {
                         self.register_response(now, id, (client, &response, flow), outgoing)
                     }
                     Owner::KeepAlive(id) => self.keep_alive_answered(now, id, response.status),
+                    Owner::Binding(id) if response.status >= 200 => self.binding_answered(id, true),
+                    Owner::Binding(_) => {}
                     Owner::Nobody => {}
                 },
                 ClientEvent::Failed {
@@ -166,13 +181,17 @@ impl UserAgent {
                     }
                     Owner::Registration(id) => self.register_failed(now, id, client, failure),
                     Owner::KeepAlive(id) => self.keep_alive_failed(now, id, failure),
+                    Owner::Binding(id) => self.binding_answered(id, false),
                     Owner::Nobody => {}
                 },
                 ClientEvent::Gone { owner } => match owner {
                     Owner::Invite(id) => {
                         self.with_invite(now, id, |invite, _| invite.client_gone())
                     }
-                    Owner::Registration(_) | Owner::KeepAlive(_) | Owner::Nobody => {}
+                    Owner::Registration(_)
+                    | Owner::KeepAlive(_)
+                    | Owner::Binding(_)
+                    | Owner::Nobody => {}
                 },
             }
         }
@@ -197,7 +216,9 @@ impl UserAgent {
         let result = work(invite, &mut cx);
         self.live_invites -= usize::from(was_live && invite.is_ended());
         if invite.is_spent() {
-            self.dialogs.remove(&invite.dialog.key());
+            if !planted::has(Planted::DialogStays) {
+                self.dialogs.remove(&invite.dialog.key());
+            }
             self.invites.remove(&id);
         }
         result
@@ -226,4 +247,8 @@ pub struct TableSizes {
     pub connections: usize,
     pub queries: usize,
     pub deadlines: usize,
+    /// Bindings of devices.
+    pub bindings: usize,
+    /// Entries by which the tables above are found: keys of transactions, users of streams, addresses with streams.
+    pub indices: usize,
 }

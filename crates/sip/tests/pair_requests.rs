@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use common::{Net, Side, sdp};
 use sip::message::{Message, Response, name};
-use sip::{DropReason, EndCause, Event, Rejection};
+use sip::{DropReason, EndCause, Event, Rejection, TableSizes};
 
 const PEER: &str = "198.51.100.9:5060";
 
@@ -218,25 +218,37 @@ fn too_many_calls_are_answered_503() {
         .map(|answer| answer.status)
         .collect();
     assert_eq!(statuses, [503, 503]);
-    let mut full = Net::with(5, |_, config| config.limits.server_transactions_max = 2);
+    let mut full = Net::with(5, |_, config| config.limits.server_transactions_max = 4);
     for call in 0..5 {
-        full.inject(
-            Side::A,
-            peer(),
-            request(
-                "OPTIONS",
-                "sip:us@192.0.2.1",
-                &format!("z9hG4bK9{call}"),
-                "",
-            )
-            .as_bytes(),
-        );
+        let branch = format!("z9hG4bK9{call}");
+        let text = request("INVITE", "sip:us@192.0.2.1", &branch, "");
+        full.inject(Side::A, peer(), text.as_bytes());
     }
     let statuses: Vec<u16> = answers(&mut full)
         .iter()
         .map(|answer| answer.status)
         .collect();
-    assert_eq!(statuses, [200, 200, 503, 503, 503]);
+    assert_eq!(statuses, [503, 503], "a quarter is kept for calls");
+}
+
+/// RFC 3261 section 8.2.7.
+#[test]
+fn what_begins_no_call_is_answered_without_memory_and_alike_each_time() {
+    let mut net = Net::new(16);
+    for method in ["OPTIONS", "MESSAGE", "BYE", "REFER", "CANCEL", "REGISTER"] {
+        let text = request(method, "sip:us@192.0.2.1", "z9hG4bKm", "");
+        for _ in 0..2 {
+            net.inject(Side::A, peer(), text.as_bytes());
+            assert_eq!(net.agent(Side::A).table_sizes(), TableSizes::default());
+        }
+        let answers = answers(&mut net);
+        let tags: Vec<_> = answers
+            .iter()
+            .map(|answer| answer.headers.to().unwrap().tag().unwrap().to_owned())
+            .collect();
+        assert_eq!(tags.len(), 2, "{method}");
+        assert_eq!(tags[0], tags[1], "{method}");
+    }
 }
 
 #[test]
@@ -561,7 +573,12 @@ fn pattern_25_scans_evict_no_live_call() {
             .as_bytes(),
         );
     }
-    net.run_for(Duration::from_secs(40));
+    // Strangers' calls that nobody answers, as many as there are; their ACKs never come.
+    for scan in 0..20_000 {
+        let branch = format!("z9hG4bKi{scan}");
+        let text = request("INVITE", "sip:100@192.0.2.2", &branch, "");
+        net.inject(Side::B, peer(), text.as_bytes());
+    }
     net.act(Side::A, |agent, now| agent.hang_up(now, ours, None))
         .unwrap();
     assert_eq!(

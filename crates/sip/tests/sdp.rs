@@ -15,6 +15,8 @@ fn local(srtp: SrtpPolicy) -> LocalMedia {
     let codec = |name, static_payload| CodecOffer {
         name,
         clock_rate: 8_000,
+        channels: 1,
+        parameters: None,
         static_payload: Some(static_payload),
     };
     let key = |tag, suite: &str, length| CryptoLine {
@@ -363,6 +365,8 @@ fn our_offer() {
     media.codecs.push(CodecOffer {
         name: "opus-like",
         clock_rate: 8_000,
+        channels: 1,
+        parameters: None,
         static_payload: None,
     });
     let text = String::from_utf8(offer(&media, Direction::SendRecv)).unwrap();

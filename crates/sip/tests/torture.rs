@@ -67,7 +67,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("empty_user", Rejected("bad start line", true)),
     ("escaped_null", Accepted),
     ("escaped_user", Accepted),
-    ("extra_separators", Rejected("bad Via", false)),
+    ("extra_separators", Rejected("bad Via", true)),
     ("folded_line_too_long", Rejected("line too long", true)),
     (
         "giant_length",
@@ -86,7 +86,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("lower_case_version", Accepted),
     ("negative_length", Rejected("bad Content-Length", true)),
     ("no_blank_before_bracket", Accepted),
-    ("no_call_id", Rejected("missing Call-ID", false)),
+    ("no_call_id", Rejected("missing Call-ID", true)),
     ("no_colon", Rejected("bad header line", true)),
     ("no_contact_in_invite", Rejected("missing Contact", true)),
     ("no_content_length", Accepted),
@@ -95,7 +95,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
         "no_empty_line",
         Rejected("header fields not terminated", true),
     ),
-    ("no_from", Rejected("missing From", false)),
+    ("no_from", Rejected("missing From", true)),
     ("no_reason", Accepted),
     (
         "no_reason_no_blank",

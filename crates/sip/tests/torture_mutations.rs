@@ -196,6 +196,8 @@ fn local() -> LocalMedia {
         codecs: vec![CodecOffer {
             name: "PCMU",
             clock_rate: 8_000,
+            channels: 1,
+            parameters: None,
             static_payload: Some(0),
         }],
         telephone_event: true,

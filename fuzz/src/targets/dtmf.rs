@@ -25,7 +25,11 @@ fn stream(now: Instant, remote: SocketAddr) -> Stream {
     let config = StreamConfig {
         codec: Codec::Pcmu,
         payload_type: 0,
+        keypad: media::Keypad::default(),
+        treatment: media::Treatment::default(),
+        opus: media::OpusTerms::default(),
         telephone_event: Some(EVENT_TYPE),
+        event_clock_hz: 8_000,
         comfort_noise: None,
         ptime_ms: 20,
         remote: Some(remote),

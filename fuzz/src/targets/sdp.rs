@@ -40,6 +40,8 @@ fn local(bytes: &mut Bytes<'_>, seed: u8) -> LocalMedia {
     let codec = |name, payload| CodecOffer {
         name,
         clock_rate: 8_000,
+        channels: 1,
+        parameters: None,
         static_payload: Some(payload),
     };
     let mut codecs = vec![codec("PCMU", 0), codec("PCMA", 8)];

@@ -6,6 +6,7 @@ use crate::invite::command::CommandError;
 use crate::invite::modify::Modify;
 use crate::invite::{Context, Ending, Invite, Phase, UnackedSuccess, sdp_of};
 use crate::message::{Method, Request, name};
+use crate::planted::{self, Planted};
 use crate::transaction::ServerId;
 use crate::transaction::timer::InviteTimer;
 
@@ -90,6 +91,9 @@ impl Invite {
     }
 
     fn bye(&mut self, cx: &mut Context<'_>, reason: Option<String>) {
+        if planted::has(Planted::ByeForgotten) {
+            return;
+        }
         self.send(cx, Method::Bye, |request| {
             if let Some(reason) = reason {
                 request.headers.push(name::REASON, reason);

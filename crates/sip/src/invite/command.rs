@@ -4,12 +4,15 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::config::Protocol;
-use crate::id::AccountId;
+use crate::id::{AccountId, DeviceId};
 
 /// A call to place.
 #[derive(Debug, Clone, Default)]
 pub struct OutgoingInvite {
     pub account: Option<AccountId>,
+    /// Rings this device where it is registered, in the place of what `to` would lead to. Another user in `to` than the
+    /// device's is dialled through it, as through the gateway of an analog line.
+    pub device: Option<DeviceId>,
     /// `sip:` or `sips:` URI.
     pub to: String,
     /// URI for From; default: the account's AoR, else an anonymous one.
@@ -36,6 +39,8 @@ pub struct Rejection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InviteError {
     UnknownAccount,
+    /// The device has no binding.
+    NotRegistered,
     /// `to` or `from` is no `sip:` or `sips:` URI.
     BadUri,
     /// A header name or value holds a control character.
@@ -51,6 +56,7 @@ impl fmt::Display for InviteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::UnknownAccount => "unknown account",
+            Self::NotRegistered => "the device is not registered",
             Self::BadUri => "not a usable sip URI",
             Self::BadHeader => "a header holds a control character",
             Self::NoTransport => "no listener for the protocol",

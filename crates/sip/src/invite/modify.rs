@@ -122,11 +122,7 @@ impl Invite {
         {
             return;
         }
-        if matches!(self.modify, Modify::TheirAck(_)) {
-            // A new re-INVITE says that the peer has our last 2xx: its ACK was lost.
-            cx.endpoint.disarm_invite(self.id, InviteTimer::Answer);
-            cx.endpoint.disarm_invite(self.id, InviteTimer::Ack);
-        }
+        self.forgo_ack(cx);
         self.dialog.retarget(request.headers.contacts());
         let sdp = sdp_of(&request.headers, &request.body);
         self.modify = Modify::TheirInvite {
@@ -154,12 +150,21 @@ impl Invite {
         if self.refuse_glare(cx, &request, server) {
             return;
         }
+        self.forgo_ack(cx);
         self.dialog.retarget(request.headers.contacts());
         self.modify = Modify::TheirUpdate {
             server,
             request: Box::new(request),
         };
         self.offered(cx, Some(sdp));
+    }
+
+    /// A new offer of the peer says that it has our last 2xx: its ACK was lost, or comes later.
+    fn forgo_ack(&self, cx: &mut Context<'_>) {
+        if matches!(self.modify, Modify::TheirAck(_)) {
+            cx.endpoint.disarm_invite(self.id, InviteTimer::Answer);
+            cx.endpoint.disarm_invite(self.id, InviteTimer::Ack);
+        }
     }
 
     /// Tells the shell of the peer's offer, or of its wish for ours.
@@ -305,6 +310,11 @@ impl Invite {
         if self.glare() != Glare::Clear || self.retry.is_some() {
             return Err(CommandError::OfferPending);
         }
+        if matches!(self.modify, Modify::TheirAck(_)) {
+            // RFC 3261 section 14.1: not before the ACK of theirs.
+            self.modify_later(cx, Some(offer), Purpose::Shell, 0);
+            return Ok(());
+        }
         self.send_reinvite(cx, offer, Purpose::Shell, 0);
         Ok(())
     }
@@ -354,7 +364,7 @@ impl Invite {
         let Some(retry) = self.retry.take() else {
             return;
         };
-        if self.glare() != Glare::Clear {
+        if self.glare() != Glare::Clear || matches!(self.modify, Modify::TheirAck(_)) {
             let delay = self.glare_delay(cx.endpoint);
             cx.endpoint
                 .arm_invite(self.id, InviteTimer::Retry, cx.now + delay);

@@ -7,6 +7,7 @@ use crate::event::{EndCause, Event};
 use crate::invite::modify::{Modify, Purpose};
 use crate::invite::{Context, Invite, Phase};
 use crate::message::{Headers, Refresher, Request, Response, SessionExpires, name};
+use crate::planted::{self, Planted};
 use crate::transaction::ServerId;
 use crate::transaction::timer::InviteTimer;
 
@@ -186,6 +187,9 @@ impl Invite {
 
     /// Our turn: UPDATE where the peer allows it, else a re-INVITE with the same offer.
     pub(super) fn refresh(&mut self, cx: &mut Context<'_>) {
+        if planted::has(Planted::SessionNotRefreshed) {
+            return;
+        }
         if !matches!(
             (&self.phase, &self.modify),
             (Phase::Confirmed, Modify::Idle)

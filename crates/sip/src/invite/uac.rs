@@ -10,6 +10,7 @@ use crate::invite::refresh::push_invite_rows;
 use crate::invite::uas::peer_of;
 use crate::invite::{Context, Ending, Invite, Phase, sdp_of, set_sdp};
 use crate::message::{Method, Request, Response, name};
+use crate::planted::{self, Planted};
 use crate::transaction::client_invite::FORKS_MAX;
 use crate::transaction::timer::InviteTimer;
 use crate::transaction::{ClientId, Failure, Outgoing, Owner};
@@ -287,7 +288,10 @@ impl Invite {
         let base = std::mem::replace(&mut self.dialog, fork);
         let is_ours = base.remote_tag() == self.dialog.remote_tag();
         self.acknowledge(cx, client, sequence, None);
-        if !is_ours || matches!(self.phase, Phase::Ended(Ending::Cancelling)) {
+        let is_kept = planted::has(Planted::ForkKept) && !is_ours;
+        if is_kept {
+            // It goes on without anybody.
+        } else if !is_ours || matches!(self.phase, Phase::Ended(Ending::Cancelling)) {
             self.send(cx, Method::Bye, |_| {});
         }
         let used = self.dialog.local_sequence();

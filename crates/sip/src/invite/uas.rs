@@ -4,11 +4,12 @@ use crate::account::Accounts;
 use crate::dialog::Dialog;
 use crate::endpoint::{Endpoint, Link};
 use crate::event::{EndCause, Event, IncomingInvite, Party};
-use crate::id::{AccountId, InviteId};
+use crate::id::{AccountId, DeviceId, InviteId};
 use crate::invite::command::{CommandError, Rejection};
 use crate::invite::reliable::Reliable;
 use crate::invite::{Context, Ending, Invite, Peer, Phase, UnackedSuccess, sdp_of, set_sdp};
 use crate::message::{Headers, NameAddr, Request, Response, name};
+use crate::planted::{self, Planted};
 use crate::transaction::timer::InviteTimer;
 use crate::transaction::{LocalContact, ServerId};
 use crate::transport::Origin;
@@ -42,6 +43,8 @@ pub(crate) struct Proof {
     /// User and realm of a right password.
     pub(crate) accepted: Option<(String, String)>,
     pub(crate) is_rejected: bool,
+    /// Registered over the flow of the INVITE.
+    pub(crate) device: Option<DeviceId>,
 }
 
 impl Invite {
@@ -152,6 +155,10 @@ impl Invite {
         cx.endpoint.disarm_invite(self.id, InviteTimer::Prack);
         success.send(cx, self.id);
         self.phase = Phase::Answered(Box::new(Answered { success }));
+        if planted::has(Planted::EstablishedEarly) {
+            let (invite, answer) = (self.id, None);
+            self.event(cx, Event::Established { invite, answer });
+        }
         self.set_session_timer(cx, timer);
     }
 
@@ -223,6 +230,8 @@ impl Invite {
     pub(crate) fn cancel_received(&mut self, cx: &mut Context<'_>, cancelled: ServerId) {
         if matches!(&self.phase, Phase::Incoming(incoming) if incoming.server == cancelled) {
             self.cancelled(cx);
+        } else if planted::has(Planted::CancelAfterAnswer) {
+            self.end(cx, EndCause::RemoteCancel, Ending::Draining);
         } else {
             self.reinvite_cancelled(cx, cancelled);
         }
@@ -305,6 +314,7 @@ fn describe(
     IncomingInvite {
         invite,
         account,
+        device: proof.device,
         protocol: origin.protocol,
         source: origin.remote,
         listener: origin.listener,

@@ -2,6 +2,7 @@
 
 use super::headers::{Headers, name};
 use super::method::Method;
+use super::params::{PARAMS_MAX, Params};
 use super::parse::{HEADERS_MAX, Lines, MESSAGE_BYTES_MAX, split_row};
 use super::scan;
 use super::via::Via;
@@ -14,7 +15,7 @@ pub struct ResponseSkeleton {
     pub method: Option<Method>,
     /// The top Via: where the answer goes.
     pub via: Via,
-    /// Via rows, From, To, Call-ID and CSeq as they came.
+    /// Via rows that can be read, and From, To, Call-ID and CSeq as they came, where they came.
     pub headers: Headers,
 }
 
@@ -30,8 +31,9 @@ impl ResponseSkeleton {
     }
 }
 
-/// Reads what is readable. `None` for responses, for ACK (which is never answered) and for text without a usable Via, From,
-/// To, Call-ID or CSeq. Of a field that appears more than once the first row is echoed.
+/// Reads what is readable. `None` for responses, for ACK (which is never answered) and for text without a CSeq or without a
+/// Via whose host and port can be read. Of a field that appears more than once the first row is echoed; a client whose
+/// request lacked From, To or Call-ID finds its transaction by the branch (RFC 4475 section 3.3.1).
 pub fn parse_lenient_for_400(bytes: &[u8]) -> Option<ResponseSkeleton> {
     let bytes = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
     let mut lines = Lines::new(bytes);
@@ -51,7 +53,7 @@ pub fn parse_lenient_for_400(bytes: &[u8]) -> Option<ResponseSkeleton> {
         return None;
     }
     let headers = echoed(&mut lines)?;
-    let via = top_via(headers.get(name::VIA)?)?;
+    let via = readable_via(headers.get(name::VIA)?)?;
     Some(ResponseSkeleton {
         method,
         via,
@@ -59,11 +61,29 @@ pub fn parse_lenient_for_400(bytes: &[u8]) -> Option<ResponseSkeleton> {
     })
 }
 
-/// Via of any version: a request of a later one is answered 505 (RFC 3261 section 21.5.6).
-fn top_via(value: &str) -> Option<Via> {
+/// Via of any version: a request of a later one is answered 505 (RFC 3261 section 21.5.6). Parameters that cannot be read
+/// are left out, as long as the host and the port can (RFC 4475 section 3.1.2.1).
+fn readable_via(value: &str) -> Option<Via> {
     let (_, rest) = value.split_once('/')?;
     let (_, rest) = rest.split_once('/')?;
-    format!("SIP/2.0/{rest}").parse().ok()
+    let text = format!("SIP/2.0/{rest}");
+    if let Ok(via) = text.parse() {
+        return Some(via);
+    }
+    let (sent_by, params) = text.split_once(';')?;
+    let mut via: Via = sent_by.parse().ok()?;
+    let readable = params
+        .split(';')
+        .filter_map(|param| Params::parse_header(&format!(";{param}")).ok())
+        .take(PARAMS_MAX);
+    for params in readable {
+        for (name, value) in params.iter() {
+            if !via.params.has(name) {
+                via.params.set(name, value);
+            }
+        }
+    }
+    Some(via)
 }
 
 const ECHOED_ONCE: &[&str] = &[name::FROM, name::TO, name::CALL_ID, name::CSEQ];
@@ -81,16 +101,19 @@ fn echoed(lines: &mut Lines<'_>) -> Option<Headers> {
             continue;
         };
         if name == name::VIA {
-            let values = scan::split(value, b',').ok()?;
+            let values = scan::split(value, b',').unwrap_or_else(|_| vec![value]);
             for value in values.iter().take(HEADERS_MAX) {
-                headers.push_parsed(name.clone(), (*value).to_owned());
+                // The first stays as it is, readable or not: an answer never goes to another hop than the last one.
+                if !headers.has(&name) || readable_via(value).is_some() {
+                    headers.push_parsed(name.clone(), (*value).to_owned());
+                }
             }
         } else if ECHOED_ONCE.contains(&name.as_ref()) && !headers.has(&name) {
             headers.push_parsed(name, value.to_owned());
         }
     }
-    let complete = ECHOED_ONCE
-        .iter()
-        .all(|name| headers.get(name).is_some_and(|value| !value.is_empty()));
-    complete.then_some(headers)
+    headers
+        .get(name::CSEQ)
+        .is_some_and(|value| !value.is_empty())
+        .then_some(headers)
 }

@@ -16,6 +16,8 @@ pub(super) use terms::key_bytes;
 
 /// The payload type of events in our offers, when no codec takes it.
 const TELEPHONE_EVENT: u8 = 101;
+/// The clock of events that every peer has.
+const EVENT_CLOCK: u32 = 8_000;
 /// RFC 3551's payload type of comfort noise at 8 kHz.
 const COMFORT_NOISE: u8 = 13;
 /// The first payload type for codecs without a static one.
@@ -63,13 +65,30 @@ pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
         let Some(payload_type) = codec.static_payload.or_else(|| dynamic.next()) else {
             break;
         };
-        codecs.push(map(payload_type, codec.name, codec.clock_rate, None));
+        codecs.push(RtpMap {
+            channels: codec.channels,
+            ..map(payload_type, codec.name, codec.clock_rate, codec.parameters)
+        });
     }
     if local.comfort_noise {
         codecs.push(map(COMFORT_NOISE, "CN", 8_000, None));
     }
     if local.telephone_event {
-        codecs.push(map(TELEPHONE_EVENT, "telephone-event", 8_000, Some("0-15")));
+        codecs.push(map(
+            TELEPHONE_EVENT,
+            "telephone-event",
+            EVENT_CLOCK,
+            Some("0-15"),
+        ));
+        // RFC 4733 section 2.3: events of each clock that an audio codec has.
+        let other = local
+            .codecs
+            .iter()
+            .map(|codec| codec.clock_rate)
+            .find(|rate| *rate != EVENT_CLOCK);
+        if let (Some(rate), Some(payload_type)) = (other, dynamic.next()) {
+            codecs.push(map(payload_type, "telephone-event", rate, Some("0-15")));
+        }
     }
     let protocol = match local.srtp {
         SrtpPolicy::Required => "RTP/SAVP",
@@ -161,8 +180,11 @@ fn negotiate(
     local: &LocalMedia,
 ) -> Result<Agreement, OfferRejected> {
     let crypto = negotiate_crypto(media, local)?;
-    let codec = media.codecs.iter().find(|map| is_ours(map, local));
-    let Some(codec) = codec else {
+    let both = media
+        .codecs
+        .iter()
+        .find_map(|map| Some((map, ours_of(map, local)?)));
+    let Some((codec, ours)) = both else {
         let offered = media.codecs.iter();
         return Err(OfferRejected::NoCommonCodec {
             offered: offered
@@ -170,16 +192,21 @@ fn negotiate(
                 .collect(),
         });
     };
-    let extra = |name: &str, wanted: bool| {
+    let extra = |name: &str, wanted: bool, clock_rate: u32| {
         let mut maps = media.codecs.iter();
         maps.find(|map| {
             wanted
                 && map.name.eq_ignore_ascii_case(name)
-                && map.clock_rate == codec.clock_rate
+                && map.clock_rate == clock_rate
                 && map.channels == 1
         })
         .map(|map| map.payload_type)
     };
+    let events = |rate| {
+        let payload_type = extra("telephone-event", local.telephone_event, rate);
+        payload_type.map(|payload_type| (payload_type, rate))
+    };
+    let events = events(codec.clock_rate).or_else(|| events(EVENT_CLOCK));
     let (remote, remote_rtcp) = addresses(description, media, local)?;
     let said = media
         .direction
@@ -187,12 +214,16 @@ fn negotiate(
         .unwrap_or(Direction::SendRecv);
     let negotiated = Negotiated {
         codec: CodecChoice {
-            name: codec.name.to_ascii_uppercase(),
+            name: ours.name.to_owned(),
             clock_rate: codec.clock_rate,
+            channels: codec.channels,
             payload_type: codec.payload_type,
+            parameters: codec.parameters.clone(),
+            our_parameters: ours.parameters,
         },
-        telephone_event: extra("telephone-event", local.telephone_event),
-        comfort_noise: extra("CN", local.comfort_noise),
+        telephone_event: events.map(|(payload_type, _)| payload_type),
+        event_clock_rate: events.map_or(EVENT_CLOCK, |(_, rate)| rate),
+        comfort_noise: extra("CN", local.comfort_noise, codec.clock_rate),
         ptime_ms: packet_time(media, local),
         remote,
         remote_rtcp,
@@ -203,11 +234,13 @@ fn negotiate(
     Ok((negotiated, crypto.map(|(tag, _)| tag)))
 }
 
-fn is_ours(map: &RtpMap, local: &LocalMedia) -> bool {
-    map.channels == 1
-        && local.codecs.iter().any(|codec| {
-            codec.name.eq_ignore_ascii_case(&map.name) && codec.clock_rate == map.clock_rate
-        })
+/// Our codec of the same name, clock and channels; a peer may leave the channels of Opus out.
+fn ours_of<'a>(map: &RtpMap, local: &'a LocalMedia) -> Option<&'a CodecOffer> {
+    local.codecs.iter().find(|codec| {
+        codec.name.eq_ignore_ascii_case(&map.name)
+            && codec.clock_rate == map.clock_rate
+            && (codec.channels == map.channels || map.channels == 1)
+    })
 }
 
 /// The peer's first line with a suite of ours. `Ok(None)` is plain RTP.
@@ -359,11 +392,15 @@ fn answer_line(
 ) -> Media {
     let codec = &negotiated.codec;
     let rate = codec.clock_rate;
-    let mut codecs = vec![map(codec.payload_type, &codec.name, rate, None)];
+    let mut codecs = vec![RtpMap {
+        channels: codec.channels,
+        ..map(codec.payload_type, &codec.name, rate, codec.our_parameters)
+    }];
     if let Some(payload_type) = negotiated.comfort_noise {
         codecs.push(map(payload_type, "CN", rate, None));
     }
     if let Some(payload_type) = negotiated.telephone_event {
+        let rate = negotiated.event_clock_rate;
         codecs.push(map(payload_type, "telephone-event", rate, Some("0-15")));
     }
     let mut media = our_line(local, &offered.protocol, codecs);

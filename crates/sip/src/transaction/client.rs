@@ -7,6 +7,7 @@ use crate::endpoint::{Endpoint, Link};
 use crate::event::{DropReason, Output, Target};
 use crate::id::{ConnectionId, QueryId};
 use crate::message::{Method, NameAddr, Response, Uri, Via, name};
+use crate::planted::{self, Planted};
 use crate::transaction::key::ClientKey;
 use crate::transaction::timer::{ClientTimer, Timer};
 use crate::transaction::{ClientEvent, ClientId, Failure, LocalContact, Outgoing, Owner};
@@ -108,6 +109,10 @@ pub(crate) struct ClientTable {
 impl ClientTable {
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    pub(crate) fn index_len(&self) -> usize {
+        self.by_key.len()
     }
 
     pub(super) fn insert(&mut self, client: Client) -> ClientId {
@@ -234,6 +239,10 @@ impl Endpoint {
             let Some(client) = self.clients.table.get_mut(&id) else {
                 return;
             };
+            if client.cancel != Cancel::No {
+                // Nobody waits for it any more: it goes nowhere else.
+                return self.fail_client(id, why);
+            }
             let Some(target) = client.targets.pop_front() else {
                 return self.fail_client(id, why);
             };
@@ -364,6 +373,7 @@ impl Endpoint {
         };
         if let Some(key) = &client.key
             && self.clients.by_key.get(key) == Some(&id)
+            && !planted::has(Planted::KeyStays)
         {
             self.clients.by_key.remove(key);
         }
@@ -416,7 +426,9 @@ impl Endpoint {
         };
         match client.state {
             ClientState::Connecting(_) => self.next_target(now, id, Failure::Unreachable),
-            ClientState::Calling if client.plan == Plan::Flow => self.locate_client(now, id),
+            ClientState::Calling if client.plan == Plan::Flow && client.cancel == Cancel::No => {
+                self.locate_client(now, id)
+            }
             ClientState::Calling => {
                 if !client.reconnected
                     && let Some(target) = client.target.take()
@@ -451,6 +463,7 @@ impl Endpoint {
             return;
         };
         client.interval = match (client.kind, client.state) {
+            _ if planted::has(Planted::NoBackoff) => t1,
             (ClientKind::Invite, ClientState::Calling) => client.interval * 2,
             (ClientKind::NonInvite, ClientState::Calling) => (client.interval * 2).min(t2.max(t1)),
             (ClientKind::NonInvite, ClientState::Proceeding) => t2,
@@ -479,6 +492,8 @@ impl Endpoint {
             }
             ClientState::Resolving(_) => self.fail_client(id, Failure::Dns),
             ClientState::Proceeding => self.fail_client(id, Failure::Timeout),
+            ClientState::Completed | ClientState::Accepted
+                if planted::has(Planted::ClientStays) => {}
             ClientState::Completed | ClientState::Accepted => self.finish_client(id),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::endpoint::Endpoint;
 use crate::message::{CSeq, Method, Request, Response, name};
+use crate::planted::{self, Planted};
 use crate::transaction::client::{Cancel, Client, ClientKind, ClientState, TRANSACTION_T1};
 use crate::transaction::key::ClientKey;
 use crate::transaction::timer::{ClientTimer, Timer};
@@ -136,6 +137,9 @@ impl Endpoint {
 
     /// Gives an INVITE up: at once where nothing was sent, else by CANCEL as soon as it is allowed.
     pub(crate) fn cancel(&mut self, now: Instant, id: ClientId, reason: Option<String>) {
+        if planted::has(Planted::CancelForgotten) {
+            return;
+        }
         let Some(client) = self.clients.table.get_mut(&id) else {
             return;
         };

@@ -13,12 +13,16 @@ use crate::endpoint::{Endpoint, Link};
 use crate::event::{Output, Target};
 use crate::id::ConnectionId;
 use crate::message::{Method, Request, Response, Via, name};
+use crate::planted::{self, Planted};
 use crate::transaction::ServerId;
 use crate::transaction::client::TRANSACTION_T1;
 use crate::transaction::key::{MergeKey, ServerKey};
 use crate::transaction::timer::{ServerTimer, Timer};
 use crate::transport::{Flow, FlowUser, Origin, Reach};
 
+/// Transactions that are begun by requests outside of a dialog may fill this share of the table, in quarters: calls in progress
+/// go on when somebody floods us.
+const OUTSIDE_QUARTERS: usize = 3;
 /// A 100 goes out if nothing else did for this long (RFC 3261 section 17.2.1).
 const TRYING_AFTER: Duration = Duration::from_millis(200);
 
@@ -67,6 +71,10 @@ impl ServerTable {
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
+
+    pub(crate) fn index_len(&self) -> usize {
+        self.by_key.len() + self.merges.len()
+    }
 }
 
 /// What a request is to the table.
@@ -76,7 +84,7 @@ pub(crate) enum Arrival {
     /// Came by another way already (482).
     Merged,
     Repetition(Link),
-    /// The table is full.
+    /// The table is full, or as full as requests outside of a dialog may make it.
     Overload,
     /// Lacks what a key is made of.
     Unusable,
@@ -88,7 +96,7 @@ impl Endpoint {
         &mut self,
         now: Instant,
         request: &Request,
-        origin: &Origin,
+        (origin, is_inside): (&Origin, bool),
     ) -> Arrival {
         let (Some(key), Some(via)) = (
             ServerKey::of_request(request, &request.method),
@@ -96,10 +104,18 @@ impl Endpoint {
         ) else {
             return Arrival::Unusable;
         };
-        if let Some(id) = self.servers.by_key.get(&key).copied() {
+        if let Some(id) = self.servers.by_key.get(&key).copied()
+            && !planted::has(Planted::RepetitionIgnored)
+        {
             return Arrival::Repetition(self.repeat_answer(id));
         }
-        if self.servers.len() >= self.limits.server_transactions_max {
+        let most = self.limits.server_transactions_max;
+        let most = if is_inside {
+            most
+        } else {
+            most / 4 * OUTSIDE_QUARTERS
+        };
+        if self.servers.len() >= most {
             return Arrival::Overload;
         }
         let merge = MergeKey::of_request(request);
@@ -138,6 +154,13 @@ impl Endpoint {
             },
         );
         Arrival::New(id)
+    }
+
+    /// Whether a request (not ACK) has a transaction; `None` where it lacks what a key is made of.
+    pub(crate) fn has_transaction(&self, request: &Request) -> Option<bool> {
+        let key = ServerKey::of_request(request, &request.method)?;
+        request.headers.via_top()?;
+        Some(self.servers.by_key.contains_key(&key))
     }
 
     pub(crate) fn link_server(&mut self, id: ServerId, link: Link) {
@@ -364,6 +387,7 @@ impl Endpoint {
                     .arm(Timer::Server(id, ServerTimer::Retransmit), now + interval);
                 self.send_answer(now, id, true);
             }
+            ServerTimer::Timeout if planted::has(Planted::ServerStays) => {}
             ServerTimer::Timeout => self.finish_server(id),
         }
     }

@@ -1,6 +1,7 @@
 //! The keys of every deadline of the user agent.
 
 use crate::id::{AccountId, ConnectionId, InviteId};
+use crate::registrar::BindingId;
 use crate::transaction::{ClientId, ServerId};
 
 /// Timers of a client transaction: A/E, and B/D/F/K/M by state.
@@ -48,6 +49,13 @@ pub(crate) enum AccountTimer {
     KeepAlive,
 }
 
+/// Timers of a binding of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum BindingTimer {
+    Expire,
+    KeepAlive,
+}
+
 /// Every deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
@@ -55,5 +63,6 @@ pub(crate) enum Timer {
     Server(ServerId, ServerTimer),
     Invite(InviteId, InviteTimer),
     Account(AccountId, AccountTimer),
+    Binding(BindingId, BindingTimer),
     Connection(ConnectionId),
 }

@@ -1,17 +1,22 @@
 //! The table of accounts at work: commands, timers, the overall start rate.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::account::{Account, AccountConfig};
 use crate::id::{AccountId, ConnectionId};
 use crate::message::Response;
 use crate::registration::{Outcome, RegistrationFailure, RegistrationState, Stage};
+use crate::stun::{is_stun, mapped_address};
 use crate::transaction::timer::AccountTimer;
 use crate::transaction::{ClientId, Failure, Outgoing};
-use crate::transport::keepalive::{is_stun, mapped_address};
 use crate::transport::{Flow, host_text};
 use crate::user_agent::UserAgent;
+
+/// Bindings that are removed at the same moment when all are.
+const REMOVALS_AT_ONCE: u32 = 8;
+/// How long until the next are.
+const REMOVAL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Commands on accounts.
 impl UserAgent {
@@ -74,11 +79,16 @@ impl UserAgent {
         self.is_draining = draining;
     }
 
-    /// Removes the bindings of all accounts, before the process ends; nothing registers again until it is set again.
+    /// Removes the bindings of all accounts, before the process ends; nothing registers again until it is set again. Four hundred a second:
+    /// a registrar that is sent a thousand at once loses most of them.
     pub fn unregister_all(&mut self, now: Instant) {
-        for id in self.accounts.ids() {
+        let mut at = now;
+        for (count, id) in (1_u32..).zip(self.accounts.ids()) {
             if let Some(account) = self.accounts.find_mut(id) {
-                account.unregister(now, &mut self.endpoint, id);
+                account.unregister_at(now, &mut self.endpoint, id, at);
+            }
+            if count.is_multiple_of(REMOVALS_AT_ONCE) {
+                at += REMOVAL_INTERVAL;
             }
         }
         self.settle(now);
@@ -132,6 +142,11 @@ impl UserAgent {
                 }
                 account.registration.stage = Stage::Slotted;
                 self.endpoint.arm_account(id, AccountTimer::Register, slot);
+            }
+            (AccountTimer::Register, Some(Stage::Leaving)) => {
+                if let Some(account) = self.accounts.find_mut(id) {
+                    account.unregister(now, &mut self.endpoint, id);
+                }
             }
             (AccountTimer::Register, Some(Stage::Slotted)) => {
                 if let Some(account) = self.accounts.find_mut(id) {
@@ -295,7 +310,12 @@ impl UserAgent {
             let is_known = account.config.contact_host.is_some();
             let contact = account.contact().address;
             let seen = (host_text(mapped.ip()), mapped.port());
-            if is_from_flow && !is_known && contact.as_ref().is_some_and(|known| *known != seen) {
+            let is_kept = account.registration.is_kept();
+            if is_from_flow
+                && is_kept
+                && !is_known
+                && contact.as_ref().is_some_and(|known| *known != seen)
+            {
                 account.registration.learn(seen.0, seen.1);
                 account.register_at(&mut self.endpoint, id, now);
             }

@@ -6,14 +6,14 @@ use crate::dialog::{Dialog, plain};
 use crate::digest::Algorithm;
 use crate::endpoint::Link;
 use crate::event::Target;
-use crate::id::InviteId;
+use crate::id::{DeviceId, InviteId};
 use crate::invite::{CommandError, Context, Invite, InviteError, OutgoingInvite, Rejection};
 use crate::message::{NameAddr, Uri};
 use crate::transaction::LocalContact;
 use crate::transport::target::NextHop;
 use crate::user_agent::UserAgent;
 
-/// Algorithms that a challenge offers, the strongest first (RFC 8760 section 2.3).
+/// Algorithms that a challenge offers to whoever is no device, the strongest first (RFC 8760 section 2.3).
 pub(super) const CHALLENGE_ALGORITHMS: [Algorithm; 2] = [Algorithm::SHA_256, Algorithm::MD5];
 
 /// Commands on invites.
@@ -80,6 +80,9 @@ impl UserAgent {
         let tag = self.endpoint.token();
         let remote = plain(to.clone(), None);
         let own_from = wish.from.as_deref().map(sip_uri).transpose()?;
+        if let Some(device) = wish.device {
+            return self.device_dialog(device, wish, to, (call_id, &tag));
+        }
         let Some(account) = wish.account else {
             let from =
                 own_from.unwrap_or_else(|| Uri::sip(Some("anonymous"), "anonymous.invalid", None));
@@ -108,6 +111,36 @@ impl UserAgent {
         let (next_hop, routes) = account.route(to);
         let dialog = Dialog::outgoing(call_id, from.with_tag(&tag), remote, account.contact());
         Ok((dialog, next_hop, routes))
+    }
+
+    /// The dialog of a call to a device: To is its address of record, the request goes to where it is registered.
+    fn device_dialog(
+        &mut self,
+        device: DeviceId,
+        wish: &OutgoingInvite,
+        to: &Uri,
+        (call_id, tag): (String, &str),
+    ) -> Result<(Dialog, NextHop, Vec<String>), InviteError> {
+        let own = self.registrar.config(device);
+        let own = own.ok_or(InviteError::UnknownAccount)?;
+        let number = to.user.as_deref();
+        let number = number.filter(|number| *number != own.username);
+        let way = self.registrar.way(device, number);
+        let way = way.ok_or(InviteError::NotRegistered)?;
+        let from = match &wish.from {
+            Some(from) => sip_uri(from)?,
+            None => Uri::sip(Some("anonymous"), "anonymous.invalid", None),
+        };
+        let contact = LocalContact {
+            user: self.endpoint.random.token(8),
+            secure: way.target.is_secure(),
+            address: None,
+            params: String::new(),
+        };
+        let local = NameAddr::new(from).with_tag(tag);
+        let mut dialog = Dialog::outgoing(call_id, local, plain(to.clone(), None), contact);
+        dialog.aim(way.target, way.is_pinned);
+        Ok((dialog, way.next_hop, way.routes))
     }
 
     /// Sends 180 or 183, reliably where the peer requires it or can and SDP goes along.
@@ -175,16 +208,22 @@ impl UserAgent {
         invite: InviteId,
         realm: &str,
     ) -> Result<(), CommandError> {
-        if !self
-            .inbound_credentials
-            .iter()
-            .any(|credential| credential.realm == realm)
-        {
+        let is_known = self.registrar.has_realm(realm)
+            || self
+                .inbound_credentials
+                .iter()
+                .any(|credential| credential.realm == realm);
+        if !is_known {
             return Err(CommandError::UnknownRealm);
         }
-        let fields = self
-            .digest
-            .challenge(now, realm, &CHALLENGE_ALGORITHMS, false);
+        let caller = self.invites.get(&invite);
+        let caller = caller.map(|invite| invite.dialog.remote.uri.user_decoded());
+        let of_device = caller.and_then(|user| self.registrar.find(realm, &user));
+        let algorithms = match of_device {
+            Some((_, device)) => device.algorithms.as_slice(),
+            None => CHALLENGE_ALGORITHMS.as_slice(),
+        };
+        let fields = self.digest.challenge(now, realm, algorithms, false);
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
         self.command(now, invite, |invite, cx| invite.challenge(cx, &fields))
     }

@@ -10,7 +10,7 @@ use crate::event::DropReason;
 use crate::id::{InviteId, ListenerId};
 use crate::invite::uas::{Arrived, Proof};
 use crate::invite::{Context, Invite};
-use crate::message::{Message, Method, ParseErrorKind, Request, Response, name};
+use crate::message::{Headers, Message, Method, ParseErrorKind, Request, Response, Via, name};
 use crate::transaction::ServerId;
 use crate::transaction::server::{Arrival, note_source};
 use crate::transport::{Flow, Origin};
@@ -90,14 +90,29 @@ impl UserAgent {
             return self.cancel(now, &request, origin, data);
         }
         let invite = self.dialog_of(&request);
-        match self.endpoint.receive_request(now, &request, origin) {
+        if invite.is_none() && self.endpoint.has_transaction(&request) == Some(false) {
+            if request.method == Method::Register && self.registrar.is_open() {
+                return match self.refusal(&request) {
+                    Some(refusal) => self.reply_without_memory(&request, refusal, origin, data),
+                    None => self.register(now, &request, origin, data),
+                };
+            }
+            // What begins no call is answered without memory (RFC 3261 section 8.2.7): a flood of it fills no table.
+            if let Some(response) = self.answer_at_once(&request) {
+                return self.reply_without_memory(&request, response, origin, data);
+            }
+        }
+        match self
+            .endpoint
+            .receive_request(now, &request, (origin, invite.is_some()))
+        {
             Arrival::New(server) => match invite {
                 Some(id) => {
                     let link = self.link_of(id);
                     self.endpoint.trace_received(origin, data, link, false);
                     self.within_dialog(now, id, request, (server, origin));
                 }
-                None => self.outside_dialog(now, request, (server, origin), data),
+                None => self.new_invite(now, request, (server, origin), data),
             },
             Arrival::Repetition(link) => self.endpoint.trace_received(origin, data, link, true),
             Arrival::Merged => {
@@ -151,10 +166,14 @@ impl UserAgent {
     /// RFC 3261 section 9.2: 200 for the CANCEL, 487 for its INVITE unless that is answered.
     fn cancel(&mut self, now: Instant, request: &Request, origin: &Origin, data: &[u8]) {
         let cancelled = self.endpoint.cancelled_by(request);
+        if cancelled.is_none() && self.endpoint.has_transaction(request) == Some(false) {
+            let response = Response::to(request, 481);
+            return self.reply_without_memory(request, response, origin, data);
+        }
         let link = cancelled
             .and_then(|id| self.endpoint.server_link(id))
             .unwrap_or_default();
-        match self.endpoint.receive_request(now, request, origin) {
+        match self.endpoint.receive_request(now, request, (origin, true)) {
             Arrival::New(server) => {
                 self.endpoint.trace_received(origin, data, link, false);
                 self.endpoint.link_server(server, link);
@@ -191,27 +210,35 @@ impl UserAgent {
         });
     }
 
-    fn outside_dialog(
+    /// The answer to a request outside of a dialog; `None` for one that begins a call.
+    fn answer_at_once(&self, request: &Request) -> Option<Response> {
+        let has_tag = request.headers.to().is_some_and(|to| to.tag().is_some());
+        let refusal = self.refusal(request);
+        if refusal.is_none() && request.method == Method::Invite && !has_tag {
+            return None;
+        }
+        refusal.or_else(|| Some(self.answer_outside(request)))
+    }
+
+    /// An answer outside of any transaction. Its tag is the same for each repetition of the request.
+    pub(super) fn reply_without_memory(
         &mut self,
-        now: Instant,
-        request: Request,
-        (server, origin): (ServerId, &Origin),
+        request: &Request,
+        mut response: Response,
+        origin: &Origin,
         data: &[u8],
     ) {
-        if request.method == Method::Invite
-            && self.refusal(&request).is_none()
-            && request.headers.to().is_some_and(|to| to.tag().is_none())
-        {
-            return self.new_invite(now, request, (server, origin), data);
-        }
         self.endpoint
             .trace_received(origin, data, Link::default(), false);
-        let mut response = match self.refusal(&request) {
-            Some(response) => response,
-            None => self.answer_outside(&request),
-        };
-        self.tag_response(&mut response);
-        self.endpoint.respond(now, server, &response);
+        if let Some(to) = response.headers.to().filter(|to| to.tag().is_none()) {
+            let headers = &request.headers;
+            let via = headers.via_top();
+            let branch = via.as_ref().and_then(Via::branch).unwrap_or_default();
+            let call_id = headers.call_id().unwrap_or_default();
+            let tag = self.endpoint.token_of(&[call_id, branch]);
+            response.headers.replace(name::TO, to.with_tag(&tag));
+        }
+        self.endpoint.reply_stateless(origin, &response);
     }
 
     /// Checks of RFC 3261 section 8.2 in their order.
@@ -227,6 +254,9 @@ impl UserAgent {
             return Some(response);
         }
         let is_invite = request.method == Method::Invite;
+        if is_invite && !takes_sdp(&request.headers) {
+            return Some(Response::to(request, 406));
+        }
         if has_tag && (is_invite || request.method == Method::Options) {
             return Some(Response::to(request, 481));
         }
@@ -253,9 +283,9 @@ impl UserAgent {
             .tokens(name::REQUIRE)
             .into_iter()
             .filter(|option| {
-                !OPTIONS_KNOWN
-                    .iter()
-                    .any(|known| known.eq_ignore_ascii_case(option))
+                let knows = |known: &str| known.eq_ignore_ascii_case(option);
+                let is_path = request.method == Method::Register && knows("path");
+                !is_path && !OPTIONS_KNOWN.iter().any(|known| knows(known))
             })
             .collect();
         if !unknown.is_empty() {
@@ -332,7 +362,10 @@ impl UserAgent {
         data: &[u8],
     ) {
         let account = self.accounts.match_incoming(&request, origin.flow);
-        let proof = self.verify(now, &request);
+        let proof = Proof {
+            device: self.registrar.registered_over(origin.flow),
+            ..self.verify(now, &request)
+        };
         let id = self.next_invite();
         let link = Link {
             invite: Some(id),
@@ -367,28 +400,36 @@ impl UserAgent {
         let realm = realm.to_owned();
         let (method, body) = (request.method.as_str(), request.body.as_slice());
         let algorithms = &super::command::CHALLENGE_ALGORITHMS;
-        let verdict = self.digest.verify(
-            now,
-            &realm,
-            &fields,
-            (method, body),
-            &self.inbound_credentials,
-            algorithms,
-        );
+        let user = fields.first().and_then(|field| field.value("username"));
+        let is_device = user.is_some_and(|user| self.registrar.find(&realm, user).is_some());
+        let of_device = is_device.then(|| self.prove_device(now, request)).flatten();
+        let verdict = match of_device {
+            Some((verdict, _)) => verdict,
+            None => self.digest.verify(
+                now,
+                &realm,
+                &fields,
+                (method, body),
+                &self.inbound_credentials,
+                algorithms,
+            ),
+        };
         match verdict {
             Verification::Accepted { username } => Proof {
                 accepted: Some((username, realm)),
                 is_rejected: false,
+                device: None,
             },
             Verification::Stale => Proof::default(),
             Verification::Rejected => Proof {
                 accepted: None,
                 is_rejected: true,
+                device: None,
             },
         }
     }
 
-    fn reply_stateless(&mut self, request: &Request, status: u16, origin: &Origin) {
+    pub(super) fn reply_stateless(&mut self, request: &Request, status: u16, origin: &Origin) {
         let mut response = if status == 503 {
             self.unavailable(request)
         } else {
@@ -399,12 +440,25 @@ impl UserAgent {
     }
 
     /// A To tag for a response outside any dialog of ours.
-    fn tag_response(&mut self, response: &mut Response) {
+    pub(super) fn tag_response(&mut self, response: &mut Response) {
         if let Some(to) = response.headers.to().filter(|to| to.tag().is_none()) {
             let tag = self.endpoint.token();
             response.headers.replace(name::TO, to.with_tag(&tag));
         }
     }
+}
+
+/// Whether the sender reads the only kind of answer that we have (RFC 3261 sections 8.2.3 and 20.1). No Accept, or one that
+/// names nothing, says yes.
+fn takes_sdp(headers: &Headers) -> bool {
+    let types = headers.tokens(name::ACCEPT);
+    let names_it = |media: &&str| {
+        let media = media.split(';').next().unwrap_or_default().trim_end();
+        [ACCEPT, "application/*", "*/*"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(media))
+    };
+    types.is_empty() || types.iter().any(names_it)
 }
 
 fn refuse_method(request: &Request, status: u16) -> Response {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::event::{DropReason, Output};
 use crate::id::{ConnectionId, ListenerId};
+use crate::planted::{self, Planted};
 use crate::transaction::timer::Timer;
 use crate::transport::framing::Frame;
 use crate::transport::{ConnectionState, Flow, FlowUser, Origin};
@@ -58,7 +59,9 @@ impl UserAgent {
             .deadlines
             .disarm(Timer::Connection(connection));
         self.registration_stream_lost(now, connection);
-        for user in self.endpoint.transport.remove(connection) {
+        let users = self.endpoint.transport.remove(connection);
+        self.device_stream_lost(connection);
+        for user in users {
             match user {
                 FlowUser::Client(id) => self.endpoint.client_disconnected(now, id),
                 FlowUser::Server(id) => self.endpoint.server_disconnected(id),
@@ -126,6 +129,9 @@ impl UserAgent {
             found.framer.is_partial() && found.last_traffic + limits.first_message <= now;
         let is_idle = found.last_traffic + limits.idle_connection <= now;
         let is_unused = || found.users.is_empty() && !self.is_dialog_flow(connection);
+        if planted::has(Planted::StreamStays) {
+            return;
+        }
         if is_mute || is_stuck || (is_idle && is_unused()) {
             return self.close(now, connection);
         }
@@ -141,6 +147,8 @@ impl UserAgent {
             .invites
             .values()
             .filter_map(|invite| invite.dialog.flow());
-        flows.any(|known| known == flow) || self.is_registration_flow(flow)
+        flows.any(|known| known == flow)
+            || self.is_registration_flow(flow)
+            || self.registrar.is_flow(flow)
     }
 }

@@ -1,9 +1,13 @@
-//! Two user agents on a simulated network at virtual time: seeded loss, duplication, delay and reordering.
+//! User agents on a simulated network at virtual time: seeded loss, duplication, delay, reordering, clocks that differ.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod exchange;
+pub(crate) mod model;
 pub(crate) mod net;
 pub(crate) mod registrar;
+pub(crate) mod wire_rules;
+pub(crate) mod world;
 
 pub(crate) use net::{Net, Side};
 

@@ -1,4 +1,7 @@
-//! The simulated network: datagrams and streams between numbered sides.
+//! The simulated network: datagrams and streams between numbered sides, clocks that differ, processes that sleep.
+
+pub(crate) mod wait;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -6,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use sip::message::Message;
 use sip::{
-    Config, ConnectionId, EndCause, Event, Input, InviteId, Listener, ListenerId, Output, Protocol,
-    QueryId, Target, UserAgent,
+    Config, ConnectionId, Event, Input, Listener, ListenerId, Protocol, QueryId, Target, UserAgent,
 };
 
 /// Which agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Side {
     A,
     B,
@@ -21,7 +23,7 @@ pub(crate) enum Side {
 pub(crate) const SIDES: [Side; 3] = [Side::A, Side::B, Side::C];
 
 impl Side {
-    fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::A => 0,
             Self::B => 1,
@@ -73,10 +75,48 @@ impl Dice {
     }
 }
 
+/// A clock that runs faster or slower than the world's.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Clock {
+    /// Parts per million; 10,000 gains 36 s an hour.
+    pub(crate) ppm: i64,
+}
+
+impl Clock {
+    fn elapsed(self, world: Duration) -> Duration {
+        let world = i128::try_from(world.as_nanos()).unwrap();
+        let local = world + world * i128::from(self.ppm) / 1_000_000;
+        Duration::from_nanos(u64::try_from(local).unwrap())
+    }
+
+    /// What this clock shows.
+    fn local(self, start: Instant, world: Instant) -> Instant {
+        start + self.elapsed(world - start)
+    }
+
+    /// The first moment at which it shows that.
+    fn world(self, start: Instant, local: Instant) -> Instant {
+        let wanted = local - start;
+        let nanos = i128::try_from(wanted.as_nanos()).unwrap() * 1_000_000
+            / i128::from(1_000_000 + self.ppm);
+        let mut world = Duration::from_nanos(u64::try_from(nanos).unwrap());
+        while self.elapsed(world) < wanted {
+            world += Duration::from_nanos(1);
+        }
+        start + world
+    }
+}
+
 #[derive(Debug)]
 enum Packet {
     Datagram {
         to: Side,
+        from: SocketAddr,
+        data: Vec<u8>,
+    },
+    /// For a party that is no agent.
+    Abroad {
+        to: SocketAddr,
         from: SocketAddr,
         data: Vec<u8>,
     },
@@ -111,6 +151,25 @@ enum Packet {
     },
 }
 
+impl Packet {
+    /// The agent that it is for.
+    const fn side(&self) -> Option<Side> {
+        match self {
+            Self::Abroad { .. } => None,
+            Self::Datagram { to, .. }
+            | Self::Accepted { to, .. }
+            | Self::Connected { to, .. }
+            | Self::ConnectFailed { to, .. }
+            | Self::Stream { to, .. }
+            | Self::Closed { to, .. }
+            | Self::Resolved { to, .. } => Some(*to),
+        }
+    }
+}
+
+/// A party at an address of its own that speaks to several (a proxy): what it sends on, and where to.
+pub(crate) type Party = Box<dyn FnMut(Instant, SocketAddr, &[u8]) -> Vec<(SocketAddr, Vec<u8>)>>;
+
 /// A scripted party at an address of its own: what it answers to a message, from where.
 pub(crate) type Script = Box<dyn FnMut(Instant, &Message) -> Vec<Vec<u8>>>;
 
@@ -127,9 +186,13 @@ pub(crate) struct Net {
     pub(crate) events: Vec<(Side, Event)>,
     /// Every message put on the wire, first line and all.
     pub(crate) wire: Vec<(Side, String)>,
+    /// When each of them was.
+    pub(crate) wire_at: Vec<Instant>,
     /// Bytes of other parties (addresses that are no side's).
     pub(crate) outside: Vec<(Side, SocketAddr, Vec<u8>)>,
     pub(crate) faults: Faults,
+    /// No datagram passes between these two.
+    pub(crate) cut: Option<(Side, Side)>,
     pub(crate) dice: Dice,
     /// `true` = this message of that side is lost.
     pub(crate) lose: Option<Filter>,
@@ -138,6 +201,11 @@ pub(crate) struct Net {
     /// Addresses that refuse streams.
     pub(crate) refused: Vec<SocketAddr>,
     pub(crate) scripts: BTreeMap<SocketAddr, Script>,
+    /// Parties that the faults of the network reach.
+    pub(crate) parties: BTreeMap<SocketAddr, Party>,
+    pub(crate) clocks: [Clock; 3],
+    /// Until when a side's process does nothing.
+    pub(crate) asleep: [Option<Instant>; 3],
     read: [usize; 3],
 }
 
@@ -182,15 +250,25 @@ impl Net {
             streams: BTreeMap::new(),
             events: Vec::new(),
             wire: Vec::new(),
+            wire_at: Vec::new(),
             outside: Vec::new(),
             faults: Faults::default(),
+            cut: None,
             dice: Dice::new(seed + 1),
             lose: None,
             names: BTreeMap::new(),
             refused: Vec::new(),
             scripts: BTreeMap::new(),
+            parties: BTreeMap::new(),
+            clocks: [Clock::default(); 3],
+            asleep: [None; 3],
             read: [0; 3],
         }
+    }
+
+    /// What the side's clock shows.
+    pub(crate) fn local(&self, side: Side) -> Instant {
+        self.clocks[side.index()].local(self.start, self.now)
     }
 
     pub(crate) fn agent(&mut self, side: Side) -> &mut UserAgent {
@@ -203,7 +281,7 @@ impl Net {
         side: Side,
         command: impl FnOnce(&mut UserAgent, Instant) -> T,
     ) -> T {
-        let now = self.now;
+        let now = self.local(side);
         let result = command(self.agent(side), now);
         self.drain(side);
         result
@@ -221,151 +299,11 @@ impl Net {
             .insert((self.now + delay, self.sequence), packet);
     }
 
-    fn output(&mut self, side: Side, output: Output) {
-        let tick = Duration::from_millis(5);
-        match output {
-            Output::SendDatagram {
-                destination, data, ..
-            } => self.send_datagram(side, destination, data),
-            Output::SendStream { connection, data } => {
-                let text = String::from_utf8_lossy(&data).into_owned();
-                self.wire.push((side, text));
-                if let Some((to, theirs)) = self.streams.get(&(side, connection)).copied() {
-                    self.put(
-                        tick,
-                        Packet::Stream {
-                            to,
-                            connection: theirs,
-                            data,
-                        },
-                    );
-                }
-            }
-            Output::Connect {
-                connection,
-                protocol,
-                destination,
-                ..
-            } => {
-                let local = SocketAddr::new(
-                    side.address(protocol).ip(),
-                    40_000 + u16::try_from(self.sequence % 20_000).unwrap(),
-                );
-                match Side::of(destination) {
-                    Some(to)
-                        if destination == to.address(protocol)
-                            && !self.refused.contains(&destination) =>
-                    {
-                        let theirs = self.agents[to.index()].next_connection_id();
-                        self.streams.insert((side, connection), (to, theirs));
-                        self.streams.insert((to, theirs), (side, connection));
-                        self.put(
-                            tick,
-                            Packet::Accepted {
-                                to,
-                                connection: theirs,
-                                protocol,
-                                remote: local,
-                            },
-                        );
-                        self.put(
-                            tick * 2,
-                            Packet::Connected {
-                                to: side,
-                                connection,
-                                local,
-                            },
-                        );
-                    }
-                    _ => self.put(
-                        tick,
-                        Packet::ConnectFailed {
-                            to: side,
-                            connection,
-                        },
-                    ),
-                }
-            }
-            Output::Close { connection } => {
-                if let Some((to, theirs)) = self.streams.remove(&(side, connection)) {
-                    self.streams.remove(&(to, theirs));
-                    self.put(
-                        tick,
-                        Packet::Closed {
-                            to,
-                            connection: theirs,
-                        },
-                    );
-                }
-            }
-            Output::Resolve { query, host, .. } => {
-                let targets = self.names.get(&host).cloned().unwrap_or_default();
-                self.put(
-                    tick,
-                    Packet::Resolved {
-                        to: side,
-                        query,
-                        targets,
-                    },
-                );
-            }
-            Output::Event(event) => self.events.push((side, event)),
-        }
-    }
-
-    fn send_datagram(&mut self, side: Side, destination: SocketAddr, data: Vec<u8>) {
-        let text = String::from_utf8_lossy(&data).into_owned();
-        let lost = self.lose.as_mut().is_some_and(|lose| lose(side, &text));
-        self.wire.push((side, text));
-        let Some(to) = Side::of(destination) else {
-            if let (Some(script), Ok(message)) = (
-                self.scripts.get_mut(&destination),
-                sip::message::parse(&data),
-            ) && !lost
-            {
-                for answer in script(self.now, &message) {
-                    let packet = Packet::Datagram {
-                        to: side,
-                        from: destination,
-                        data: answer,
-                    };
-                    self.put(Duration::from_millis(10), packet);
-                }
-            }
-            self.outside.push((side, destination, data));
-            return;
-        };
-        let from = side.address(Protocol::Udp);
-        let copies = 1 + u64::from(self.dice.chance(self.faults.duplication));
-        for _ in 0..copies {
-            if lost || self.dice.chance(self.faults.loss) {
-                continue;
-            }
-            let delay = Duration::from_millis(5 + self.dice.below(self.faults.delay_ms_max + 1));
-            self.put(
-                delay,
-                Packet::Datagram {
-                    to,
-                    from,
-                    data: data.clone(),
-                },
-            );
-        }
-    }
-
-    /// Both ends of every stream between the two learn that it is gone.
-    pub(crate) fn break_streams(&mut self) {
-        let ends: Vec<_> = self.streams.keys().copied().collect();
-        self.streams.clear();
-        for (to, connection) in ends {
-            self.put(Duration::from_millis(1), Packet::Closed { to, connection });
-        }
-    }
-
     /// A datagram of a party that is no agent.
     pub(crate) fn inject(&mut self, to: Side, from: SocketAddr, data: &[u8]) {
+        let now = self.local(to);
         self.agents[to.index()].handle(
-            self.now,
+            now,
             Input::Datagram {
                 listener: ListenerId(1),
                 source: from,
@@ -375,10 +313,17 @@ impl Net {
         self.drain(to);
     }
 
+    /// When a side has to do something, in the world's time.
+    fn side_timeout(&self, side: Side) -> Option<Instant> {
+        let at = self.agents[side.index()].poll_timeout()?;
+        let at = self.clocks[side.index()].world(self.start, at);
+        Some(self.asleep[side.index()].map_or(at, |until| at.max(until)))
+    }
+
     fn next_instant(&self) -> Option<Instant> {
         let packet = self.packets.keys().next().map(|(at, _)| *at);
-        let timer = self.agents.iter().filter_map(UserAgent::poll_timeout).min();
-        [packet, timer].into_iter().flatten().min()
+        let timers = SIDES.into_iter().filter_map(|side| self.side_timeout(side));
+        packet.into_iter().chain(timers).min()
     }
 
     /// One step of the world; `false` where nothing is left until `end`.
@@ -390,270 +335,23 @@ impl Net {
         if let Some((key, _)) = self.packets.first_key_value()
             && key.0 <= self.now
         {
-            let (_, packet) = self.packets.pop_first().unwrap();
-            self.deliver(packet);
+            let ((_, order), packet) = self.packets.pop_first().unwrap();
+            let asleep = packet.side().and_then(|side| self.asleep[side.index()]);
+            match asleep.filter(|until| *until > self.now) {
+                Some(until) => {
+                    self.packets.insert((until, order), packet);
+                }
+                None => self.deliver(packet),
+            }
             return true;
         }
         for side in SIDES {
-            if self.agents[side.index()]
-                .poll_timeout()
-                .is_some_and(|at| at <= self.now)
-            {
-                let now = self.now;
+            if self.side_timeout(side).is_some_and(|at| at <= self.now) {
+                let now = self.local(side);
                 self.agent(side).handle(now, Input::Timeout);
                 self.drain(side);
             }
         }
         true
-    }
-
-    fn deliver(&mut self, packet: Packet) {
-        let now = self.now;
-        let to = match packet {
-            Packet::Datagram { to, from, data } => {
-                self.agent(to).handle(
-                    now,
-                    Input::Datagram {
-                        listener: ListenerId(1),
-                        source: from,
-                        data: &data,
-                    },
-                );
-                to
-            }
-            Packet::Accepted {
-                to,
-                connection,
-                protocol,
-                remote,
-            } => {
-                let listener = ListenerId(if protocol == Protocol::Tls { 3 } else { 2 });
-                let local = to.address(protocol);
-                self.agent(to).handle(
-                    now,
-                    Input::Accepted {
-                        connection,
-                        listener,
-                        local,
-                        remote,
-                    },
-                );
-                to
-            }
-            Packet::Connected {
-                to,
-                connection,
-                local,
-            } => {
-                self.agent(to)
-                    .handle(now, Input::Connected { connection, local });
-                to
-            }
-            Packet::ConnectFailed { to, connection } => {
-                self.agent(to)
-                    .handle(now, Input::ConnectFailed { connection });
-                to
-            }
-            Packet::Stream {
-                to,
-                connection,
-                data,
-            } => {
-                self.agent(to).handle(
-                    now,
-                    Input::Received {
-                        connection,
-                        data: &data,
-                    },
-                );
-                to
-            }
-            Packet::Closed { to, connection } => {
-                self.agent(to).handle(now, Input::Closed { connection });
-                to
-            }
-            Packet::Resolved { to, query, targets } => {
-                self.agent(to)
-                    .handle(now, Input::Resolved { query, targets });
-                to
-            }
-        };
-        self.drain(to);
-    }
-
-    pub(crate) fn run_for(&mut self, duration: Duration) {
-        let end = self.now + duration;
-        while self.step(end) {}
-        self.now = end;
-    }
-
-    /// Runs until the side reports something that `pick` takes; panics after a virtual minute (or the given bound).
-    pub(crate) fn until<T>(
-        &mut self,
-        side: Side,
-        what: &str,
-        pick: impl FnMut(&Event) -> Option<T>,
-    ) -> T {
-        self.until_within(side, what, Duration::from_secs(60), pick)
-    }
-
-    pub(crate) fn until_within<T>(
-        &mut self,
-        side: Side,
-        what: &str,
-        bound: Duration,
-        mut pick: impl FnMut(&Event) -> Option<T>,
-    ) -> T {
-        let end = self.now + bound;
-        loop {
-            while self.read[side.index()] < self.events.len() {
-                let at = self.read[side.index()];
-                self.read[side.index()] += 1;
-                let (who, event) = &self.events[at];
-                if *who == side
-                    && let Some(found) = pick(event)
-                {
-                    return found;
-                }
-            }
-            assert!(
-                self.step(end),
-                "{side:?} never saw: {what}\n{}",
-                self.story()
-            );
-        }
-    }
-
-    /// Forgets events that were not asked for.
-    pub(crate) fn skip(&mut self) {
-        self.read = [self.events.len(); 3];
-    }
-
-    pub(crate) fn incoming(&mut self, side: Side) -> sip::IncomingInvite {
-        self.until(side, "IncomingInvite", |event| match event {
-            Event::IncomingInvite(invite) => Some((**invite).clone()),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn ended(&mut self, side: Side, wanted: InviteId) -> EndCause {
-        self.until_within(
-            side,
-            "Ended",
-            Duration::from_secs(7200),
-            |event| match event {
-                Event::Ended { invite, cause } if *invite == wanted => Some(cause.clone()),
-                _ => None,
-            },
-        )
-    }
-
-    pub(crate) fn call(
-        &mut self,
-        from: Side,
-        to: Side,
-        protocol: Protocol,
-        offer: Option<Vec<u8>>,
-    ) -> InviteId {
-        let address = to.address(protocol);
-        self.act(from, |agent, now| {
-            agent.invite(
-                now,
-                sip::OutgoingInvite {
-                    to: format!("sip:callee@{address};transport={}", protocol.uri_token()),
-                    offer,
-                    ..sip::OutgoingInvite::default()
-                },
-            )
-        })
-        .unwrap()
-    }
-
-    /// A call from A to B that both sides have confirmed.
-    pub(crate) fn establish(&mut self, protocol: Protocol) -> (InviteId, InviteId) {
-        let ours = self.call(Side::A, Side::B, protocol, Some(super::sdp("offer")));
-        let theirs = self.incoming(Side::B).invite;
-        self.act(Side::B, |agent, now| {
-            agent.answer(now, theirs, super::sdp("answer"))
-        })
-        .unwrap();
-        self.until(Side::A, "Accepted", |event| {
-            matches!(event, Event::Accepted { .. }).then_some(())
-        });
-        self.until(Side::B, "Established", |event| {
-            matches!(event, Event::Established { .. }).then_some(())
-        });
-        (ours, theirs)
-    }
-
-    /// First lines on the wire, for messages.
-    pub(crate) fn story(&self) -> String {
-        let lines = self
-            .wire
-            .iter()
-            .map(|(side, text)| format!("{side:?} {}", text.lines().next().unwrap_or_default()));
-        lines.collect::<Vec<_>>().join("\n")
-    }
-
-    pub(crate) fn count(&self, side: Side, start: &str) -> usize {
-        self.wire
-            .iter()
-            .filter(|(who, text)| *who == side && text.starts_with(start))
-            .count()
-    }
-
-    /// After everything ended and every timer ran out, nothing is kept.
-    pub(crate) fn assert_empty(&mut self) {
-        self.run_for(Duration::from_secs(1300));
-        for side in SIDES {
-            let sizes = self.agent(side).table_sizes();
-            assert_eq!(sizes.invites, 0, "{side:?} {sizes:?}");
-            assert_eq!(sizes.live_invites, 0, "{side:?} {sizes:?}");
-            assert_eq!(sizes.dialogs, 0, "{side:?} {sizes:?}");
-            assert_eq!(sizes.client_transactions, 0, "{side:?} {sizes:?}");
-            assert_eq!(sizes.server_transactions, 0, "{side:?} {sizes:?}");
-            assert_eq!(sizes.queries, 0, "{side:?} {sizes:?}");
-        }
-        self.assert_one_end_each();
-    }
-
-    /// Exactly one `Ended` for each invite, and nothing after it.
-    pub(crate) fn assert_one_end_each(&self) {
-        let mut ended = std::collections::BTreeSet::new();
-        let mut seen = std::collections::BTreeSet::new();
-        for (side, event) in &self.events {
-            let Some(invite) = subject(event) else {
-                continue;
-            };
-            let key = (*side, invite);
-            assert!(!ended.contains(&key), "after the end of {key:?}: {event:?}");
-            seen.insert(key);
-            if matches!(event, Event::Ended { .. }) {
-                ended.insert(key);
-            }
-        }
-        for key in &seen {
-            assert!(ended.contains(key), "{key:?} never ended\n{}", self.story());
-        }
-    }
-}
-
-fn subject(event: &Event) -> Option<InviteId> {
-    match event {
-        Event::IncomingInvite(incoming) => Some(incoming.invite),
-        Event::Progress { invite, .. }
-        | Event::Accepted { invite, .. }
-        | Event::Established { invite, .. }
-        | Event::Offer { invite, .. }
-        | Event::OfferRequested { invite }
-        | Event::Answer { invite, .. }
-        | Event::OfferFailed { invite, .. }
-        | Event::Refreshed { invite }
-        | Event::Info { invite, .. }
-        | Event::ReferAnswered { invite, .. }
-        | Event::ReferNotified { invite, .. }
-        | Event::Refer { invite, .. }
-        | Event::Ended { invite, .. } => Some(*invite),
-        Event::Registration { .. } | Event::Trace(_) | Event::Dropped { .. } => None,
     }
 }

@@ -198,6 +198,7 @@ impl World {
         let flags = bytes.byte();
         let wish = OutgoingInvite {
             account: (flags & 1 != 0).then_some(ACCOUNT),
+            device: None,
             to: if flags & 2 == 0 {
                 "sip:bob@example.net".to_owned()
             } else {
@@ -464,7 +465,10 @@ impl World {
             | Event::ReferAnswered { invite, .. }
             | Event::ReferNotified { invite, .. }
             | Event::Refer { invite, .. } => invite,
-            Event::Registration { .. } | Event::Dropped { .. } => return,
+            Event::Registration { .. }
+            | Event::Bindings { .. }
+            | Event::RegisterRefused { .. }
+            | Event::Dropped { .. } => return,
         };
         let has_ended = self.invites.get(&invite).copied();
         assert_eq!(has_ended, Some(false), "{invite:?}: an event after its end");

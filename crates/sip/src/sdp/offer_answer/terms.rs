@@ -34,6 +34,10 @@ pub struct CodecOffer {
     /// The encoding name: `PCMU`.
     pub name: &'static str,
     pub clock_rate: u32,
+    /// 1; 2 for Opus, whatever its audio is (RFC 7587 section 7).
+    pub channels: u8,
+    /// `a=fmtp` of ours: what we can use of what the peer sends.
+    pub parameters: Option<&'static str>,
     /// The payload type of RFC 3551, if it has one.
     pub static_payload: Option<u8>,
 }
@@ -80,9 +84,15 @@ pub struct LocalMedia {
 /// The codec that was agreed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecChoice {
+    /// In our spelling.
     pub name: String,
     pub clock_rate: u32,
+    pub channels: u8,
     pub payload_type: u8,
+    /// The peer's `a=fmtp`: what it asks of what we send.
+    pub parameters: Option<String>,
+    /// Ours.
+    pub our_parameters: Option<&'static str>,
 }
 
 /// Both keys of an agreed suite.
@@ -109,6 +119,8 @@ pub struct Negotiated {
     pub codec: CodecChoice,
     /// The payload type of RFC 4733 events.
     pub telephone_event: Option<u8>,
+    /// Their clock: the codec's, or 8,000 where the peer has no other.
+    pub event_clock_rate: u32,
     /// The payload type of RFC 3389 comfort noise.
     pub comfort_noise: Option<u8>,
     /// Milliseconds of audio in a packet that the peer wants, 10..=60.
