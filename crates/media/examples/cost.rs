@@ -1,17 +1,20 @@
 //! Prints what the path of a packet costs: `cargo run --release -p media --example cost`.
 //!
 //! One packet received (parsed, latched, ordered, decoded for level and concealment, handed out as a frame) and one tick sent
-//! (playout, header), without any socket. The loop beside it makes and copies the same packets and does nothing else: the floor.
+//! (playout, header), without any socket; then each codec and each change of rate. The loop beside it makes and copies the same packets and does nothing else: the floor.
 
 use std::hint::black_box;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use media::keypad_tones::KeyDetector;
+use media::resample::{Rate, Resampler};
 use media::rtp::Header;
 use media::srtp::SrtpContext;
+use media::treatment::{AutomaticGain, NoiseSuppressor};
 use media::{
-    Codec, Direction, ItemKey, LatchPolicy, SrtpConfig, SrtpSuite, Stream, StreamConfig,
+    Codec, Direction, ItemKey, LatchPolicy, OpusTerms, SrtpConfig, SrtpSuite, Stream, StreamConfig,
     TRANSMIT_BYTES_MAX,
 };
 
@@ -21,6 +24,7 @@ const SUITE: SrtpSuite = SrtpSuite::AesCm128HmacSha1_80;
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "stream: {} bytes inline", size_of::<Stream>())?;
+    codecs(&mut out)?;
     for round in 1..=3 {
         writeln!(out, "round {round}, ns for one packet in and one out")?;
         writeln!(
@@ -52,13 +56,154 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "an example measures time")]
 fn nanoseconds(work: &mut dyn FnMut(u32)) -> u128 {
+    nanoseconds_of(PACKETS, work)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an example measures time")]
+fn nanoseconds_of(count: u32, work: &mut dyn FnMut(u32)) -> u128 {
     let start = Instant::now();
-    for index in 0..PACKETS {
+    for index in 0..count {
         work(index);
     }
-    start.elapsed().as_nanos() / u128::from(PACKETS)
+    start.elapsed().as_nanos() / u128::from(count)
+}
+
+/// Encodes a voice of sorts, sends it to itself, decodes it: 20 ms of a call in both directions.
+#[expect(clippy::disallowed_methods, reason = "an example measures time")]
+fn codec(codec: Codec, opus: OpusTerms) -> impl FnMut(u32) {
+    let peer: SocketAddr = ([127, 0, 0, 1], 4_000).into();
+    let form = codec.form();
+    let mut stream = Stream::new(
+        Instant::now(),
+        StreamConfig {
+            codec,
+            payload_type: codec.static_payload_type().unwrap_or(96),
+            opus,
+            ..config(peer, false)
+        },
+        7,
+    );
+    let mut now = Instant::now();
+    stream.start(now);
+    let item = ItemKey::from("item");
+    let mut samples = vec![0; form.frame_samples() * 500];
+    for (place, sample) in samples.iter_mut().enumerate() {
+        // A triangle whose pitch moves has harmonics everywhere.
+        let period = 90 + place / 400 % 60;
+        let part = i16::try_from(place % period).unwrap_or_default();
+        *sample = part * 90 - 4_000;
+    }
+    let mut audio = Vec::new();
+    form.append(&samples, &mut audio);
+    let mut buffer = [0; TRANSMIT_BYTES_MAX];
+    move |_| {
+        if stream.playout().queued_ms() < 100 {
+            let _ = stream.playout().push(&item, &audio);
+        }
+        now += Duration::from_millis(20);
+        stream.handle_timeout(now);
+        while let Some(transmit) = stream.poll_transmit(&mut buffer) {
+            if !transmit.rtcp {
+                stream.handle_rtp(now, peer, &mut buffer[..transmit.len]);
+            }
+        }
+        while let Some(frame) = stream.poll_frame() {
+            black_box(frame.audio);
+        }
+        while let Some(event) = stream.poll_event() {
+            black_box(&event);
+        }
+    }
+}
+
+/// 20 ms to the engine's rate and back.
+fn resampling(leg: Rate, engine: Rate) -> impl FnMut(u32) {
+    let count = |rate: Rate| usize::try_from(rate.hz() / 50).unwrap_or_default();
+    let (mut up, mut down) = (Resampler::new(leg, engine), Resampler::new(engine, leg));
+    let frame = vec![1_000; count(leg)];
+    let (mut there, mut back) = (Vec::new(), Vec::new());
+    move |_| {
+        there.clear();
+        up.process(black_box(&frame), &mut there);
+        back.clear();
+        down.process(&there, &mut back);
+        black_box(&back);
+    }
+}
+
+/// 20 ms of the caller under a treatment, or looked through for keys.
+fn treated(work: Work) -> impl FnMut(u32) {
+    let mut noise = NoiseSuppressor::new(Rate::Hz8000);
+    let mut gain = AutomaticGain::default();
+    let mut keys = KeyDetector::new(Rate::Hz8000);
+    let mut samples = [0_i16; 160];
+    move |index| {
+        for (place, sample) in (0_u32..).zip(&mut samples) {
+            let part = i16::try_from((index * 160 + place) % 97).unwrap_or_default();
+            *sample = part * 90 - 4_000;
+        }
+        match work {
+            Work::Noise => noise.apply(&mut samples),
+            Work::Gain => gain.apply(&mut samples),
+            Work::Keys => keys.push(&samples),
+        }
+        black_box(&samples);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Noise,
+    Gain,
+    Keys,
+}
+
+/// Milliseconds of CPU in a second of a call, from nanoseconds for 20 ms.
+fn per_second(nanoseconds: u128) -> String {
+    let micros = nanoseconds * 50 / 1_000;
+    format!("{}.{:03}", micros / 1_000, micros % 1_000)
+}
+
+fn codecs(out: &mut impl std::io::Write) -> std::io::Result<()> {
+    writeln!(out, "ms of CPU in a second of a call, both directions")?;
+    let fec = OpusTerms {
+        fec: true,
+        ..OpusTerms::default()
+    };
+    let plain = OpusTerms::default();
+    for (name, kind, terms) in [
+        ("PCMU", Codec::Pcmu, plain),
+        ("G722", Codec::G722, plain),
+        ("Opus", Codec::Opus, plain),
+        ("Opus with FEC", Codec::Opus, fec),
+    ] {
+        let figure = nanoseconds_of(10_000, &mut codec(kind, terms));
+        writeln!(out, "  {name:<14} {}", per_second(figure))?;
+    }
+    for (leg, engine) in [
+        (Rate::Hz8000, Rate::Hz24000),
+        (Rate::Hz16000, Rate::Hz24000),
+        (Rate::Hz8000, Rate::Hz16000),
+        (Rate::Hz16000, Rate::Hz8000),
+    ] {
+        let figure = nanoseconds_of(50_000, &mut resampling(leg, engine));
+        let (leg, engine) = (leg.hz() / 1_000, engine.hz() / 1_000);
+        writeln!(
+            out,
+            "  {leg:>2} to {engine:>2} kHz   {}",
+            per_second(figure)
+        )?;
+    }
+    for (name, work) in [
+        ("noise suppression", Work::Noise),
+        ("automatic gain", Work::Gain),
+        ("keys in the audio", Work::Keys),
+    ] {
+        let figure = nanoseconds_of(10_000, &mut treated(work));
+        writeln!(out, "  {name:<17} {}", per_second(figure))?;
+    }
+    Ok(())
 }
 
 fn packet(index: u32) -> [u8; 182] {
@@ -96,13 +241,15 @@ fn encryption() -> impl FnMut(u32) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "an example measures time")]
-fn stream(secure: bool, recording: bool) -> impl FnMut(u32) {
-    let peer = SocketAddr::from(([203, 0, 113, 9], 6_000));
-    let config = StreamConfig {
+fn config(peer: SocketAddr, secure: bool) -> StreamConfig {
+    StreamConfig {
         codec: Codec::Pcmu,
         payload_type: 0,
+        keypad: media::Keypad::default(),
+        treatment: media::Treatment::default(),
+        opus: OpusTerms::default(),
         telephone_event: Some(101),
+        event_clock_hz: 8_000,
         comfort_noise: None,
         ptime_ms: 20,
         remote: Some(peer),
@@ -116,9 +263,14 @@ fn stream(secure: bool, recording: bool) -> impl FnMut(u32) {
         }),
         latch: LatchPolicy::default(),
         cname: "cost@example.com".to_owned(),
-    };
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an example measures time")]
+fn stream(secure: bool, recording: bool) -> impl FnMut(u32) {
+    let peer = SocketAddr::from(([203, 0, 113, 9], 6_000));
     let start = Instant::now();
-    let mut stream = Stream::new(start, config, 1);
+    let mut stream = Stream::new(start, config(peer, secure), 1);
     stream.set_recording(recording);
     stream.start(start);
     let mut peer_context =

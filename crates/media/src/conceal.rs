@@ -1,11 +1,13 @@
-//! Packet-loss concealment for 8 kHz speech, in the manner of ITU-T G.711 Appendix I.
+//! Packet-loss concealment for speech at 8 or 16 kHz, in the manner of ITU-T G.711 Appendix I. All lengths grow with the rate.
 //!
 //! The last pitch period is repeated, one period for the first 10 ms, two from then and three from 20 ms on, fading by a fifth every
 //! 10 ms after the first, to silence at 60 ms; the first good samples are cross-faded with the synthetic ones. Unlike the appendix
 //! nothing is delayed by 3.75 ms: the step between the last good sample and the first synthetic one is spread over a quarter of a
 //! period instead, because a frame in order goes to the engine at once.
 
-/// Shortest pitch period, samples (200 Hz).
+use crate::frame::Form;
+
+/// Shortest pitch period, samples at 8 kHz as all lengths here (200 Hz).
 const PITCH_MIN: usize = 40;
 /// Longest pitch period, samples (66 Hz).
 const PITCH_MAX: usize = 120;
@@ -23,9 +25,12 @@ const BLEND_MAX: usize = 80;
 /// Makes audio for what was lost.
 #[derive(Debug, Clone)]
 pub struct Concealer {
-    history: [i16; HISTORY],
+    /// Samples of one at 8 kHz: 1 or 2.
+    scale: usize,
+    /// [`HISTORY`] times the scale.
+    history: Box<[i16]>,
     /// One to three periods that are repeated; the end is blended so that the wrap has no step.
-    cycle: [i16; PITCH_MAX * 3],
+    cycle: Box<[i16]>,
     pitch: usize,
     cycle_len: usize,
     position: usize,
@@ -42,14 +47,24 @@ impl Default for Concealer {
 }
 
 impl Concealer {
-    /// A concealer that knows silence only.
+    /// A concealer at 8 kHz that knows silence only.
     #[must_use]
     pub fn new() -> Self {
+        Self::scaled(1)
+    }
+
+    /// The same for the form of a leg.
+    pub(crate) fn of(form: Form) -> Self {
+        Self::scaled(form.samples_per_tick())
+    }
+
+    fn scaled(scale: usize) -> Self {
         Self {
-            history: [0; HISTORY],
-            cycle: [0; PITCH_MAX * 3],
-            pitch: PITCH_MIN,
-            cycle_len: PITCH_MIN,
+            scale,
+            history: vec![0; HISTORY * scale].into_boxed_slice(),
+            cycle: vec![0; PITCH_MAX * 3 * scale].into_boxed_slice(),
+            pitch: PITCH_MIN * scale,
+            cycle_len: PITCH_MIN * scale,
             position: 0,
             made: 0,
             joint: 0,
@@ -61,7 +76,7 @@ impl Concealer {
         let blended = self.made > 0;
         if blended {
             let len = (self.pitch / 4 + self.made / STEP * 32)
-                .clamp(1, BLEND_MAX)
+                .clamp(1, BLEND_MAX * self.scale)
                 .min(samples.len());
             for (index, sample) in samples.iter_mut().take(len).enumerate() {
                 let synthetic = i32::from(self.next_synthetic());
@@ -82,13 +97,14 @@ impl Concealer {
             self.build_cycle(1);
             self.position = 0;
             // The first synthetic sample naturally follows the one a period before the last good one.
-            self.joint = i32::from(self.history[HISTORY - 1])
-                - i32::from(self.history[HISTORY - self.pitch - 1]);
+            let last = self.history.len() - 1;
+            self.joint = i32::from(self.history[last]) - i32::from(self.history[last - self.pitch]);
         }
+        let step = STEP * self.scale;
         for sample in samples.iter_mut() {
-            if self.made == STEP {
+            if self.made == step {
                 self.build_cycle(2);
-            } else if self.made == STEP * 2 {
+            } else if self.made == step * 2 {
                 self.build_cycle(3);
             }
             *sample = self.next_synthetic();
@@ -99,7 +115,7 @@ impl Concealer {
     /// Whether what is made now would be silence only.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        self.made >= STEP * STEPS_MAX
+        self.made >= STEP * self.scale * STEPS_MAX
     }
 
     fn next_synthetic(&mut self) -> i16 {
@@ -115,30 +131,33 @@ impl Concealer {
             raw
         };
         // Full for the first step, then a straight line to nothing.
-        let faded = self.made.saturating_sub(STEP);
+        let step = STEP * self.scale;
+        let faded = self.made.saturating_sub(step);
         let (left, whole) = (
-            as_i32(STEP * (STEPS_MAX - 1) - faded),
-            as_i32(STEP * (STEPS_MAX - 1)),
+            as_i32(step * (STEPS_MAX - 1) - faded),
+            as_i32(step * (STEPS_MAX - 1)),
         );
         narrow(raw * left / whole)
     }
 
     fn remember(&mut self, samples: &[i16]) {
-        if samples.len() >= HISTORY {
+        let history = self.history.len();
+        if samples.len() >= history {
             self.history
-                .copy_from_slice(&samples[samples.len() - HISTORY..]);
+                .copy_from_slice(&samples[samples.len() - history..]);
         } else {
             self.history.copy_within(samples.len().., 0);
-            self.history[HISTORY - samples.len()..].copy_from_slice(samples);
+            self.history[history - samples.len()..].copy_from_slice(samples);
         }
     }
 
     /// The lag whose samples look most like the last ones (normalised cross-correlation).
     fn find_pitch(&self) -> usize {
-        let template = &self.history[HISTORY - TEMPLATE..];
-        let mut best = (PITCH_MAX, f32::MIN);
-        for lag in PITCH_MIN..=PITCH_MAX {
-            let candidate = &self.history[HISTORY - TEMPLATE - lag..HISTORY - lag];
+        let (history, compared) = (self.history.len(), TEMPLATE * self.scale);
+        let template = &self.history[history - compared..];
+        let mut best = (PITCH_MAX * self.scale, f32::MIN);
+        for lag in PITCH_MIN * self.scale..=PITCH_MAX * self.scale {
+            let candidate = &self.history[history - compared - lag..history - lag];
             let (mut correlation, mut energy) = (0_i64, 1_i64);
             for (a, b) in template.iter().zip(candidate) {
                 correlation += i64::from(i32::from(*a) * i32::from(*b));
@@ -155,10 +174,11 @@ impl Concealer {
 
     /// Takes the last `periods` periods as the cycle and blends its last quarter period with what came before its start.
     fn build_cycle(&mut self, periods: usize) {
-        let periods = periods.min((HISTORY - self.pitch / 4) / self.pitch);
+        let history = self.history.len();
+        let periods = periods.min((history - self.pitch / 4) / self.pitch);
         let len = self.pitch * periods;
         let quarter = self.pitch / 4;
-        let start = HISTORY - len;
+        let start = history - len;
         self.cycle[..len].copy_from_slice(&self.history[start..]);
         for index in 0..quarter {
             let (weight, whole) = (as_i32(index + 1), as_i32(quarter + 1));

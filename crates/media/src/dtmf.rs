@@ -22,7 +22,7 @@ const VOLUME: u8 = 10;
 const DIGITS: [char; 16] = [
     '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D',
 ];
-/// Longest duration of one segment, samples (RFC 4733 2.5.1.3).
+/// Longest duration of one segment in the clock of the events (RFC 4733 2.5.1.3).
 const SEGMENT_MAX: u32 = 0xFFFF;
 
 /// The payload of one event packet.
@@ -34,7 +34,7 @@ pub struct EventPayload {
     pub end: bool,
     /// Level, -dBm0, 0 to 63.
     pub volume: u8,
-    /// Length so far, samples.
+    /// Length so far, in the clock of the events.
     pub duration: u16,
 }
 
@@ -91,8 +91,12 @@ struct Pressed {
 }
 
 /// Reads events: each digit once, whatever is lost, doubled or out of order.
-#[derive(Debug, Default)]
+///
+/// Time is counted in ticks of 8 kHz here, whatever the clock of the events is.
+#[derive(Debug)]
 pub(crate) struct DtmfReceiver {
+    /// Steps of the events' clock in a tick.
+    clock_per_tick: u16,
     pressed: Option<Pressed>,
     /// Event, time and length of the last digit that was reported.
     reported: Option<(u8, u32, u16)>,
@@ -100,11 +104,26 @@ pub(crate) struct DtmfReceiver {
 }
 
 impl DtmfReceiver {
-    /// A packet of the event payload type.
+    pub(crate) fn new(clock_hz: u32) -> Self {
+        Self {
+            clock_per_tick: u16::try_from(clock_hz / 8_000).unwrap_or(1).max(1),
+            pressed: None,
+            reported: None,
+            out: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn set_clock(&mut self, clock_hz: u32) {
+        self.clock_per_tick = u16::try_from(clock_hz / 8_000).unwrap_or(1).max(1);
+    }
+
+    /// A packet of the event payload type; its time in ticks.
     pub(crate) fn handle(&mut self, now: Instant, marker: bool, timestamp: u32, payload: &[u8]) {
-        let Some(packet) = EventPayload::parse(payload) else {
+        let Some(mut packet) = EventPayload::parse(payload) else {
             return;
         };
+        packet.duration /= self.clock_per_tick;
+        let segment_max = SEGMENT_MAX / u32::from(self.clock_per_tick);
         if digit_of(packet.event).is_none() {
             return;
         }
@@ -124,8 +143,8 @@ impl DtmfReceiver {
                 pressed.heard_at = now;
             }
             Some(pressed) if timestamp.wrapping_sub(pressed.timestamp).cast_signed() < 0 => return,
-            Some(pressed) if continues(pressed, marker, timestamp, packet) => {
-                if u32::from(pressed.duration) >= SEGMENT_MAX - 1_600 {
+            Some(pressed) if continues(pressed, segment_max, (marker, timestamp), packet) => {
+                if u32::from(pressed.duration) >= segment_max - 1_600 {
                     pressed.before += timestamp.wrapping_sub(pressed.timestamp);
                 }
                 pressed.timestamp = timestamp;
@@ -186,13 +205,18 @@ impl DtmfReceiver {
 
 /// Whether a packet with another timestamp is still the same press: the next segment of a long one, or a sender that wrongly
 /// moves the timestamp of every packet while the duration grows.
-fn continues(pressed: &Pressed, marker: bool, timestamp: u32, packet: EventPayload) -> bool {
+fn continues(
+    pressed: &Pressed,
+    segment_max: u32,
+    (marker, timestamp): (bool, u32),
+    packet: EventPayload,
+) -> bool {
     if marker || pressed.event != packet.event {
         return false;
     }
     let step = timestamp.wrapping_sub(pressed.timestamp);
     let segment =
-        u32::from(pressed.duration) >= SEGMENT_MAX - 1_600 && step.abs_diff(SEGMENT_MAX) <= 1_600;
+        u32::from(pressed.duration) >= segment_max - 1_600 && step.abs_diff(segment_max) <= 1_600;
     let growth = u32::from(packet.duration.saturating_sub(pressed.duration));
     let moving = growth > 0 && step <= growth.max(480);
     segment || moving
@@ -202,9 +226,18 @@ fn continues(pressed: &Pressed, marker: bool, timestamp: u32, packet: EventPaylo
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventPacket {
     pub(crate) marker: bool,
-    /// How long ago the event (or its segment) began, samples: its timestamp is that much before now.
+    /// How long ago the event (or its segment) began, ticks: its timestamp is that much before now.
     pub(crate) began: u32,
+    /// The length in ticks.
     pub(crate) payload: EventPayload,
+}
+
+impl EventPacket {
+    /// The length in another clock. One segment holds 1,365 ms at 48 kHz: a longer press stays at its end, and the packets go on.
+    pub(crate) fn duration_at(&self, clock_hz: u32) -> u16 {
+        let steps = u32::from(self.payload.duration).saturating_mul(clock_hz / 8_000);
+        u16::try_from(steps).unwrap_or(u16::MAX)
+    }
 }
 
 /// What the sender does on a tick.

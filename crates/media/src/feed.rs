@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use self::caller::Caller;
 use self::timeline::Timeline;
-use crate::frame::{CallerFrame, Codec, FRAME_MS, FRAME_SAMPLES, RecordingFrame};
+use crate::frame::{CallerFrame, FRAME_MS, FRAME_SAMPLES, Law, RecordingFrame};
 use crate::playout::{Background, ItemKey, Played, Playout, PlayoutFull};
 use crate::recording::Recording;
 use crate::statistics::Statistics;
@@ -35,7 +35,7 @@ pub struct Position {
 /// Audio of a leg whose carrier plays for us. See the module.
 #[derive(Debug)]
 pub struct Feed {
-    codec: Codec,
+    law: Law,
     caller: Caller,
     playout: Playout,
     timeline: Timeline,
@@ -54,12 +54,12 @@ pub struct Feed {
 impl Feed {
     /// A feed that plays and hears from [`Feed::start`] on.
     #[must_use]
-    pub fn new(now: Instant, codec: Codec) -> Self {
-        let mut playout = Playout::new(codec);
+    pub fn new(now: Instant, law: Law) -> Self {
+        let mut playout = Playout::new(law.into());
         playout.hold_back(true);
         Self {
-            codec,
-            caller: Caller::new(now, codec),
+            law,
+            caller: Caller::new(now, law),
             playout,
             timeline: Timeline::default(),
             recording: None,
@@ -73,10 +73,10 @@ impl Feed {
         }
     }
 
-    /// Codec of both directions.
+    /// Law of both directions.
     #[must_use]
-    pub fn codec(&self) -> Codec {
-        self.codec
+    pub fn law(&self) -> Law {
+        self.law
     }
 
     /// The call is answered: what the caller says counts from now on.
@@ -97,7 +97,7 @@ impl Feed {
         if !on {
             self.recording = None;
         } else if self.recording.is_none() {
-            self.recording = Some(Box::new(Recording::new(self.codec)));
+            self.recording = Some(Box::new(Recording::new(self.law.into())));
         }
     }
 

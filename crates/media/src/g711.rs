@@ -1,6 +1,6 @@
 //! G.711 µ-law and A-law (ITU-T G.711), by tables made at compile time.
 
-use crate::frame::Codec;
+use crate::frame::Law;
 
 /// Decodes one µ-law byte to 16-bit linear.
 #[must_use]
@@ -26,29 +26,29 @@ pub fn alaw_encode(sample: i16) -> u8 {
     alaw_encode_const(sample)
 }
 
-/// Decodes one byte of `codec`.
+/// Decodes one byte of a law.
 #[must_use]
-pub fn decode(codec: Codec, byte: u8) -> i16 {
-    match codec {
-        Codec::Pcmu => ulaw_decode(byte),
-        Codec::Pcma => alaw_decode(byte),
+pub fn decode(law: Law, byte: u8) -> i16 {
+    match law {
+        Law::Pcmu => ulaw_decode(byte),
+        Law::Pcma => alaw_decode(byte),
     }
 }
 
-/// Encodes one sample as `codec`.
+/// Encodes one sample by a law.
 #[must_use]
-pub fn encode(codec: Codec, sample: i16) -> u8 {
-    match codec {
-        Codec::Pcmu => ulaw_encode(sample),
-        Codec::Pcma => alaw_encode(sample),
+pub fn encode(law: Law, sample: i16) -> u8 {
+    match law {
+        Law::Pcmu => ulaw_encode(sample),
+        Law::Pcma => alaw_encode(sample),
     }
 }
 
 /// Decodes `from` into `to`, as many samples as the shorter of both holds.
-pub fn decode_into(codec: Codec, from: &[u8], to: &mut [i16]) {
-    let table = match codec {
-        Codec::Pcmu => &ULAW_TO_LINEAR,
-        Codec::Pcma => &ALAW_TO_LINEAR,
+pub fn decode_into(law: Law, from: &[u8], to: &mut [i16]) {
+    let table = match law {
+        Law::Pcmu => &ULAW_TO_LINEAR,
+        Law::Pcma => &ALAW_TO_LINEAR,
     };
     for (sample, byte) in to.iter_mut().zip(from) {
         *sample = table[usize::from(*byte)];
@@ -56,18 +56,18 @@ pub fn decode_into(codec: Codec, from: &[u8], to: &mut [i16]) {
 }
 
 /// Encodes `from` into `to`, as many samples as the shorter of both holds.
-pub fn encode_into(codec: Codec, from: &[i16], to: &mut [u8]) {
+pub fn encode_into(law: Law, from: &[i16], to: &mut [u8]) {
     for (byte, sample) in to.iter_mut().zip(from) {
-        *byte = encode(codec, *sample);
+        *byte = encode(law, *sample);
     }
 }
 
 /// Rewrites `audio` in place from one law to the other, by table (no resampling, no linear step).
-pub fn transcode(from: Codec, to: Codec, audio: &mut [u8]) {
+pub fn transcode(from: Law, to: Law, audio: &mut [u8]) {
     let table = match (from, to) {
-        (Codec::Pcmu, Codec::Pcma) => &ULAW_TO_ALAW,
-        (Codec::Pcma, Codec::Pcmu) => &ALAW_TO_ULAW,
-        (Codec::Pcmu, Codec::Pcmu) | (Codec::Pcma, Codec::Pcma) => return,
+        (Law::Pcmu, Law::Pcma) => &ULAW_TO_ALAW,
+        (Law::Pcma, Law::Pcmu) => &ALAW_TO_ULAW,
+        (Law::Pcmu, Law::Pcmu) | (Law::Pcma, Law::Pcma) => return,
     };
     for byte in audio {
         *byte = table[usize::from(*byte)];
@@ -236,11 +236,11 @@ mod tests {
         }
         for sample in i16::MIN..=i16::MAX {
             let clipped = f32::from(sample.clamp(-32_124, 32_124));
-            for codec in [Codec::Pcmu, Codec::Pcma] {
-                let back = f32::from(decode(codec, encode(codec, sample)));
+            for law in [Law::Pcmu, Law::Pcma] {
+                let back = f32::from(decode(law, encode(law, sample)));
                 assert!(
                     (back - clipped).abs() <= clipped.abs() * 0.04 + 16.0,
-                    "{codec:?} {sample} {back}"
+                    "{law:?} {sample} {back}"
                 );
             }
         }
@@ -249,12 +249,12 @@ mod tests {
     #[test]
     fn transcoding_goes_over_the_nearest_level() {
         let mut audio: Vec<u8> = (0..=255).collect();
-        transcode(Codec::Pcmu, Codec::Pcma, &mut audio);
+        transcode(Law::Pcmu, Law::Pcma, &mut audio);
         for (byte, coded) in (0..=255).zip(&audio) {
             assert_eq!(*coded, alaw_encode(ulaw_decode(byte)));
         }
         let before = audio.clone();
-        transcode(Codec::Pcma, Codec::Pcma, &mut audio);
+        transcode(Law::Pcma, Law::Pcma, &mut audio);
         assert_eq!(audio, before);
     }
 }

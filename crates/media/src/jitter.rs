@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use crate::conceal::Concealer;
-use crate::frame::{Codec, FRAME_SAMPLES};
-use crate::{g711, level};
+use crate::frame::Form;
+use crate::{level, reform};
 
 /// Frames before the first is pulled.
 pub const START_FRAMES: usize = 3;
@@ -24,8 +24,10 @@ const QUIET: u8 = 45;
 /// The buffer.
 #[derive(Debug)]
 pub struct JitterBuffer {
-    codec: Codec,
-    frames: VecDeque<[u8; FRAME_SAMPLES]>,
+    form: Form,
+    /// Whole frames, one after the other.
+    frames: VecDeque<u8>,
+    frame: Vec<u8>,
     playing: bool,
     /// Fewest frames left after a pull in this window.
     spare: usize,
@@ -40,17 +42,18 @@ pub struct JitterBuffer {
 }
 
 impl JitterBuffer {
-    /// An empty buffer of frames in `codec`.
+    /// An empty buffer of frames in `form`.
     #[must_use]
-    pub fn new(codec: Codec) -> Self {
+    pub fn new(form: Form) -> Self {
         Self {
-            codec,
-            frames: VecDeque::with_capacity(FRAMES_MAX),
+            form,
+            frames: VecDeque::with_capacity(FRAMES_MAX * form.frame_bytes()),
+            frame: Vec::with_capacity(form.frame_bytes()),
             playing: false,
             spare: usize::MAX,
             pulls: 0,
             shorten: false,
-            concealer: Concealer::new(),
+            concealer: Concealer::of(form),
             concealed: 0,
             dropped: 0,
         }
@@ -59,60 +62,69 @@ impl JitterBuffer {
     /// Frames waiting.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.frames.len()
+        self.frames.len() / self.form.frame_bytes()
     }
 
-    /// The next frame in order.
-    pub fn push(&mut self, frame: &[u8; FRAME_SAMPLES]) {
-        if self.frames.len() >= FRAMES_MAX {
-            self.frames.pop_front();
+    /// The next frame in order, as long as the form says.
+    pub fn push(&mut self, frame: &[u8]) {
+        if self.depth() >= FRAMES_MAX {
+            self.frames.drain(..self.form.frame_bytes());
             self.dropped += 1;
         }
-        self.frames.push_back(*frame);
+        self.frames.extend(frame);
     }
 
-    pub(crate) fn set_codec(&mut self, codec: Codec) {
-        for frame in &mut self.frames {
-            g711::transcode(self.codec, codec, frame);
+    pub(crate) fn set_form(&mut self, form: Form) {
+        let waiting = Vec::from(std::mem::take(&mut self.frames));
+        self.frames = reform::whole(self.form, form, waiting).into();
+        if form.rate() != self.form.rate() {
+            self.concealer = Concealer::of(form);
         }
-        self.codec = codec;
+        self.form = form;
     }
 
     /// The frame of this tick; silence before the first, concealment when there is none.
-    pub fn pull(&mut self, out: &mut [i16; FRAME_SAMPLES]) {
+    pub fn pull(&mut self, out: &mut [i16]) {
         if !self.playing {
-            if self.frames.len() < START_FRAMES {
+            if self.depth() < START_FRAMES {
                 out.fill(0);
                 return;
             }
             self.playing = true;
         }
-        let Some(mut frame) = self.frames.pop_front() else {
+        if !self.take(out) {
             self.concealer.conceal(out);
             self.concealed += 1;
             self.spare = 0;
             return;
-        };
-        g711::decode_into(self.codec, &frame, out);
+        }
         if self.shorten
-            && !self.frames.is_empty()
-            && (level::dbov(out) >= QUIET || self.frames.len() > SPARE_MAX)
+            && self.depth() > 0
+            && (level::dbov(out) >= QUIET || self.depth() > SPARE_MAX)
         {
             self.shorten = false;
             self.dropped += 1;
             self.spare = usize::MAX;
             self.pulls = 0;
-            if let Some(next) = self.frames.pop_front() {
-                frame = next;
-                g711::decode_into(self.codec, &frame, out);
-            }
+            self.take(out);
         }
         self.concealer.good(out);
         self.judge();
     }
 
+    fn take(&mut self, out: &mut [i16]) -> bool {
+        let len = self.form.frame_bytes();
+        if self.frames.len() < len {
+            return false;
+        }
+        self.frame.clear();
+        self.frame.extend(self.frames.drain(..len));
+        self.form.decode_into(&self.frame, out);
+        true
+    }
+
     fn judge(&mut self) {
-        self.spare = self.spare.min(self.frames.len());
+        self.spare = self.spare.min(self.depth());
         self.pulls += 1;
         if self.pulls >= WINDOW_FRAMES {
             self.shorten = self.spare >= START_FRAMES;

@@ -3,7 +3,7 @@
 //! Before the latch a source is believed the sooner the better it fits the signalling. After the latch only the latched address
 //! is accepted and sent to. It changes in three cases only: the *signalled* address itself speaks up, a re-INVITE names another
 //! one (or lets another port of a known host take over from a silent source), or the latched source fell silent and the *same* stream (same SSRC, sequence continued; with SRTP: authenticated)
-//! goes on from a new address, as after a NAT rebinding. While the peer is not expected to send (hold), it never changes.
+//! goes on from another port of its host (SRTP: from any address), as after a NAT rebinding. While the peer is not expected to send (hold), it never changes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -237,9 +237,13 @@ impl Latch {
     }
 
     /// Whether a packet goes on where the latched stream stopped.
-    fn continues(&self, now: Instant, latched: &Latched, claim: Claim) -> bool {
+    fn continues(&self, now: Instant, latched: &Latched, source: SocketAddr, claim: Claim) -> bool {
         if claim.authenticated {
             return true;
+        }
+        // An address translation keeps the outer address of a host (RFC 4787 REQ-2): another one knows too much.
+        if !same_host(source.ip(), latched.source.ip()) {
+            return false;
         }
         // Ten packets a 100 ms at most, some to spare.
         let silence = now.saturating_duration_since(latched.heard_at).as_millis();
@@ -268,7 +272,7 @@ impl Latch {
             let reopened = self.reopened_at.is_some_and(|at| {
                 now.saturating_duration_since(at) < Duration::from_millis(REOPENED_MS)
             });
-            let believable = self.continues(now, &latched, claim)
+            let believable = self.continues(now, &latched, source, claim)
                 || (reopened && self.is_known_host(source.ip()));
             return (believable && self.may_rebind(now, &latched))
                 .then(|| proved(PROBATION_REBOUND));

@@ -1,4 +1,4 @@
-//! Media of one leg, sans-IO: RTP, RTCP, SRTP, ordering, concealment, playout and pacing of G.711 telephone audio.
+//! Media of one leg, sans-IO: RTP, RTCP, SRTP, ordering, concealment, playout and pacing of telephone audio (G.711, G.722, Opus).
 //!
 //! The crate owns no socket, no clock and no thread. A shell feeds datagrams and time into a [`Stream`] and carries out what it
 //! asks for; for a carrier that plays by itself (Media Streams) there is [`Feed`]. Methods come in four kinds, and the rule is *one mutation, then drain every `poll_…` to `None`*:
@@ -8,21 +8,27 @@
 //! deadlines. What a peer sends never panics and is never an error: it is an event or a counted drop.
 #![forbid(unsafe_code)]
 
+mod coder;
 mod comfort_noise;
 pub mod conceal;
 pub mod dtmf;
 pub mod feed;
 pub mod frame;
 pub mod g711;
+pub mod g722;
 pub mod gain;
 pub mod jitter;
+pub mod keypad_tones;
+mod keys;
 mod latch;
 pub mod level;
+mod opus;
 pub mod playout;
 pub mod quality;
 mod receiver;
 mod reception;
 mod recording;
+pub mod reform;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;
@@ -30,13 +36,18 @@ pub mod srtp;
 pub mod statistics;
 pub mod stream;
 pub mod tone;
+pub mod treatment;
 
 pub use feed::{Feed, Position};
-pub use frame::{CallerFrame, Codec, Direction, RecordingFrame};
+pub use frame::{CallerFrame, Codec, Direction, Form, Lane, Law, RecordingFrame};
 pub use gain::Gain;
+pub use keys::{KeyWay, Keypad};
+pub use opus::OpusTerms;
 pub use playout::{Background, ItemKey, Played, Playout, PlayoutEvent, PlayoutFull};
+pub use reform::Reform;
 pub use srtp::{SrtpConfig, SrtpSuite};
 pub use statistics::Statistics;
 pub use stream::{
     DtmfError, LatchPolicy, Stream, StreamConfig, StreamEvent, TRANSMIT_BYTES_MAX, Transmit,
 };
+pub use treatment::Treatment;

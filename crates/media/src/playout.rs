@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::frame::{Codec, FRAME_SAMPLES, SAMPLES_PER_MS};
-use crate::{g711, tone};
+use crate::frame::Form;
+use crate::{reform, tone};
 
 /// Name of a playout item: the engine's item id, or a local one such as `local:apology`.
 pub type ItemKey = Arc<str>;
@@ -14,7 +14,6 @@ pub const PLAYOUT_MS_MAX: u32 = 600_000;
 
 /// Most items in the queue.
 pub const ITEMS_MAX: usize = 64;
-const BYTES_MAX: usize = 600_000 * SAMPLES_PER_MS;
 /// Items of which the played length is remembered after they left.
 const PAST_MAX: usize = 32;
 /// Events that may wait to be taken; each item makes two.
@@ -88,10 +87,10 @@ struct Item {
     dry: bool,
 }
 
-/// The queue of one leg. Audio is in the stream's codec, 8 bytes a millisecond.
+/// The queue of one leg. Audio is in the leg's form, whole samples.
 #[derive(Debug)]
 pub struct Playout {
-    codec: Codec,
+    form: Form,
     items: VecDeque<Item>,
     queued: usize,
     held: bool,
@@ -106,9 +105,9 @@ pub struct Playout {
 }
 
 impl Playout {
-    pub(crate) fn new(codec: Codec) -> Self {
+    pub(crate) fn new(form: Form) -> Self {
         Self {
-            codec,
+            form,
             items: VecDeque::new(),
             queued: 0,
             held: false,
@@ -126,7 +125,8 @@ impl Playout {
     /// # Errors
     /// [`PlayoutFull`] when a limit would be passed; nothing is queued.
     pub fn push(&mut self, item: &ItemKey, audio: &[u8]) -> Result<(), PlayoutFull> {
-        if self.queued + audio.len() > BYTES_MAX {
+        let most = usize::try_from(PLAYOUT_MS_MAX).unwrap_or(usize::MAX) * self.form.bytes_per_ms();
+        if self.queued + audio.len() > most {
             return Err(PlayoutFull);
         }
         let known = self
@@ -187,7 +187,7 @@ impl Playout {
         while let Some(item) = self.items.pop_front() {
             let played = Played {
                 item: ItemKey::clone(&item.key),
-                played_ms: bytes_to_ms(item.sent),
+                played_ms: self.ms(item.sent),
                 finished: item.finished && item.audio.is_empty(),
             };
             self.retire(item);
@@ -212,7 +212,7 @@ impl Playout {
     /// Audio waiting to be sent, ms.
     #[must_use]
     pub fn queued_ms(&self) -> u32 {
-        bytes_to_ms(self.queued)
+        self.ms(self.queued)
     }
 
     /// Audio of the item really handed to the wire, ms; `None` for an item not known (any more).
@@ -222,7 +222,7 @@ impl Playout {
             .items
             .iter()
             .find(|known| known.key == *item)
-            .map(|known| bytes_to_ms(known.sent));
+            .map(|known| self.ms(known.sent));
         queued.or_else(|| {
             self.past
                 .iter()
@@ -247,13 +247,17 @@ impl Playout {
     }
 
     /// Converts what is queued when a re-negotiation changed the codec.
-    pub(crate) fn set_codec(&mut self, codec: Codec) {
+    pub(crate) fn set_form(&mut self, form: Form) {
+        let (old, new) = (self.form.bytes_per_ms(), form.bytes_per_ms());
+        self.queued = 0;
         for item in &mut self.items {
-            let (front, back) = item.audio.as_mut_slices();
-            g711::transcode(self.codec, codec, front);
-            g711::transcode(self.codec, codec, back);
+            let waiting = Vec::from(std::mem::take(&mut item.audio));
+            item.audio = reform::whole(self.form, form, waiting).into();
+            item.sent = item.sent / old * new;
+            self.queued += item.audio.len();
         }
-        self.codec = codec;
+        self.background_at = 0;
+        self.form = form;
     }
 
     /// Whether the front item has a frame to give, or nothing is queued and a background sounds.
@@ -263,7 +267,8 @@ impl Playout {
                 .items
                 .front()
                 .map_or(self.background.is_some(), |item| {
-                    item.audio.len() >= FRAME_SAMPLES || (item.finished && !item.audio.is_empty())
+                    item.audio.len() >= self.form.frame_bytes()
+                        || (item.finished && !item.audio.is_empty())
                 })
     }
 
@@ -273,7 +278,7 @@ impl Playout {
             && self
                 .items
                 .front()
-                .is_some_and(|item| !item.finished && item.audio.len() < FRAME_SAMPLES)
+                .is_some_and(|item| !item.finished && item.audio.len() < self.form.frame_bytes())
     }
 
     /// Whether less than `samples` are queued behind an open item.
@@ -346,24 +351,28 @@ impl Playout {
         if written == 0 {
             self.fill_background(out);
         } else {
-            out[written..].fill(self.codec.silence());
+            out[written..].fill(self.form.silence());
         }
         written > 0
     }
 
     fn fill_background(&mut self, out: &mut [u8]) {
         let Some(background) = self.background else {
-            out.fill(self.codec.silence());
+            out.fill(self.form.silence());
             return;
         };
         let sound = match background {
-            Background::ComfortNoise => tone::comfort_noise(self.codec),
-            Background::Thinking => tone::thinking(self.codec),
+            Background::ComfortNoise => tone::comfort_noise(self.form),
+            Background::Thinking => tone::thinking(self.form),
         };
         for byte in out {
             *byte = sound[self.background_at];
             self.background_at = (self.background_at + 1) % sound.len();
         }
+    }
+
+    fn ms(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes / self.form.bytes_per_ms()).unwrap_or(u32::MAX)
     }
 
     /// Reports items of which everything was sent.
@@ -377,7 +386,7 @@ impl Playout {
             let Some(item) = self.items.pop_front() else {
                 break;
             };
-            let played_ms = bytes_to_ms(item.sent);
+            let played_ms = self.ms(item.sent);
             push_event(
                 &mut self.events,
                 PlayoutEvent::Finished {
@@ -397,7 +406,8 @@ impl Playout {
         if self.past.len() >= PAST_MAX {
             self.past.pop_front();
         }
-        self.past.push_back((item.key, bytes_to_ms(item.sent)));
+        let played_ms = self.ms(item.sent);
+        self.past.push_back((item.key, played_ms));
         let mut buffer = item.audio;
         buffer.clear();
         // A long reply must not keep its memory for the rest of the call.
@@ -410,10 +420,6 @@ fn push_event(events: &mut VecDeque<PlayoutEvent>, event: PlayoutEvent) {
     if events.len() < EVENTS_MAX {
         events.push_back(event);
     }
-}
-
-fn bytes_to_ms(bytes: usize) -> u32 {
-    u32::try_from(bytes / SAMPLES_PER_MS).unwrap_or(u32::MAX)
 }
 
 fn take_front(audio: &mut VecDeque<u8>, out: &mut [u8]) {

@@ -3,14 +3,19 @@
 //! A packet in order is audio at once. Where one is missing the later ones wait for it, as long as the measured jitter suggests
 //! ([`WAIT_MS_MIN`] to [`WAIT_MS_MAX`]), then the hole is concealed. A pause of the peer (silence suppression, hold, a stall) is
 //! filled in real time, so that the engine hears time pass. Nothing here delays a frame in order to pace it.
+//!
+//! Media time is counted in ticks of 8 kHz for every codec; one tick is one sample of G.711 and two of the wideband codecs.
+
+mod making;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::coder::{self, Decoder};
 use crate::comfort_noise::ComfortNoise;
 use crate::conceal::Concealer;
-use crate::frame::{Codec, FRAME_MS, FRAME_SAMPLES, SAMPLES_PER_MS};
-use crate::{g711, level};
+use crate::frame::{Codec, FRAME_MS, FRAME_SAMPLES, Form, SAMPLES_PER_MS};
+use crate::reform;
 
 /// Packets that may wait for a missing one.
 pub(crate) const REORDER_PACKETS_MAX: usize = 32;
@@ -24,7 +29,7 @@ pub(crate) const WAIT_MS_MAX: u32 = 120;
 pub(crate) const GAP_FILL_MS_MAX: u32 = 500;
 /// Longest silence made up at once for a pause, ms; the rest of a pause was filled while it lasted.
 pub(crate) const PAUSE_FILL_MS_MAX: u32 = 200;
-/// How much longer than the lost packets a hole in media time may be (the peer paused as well), samples.
+/// How much longer than the lost packets a hole in media time may be (the peer paused as well), ticks.
 const GAP_SAMPLES_PLAUSIBLE: usize = 8_000;
 /// Longest payload that is taken, bytes (180 ms of G.711).
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 1_460;
@@ -62,7 +67,7 @@ pub(crate) enum Pushed {
 /// What a packet carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// G.711.
+    /// A packet of a codec.
     Audio(Codec),
     /// Comfort noise of a level, -dBov.
     Noise(u8),
@@ -73,13 +78,12 @@ pub(crate) enum Content {
 /// 20 ms, ready to be taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame {
-    pub(crate) audio: [u8; FRAME_SAMPLES],
     pub(crate) timestamp_ms: u64,
     pub(crate) concealed: bool,
     pub(crate) level: u8,
 }
 
-/// Counters of the receiver.
+/// Counters of the receiver; audio in ticks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counters {
     pub(crate) lost: u64,
@@ -103,8 +107,7 @@ struct Slot {
 /// The frame that is being put together.
 #[derive(Debug, Clone)]
 struct Assembly {
-    audio: [u8; FRAME_SAMPLES],
-    len: usize,
+    audio: Vec<u8>,
     energy: u64,
     made_up: bool,
 }
@@ -119,6 +122,10 @@ enum Filler {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     codec: Codec,
+    form: Form,
+    decoder: Decoder,
+    /// Decoded samples of one packet of a wideband codec.
+    decoded: Vec<i16>,
     slots: Vec<Slot>,
     waiting: usize,
     /// Extended sequence number that comes next.
@@ -139,6 +146,8 @@ pub(crate) struct Receiver {
 
 #[derive(Debug)]
 struct Output {
+    /// The audio of the frames, one after the other.
+    audio: VecDeque<u8>,
     frames: VecDeque<Frame>,
     timestamp_ms: u64,
 }
@@ -148,11 +157,11 @@ struct Output {
 struct Timeline {
     /// Media time that the next audio should have.
     next: Option<u32>,
-    /// Samples of the last packet, used when media time makes no sense.
+    /// Ticks of the last packet, used when media time makes no sense.
     last_packet: usize,
     /// Packets lost before the next audio.
     lost: u64,
-    /// Samples filled in since the last real audio.
+    /// Ticks filled in since the last real audio.
     filled: usize,
     /// Up to when the engine was given audio.
     until: Option<Instant>,
@@ -190,8 +199,12 @@ impl Receiver {
             payload: Vec::with_capacity(FRAME_SAMPLES),
             used: false,
         };
+        let form = codec.form();
         Self {
             codec,
+            form,
+            decoder: Decoder::new(codec),
+            decoded: decoded_buffer(form),
             slots: (0..REORDER_PACKETS_MAX).map(|_| slot()).collect(),
             waiting: 0,
             expected: None,
@@ -199,12 +212,12 @@ impl Receiver {
             restart_at: None,
             deadline: None,
             assembly: Assembly {
-                audio: [codec.silence(); FRAME_SAMPLES],
-                len: 0,
+                audio: Vec::with_capacity(form.frame_bytes()),
                 energy: 0,
                 made_up: false,
             },
             out: Output {
+                audio: VecDeque::with_capacity(FRAMES_MAX / 4 * form.frame_bytes()),
                 frames: VecDeque::with_capacity(FRAMES_MAX / 4),
                 timestamp_ms: 0,
             },
@@ -216,7 +229,7 @@ impl Receiver {
                 until: None,
                 pausing: false,
             },
-            concealer: Concealer::new(),
+            concealer: Concealer::of(form),
             noise: ComfortNoise::new(seed, PAUSE_LEVEL),
             wait: Wait {
                 jitter_ms: 0.0,
@@ -229,12 +242,22 @@ impl Receiver {
 
     /// A new codec from the next packet on; what waits is in the old one and is converted when it is its turn.
     pub(crate) fn set_codec(&mut self, codec: Codec) {
-        let len = self.assembly.len;
-        g711::transcode(self.codec, codec, &mut self.assembly.audio[..len]);
-        for frame in &mut self.out.frames {
-            g711::transcode(self.codec, codec, &mut frame.audio);
+        let form = codec.form();
+        if codec != self.codec {
+            self.decoder = Decoder::new(codec);
+        }
+        if form != self.form {
+            let making = std::mem::take(&mut self.assembly.audio);
+            self.assembly.audio = reform::whole(self.form, form, making);
+            let waiting = Vec::from(std::mem::take(&mut self.out.audio));
+            self.out.audio = reform::whole(self.form, form, waiting).into();
+            if form.rate() != self.form.rate() {
+                self.concealer = Concealer::of(form);
+                self.decoded = decoded_buffer(form);
+            }
         }
         self.codec = codec;
+        self.form = form;
     }
 
     /// Forgets sequence and media time (a new source, a restarted peer); what was heard stays.
@@ -257,8 +280,13 @@ impl Receiver {
         self.codec
     }
 
-    pub(crate) fn poll_frame(&mut self) -> Option<Frame> {
-        self.out.frames.pop_front()
+    /// The next frame; its audio takes the place of what `audio` held.
+    pub(crate) fn poll_frame(&mut self, audio: &mut Vec<u8>) -> Option<Frame> {
+        let frame = self.out.frames.pop_front()?;
+        let len = self.form.frame_bytes().min(self.out.audio.len());
+        audio.clear();
+        audio.extend(self.out.audio.drain(..len));
+        Some(frame)
     }
 
     pub(crate) fn wait_ms(&self) -> u32 {
@@ -295,7 +323,7 @@ impl Receiver {
             {
                 return Pushed::Doubted;
             }
-            self.restart();
+            self.restart_at_once(now);
             self.begin(now, incoming);
             return Pushed::Restarted;
         }
@@ -332,7 +360,7 @@ impl Receiver {
         let step = Duration::from_millis(u64::from(FRAME_MS));
         let mut steps = 0;
         while until + patience + step <= now && steps < FRAMES_MAX / 2 {
-            self.make_up(FRAME_SAMPLES, Filler::Pause);
+            self.make_up(FRAME_SAMPLES, Filler::Pause, None);
             self.timeline.filled += FRAME_SAMPLES;
             until += step;
             steps += 1;
@@ -342,6 +370,26 @@ impl Receiver {
             until = now;
         }
         self.timeline.until = Some(until);
+    }
+
+    /// The same peer begins anew. Its new media time says nothing about the old one, so what lies between is made up as real
+    /// time tells, in whole frames: a part of one would delay all that follows.
+    pub(crate) fn restart_at_once(&mut self, now: Instant) {
+        self.give_up_all();
+        let elapsed = self.timeline.until.map_or(0, |until| {
+            now.saturating_duration_since(until).as_micros() * 8 / 1_000
+        });
+        let limit = usize::try_from(PAUSE_FILL_MS_MAX).unwrap_or_default() * SAMPLES_PER_MS;
+        let hole = usize::try_from(elapsed)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(self.timeline.last_packet)
+            .min(limit);
+        let begun = self.assembled_ticks();
+        let end = (begun + hole + FRAME_SAMPLES / 2) / FRAME_SAMPLES * FRAME_SAMPLES;
+        let paused = self.timeline.pausing || self.timeline.filled > 0;
+        let filler = if paused { Filler::Pause } else { Filler::Loss };
+        self.make_up(end.saturating_sub(begun), filler, None);
+        self.restart();
     }
 
     fn begin(&mut self, now: Instant, incoming: &Incoming<'_>) {
@@ -478,26 +526,28 @@ impl Receiver {
         match content {
             Content::Nothing => {}
             Content::Noise(level) => {
-                let gap = self.bridge(timestamp);
+                let gap = self.bridge(timestamp, None);
                 self.noise.set_level(level);
                 self.timeline.next = Some(timestamp);
                 self.timeline.filled = self.timeline.filled.saturating_sub(gap);
                 self.timeline.pausing = true;
             }
             Content::Audio(codec) => {
-                self.bridge(timestamp);
-                self.append_real(codec, payload);
-                let samples = u32::try_from(payload.len()).unwrap_or_default();
-                self.timeline.next = Some(timestamp.wrapping_add(samples));
-                self.timeline.last_packet = payload.len().max(1);
+                let ticks = coder::ticks_of(codec, payload).unwrap_or(FRAME_SAMPLES);
+                self.bridge(timestamp, Some(payload).filter(|_| codec == self.codec));
+                self.append_real(codec, payload, ticks);
+                let step = u32::try_from(ticks).unwrap_or_default();
+                self.timeline.next = Some(timestamp.wrapping_add(step));
+                self.timeline.last_packet = ticks.max(1);
                 self.timeline.filled = 0;
                 self.timeline.pausing = false;
             }
         }
     }
 
-    /// Makes up what lies between the audio so far and `timestamp`; the media time between them, samples.
-    fn bridge(&mut self, timestamp: u32) -> usize {
+    /// Makes up what lies between the audio so far and `timestamp`; the media time between them, ticks. `ahead` is the packet
+    /// that ends the hole.
+    fn bridge(&mut self, timestamp: u32, ahead: Option<&[u8]>) -> usize {
         let lost = std::mem::take(&mut self.timeline.lost);
         let Some(next) = self.timeline.next else {
             return 0;
@@ -506,89 +556,29 @@ impl Receiver {
         let counted = usize::try_from(lost)
             .unwrap_or(usize::MAX)
             .saturating_mul(self.timeline.last_packet);
+        // What was filled while it lasted proves that time has passed.
+        let plausible = counted
+            .saturating_add(GAP_SAMPLES_PLAUSIBLE)
+            .saturating_add(self.timeline.filled);
         let (gap, limit_ms, filler) = match usize::try_from(step) {
             Ok(gap) if lost == 0 => (gap, PAUSE_FILL_MS_MAX, Filler::Pause),
-            Ok(gap) if gap > 0 && gap <= counted.saturating_add(GAP_SAMPLES_PLAUSIBLE) => {
-                (gap, GAP_FILL_MS_MAX, Filler::Loss)
-            }
+            Ok(gap) if gap > 0 && gap <= plausible => (gap, GAP_FILL_MS_MAX, Filler::Loss),
             // Media time jumped while packets were lost: the packets are the better measure.
             Ok(_) | Err(_) if lost > 0 => (counted, GAP_FILL_MS_MAX, Filler::Loss),
             Ok(_) | Err(_) => return 0,
         };
         let limit = usize::try_from(limit_ms).unwrap_or_default() * SAMPLES_PER_MS;
-        self.make_up(gap.saturating_sub(self.timeline.filled).min(limit), filler);
+        let missing = gap.saturating_sub(self.timeline.filled).min(limit);
+        self.make_up(missing, filler, ahead);
         gap
     }
+}
 
-    fn make_up(&mut self, samples: usize, filler: Filler) {
-        let mut left = samples;
-        let mut linear = [0; FRAME_SAMPLES];
-        let mut coded = [0; FRAME_SAMPLES];
-        while left > 0 {
-            let len = left.min(FRAME_SAMPLES);
-            let noise = self.timeline.pausing || self.concealer.is_exhausted();
-            if filler == Filler::Pause && noise {
-                self.noise.fill(&mut linear[..len]);
-            } else {
-                self.concealer.conceal(&mut linear[..len]);
-            }
-            g711::encode_into(self.codec, &linear[..len], &mut coded[..len]);
-            self.assemble(&coded[..len], &linear[..len], true);
-            left -= len;
-        }
-        match filler {
-            Filler::Loss => self.counters.concealed_samples += samples as u64,
-            Filler::Pause => self.counters.silence_samples += samples as u64,
-        }
-    }
-
-    fn append_real(&mut self, codec: Codec, payload: &[u8]) {
-        let mut linear = [0; FRAME_SAMPLES];
-        let mut coded = [0; FRAME_SAMPLES];
-        for part in payload.chunks(FRAME_SAMPLES) {
-            let (linear, coded) = (&mut linear[..part.len()], &mut coded[..part.len()]);
-            g711::decode_into(codec, part, linear);
-            if self.concealer.good(linear) {
-                g711::encode_into(self.codec, linear, coded);
-            } else {
-                coded.copy_from_slice(part);
-                g711::transcode(codec, self.codec, coded);
-            }
-            self.assemble(coded, linear, false);
-        }
-    }
-
-    /// Adds audio to the frame in the making; a full one goes out.
-    fn assemble(&mut self, mut coded: &[u8], mut linear: &[i16], made_up: bool) {
-        while !coded.is_empty() {
-            let len = coded.len().min(FRAME_SAMPLES - self.assembly.len);
-            let start = self.assembly.len;
-            self.assembly.audio[start..start + len].copy_from_slice(&coded[..len]);
-            self.assembly.energy += level::energy(&linear[..len]);
-            self.assembly.made_up |= made_up;
-            self.assembly.len += len;
-            (coded, linear) = (&coded[len..], &linear[len..]);
-            if self.assembly.len == FRAME_SAMPLES {
-                self.emit();
-            }
-        }
-    }
-
-    fn emit(&mut self) {
-        if self.out.frames.len() >= FRAMES_MAX {
-            self.out.frames.pop_front();
-            self.counters.frames_dropped += 1;
-        }
-        self.out.frames.push_back(Frame {
-            audio: self.assembly.audio,
-            timestamp_ms: self.out.timestamp_ms,
-            concealed: self.assembly.made_up,
-            level: level::dbov_of_energy(self.assembly.energy, FRAME_SAMPLES),
-        });
-        self.out.timestamp_ms += u64::from(FRAME_MS);
-        self.assembly.len = 0;
-        self.assembly.energy = 0;
-        self.assembly.made_up = false;
+/// Room for what one packet decodes to; G.711 needs none.
+fn decoded_buffer(form: Form) -> Vec<i16> {
+    match form {
+        Form::G711(_) => Vec::new(),
+        Form::Wide => vec![0; coder::SAMPLES_MAX.max(PAYLOAD_BYTES_MAX * 2)],
     }
 }
 

@@ -5,53 +5,76 @@
 
 use std::collections::VecDeque;
 
-use crate::frame::{Codec, FRAME_SAMPLES, RecordingFrame};
-use crate::g711;
+use crate::frame::{Form, Lane, RecordingFrame};
 use crate::jitter::{JitterBuffer, START_FRAMES};
+use crate::reform;
+use crate::resample::{Rate, Resampler};
 
-/// Most audio of the agent that waits, bytes (800 ms: a carrier may be handed audio ahead of time).
-const AGENT_BYTES_MAX: usize = 40 * FRAME_SAMPLES;
+/// Most audio of the agent that waits, frames (800 ms: a carrier may be handed audio ahead of time).
+const AGENT_FRAMES_MAX: usize = 40;
 /// Most ticks that wait to be taken (10 s); later ones are dropped with their audio.
 const TICKS_MAX: u32 = 500;
 
 #[derive(Debug)]
 pub(crate) struct Recording {
-    codec: Codec,
+    form: Form,
+    /// Of the recording from its first frame to its last, whatever the leg changes to.
+    rate: Rate,
     caller: JitterBuffer,
     agent: VecDeque<u8>,
+    /// The agent's frame of this tick.
+    piece: Vec<u8>,
     ticks: u32,
+    /// Both lanes on their way to the recording's rate, where the leg has another one.
+    changed: Option<Box<(Resampler, Resampler)>>,
+    resampled: Vec<i16>,
 }
 
 impl Recording {
-    pub(crate) fn new(codec: Codec) -> Self {
-        let mut agent = VecDeque::with_capacity(AGENT_BYTES_MAX);
+    pub(crate) fn new(form: Form) -> Self {
+        let mut agent = VecDeque::with_capacity(AGENT_FRAMES_MAX * form.frame_bytes());
         agent.extend(std::iter::repeat_n(
-            codec.silence(),
-            START_FRAMES * FRAME_SAMPLES,
+            form.silence(),
+            START_FRAMES * form.frame_bytes(),
         ));
         Self {
-            codec,
-            caller: JitterBuffer::new(codec),
+            form,
+            rate: form.rate(),
+            caller: JitterBuffer::new(form),
             agent,
+            piece: Vec::with_capacity(form.frame_bytes()),
             ticks: 0,
+            changed: None,
+            resampled: Vec::new(),
         }
     }
 
-    pub(crate) fn set_codec(&mut self, codec: Codec) {
-        let (front, back) = self.agent.as_mut_slices();
-        g711::transcode(self.codec, codec, front);
-        g711::transcode(self.codec, codec, back);
-        self.caller.set_codec(codec);
-        self.codec = codec;
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate
     }
 
-    pub(crate) fn push_caller(&mut self, frame: &[u8; FRAME_SAMPLES]) {
+    pub(crate) fn set_form(&mut self, form: Form) {
+        let waiting = Vec::from(std::mem::take(&mut self.agent));
+        self.agent = reform::whole(self.form, form, waiting).into();
+        self.caller.set_form(form);
+        self.form = form;
+        self.changed = (form.rate() != self.rate).then(|| {
+            let one = || Resampler::new(form.rate(), self.rate);
+            Box::new((one(), one()))
+        });
+    }
+
+    pub(crate) fn push_caller(&mut self, frame: &[u8]) {
         self.caller.push(frame);
+    }
+
+    fn room(&self) -> usize {
+        (AGENT_FRAMES_MAX * self.form.frame_bytes()).saturating_sub(self.agent.len())
     }
 
     /// What was handed to the wire.
     pub(crate) fn push_agent(&mut self, audio: &[u8]) {
-        let room = AGENT_BYTES_MAX.saturating_sub(self.agent.len());
+        let room = self.room();
         self.agent.extend(audio.iter().take(room));
     }
 
@@ -59,10 +82,9 @@ impl Recording {
     pub(crate) fn push_silence(&mut self, frames: u32) {
         let bytes = usize::try_from(frames)
             .unwrap_or(usize::MAX)
-            .saturating_mul(FRAME_SAMPLES);
-        let room = AGENT_BYTES_MAX.saturating_sub(self.agent.len());
-        self.agent
-            .extend(std::iter::repeat_n(self.codec.silence(), bytes.min(room)));
+            .saturating_mul(self.form.frame_bytes());
+        let silence = std::iter::repeat_n(self.form.silence(), bytes.min(self.room()));
+        self.agent.extend(silence);
     }
 
     pub(crate) fn tick(&mut self, count: u32) {
@@ -71,7 +93,7 @@ impl Recording {
 
     /// One tick, with silence where nothing of the agent is under way.
     pub(crate) fn tick_with_silence(&mut self) {
-        if self.agent.len() <= START_FRAMES * FRAME_SAMPLES {
+        if self.agent.len() <= START_FRAMES * self.form.frame_bytes() {
             self.push_silence(1);
         }
         self.tick(1);
@@ -86,13 +108,28 @@ impl Recording {
     pub(crate) fn poll(&mut self) -> Option<RecordingFrame> {
         self.ticks = self.ticks.checked_sub(1)?;
         let mut frame = RecordingFrame {
-            caller: [0; FRAME_SAMPLES],
-            agent: [0; FRAME_SAMPLES],
+            caller: Lane::silent(self.form.frame_samples()),
+            agent: Lane::silent(self.form.frame_samples()),
         };
         self.caller.pull(&mut frame.caller);
-        let len = self.agent.len().min(FRAME_SAMPLES);
-        for (sample, byte) in frame.agent.iter_mut().zip(self.agent.drain(..len)) {
-            *sample = g711::decode(self.codec, byte);
+        let len = self.agent.len().min(self.form.frame_bytes());
+        self.piece.clear();
+        self.piece.extend(self.agent.drain(..len));
+        self.form.decode_into(&self.piece, &mut frame.agent);
+        if let Some(changed) = &mut self.changed {
+            let length = usize::try_from(self.rate.hz() / 50).unwrap_or_default();
+            let lanes = [
+                (&mut changed.0, &mut frame.caller),
+                (&mut changed.1, &mut frame.agent),
+            ];
+            for (resampler, lane) in lanes {
+                self.resampled.clear();
+                resampler.process(lane, &mut self.resampled);
+                *lane = Lane::silent(length);
+                for (to, from) in lane.iter_mut().zip(&self.resampled) {
+                    *to = *from;
+                }
+            }
         }
         Some(frame)
     }

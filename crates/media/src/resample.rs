@@ -16,6 +16,8 @@ pub enum Rate {
     Hz16000,
     /// 24 kHz.
     Hz24000,
+    /// 48 kHz.
+    Hz48000,
 }
 
 impl Rate {
@@ -26,6 +28,7 @@ impl Rate {
             Self::Hz8000 => 8_000,
             Self::Hz16000 => 16_000,
             Self::Hz24000 => 24_000,
+            Self::Hz48000 => 48_000,
         }
     }
 
@@ -36,6 +39,7 @@ impl Rate {
             8_000 => Some(Self::Hz8000),
             16_000 => Some(Self::Hz16000),
             24_000 => Some(Self::Hz24000),
+            48_000 => Some(Self::Hz48000),
             _ => None,
         }
     }

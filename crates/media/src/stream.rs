@@ -15,15 +15,21 @@ pub use self::outbound::{CATCH_UP_TICKS_MAX, PACKET_FRAMES_MAX};
 pub use self::report::REPORT_INTERVAL_MS;
 use self::report::{Reports, Sending};
 use crate::dtmf;
-use crate::frame::{CallerFrame, Codec, Direction, FRAME_MS, FRAME_SAMPLES, RecordingFrame};
+use crate::frame::{
+    CallerFrame, Codec, Direction, FRAME_MS, FRAME_SAMPLES_MAX, Form, RecordingFrame,
+};
+use crate::keypad_tones::KeyDetector;
+use crate::keys::{KeyWay, Keypad, Keys};
 use crate::latch::is_usable;
+use crate::opus::OpusTerms;
 use crate::playout::{Playout, PlayoutEvent};
 use crate::quality;
-use crate::receiver::Frame;
 use crate::recording::Recording;
+use crate::resample::Rate;
 use crate::rtp;
 use crate::srtp::{SrtpConfig, SrtpContext};
 use crate::statistics::Statistics;
+use crate::treatment::{Treated, Treatment};
 
 /// Length that a buffer for [`Stream::poll_transmit`] must have, bytes.
 pub const TRANSMIT_BYTES_MAX: usize = 1_500;
@@ -57,8 +63,16 @@ pub struct StreamConfig {
     pub codec: Codec,
     /// Its payload type.
     pub payload_type: u8,
-    /// Payload type of telephone-event (RFC 4733) at 8 kHz.
+    /// What the peer asked of our Opus; of no meaning for other codecs.
+    pub opus: OpusTerms,
+    /// Payload type of telephone-event (RFC 4733).
     pub telephone_event: Option<u8>,
+    /// How keys are sent, and which ways are listened to.
+    pub keypad: Keypad,
+    /// What is done to the caller's audio.
+    pub treatment: Treatment,
+    /// The clock in which events count their length, Hz: 8,000, or 48,000 beside Opus.
+    pub event_clock_hz: u32,
     /// Payload type of comfort noise (RFC 3389).
     pub comfort_noise: Option<u8>,
     /// Audio per packet that we send, ms: 20, 40 or 60; anything else is taken as the next lower of these, at least 20.
@@ -103,11 +117,18 @@ pub enum StreamEvent {
         /// The stranger.
         from: SocketAddr,
     },
-    /// A telephone event ended.
+    /// A key was pressed and released, by whichever way it was told; each press is told once.
     Dtmf {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
         /// How long it was pressed.
+        duration_ms: u32,
+    },
+    /// This key is to be sent by SIP INFO now ([`Keypad::Info`]).
+    KeyDue {
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+        /// How long it is pressed.
         duration_ms: u32,
     },
     /// Playout.
@@ -131,7 +152,7 @@ pub enum StreamEvent {
 /// Why digits cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DtmfError {
-    /// The peer did not offer telephone-event.
+    /// Only events may be sent, and the peer did not offer them.
     NotNegotiated,
     /// A character that is no digit.
     UnknownDigit(char),
@@ -159,9 +180,13 @@ pub struct Stream {
     reports: Reports,
     recording: Option<Box<Recording>>,
     liveness: Liveness,
+    keys: Keys,
+    /// Looks for keys in the audio, where they may come that way.
+    detector: Option<Box<KeyDetector>>,
+    treated: Option<Box<Treated>>,
     events: VecDeque<StreamEvent>,
-    /// The frame that was handed out last.
-    current: Frame,
+    /// The audio of the frame that was handed out last.
+    current: Vec<u8>,
 }
 
 impl Stream {
@@ -182,13 +207,11 @@ impl Stream {
                 since: now,
                 lost: false,
             },
+            keys: Keys::default(),
+            detector: detector(&config),
+            treated: Treated::new(config.treatment, config.codec.form()),
             events: VecDeque::with_capacity(EVENTS_MAX / 4),
-            current: Frame {
-                audio: [config.codec.silence(); FRAME_SAMPLES],
-                timestamp_ms: 0,
-                concealed: false,
-                level: 127,
-            },
+            current: Vec::with_capacity(config.codec.form().frame_bytes()),
             config,
         }
     }
@@ -200,11 +223,21 @@ impl Stream {
         self.inbound
             .latch
             .renegotiate(now, config.latch, config.remote, receives);
-        if config.codec != self.config.codec {
-            self.inbound.receiver.set_codec(config.codec);
-            self.outbound.playout.set_codec(config.codec);
+        self.inbound.agree(&config);
+        self.outbound.agree(&config, self.config.codec);
+        let (treatment, form) = (config.treatment, config.codec.form());
+        let is_same = |treated: &Treated| treated.is(treatment, form);
+        if !self.treated.as_deref().is_some_and(is_same) {
+            self.treated = Treated::new(treatment, form);
+        }
+        let listens = detector(&config);
+        if listens.as_ref().map(|one| one.rate()) != self.detector.as_ref().map(|one| one.rate()) {
+            self.detector = listens;
+        }
+        if config.codec.form() != self.config.codec.form() {
+            self.outbound.playout.set_form(config.codec.form());
             if let Some(recording) = &mut self.recording {
-                recording.set_codec(config.codec);
+                recording.set_form(config.codec.form());
             }
         }
         // A key that stays keeps its context: the same key stream must never be used twice.
@@ -289,6 +322,9 @@ impl Stream {
             return;
         };
         self.reports.source = Some(source);
+        if let Some(loss) = self.reports.remote_loss {
+            self.outbound.encoder.expect_loss(loss);
+        }
         if bye {
             push_event(&mut self.events, StreamEvent::Bye);
         } else if self.inbound.reception.is_some() {
@@ -327,22 +363,40 @@ impl Stream {
 
     /// The next 20 ms of the caller.
     pub fn poll_frame(&mut self) -> Option<CallerFrame<'_>> {
-        self.current = self.inbound.receiver.poll_frame()?;
-        if let Some(recording) = &mut self.recording {
-            recording.push_caller(&self.current.audio);
+        let mut frame = self.inbound.receiver.poll_frame(&mut self.current)?;
+        self.look_for_keys();
+        if let Some(treated) = &mut self.treated {
+            frame.level = treated.apply(&mut self.current);
         }
-        let Frame {
-            audio,
-            timestamp_ms,
-            concealed,
-            level,
-        } = &self.current;
+        if let Some(recording) = &mut self.recording {
+            recording.push_caller(&self.current);
+        }
         Some(CallerFrame {
-            audio,
-            timestamp_ms: *timestamp_ms,
-            concealed: *concealed,
-            level: *level,
+            audio: &self.current,
+            timestamp_ms: frame.timestamp_ms,
+            concealed: frame.concealed,
+            level: frame.level,
         })
+    }
+
+    /// Keys in the audio of the frame, as it came.
+    fn look_for_keys(&mut self) {
+        let Some(detector) = &mut self.detector else {
+            return;
+        };
+        let form = self.config.codec.form();
+        let mut samples = [0; FRAME_SAMPLES_MAX];
+        let samples = &mut samples[..form.frame_samples()];
+        form.decode_into(&self.current, samples);
+        detector.push(samples);
+        while let Some((digit, duration_ms)) = detector.poll() {
+            let news = self
+                .keys
+                .is_news(self.now, KeyWay::Tones, digit, duration_ms);
+            if news {
+                push_event(&mut self.events, StreamEvent::Dtmf { digit, duration_ms });
+            }
+        }
     }
 
     /// The next datagram to send, written into `buffer` (at least [`TRANSMIT_BYTES_MAX`] long).
@@ -368,6 +422,7 @@ impl Stream {
         let sending = Sending {
             ssrc: self.outbound.ssrc,
             timestamp: self.outbound.timestamp_at(self.now),
+            clock_per_tick: clock_per_tick(&self.config),
             packets: self.outbound.counters.packets,
             bytes: self.outbound.counters.bytes,
         };
@@ -394,8 +449,16 @@ impl Stream {
         if let Some(event) = self.outbound.playout.poll_event() {
             return Some(StreamEvent::Playout(event));
         }
-        if let Some((digit, duration_ms)) = self.inbound.dtmf.poll() {
-            return Some(StreamEvent::Dtmf { digit, duration_ms });
+        while let Some((digit, duration_ms)) = self.inbound.dtmf.poll() {
+            let news = self
+                .keys
+                .is_news(self.now, KeyWay::Event, digit, duration_ms);
+            if news {
+                return Some(StreamEvent::Dtmf { digit, duration_ms });
+            }
+        }
+        if let Some((digit, duration_ms)) = self.outbound.keys_due.pop_front() {
+            return Some(StreamEvent::KeyDue { digit, duration_ms });
         }
         self.events.pop_front()
     }
@@ -422,8 +485,23 @@ impl Stream {
     /// Whether recording frames are made; they begin at the next tick.
     pub fn set_recording(&mut self, recording: bool) {
         if recording != self.recording.is_some() {
-            self.recording = recording.then(|| Box::new(Recording::new(self.config.codec)));
+            let form = self.config.codec.form();
+            self.recording = recording.then(|| Box::new(Recording::new(form)));
         }
+    }
+
+    /// Sample rate of the recording's frames; of the leg where there is none.
+    #[must_use]
+    pub fn recording_rate(&self) -> Rate {
+        self.recording
+            .as_ref()
+            .map_or(self.form().rate(), |recording| recording.rate())
+    }
+
+    /// How the audio of this stream is carried.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.config.codec.form()
     }
 
     /// After how much silence of the peer [`StreamEvent::MediaLost`] is reported, ms.
@@ -442,12 +520,20 @@ impl Stream {
         self.outbound.ssrc
     }
 
-    /// Queues digits, each pressed for `duration_ms`; audio pauses while they are sent.
+    /// A key that came by SIP INFO.
+    pub fn handle_key(&mut self, now: Instant, digit: char, duration_ms: u32) {
+        self.now = now;
+        if self.keys.is_news(now, KeyWay::Info, digit, duration_ms) {
+            push_event(&mut self.events, StreamEvent::Dtmf { digit, duration_ms });
+        }
+    }
+
+    /// Queues digits, each pressed for `duration_ms`, by the way of [`Keypad`]; audio pauses while they are sent.
     ///
     /// # Errors
     /// See [`DtmfError`]; nothing is queued then.
     pub fn send_dtmf(&mut self, digits: &str, duration_ms: u32) -> Result<(), DtmfError> {
-        if self.config.telephone_event.is_none() {
+        if self.config.keypad == Keypad::Events && self.config.telephone_event.is_none() {
             return Err(DtmfError::NotNegotiated);
         }
         if let Some(unknown) = digits
@@ -486,7 +572,9 @@ impl Stream {
             jitter_ms_max: inbound.jitter_ms_max,
             round_trip_ms: self.reports.round_trip_ms,
             remote_loss: self.reports.remote_loss,
-            remote_jitter_ms: self.reports.remote_jitter_ms,
+            remote_jitter_ms: self.reports.remote_jitter.map(|jitter| {
+                f64::from(jitter) * 1_000.0 / f64::from(self.config.codec.clock_hz())
+            }),
             mos: self.mos(),
             refused_packets: inbound.refused,
             srtp_failures: inbound.srtp_failures,
@@ -559,6 +647,20 @@ fn push_event(events: &mut VecDeque<StreamEvent>, event: StreamEvent) {
     if events.len() < EVENTS_MAX {
         events.push_back(event);
     }
+}
+
+/// Listens to tones, where keys may come so.
+fn detector(config: &StreamConfig) -> Option<Box<KeyDetector>> {
+    let rate = config.codec.form().rate();
+    config
+        .keypad
+        .hears_tones(config.telephone_event.is_some())
+        .then(|| Box::new(KeyDetector::new(rate)))
+}
+
+/// Steps of the RTP clock in one tick of 8 kHz.
+fn clock_per_tick(config: &StreamConfig) -> u32 {
+    config.codec.clock_hz() / 8_000
 }
 
 /// The next number of a sequence that is good enough for offsets and intervals (splitmix64).

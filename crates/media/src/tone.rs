@@ -4,15 +4,14 @@ use std::f32::consts::TAU;
 use std::sync::OnceLock;
 
 use crate::comfort_noise::ComfortNoise;
-use crate::frame::Codec;
-use crate::g711;
+use crate::frame::{Form, Law};
+use crate::resample::Rate;
+use crate::{g711, reform};
 
-/// Sample rate of telephone audio, Hz.
-pub const SAMPLE_RATE: f32 = 8_000.0;
 /// Level of the noise of a live line, -dBov: below what a voice detector takes for speech.
 pub const COMFORT_NOISE_LEVEL: u8 = 66;
-/// Length of the loop of noise, samples (1 s).
-const COMFORT_NOISE_SAMPLES: usize = 8_000;
+/// Length of the loop of noise, ms.
+const COMFORT_NOISE_MS: usize = 1_000;
 /// Length of the loop of the thinking sound, samples (2.4 s).
 const THINKING_SAMPLES: usize = 19_200;
 
@@ -28,9 +27,15 @@ impl Sine {
     /// A sine of `frequency` Hz whose peak is `amplitude` (0 to 32,767).
     #[must_use]
     pub fn new(frequency: f32, amplitude: f32) -> Self {
+        Self::at(Rate::Hz8000, frequency, amplitude)
+    }
+
+    /// The same at another sample rate.
+    #[must_use]
+    pub fn at(rate: Rate, frequency: f32, amplitude: f32) -> Self {
         Self {
             phase: 0.0,
-            step: TAU * frequency / SAMPLE_RATE,
+            step: TAU * frequency / hertz(rate),
             amplitude,
         }
     }
@@ -44,22 +49,28 @@ impl Sine {
     }
 
     /// The next samples in G.711.
-    pub fn fill_coded(&mut self, codec: Codec, audio: &mut [u8]) {
+    pub fn fill_coded(&mut self, law: Law, audio: &mut [u8]) {
         for byte in audio {
             let mut sample = [0];
             self.fill(&mut sample);
-            *byte = g711::encode(codec, sample[0]);
+            *byte = g711::encode(law, sample[0]);
         }
     }
 }
 
-/// Peak amplitude of `frequency` Hz in `samples` (Goertzel).
+/// Peak amplitude of `frequency` Hz in `samples` of 8 kHz (Goertzel).
 #[must_use]
 pub fn goertzel(samples: &[i16], frequency: f32) -> f32 {
+    goertzel_at(Rate::Hz8000, samples, frequency)
+}
+
+/// The same at another sample rate.
+#[must_use]
+pub fn goertzel_at(rate: Rate, samples: &[i16], frequency: f32) -> f32 {
     if samples.is_empty() {
         return 0.0;
     }
-    let step = f64::from(TAU * frequency / SAMPLE_RATE);
+    let step = f64::from(TAU * frequency / hertz(rate));
     let coefficient = 2.0 * step.cos();
     let (mut last, mut before) = (0.0_f64, 0.0_f64);
     for sample in samples {
@@ -79,12 +90,18 @@ pub fn goertzel(samples: &[i16], frequency: f32) -> f32 {
 /// Share of the energy of `samples` that is at `frequency` Hz, 0 to 1: 1 for that pure tone.
 #[must_use]
 pub fn purity(samples: &[i16], frequency: f32) -> f32 {
+    purity_at(Rate::Hz8000, samples, frequency)
+}
+
+/// The same at another sample rate.
+#[must_use]
+pub fn purity_at(rate: Rate, samples: &[i16], frequency: f32) -> f32 {
     let energy: f32 = samples
         .iter()
         .map(|sample| f32::from(*sample).powi(2))
         .sum();
     #[expect(clippy::cast_precision_loss, reason = "a share needs three digits")]
-    let tone = goertzel(samples, frequency).powi(2) / 2.0 * samples.len() as f32;
+    let tone = goertzel_at(rate, samples, frequency).powi(2) / 2.0 * samples.len() as f32;
     if energy > 0.0 {
         (tone / energy).min(1.0)
     } else {
@@ -94,28 +111,32 @@ pub fn purity(samples: &[i16], frequency: f32) -> f32 {
 
 /// A second of barely audible noise, to be looped.
 #[must_use]
-pub fn comfort_noise(codec: Codec) -> &'static [u8] {
-    static LOOPS: [OnceLock<Box<[u8]>>; 2] = [OnceLock::new(), OnceLock::new()];
-    LOOPS[index(codec)].get_or_init(|| {
-        let mut samples = vec![0; COMFORT_NOISE_SAMPLES];
+pub fn comfort_noise(form: Form) -> &'static [u8] {
+    static LOOPS: [OnceLock<Box<[u8]>>; 3] = [const { OnceLock::new() }; 3];
+    LOOPS[index(form)].get_or_init(|| {
+        let mut samples = vec![0; COMFORT_NOISE_MS * form.frame_samples() / 20];
         ComfortNoise::new(0x5EED, COMFORT_NOISE_LEVEL).fill(&mut samples);
-        samples
-            .into_iter()
-            .map(|sample| g711::encode(codec, sample))
-            .collect()
+        coded(form, &samples)
     })
 }
 
 /// The thinking sound, to be looped: two soft, slow notes over the noise of the line, near -40 dBov.
 #[must_use]
-pub fn thinking(codec: Codec) -> &'static [u8] {
-    static LOOPS: [OnceLock<Box<[u8]>>; 2] = [OnceLock::new(), OnceLock::new()];
-    LOOPS[index(codec)].get_or_init(|| {
-        thinking_samples()
-            .into_iter()
-            .map(|sample| g711::encode(codec, sample))
-            .collect()
+pub fn thinking(form: Form) -> &'static [u8] {
+    static LOOPS: [OnceLock<Box<[u8]>>; 3] = [const { OnceLock::new() }; 3];
+    LOOPS[index(form)].get_or_init(|| match form {
+        Form::G711(_) => coded(form, &thinking_samples()),
+        Form::Wide => {
+            let law = Form::G711(Law::Pcmu);
+            reform::whole(law, form, coded(law, &thinking_samples()).into_vec()).into_boxed_slice()
+        }
     })
+}
+
+fn coded(form: Form, samples: &[i16]) -> Box<[u8]> {
+    let mut audio = Vec::with_capacity(samples.len() * form.sample_bytes());
+    form.append(samples, &mut audio);
+    audio.into_boxed_slice()
 }
 
 fn thinking_samples() -> Vec<i16> {
@@ -142,11 +163,20 @@ fn thinking_samples() -> Vec<i16> {
     samples
 }
 
-fn index(codec: Codec) -> usize {
-    match codec {
-        Codec::Pcmu => 0,
-        Codec::Pcma => 1,
+fn index(form: Form) -> usize {
+    match form {
+        Form::G711(Law::Pcmu) => 0,
+        Form::G711(Law::Pcma) => 1,
+        Form::Wide => 2,
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate is below 2 to the power of 24"
+)]
+fn hertz(rate: Rate) -> f32 {
+    rate.hz() as f32
 }
 
 #[expect(
@@ -176,14 +206,12 @@ mod tests {
 
     #[test]
     fn the_sounds_are_quiet_and_loop_without_a_click() {
-        for codec in [Codec::Pcmu, Codec::Pcma] {
+        for form in [Law::Pcmu.into(), Law::Pcma.into(), Form::Wide] {
             for (sound, quietest, loudest) in
-                [(comfort_noise(codec), 75, 55), (thinking(codec), 60, 35)]
+                [(comfort_noise(form), 75, 55), (thinking(form), 60, 35)]
             {
-                let samples: Vec<i16> = sound
-                    .iter()
-                    .map(|byte| g711::decode(codec, *byte))
-                    .collect();
+                let mut samples = vec![0; sound.len() / form.sample_bytes()];
+                form.decode_into(sound, &mut samples);
                 let level = level::dbov(&samples);
                 assert!((loudest..=quietest).contains(&level), "{level}");
                 let step = (i32::from(samples[0]) - i32::from(samples[samples.len() - 1])).abs();

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Bench, Network, Pair, Random, config, rtp_of};
 use media::dtmf::EventPayload;
-use media::{Codec, DtmfError, ItemKey, StreamEvent};
+use media::{Codec, DtmfError, ItemKey, Keypad, StreamEvent};
 
 fn digits(events: &[StreamEvent]) -> Vec<(char, u32)> {
     events
@@ -327,6 +327,7 @@ fn an_event_is_sent_as_the_rfc_says() {
 fn what_cannot_be_sent_is_said() {
     let mut without = config(Codec::Pcmu, Some(common::address(9, 6_000)));
     without.telephone_event = None;
+    without.keypad = Keypad::Events;
     let mut bench = Bench::with(without);
     assert_eq!(
         bench.stream.send_dtmf("1", 100),

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use media::frame::FRAME_SAMPLES;
-use media::{Codec, Feed, ItemKey, Played, PlayoutEvent, Position, StreamEvent};
+use media::{Feed, ItemKey, Law, Played, PlayoutEvent, Position, StreamEvent};
 
 const MS: u64 = 8;
 
@@ -29,7 +29,7 @@ fn key(name: &str) -> ItemKey {
 
 fn feed() -> (Instant, Feed) {
     let start = Instant::now();
-    let mut feed = Feed::new(start, Codec::Pcmu);
+    let mut feed = Feed::new(start, Law::Pcmu);
     feed.start(start);
     feed.hold_back(false);
     (start, feed)
@@ -58,6 +58,7 @@ fn words(feed: &mut Feed) -> Vec<String> {
             other @ (StreamEvent::Latched { .. }
             | StreamEvent::SourceRefused { .. }
             | StreamEvent::SrtpFailure { .. }
+            | StreamEvent::KeyDue { .. }
             | StreamEvent::Bye) => panic!("{other:?}"),
         })
         .collect()
@@ -199,7 +200,7 @@ fn long_messages_are_cut_into_frames_and_those_without_a_number_taken_as_they_co
 #[test]
 fn nothing_is_heard_before_the_call_is_answered_and_silence_is_noticed() {
     let start = Instant::now();
-    let mut feed = Feed::new(start, Codec::Pcmu);
+    let mut feed = Feed::new(start, Law::Pcmu);
     feed.set_media_timeout_ms(1_000);
     feed.handle_audio(start, Some(1), &[7; FRAME_SAMPLES]);
     assert!(feed.poll_frame().is_none());

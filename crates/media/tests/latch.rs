@@ -237,6 +237,31 @@ fn the_same_stream_from_a_new_port_after_a_silence_is_a_nat_rebinding() {
 }
 
 #[test]
+fn pattern_35_one_who_knows_the_stream_does_not_take_over_in_a_pause() {
+    let mut bench = Bench::new();
+    for index in 0..50 {
+        bench.go(u64::from(index) * 20);
+        bench.voice(index);
+    }
+    // The peer suppresses silence for two seconds; somebody who reads along goes on in its place.
+    for index in 50..150_u16 {
+        bench.go(u64::from(index) * 20);
+        bench.receive_from(
+            address(66, 6_666),
+            &rtp(index, u32::from(index) * 160, 7, &STRANGER_AUDIO),
+        );
+    }
+    assert_stranger_got_nothing(&bench);
+    bench.go(3_000);
+    bench.receive(&rtp(50, 150 * 160, 7, &[0x2A; 160]));
+    assert_eq!(
+        bench.frames.last().map(|frame| frame.concealed),
+        Some(false)
+    );
+    assert_eq!(bench.sent_to.last(), Some(&bench.peer));
+}
+
+#[test]
 fn a_re_invite_to_another_address_latches_anew() {
     let mut bench = Bench::new();
     for index in 0..10 {

@@ -11,8 +11,8 @@ mod common;
 use common::{Bench, Network, Pair, Random, config, ms, tone};
 use media::playout::{ITEMS_MAX, PLAYOUT_MS_MAX};
 use media::{
-    Background, Codec, Direction, ItemKey, Played, PlayoutEvent, PlayoutFull, StreamEvent, g711,
-    level,
+    Background, Codec, Direction, ItemKey, Law, Played, PlayoutEvent, PlayoutFull, StreamEvent,
+    g711, level,
 };
 
 const VOICE: u8 = 0x31;
@@ -359,9 +359,9 @@ fn a_codec_change_converts_what_is_queued() {
         .iter()
         .flat_map(|(_, data)| {
             let codec = if data[1] & 0x7F == 8 {
-                Codec::Pcma
+                Law::Pcma
             } else {
-                Codec::Pcmu
+                Law::Pcmu
             };
             data[12..]
                 .iter()

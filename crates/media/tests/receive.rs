@@ -622,7 +622,7 @@ fn an_hour_with_clocks_one_per_cent_apart_does_not_drift() {
 #[test]
 fn the_jitter_buffer_follows_a_clock_that_differs_and_stays_shallow() {
     for step in [99_u32, 101] {
-        let mut buffer = JitterBuffer::new(Codec::Pcmu);
+        let mut buffer = JitterBuffer::new(Codec::Pcmu.form());
         let mut out = [0; 160];
         let mut deepest = 0;
         let mut credit = 0;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::frame::{CallerFrame, Codec, FRAME_SAMPLES, SAMPLES_PER_MS};
-use crate::receiver::{Content, Frame, Incoming, PAYLOAD_BYTES_MAX, Receiver};
+use crate::frame::{CallerFrame, Codec, FRAME_SAMPLES, Law, SAMPLES_PER_MS};
+use crate::receiver::{Content, Incoming, PAYLOAD_BYTES_MAX, Receiver};
 use crate::recording::Recording;
 use crate::statistics::Statistics;
 
@@ -26,24 +26,19 @@ pub(super) struct Caller {
     pub(super) heard_at: Instant,
     messages: u64,
     bytes: u64,
-    current: Frame,
+    current: Vec<u8>,
 }
 
 impl Caller {
-    pub(super) fn new(now: Instant, codec: Codec) -> Self {
+    pub(super) fn new(now: Instant, law: Law) -> Self {
         Self {
-            receiver: Receiver::new(codec, 0),
+            receiver: Receiver::new(law.into(), 0),
             next: None,
             parts: 1,
             heard_at: now,
             messages: 0,
             bytes: 0,
-            current: Frame {
-                audio: [codec.silence(); FRAME_SAMPLES],
-                timestamp_ms: 0,
-                concealed: false,
-                level: 127,
-            },
+            current: Vec::with_capacity(FRAME_SAMPLES),
         }
     }
 
@@ -109,22 +104,22 @@ impl Caller {
     }
 
     pub(super) fn discard(&mut self) {
-        while self.receiver.poll_frame().is_some() {}
+        while self.receiver.poll_frame(&mut self.current).is_some() {}
     }
 
     pub(super) fn poll_frame(
         &mut self,
         recording: Option<&mut Recording>,
     ) -> Option<CallerFrame<'_>> {
-        self.current = self.receiver.poll_frame()?;
+        let frame = self.receiver.poll_frame(&mut self.current)?;
         if let Some(recording) = recording {
-            recording.push_caller(&self.current.audio);
+            recording.push_caller(&self.current);
         }
         Some(CallerFrame {
-            audio: &self.current.audio,
-            timestamp_ms: self.current.timestamp_ms,
-            concealed: self.current.concealed,
-            level: self.current.level,
+            audio: &self.current,
+            timestamp_ms: frame.timestamp_ms,
+            concealed: frame.concealed,
+            level: frame.level,
         })
     }
 

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{StreamConfig, StreamEvent};
+use crate::coder;
 use crate::dtmf::DtmfReceiver;
-use crate::frame::Codec;
+use crate::frame::{Codec, Form};
 use crate::latch::{Claim, Latch, Verdict};
 use crate::receiver::{Content, Incoming, Pushed, Receiver};
 use crate::reception::Reception;
@@ -15,7 +16,7 @@ use crate::srtp::{SrtpContext, SrtpError};
 
 /// Strangers that are named in an event, per stream.
 pub const REFUSED_SOURCES_MAX: usize = 8;
-/// Audio that a peer may be ahead of real time (after a stall of the network), samples (2 s).
+/// Audio that a peer may be ahead of real time (after a stall of the network), ticks of 8 kHz (2 s).
 pub const AHEAD_SAMPLES_MAX: u64 = 16_000;
 /// Static payload type of comfort noise (RFC 3551).
 const COMFORT_NOISE: u8 = 13;
@@ -52,9 +53,42 @@ impl Allowance {
     }
 }
 
+/// The peer's media time, told in ticks of 8 kHz.
+#[derive(Debug)]
+struct MediaClock {
+    /// Steps of the peer's clock in a tick.
+    per_tick: u32,
+    /// A time of the peer and the tick that it is.
+    known: Option<(u32, u32)>,
+}
+
+impl MediaClock {
+    fn new(config: &StreamConfig) -> Self {
+        Self {
+            per_tick: super::clock_per_tick(config),
+            known: None,
+        }
+    }
+
+    fn ticks(&mut self, timestamp: u32) -> u32 {
+        if self.per_tick == 1 {
+            return timestamp;
+        }
+        let (time, tick) = self.known.unwrap_or((timestamp, timestamp / self.per_tick));
+        let per_tick = i64::from(self.per_tick);
+        let step = i64::from(timestamp.wrapping_sub(time).cast_signed()).div_euclid(per_tick);
+        let wrapped = |value: i64| u32::try_from(value & 0xFFFF_FFFF).unwrap_or_default();
+        let tick = tick.wrapping_add(wrapped(step));
+        // The rest of the division stays in the difference to the next time.
+        self.known = Some((time.wrapping_add(wrapped(step * per_tick)), tick));
+        tick
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Inbound {
     epoch: Instant,
+    clock: MediaClock,
     pub(super) latch: Latch,
     /// Inner `None`: the key is unusable and nothing can be proved.
     pub(super) srtp: Option<Option<SrtpContext>>,
@@ -73,6 +107,7 @@ impl Inbound {
     pub(super) fn new(epoch: Instant, config: &StreamConfig, noise_seed: u32) -> Self {
         Self {
             epoch,
+            clock: MediaClock::new(config),
             latch: Latch::new(config.latch, config.remote, config.direction.receives()),
             srtp: config
                 .srtp
@@ -80,7 +115,7 @@ impl Inbound {
                 .map(|srtp| SrtpContext::new(srtp.suite, &srtp.remote_key)),
             receiver: Receiver::new(config.codec, noise_seed),
             reception: None,
-            dtmf: DtmfReceiver::default(),
+            dtmf: DtmfReceiver::new(config.event_clock_hz),
             doubt: None,
             refused: Vec::new(),
             allowance: Allowance {
@@ -89,6 +124,18 @@ impl Inbound {
             },
             heard_at: None,
             counters: InboundCounters::default(),
+        }
+    }
+
+    /// Applies a re-negotiation.
+    pub(super) fn agree(&mut self, config: &StreamConfig) {
+        self.receiver.set_codec(config.codec);
+        self.dtmf.set_clock(config.event_clock_hz);
+        let clock = MediaClock::new(config);
+        if clock.per_tick != self.clock.per_tick {
+            self.clock = clock;
+            // Media time begins anew in another clock.
+            self.receiver.restart();
         }
     }
 
@@ -139,29 +186,32 @@ impl Inbound {
                 return;
             }
         };
-        if !self.admit(header, moved) {
+        if !self.admit(now, header, moved) {
             return;
         }
-        if matches!(content, Some(Content::Audio(_)))
-            && !self.allowance.take(now, packet.payload.len())
-        {
+        let ticks = match content {
+            Some(Content::Audio(codec)) => coder::ticks_of(codec, packet.payload),
+            Some(Content::Noise(_) | Content::Nothing) | None => None,
+        };
+        if ticks.is_some_and(|ticks| !self.allowance.take(now, ticks)) {
             self.counters.refused += 1;
             return;
         }
         self.heard_at = Some(now);
         self.counters.packets += 1;
         self.counters.bytes += packet.payload.len() as u64;
+        let timestamp = self.clock.ticks(header.timestamp);
         let is_event = config.telephone_event == Some(header.payload_type);
         if is_event {
             self.dtmf
-                .handle(now, header.marker, header.timestamp, packet.payload);
+                .handle(now, header.marker, timestamp, packet.payload);
         }
         let content = content
             .filter(|_| config.direction.receives())
             .unwrap_or(Content::Nothing);
         let incoming = Incoming {
             sequence: header.sequence,
-            timestamp: header.timestamp,
+            timestamp,
             content,
             payload: packet.payload,
         };
@@ -190,7 +240,7 @@ impl Inbound {
     }
 
     /// Whether a packet's source is the one that is heard. A new one must send twice in a row (RFC 3550 A.1).
-    fn admit(&mut self, header: rtp::Header, moved: bool) -> bool {
+    fn admit(&mut self, now: Instant, header: rtp::Header, moved: bool) -> bool {
         let Some(known) = self.reception.as_ref().map(Reception::ssrc) else {
             self.reception = Some(Reception::new(header.ssrc, header.sequence));
             return true;
@@ -204,8 +254,14 @@ impl Inbound {
             return false;
         }
         self.doubt = None;
+        self.clock.known = None;
         self.counters.ssrc_changes += 1;
-        self.receiver.restart();
+        // Another place is another scene; the same one goes on.
+        if moved {
+            self.receiver.restart();
+        } else {
+            self.receiver.restart_at_once(now);
+        }
         self.dtmf.restart();
         self.reception = Some(Reception::new(header.ssrc, header.sequence));
         true
@@ -262,11 +318,12 @@ impl Inbound {
     }
 }
 
-/// The content of a payload type; `None` for one that was not negotiated. The other G.711 law is taken as well: a peer may switch
-/// between the codecs of its own offer.
+/// The content of a payload type; `None` for one that was not negotiated. Beside one G.711 law the other is taken as well: a peer
+/// may switch between the codecs of its own offer.
 fn content_of(config: &StreamConfig, payload_type: u8, payload: &[u8]) -> Option<Content> {
     if payload_type == config.payload_type {
-        return Some(Content::Audio(config.codec));
+        let audio = coder::ticks_of(config.codec, payload).is_some();
+        return audio.then_some(Content::Audio(config.codec));
     }
     if config.telephone_event == Some(payload_type) {
         return Some(Content::Nothing);
@@ -275,8 +332,11 @@ fn content_of(config: &StreamConfig, payload_type: u8, payload: &[u8]) -> Option
         let level = payload.first().map_or(127, |first| first & 0x7F);
         return Some(Content::Noise(level));
     }
+    if config.codec.form() == Form::Wide {
+        return None;
+    }
     [Codec::Pcmu, Codec::Pcma]
         .into_iter()
-        .find(|codec| codec.static_payload_type() == payload_type)
+        .find(|codec| codec.static_payload_type() == Some(payload_type))
         .map(Content::Audio)
 }

@@ -1,11 +1,15 @@
 //! The sending half of a stream: one packet per tick by absolute deadlines.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::StreamConfig;
-use crate::dtmf::{DtmfSender, DtmfTick};
-use crate::frame::{FRAME_MS, FRAME_SAMPLES};
+use crate::coder::Encoder;
+use crate::dtmf::{self, DtmfSender, DtmfTick, EventPacket};
+use crate::frame::{Codec, FRAME_BYTES_MAX, FRAME_MS, FRAME_SAMPLES, FRAME_SAMPLES_MAX, Form};
+use crate::keypad_tones::KeyTones;
+use crate::keys::Keypad;
 use crate::playout::Playout;
 use crate::recording::Recording;
 use crate::rtp::{HEADER_BYTES, Header};
@@ -13,6 +17,8 @@ use crate::srtp::{OVERHEAD_BYTES_MAX, SrtpContext};
 
 /// Ticks that a late shell catches up at once; earlier ones are skipped and media time goes on.
 pub const CATCH_UP_TICKS_MAX: u32 = 5;
+/// Length that an INFO tells of a key, ms.
+const INFO_KEY_MS: u32 = 160;
 /// Most frames in a packet (60 ms).
 pub const PACKET_FRAMES_MAX: usize = 3;
 
@@ -27,8 +33,9 @@ pub(super) struct OutboundCounters {
 pub(super) struct Outbound {
     pub(super) ssrc: u32,
     sequence: u16,
-    /// Media time of the next tick.
+    /// Media time of the next tick, in the codec's clock.
     timestamp: u32,
+    clock_per_tick: u32,
     pub(super) started_at: Option<Instant>,
     pub(super) next_tick: Option<Instant>,
     due: u32,
@@ -40,7 +47,12 @@ pub(super) struct Outbound {
     /// Inner `None`: the key is unusable and nothing is sent.
     pub(super) srtp: Option<Option<SrtpContext>>,
     pub(super) playout: Playout,
+    pub(super) encoder: Encoder,
     pub(super) dtmf: DtmfSender,
+    /// The tones of the key that is being pressed in the audio, and whether this is its last packet.
+    tones: Option<(KeyTones, bool)>,
+    /// Keys that the shell is to send by INFO.
+    pub(super) keys_due: VecDeque<(char, u32)>,
     pub(super) counters: OutboundCounters,
 }
 
@@ -52,6 +64,7 @@ impl Outbound {
             // Below half the range: the first rollover is far, which SRTP peers that join late need (RFC 3711 3.3.1).
             sequence: u16::from_be_bytes([s0, s1]) & 0x7FFF,
             timestamp: random.1,
+            clock_per_tick: super::clock_per_tick(config),
             started_at: None,
             next_tick: None,
             due: 0,
@@ -62,9 +75,23 @@ impl Outbound {
                 .srtp
                 .as_ref()
                 .map(|srtp| SrtpContext::new(srtp.suite, &srtp.local_key)),
-            playout: Playout::new(config.codec),
+            playout: Playout::new(config.codec.form()),
+            encoder: Encoder::new(config.codec, config.opus),
             dtmf: DtmfSender::new(),
+            tones: None,
+            keys_due: VecDeque::new(),
             counters: OutboundCounters::default(),
+        }
+    }
+
+    /// Applies a re-negotiation. Media time goes on in the new clock.
+    pub(super) fn agree(&mut self, config: &StreamConfig, before: Codec) {
+        if config.codec == before {
+            self.encoder.agree(config.opus);
+        } else {
+            self.encoder = Encoder::new(config.codec, config.opus);
+            self.clock_per_tick = super::clock_per_tick(config);
+            self.marker = true;
         }
     }
 
@@ -93,7 +120,8 @@ impl Outbound {
         let skipped = self.due.saturating_sub(CATCH_UP_TICKS_MAX);
         if skipped > 0 {
             self.due -= skipped;
-            self.timestamp = self.timestamp.wrapping_add(skipped.wrapping_mul(160));
+            let step = skipped.wrapping_mul(160).wrapping_mul(self.clock_per_tick);
+            self.timestamp = self.timestamp.wrapping_add(step);
             self.counters.ticks_skipped += u64::from(skipped);
             self.marker = true;
             if let Some(recording) = recording {
@@ -130,9 +158,14 @@ impl Outbound {
             } else {
                 None
             };
-            self.timestamp = self.timestamp.wrapping_add(samples_of(frames));
-            if len.is_some() {
-                return len;
+            self.timestamp = self
+                .timestamp
+                .wrapping_add(ticks_of(frames) * self.clock_per_tick);
+            match len {
+                // Silence that the peer makes itself.
+                Some(0) => continue,
+                Some(len) => return Some(len),
+                None => {}
             }
             // What was not sent is a pause for the peer.
             self.marker = true;
@@ -143,6 +176,7 @@ impl Outbound {
         None
     }
 
+    /// Writes the packet of this tick; its length, 0 when silence needs none.
     fn packet(
         &mut self,
         config: &StreamConfig,
@@ -150,8 +184,8 @@ impl Outbound {
         buffer: &mut [u8],
         recording: Option<&mut Recording>,
     ) -> Option<usize> {
-        let audio_len = frames * FRAME_SAMPLES;
-        if buffer.len() < HEADER_BYTES + audio_len + OVERHEAD_BYTES_MAX {
+        let room = frames * FRAME_SAMPLES_MAX;
+        if buffer.len() < HEADER_BYTES + room + OVERHEAD_BYTES_MAX {
             return None;
         }
         let mut header = Header {
@@ -161,38 +195,43 @@ impl Outbound {
             timestamp: self.timestamp,
             ssrc: self.ssrc,
         };
-        let payload = &mut buffer[HEADER_BYTES..HEADER_BYTES + audio_len];
-        let mut payload_len = audio_len;
-        let mut audio = false;
-        match (self.dtmf.tick(samples_of(frames)), config.telephone_event) {
+        let payload = &mut buffer[HEADER_BYTES..HEADER_BYTES + room];
+        let events = config
+            .telephone_event
+            .filter(|_| config.keypad.has_events());
+        let payload_len = match (self.dtmf.tick(ticks_of(frames)), events) {
             (DtmfTick::Event(event), Some(payload_type)) => {
-                payload[..4].copy_from_slice(&event.payload.to_bytes());
-                payload_len = 4;
+                let mut event_payload = event.payload;
+                event_payload.duration = event.duration_at(config.event_clock_hz);
+                payload[..4].copy_from_slice(&event_payload.to_bytes());
                 header.payload_type = payload_type;
                 header.marker = event.marker;
-                header.timestamp = self.timestamp.wrapping_sub(event.began);
+                header.timestamp = self
+                    .timestamp
+                    .wrapping_sub(event.began * self.clock_per_tick);
                 self.marker = true;
+                self.was_audio = false;
                 if let Some(recording) = recording {
                     recording.push_silence(u32::try_from(frames).unwrap_or(1));
                 }
+                4
             }
-            (DtmfTick::Event(_) | DtmfTick::Gap, _) => {
-                payload.fill(config.codec.silence());
-                self.marker = false;
-                if let Some(recording) = recording {
-                    recording.push_agent(payload);
+            (tick @ (DtmfTick::Event(_) | DtmfTick::Gap | DtmfTick::Idle), _) => {
+                let speaks = matches!(tick, DtmfTick::Idle);
+                if let DtmfTick::Event(event) = tick {
+                    self.press(config, event);
                 }
-            }
-            (DtmfTick::Idle, _) => {
-                audio = self.playout.fill(payload);
+                let shape = (config.codec.form(), frames);
+                let Some((len, audio)) = self.audio(shape, speaks, payload, recording) else {
+                    self.marker = true;
+                    return Some(0);
+                };
                 header.marker = self.marker || (audio && !self.was_audio);
                 self.marker = false;
-                if let Some(recording) = recording {
-                    recording.push_agent(payload);
-                }
+                self.was_audio = audio;
+                len
             }
-        }
-        self.was_audio = audio;
+        };
         buffer[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
         self.sequence = self.sequence.wrapping_add(1);
         self.counters.packets += 1;
@@ -205,12 +244,83 @@ impl Outbound {
         }
     }
 
+    /// A key without events: its tones begin, go on or end with this packet, or the shell is to send it.
+    fn press(&mut self, config: &StreamConfig, event: EventPacket) {
+        let Some(digit) = dtmf::digit_of(event.payload.event) else {
+            return;
+        };
+        if config.keypad == Keypad::Info {
+            if event.marker {
+                self.keys_due.push_back((digit, INFO_KEY_MS));
+            }
+            return;
+        }
+        if event.marker {
+            let rate = config.codec.form().rate();
+            self.tones = KeyTones::new(rate, digit).map(|tones| (tones, false));
+        }
+        // The end of an event is sent more than once; the tones end with the first.
+        if let Some((_, ends)) = &mut self.tones {
+            *ends = event.payload.end;
+        }
+    }
+
+    /// Writes the payload of an audio packet; its length and whether it holds an item's audio. `None`: silence that is not sent.
+    fn audio(
+        &mut self,
+        (form, frames): (Form, usize),
+        speaks: bool,
+        payload: &mut [u8],
+        recording: Option<&mut Recording>,
+    ) -> Option<(usize, bool)> {
+        let len = frames * form.frame_bytes();
+        if form != Form::Wide {
+            let audio = self.carry(form, speaks, &mut payload[..len], recording);
+            return Some((len, audio));
+        }
+        let mut carried = [0; PACKET_FRAMES_MAX * FRAME_BYTES_MAX];
+        let carried = &mut carried[..len];
+        let audio = self.carry(form, speaks, carried, recording);
+        let mut samples = [0; PACKET_FRAMES_MAX * FRAME_SAMPLES_MAX];
+        let samples = &mut samples[..frames * form.frame_samples()];
+        form.decode_into(carried, samples);
+        let len = self.encoder.encode(samples, payload)?;
+        Some((len, audio))
+    }
+
+    /// Writes what is said in this packet, in the form of the leg; whether it holds an item's audio.
+    fn carry(
+        &mut self,
+        form: Form,
+        speaks: bool,
+        carried: &mut [u8],
+        recording: Option<&mut Recording>,
+    ) -> bool {
+        let mut audio = false;
+        if speaks {
+            audio = self.playout.fill(carried);
+        } else if let Some((mut tones, ends)) = self.tones.take() {
+            let mut samples = [0; PACKET_FRAMES_MAX * FRAME_SAMPLES_MAX];
+            let samples = &mut samples[..carried.len() / form.sample_bytes()];
+            tones.fill(samples);
+            form.encode_into(samples, carried);
+            self.tones = (!ends).then_some((tones, false));
+        } else {
+            carried.fill(form.silence());
+        }
+        if let Some(recording) = recording {
+            recording.push_agent(carried);
+        }
+        audio
+    }
+
     /// Media time at `now`, for a sender report.
     pub(super) fn timestamp_at(&self, now: Instant) -> u32 {
         let Some(next) = self.next_tick else {
             return self.timestamp;
         };
         let ahead = crate::reception::samples(next.saturating_duration_since(now));
+        let ahead = ahead.wrapping_mul(self.clock_per_tick);
         self.timestamp.wrapping_sub(ahead)
     }
 }
@@ -221,6 +331,6 @@ fn frames_per_packet(ptime_ms: u32) -> usize {
         .clamp(1, PACKET_FRAMES_MAX)
 }
 
-fn samples_of(frames: usize) -> u32 {
+fn ticks_of(frames: usize) -> u32 {
     u32::try_from(frames * FRAME_SAMPLES).unwrap_or_default()
 }

@@ -23,13 +23,16 @@ pub(super) struct Reports {
     pub(super) source: Option<SocketAddr>,
     pub(super) round_trip_ms: Option<f64>,
     pub(super) remote_loss: Option<f64>,
-    pub(super) remote_jitter_ms: Option<f64>,
+    /// In steps of the clock of our stream.
+    pub(super) remote_jitter: Option<u32>,
 }
 
 /// What a report says of our sending.
 pub(super) struct Sending {
     pub(super) ssrc: u32,
     pub(super) timestamp: u32,
+    /// Steps of the RTP clock in one tick of 8 kHz, in which jitter is counted here.
+    pub(super) clock_per_tick: u32,
     pub(super) packets: u64,
     pub(super) bytes: u64,
 }
@@ -47,7 +50,7 @@ impl Reports {
             source: None,
             round_trip_ms: None,
             remote_loss: None,
-            remote_jitter_ms: None,
+            remote_jitter: None,
         }
     }
 
@@ -99,7 +102,11 @@ impl Reports {
             packets: low_32(sending.packets),
             bytes: low_32(sending.bytes),
         });
-        let block = reception.map(|reception| reception.report(now));
+        let block = reception.map(|reception| {
+            let mut block = reception.report(now);
+            block.jitter = block.jitter.saturating_mul(sending.clock_per_tick);
+            block
+        });
         rtcp::write(
             &Compound {
                 ssrc: sending.ssrc,
@@ -152,7 +159,7 @@ impl Reports {
 
     fn learn(&mut self, now: Instant, block: rtcp::ReportBlock) {
         self.remote_loss = Some(f64::from(block.fraction_lost) / 256.0);
-        self.remote_jitter_ms = Some(f64::from(block.jitter) / 8.0);
+        self.remote_jitter = Some(block.jitter);
         if block.last_sr == 0 {
             return;
         }

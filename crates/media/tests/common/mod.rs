@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media::{
-    Codec, Direction, LatchPolicy, RecordingFrame, Statistics, Stream, StreamConfig, StreamEvent,
-    TRANSMIT_BYTES_MAX, g711,
+    Codec, Direction, LatchPolicy, OpusTerms, RecordingFrame, Statistics, Stream, StreamConfig,
+    StreamEvent, TRANSMIT_BYTES_MAX,
 };
 
 /// A small seeded generator (splitmix64).
@@ -51,11 +51,18 @@ pub fn address(host: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([203, 0, 113, host], port))
 }
 
+/// Payload type of Opus in these tests.
+pub const OPUS: u8 = 96;
+
 pub fn config(codec: Codec, remote: Option<SocketAddr>) -> StreamConfig {
     StreamConfig {
         codec,
-        payload_type: codec.static_payload_type(),
+        payload_type: codec.static_payload_type().unwrap_or(OPUS),
+        keypad: media::Keypad::default(),
+        treatment: media::Treatment::default(),
+        opus: OpusTerms::default(),
         telephone_event: Some(101),
+        event_clock_hz: codec.clock_hz(),
         comfort_noise: Some(13),
         ptime_ms: 20,
         remote,
@@ -206,12 +213,7 @@ impl Pair {
         }
         let (now, end) = (self.now, &mut self.ends[index]);
         while let Some(frame) = end.stream.poll_frame() {
-            end.heard.extend(
-                frame
-                    .audio
-                    .iter()
-                    .map(|byte| g711::decode(end.codec, *byte)),
-            );
+            end.heard.extend(samples(end.codec, frame.audio));
             end.concealed.push(frame.concealed);
             end.heard_at.push(now);
         }
@@ -272,11 +274,22 @@ impl Pair {
     }
 }
 
-/// A sine in G.711.
+/// A sine in the form of a codec.
 pub fn tone(codec: Codec, frequency: f32, duration_ms: usize) -> Vec<u8> {
-    let mut audio = vec![0; duration_ms * 8];
-    media::tone::Sine::new(frequency, 8_000.0).fill_coded(codec, &mut audio);
+    let form = codec.form();
+    let mut samples = vec![0; duration_ms * form.frame_samples() / 20];
+    media::tone::Sine::at(form.rate(), frequency, 8_000.0).fill(&mut samples);
+    let mut audio = Vec::new();
+    form.append(&samples, &mut audio);
     audio
+}
+
+/// The samples of audio in the form of a codec.
+pub fn samples(codec: Codec, audio: &[u8]) -> Vec<i16> {
+    let form = codec.form();
+    let mut samples = vec![0; audio.len() / form.sample_bytes()];
+    form.decode_into(audio, &mut samples);
+    samples
 }
 
 /// Signal to noise of `heard` against `expected`, dB.

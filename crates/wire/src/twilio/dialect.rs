@@ -13,6 +13,8 @@ pub enum Dialect {
     Exotel,
     /// Vonage voice WebSocket: bare binary audio.
     Vonage,
+    /// A page of ours: bare binary audio, and Telnyx's messages beside it. No carrier: it is announced by no webhook.
+    Browser,
 }
 
 /// How audio is written in a stream.
@@ -67,7 +69,7 @@ impl Encoding {
 }
 
 impl Dialect {
-    /// All of them.
+    /// All carriers.
     pub const ALL: [Self; 5] = [
         Self::Twilio,
         Self::Telnyx,
@@ -85,6 +87,7 @@ impl Dialect {
             Self::Plivo => "plivo",
             Self::Exotel => "exotel",
             Self::Vonage => "vonage",
+            Self::Browser => "browser",
         }
     }
 
@@ -101,14 +104,14 @@ impl Dialect {
     pub const fn encoding(self) -> Encoding {
         match self {
             Self::Twilio | Self::Telnyx | Self::Plivo => Encoding::Pcmu,
-            Self::Exotel | Self::Vonage => Encoding::L16,
+            Self::Exotel | Self::Vonage | Self::Browser => Encoding::L16,
         }
     }
 
     /// Shortest audio in a message, ms: what the carrier takes, or what is worth a message.
     pub(super) const fn chunk_ms(self) -> u32 {
         match self {
-            Self::Twilio | Self::Telnyx | Self::Plivo | Self::Vonage => 20,
+            Self::Twilio | Self::Telnyx | Self::Plivo | Self::Vonage | Self::Browser => 20,
             // 3.2 kB at least.
             Self::Exotel => 200,
         }
@@ -117,16 +120,24 @@ impl Dialect {
     /// Longest audio in a message, ms.
     pub(super) const fn chunk_ms_max(self) -> u32 {
         match self {
-            Self::Twilio | Self::Telnyx | Self::Plivo => super::CHUNK_MS_MAX,
+            Self::Twilio | Self::Telnyx | Self::Plivo | Self::Browser => super::CHUNK_MS_MAX,
             Self::Exotel => 200,
             Self::Vonage => 20,
+        }
+    }
+
+    /// Whether audio is the whole of a binary message.
+    pub(super) const fn is_binary(self) -> bool {
+        match self {
+            Self::Vonage | Self::Browser => true,
+            Self::Twilio | Self::Telnyx | Self::Plivo | Self::Exotel => false,
         }
     }
 
     /// Whether the carrier says when audio was played.
     pub(super) const fn has_marks(self) -> bool {
         match self {
-            Self::Twilio | Self::Telnyx | Self::Plivo | Self::Exotel => true,
+            Self::Twilio | Self::Telnyx | Self::Plivo | Self::Exotel | Self::Browser => true,
             Self::Vonage => false,
         }
     }

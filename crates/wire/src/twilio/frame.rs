@@ -317,7 +317,9 @@ pub(super) fn media_head(dialect: Dialect, stream: &str, encoding: Encoding) -> 
             r#"{{"event":"media","stream_sid":{},"media":{{"payload":""#,
             quoted(stream)
         ),
-        Dialect::Telnyx | Dialect::Vonage => r#"{"event":"media","media":{"payload":""#.to_owned(),
+        Dialect::Telnyx | Dialect::Vonage | Dialect::Browser => {
+            r#"{"event":"media","media":{"payload":""#.to_owned()
+        }
         Dialect::Plivo => {
             let content_type = match encoding {
                 Encoding::Pcmu | Encoding::Pcma => "audio/x-mulaw",
@@ -353,7 +355,9 @@ pub(super) fn mark(dialect: Dialect, stream: &str, name: &str) -> Option<String>
             r#"{{"event":"mark","stream_sid":{},"mark":{{"name":"{name}"}}}}"#,
             quoted(stream)
         )),
-        Dialect::Telnyx => Some(format!(r#"{{"event":"mark","mark":{{"name":"{name}"}}}}"#)),
+        Dialect::Telnyx | Dialect::Browser => {
+            Some(format!(r#"{{"event":"mark","mark":{{"name":"{name}"}}}}"#))
+        }
         Dialect::Plivo => Some(format!(
             r#"{{"event":"checkpoint","streamId":{},"name":"{name}"}}"#,
             quoted(stream)
@@ -367,7 +371,7 @@ pub(super) fn clear(dialect: Dialect, stream: &str) -> String {
     match dialect {
         Dialect::Twilio => format!(r#"{{"event":"clear","streamSid":{}}}"#, quoted(stream)),
         Dialect::Exotel => format!(r#"{{"event":"clear","stream_sid":{}}}"#, quoted(stream)),
-        Dialect::Telnyx => r#"{"event":"clear"}"#.to_owned(),
+        Dialect::Telnyx | Dialect::Browser => r#"{"event":"clear"}"#.to_owned(),
         Dialect::Plivo => format!(r#"{{"event":"clearAudio","streamId":{}}}"#, quoted(stream)),
         Dialect::Vonage => r#"{"action":"clear"}"#.to_owned(),
     }

@@ -178,7 +178,7 @@ impl Stream {
 
     /// A binary message of the socket: bare audio, where the dialect has it.
     pub fn handle_binary(&mut self, audio: &[u8]) {
-        let usable = self.dialect == Dialect::Vonage && self.started;
+        let usable = self.dialect.is_binary() && self.started;
         if audio.len() > MESSAGE_BYTES_MAX || !usable {
             self.counters.ignored += 1;
             return;
@@ -252,7 +252,7 @@ impl Stream {
             return;
         }
         let samples = (audio.len() / self.encoding.bytes_per_sample()) as u64;
-        let message = if self.dialect == Dialect::Vonage {
+        let message = if self.dialect.is_binary() {
             Outgoing::Binary(audio.to_vec())
         } else {
             Outgoing::Text(frame::media(&self.media_head, audio))
