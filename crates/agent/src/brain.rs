@@ -28,6 +28,7 @@ use run::{Commitment, LogEntry, Run};
 pub use end::{CALL_END_COMPLETED, record_patch};
 pub use placed::{PlacedEvent, Placement};
 pub use types::*;
+pub use words::recording_notice;
 
 /// Margin of the engine's cost where nobody named one, in millionths of a percent (contracts.md 1.1: 30 %).
 const MARGIN_DEFAULT: i64 = 30_000_000;

@@ -91,6 +91,7 @@ pub struct CompiledAgent {
 pub(crate) struct Words {
     pub(crate) prompt: Option<Template>,
     pub(crate) disclosure: Option<Template>,
+    pub(crate) recording: Option<Template>,
     pub(crate) known: Option<Template>,
     pub(crate) unknown: Option<Template>,
     /// Said as they are: to anybody, and to a caller whose name is known.

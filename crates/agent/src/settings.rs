@@ -152,6 +152,12 @@ pub struct SpeechSettings {
     /// Template of the sentence that says that a machine speaks. It is always said, first, and to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disclosure: Option<String>,
+    /// Template of the sentence that says that the call is recorded. It is said with the disclosure, where calls are recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording_notice: Option<String>,
+    /// `false`: calls of this agent are not recorded where others are. Nothing turns recording on where the server does not record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording_enabled: Option<bool>,
     /// Card digits by keypad.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secure_input: Option<SecureInput>,

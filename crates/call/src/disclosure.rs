@@ -25,6 +25,8 @@ pub(crate) struct Disclosure {
     stage: Stage,
     /// Protected at most for this long, counted from the answer.
     until: Option<u64>,
+    /// It was played, not given up.
+    said: bool,
 }
 
 impl Disclosure {
@@ -32,6 +34,7 @@ impl Disclosure {
         Self {
             stage: if owed { Stage::Owed } else { Stage::Done },
             until: None,
+            said: false,
         }
     }
 
@@ -40,6 +43,7 @@ impl Disclosure {
         Self {
             stage: Stage::Prepared,
             until: None,
+            said: false,
         }
     }
 
@@ -98,7 +102,13 @@ impl Disclosure {
     pub(crate) fn played(&mut self, item: &ItemId) {
         if matches!(&self.stage, Stage::Playing { item: playing } if playing == item) {
             self.stage = Stage::Done;
+            self.said = true;
         }
+    }
+
+    /// Whether the caller has heard it.
+    pub(crate) fn was_said(&self) -> bool {
+        self.said
     }
 
     /// The call is ending: nothing is protected any more but its last words.

@@ -238,6 +238,8 @@ pub enum Effect {
     HoldCaller {
         /// It is kept.
         held: bool,
+        /// The disclosure was played to its end.
+        said: bool,
     },
     /// Whether everything of the caller is hidden: sound and keys reach neither engine, recording, journal nor watchers.
     SecureInput {

@@ -159,7 +159,7 @@ impl Watch {
                 assert_ne!(self.secure, *on, "seed {seed}: secure input is what it is");
                 self.secure = *on;
             }
-            Effect::HoldCaller { held } => {
+            Effect::HoldCaller { held, .. } => {
                 assert_ne!(self.held, *held, "seed {seed}: the caller is held as it is");
                 self.held = *held;
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// There are at least this many, so that a lost folder is noticed.
-const SCRIPTS_MIN: usize = 40;
+const SCRIPTS_MIN: usize = 140;
 
 fn scripts() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");

@@ -13,6 +13,7 @@ mod lifecycle;
 mod line_test;
 mod log;
 mod migrate;
+mod notice;
 mod office;
 mod platform;
 mod profile;
@@ -157,6 +158,7 @@ const TABLES: &[&[Entry]] = &[
     bridge::TABLE,
     lifecycle::TABLE,
     call_page::TABLE,
+    notice::TABLE,
     office::TABLE,
     platform::TABLE,
     profile::TABLE,

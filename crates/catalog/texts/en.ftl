@@ -670,6 +670,7 @@ log_drain_started = Shutdown requested: calls in progress have { $seconds } s to
 log_drain_finished = Shutdown complete.
 log_record_late = The journal of the call { $call } is waiting for the database.
 log_journal_recovered = The database answers again: the waiting journals are written.
+log_recording_recovered = The disk can be written again: calls are recorded.
 log_greeting_not_kept = The greeting that the model has just said could not be kept: { $error }.
     .remedy = Check the space and the rights of the folder "greetings" of the data. Until then the model says each greeting itself.
 log_greeting_discarded = A greeting that was kept was broken: it is deleted, and made again by the next call.
@@ -677,7 +678,12 @@ log_recording_failed = A recording failed{ $error ->
     [none] {""}
    *[other] {" "}({ $error })
  }.
-log_source_banned = { $source } gave a wrong password too often: its calls are ignored for { $minutes } minutes.
+log_source_banned = { $source } gave a wrong password too often, or scans: it is not answered for { $minutes } minutes.
+log_device_registered = Device { $device } has registered from { $source }.
+log_device_gone = Device { $device } is not registered any more.
+log_device_refused = A registration from { $source } as "{ $device }" was refused: { $cause }.
+log_device_left_out = Device { $device } cannot register: its password cannot be read with this key.
+log_bindings_unwritten = Where a device is registered could not be kept for the next process: { $cause }
 log_accept_failed = An incoming connection could not be accepted{ $error ->
     [none] {""}
    *[other] {" "}({ $error })
@@ -756,6 +762,8 @@ privacy_recordings_left = { $count ->
     [one] { $count } recording could not be removed from the disk
    *[other] { $count } recordings could not be removed from the disk
  }: the paths are in the log. Remove them by hand.
+geo_imported = Postcodes and towns read: { $count }. They are in { $path }; the back office reads them at its next start.
+geo_failed = Postcodes cannot be read or written: { $path }: { $cause }
 calls_none = No call.
 calls_running = in progress
 label_who = Ended by
@@ -980,6 +988,24 @@ api_in_use = It is still used by others.
 api_number_taken = This number is not available.
 api_login_failed = The address or the password is wrong.
 api_login_blocked = Too many failed log-ins: try again in { $seconds } s.
+api_forged = The request does not come from a page of this address, or its token is missing.
+    .remedy = Load the page again. A program sends its credential in a header, not in a cookie.
+api_link_used = This link is wrong, was used already, or is too old.
+    .remedy = Restart the server, or run allo admin link: both print a new one.
+server_fault_engine = Its voice engine cannot be reached.
+server_fault_registration = One of its SIP accounts is not registered.
+server_fault_media = No port for a call's audio can be had.
+server_fault_hung = It does not answer: it is ended and begun anew.
+server_fault_died = It ended without having been told to.
+server_fault_memory = It uses more memory than it may.
+server_fault_settings = It cannot be used as it is written: { $cause }
+first_run_link = The first administrator is made here (once, within { $hours } h): { $link }
+first_run_unneeded = There is an administrator already; this link makes another one.
+first_run_failed = The link for the administrator could not be made: { $cause }
+pages_missing = This server was built without its web pages.
+    .remedy = Build them with make ui, then build the server again; the API and calls work all the same.
+api_ticket_used = This ticket is wrong, was used already, or is too old.
+    .remedy = Begin the call again.
 api_too_many_watchers = Too many event streams are open.
     .remedy = Close one before you open another.
 api_too_many_listeners = Too many are listening.
@@ -1002,6 +1028,15 @@ log_chat_failed = Chat { $chat } cannot go on for now: { $cause }.
 log_chats_not_ended = Chats that nobody goes on with could not be ended: { $cause }.
 api_line_tests_busy = Too many line tests are running.
     .remedy = Wait a few seconds, then try again.
+api_trials_busy = Too many trials are running.
+    .remedy = Wait a few seconds, then try again.
+api_trial_failed = The trial could not be made: { $cause }.
+api_share_over = This link is wrong, is too old, or was taken back.
+    .remedy = Ask whoever sent it for a new one.
+api_shares_full = This call has many links already.
+    .remedy = Wait until old links are forgotten, or share one that exists.
+api_call_runs = The call { $id } is not over yet.
+    .remedy = Share it once it is.
 api_call_refused = The call could not be placed: { $cause }.
 
 carrier_stream = Call brought by { $carrier } under the name { $call }.
@@ -1204,3 +1239,39 @@ office_clock = "{ $field }" must be a time HH:MM.
 office_date = "{ $field }" must be a date YYYY-MM-DD.
 office_json = "{ $field }" must be JSON of at most { $max } bytes.
 office_list = "{ $field }" must be a list of at most { $max } texts.
+
+## Messages to a restaurant's guests and staff
+notice_order_created = { $house }: order no. { $number } confirmed, { $total }, { $mode ->
+    [delivery] delivery about { $when }
+    [dine_in] served about { $when }
+   *[other] ready about { $when }
+ }. { $dishes }
+notice_order_ready = { $house }: your order no. { $number } { $mode ->
+    [delivery] is on its way
+   *[other] is ready
+ }.
+notice_order_cancelled = { $house }: your order no. { $number } is cancelled.
+notice_reservation_created = { $house }: table booked for { $party }, { $when }. To cancel, please call us.
+notice_reservation_updated = { $house }: your booking is now for { $party }, { $when }.
+notice_reservation_cancelled = { $house }: your booking ({ $when }) is cancelled.
+notice_staff_order = Order no. { $number }, { $total }, { $mode ->
+    [delivery] delivery
+    [dine_in] dine in
+   *[other] pickup
+ } { $when }
+notice_staff_order_cancelled = Order no. { $number } cancelled ({ $total })
+notice_staff_order_updated = Order no. { $number }: { $status }
+notice_staff_reservation = Booking for { $party }, { $when }, { $name }
+notice_staff_reservation_updated = Booking changed: { $party } guests, { $when }, { $name }
+notice_staff_reservation_cancelled = Booking cancelled: { $party } guests, { $when }, { $name }
+notice_staff_message = { $urgent ->
+    [yes] URGENT: message from { $name }
+   *[other] Message from { $name }
+ }
+notice_settings = "{ $member }" will not do: { $cause }
+    .remedy = Correct that member; the others stay as they were.
+log_notice_dead = The restaurant { $house }: a message ({ $channel }) could not be delivered and was given up: { $cause }
+    .remedy = Mend the cause, then send it again (POST /api/notices/ID/replay).
+log_notices_unread = Messages of restaurants could not be read: { $cause }
+log_notice_no_sender = The restaurant { $house } asks for messages ({ $channel }), but nothing sends them.
+    .remedy = Set { $setting }.

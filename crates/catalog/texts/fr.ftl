@@ -669,6 +669,7 @@ log_drain_started = Arrêt demandé : les appels en cours ont { $seconds } s po
 log_drain_finished = Arrêt terminé.
 log_record_late = Le journal de l'appel { $call } attend la base de données.
 log_journal_recovered = La base de données répond de nouveau : les journaux en attente sont écrits.
+log_recording_recovered = Le disque accepte de nouveau les écritures : les appels sont enregistrés.
 log_greeting_not_kept = L'accueil que le modèle vient de dire n'a pas pu être gardé : { $error }.
     .remedy = Vérifiez la place et les droits du dossier « greetings » des données. En attendant, le modèle dit chaque accueil lui-même.
 log_greeting_discarded = Un accueil gardé était abîmé : il est effacé, et sera refait au prochain appel.
@@ -676,7 +677,12 @@ log_recording_failed = Un enregistrement a échoué{ $error ->
     [none] {""}
    *[other] {" "}({ $error })
  }.
-log_source_banned = { $source } a donné trop souvent un mauvais mot de passe : ses appels sont ignorés pendant { $minutes } minutes.
+log_source_banned = { $source } a donné trop souvent un mauvais mot de passe, ou cherche des failles : aucune réponse pendant { $minutes } minutes.
+log_device_registered = Le poste { $device } s'est enregistré depuis { $source }.
+log_device_gone = Le poste { $device } n'est plus enregistré.
+log_device_refused = Un enregistrement depuis { $source } sous le nom « { $device } » a été refusé : { $cause }.
+log_device_left_out = Le poste { $device } ne peut pas s'enregistrer : son mot de passe ne se lit pas avec cette clé.
+log_bindings_unwritten = Où un poste est enregistré n'a pas pu être gardé pour le processus suivant : { $cause }
 log_accept_failed = Une connexion entrante n'a pas pu être acceptée{ $error ->
     [none] {""}
    *[other] {" "}({ $error })
@@ -755,6 +761,8 @@ privacy_recordings_left = { $count ->
     [one] { $count } enregistrement n'a pas pu être retiré du disque
    *[other] { $count } enregistrements n'ont pas pu être retirés du disque
  } : leurs chemins sont dans le journal. Retirez-les à la main.
+geo_imported = Codes postaux et communes lus : { $count }. Ils sont dans { $path } ; le back-office les lira à son prochain démarrage.
+geo_failed = Les codes postaux ne peuvent pas être lus ou écrits : { $path } : { $cause }
 calls_none = Aucun appel.
 calls_running = en cours
 label_who = Qui a terminé
@@ -979,6 +987,24 @@ api_in_use = L'élément sert encore à d'autres.
 api_number_taken = Ce numéro n'est pas disponible.
 api_login_failed = L'adresse ou le mot de passe est faux.
 api_login_blocked = Trop d'échecs de connexion : réessayez dans { $seconds } s.
+api_forged = La demande ne vient pas d'une page de cette adresse, ou son jeton manque.
+    .remedy = Rechargez la page. Un programme envoie son identifiant dans un en-tête, pas dans un cookie.
+api_link_used = Ce lien est faux, a déjà servi ou a expiré.
+    .remedy = Redémarrez le serveur, ou lancez allo admin link : tous deux en impriment un nouveau.
+server_fault_engine = Son moteur vocal est injoignable.
+server_fault_registration = L'un de ses comptes SIP n'est pas enregistré.
+server_fault_media = Aucun port n'est disponible pour le son d'un appel.
+server_fault_hung = Il ne répond pas : il est arrêté puis relancé.
+server_fault_died = Il s'est arrêté sans qu'on le lui demande.
+server_fault_memory = Il occupe plus de mémoire qu'il n'en a le droit.
+server_fault_settings = Il n'est pas utilisable tel qu'il est écrit : { $cause }
+first_run_link = Le premier administrateur se crée ici (une seule fois, sous { $hours } h) : { $link }
+first_run_unneeded = Un administrateur existe déjà ; ce lien en crée un autre.
+first_run_failed = Le lien de l'administrateur n'a pas pu être créé : { $cause }
+pages_missing = Ce serveur a été compilé sans ses pages web.
+    .remedy = Compilez-les avec make ui, puis recompilez le serveur ; l'API et les appels fonctionnent quand même.
+api_ticket_used = Ce ticket est faux, a déjà servi ou a expiré.
+    .remedy = Recommencez l'appel.
 api_too_many_watchers = Trop de flux d'événements sont ouverts.
     .remedy = Fermez-en un avant d'en ouvrir un autre.
 api_too_many_listeners = Trop de personnes écoutent.
@@ -1001,6 +1027,15 @@ log_chat_failed = La conversation écrite { $chat } ne peut pas continuer pour l
 log_chats_not_ended = Les conversations écrites abandonnées n'ont pas pu être terminées : { $cause }.
 api_line_tests_busy = Trop de tests de lignes sont en cours.
     .remedy = Attendez quelques secondes, puis recommencez.
+api_trials_busy = Trop d'essais sont en cours.
+    .remedy = Attendez quelques secondes, puis recommencez.
+api_trial_failed = L'essai n'a pas pu être fait : { $cause }.
+api_share_over = Ce lien est faux, a expiré ou a été repris.
+    .remedy = Demandez-en un nouveau à qui vous l'a envoyé.
+api_shares_full = Cet appel a déjà beaucoup de liens.
+    .remedy = Attendez que d'anciens liens soient oubliés, ou partagez-en un qui existe.
+api_call_runs = L'appel { $id } n'est pas terminé.
+    .remedy = Partagez-le quand il le sera.
 api_call_refused = L'appel n'a pas pu être passé : { $cause }.
 
 carrier_stream = Appel apporté par { $carrier } sous le nom { $call }.
@@ -1203,3 +1238,39 @@ office_clock = « { $field } » doit être une heure HH:MM.
 office_date = « { $field } » doit être une date AAAA-MM-JJ.
 office_json = « { $field } » doit être du JSON de { $max } octets au plus.
 office_list = « { $field } » doit être une liste de { $max } textes au plus.
+
+## Messages aux clients et à l'équipe d'un restaurant
+notice_order_created = { $house } : commande n° { $number } confirmée, { $total }, { $mode ->
+    [delivery] livraison vers { $when }
+    [dine_in] servie vers { $when }
+   *[other] prête vers { $when }
+ }. { $dishes }
+notice_order_ready = { $house } : votre commande n° { $number } { $mode ->
+    [delivery] part en livraison
+   *[other] est prête
+ }.
+notice_order_cancelled = { $house } : votre commande n° { $number } est annulée.
+notice_reservation_created = { $house } : table réservée pour { $party }, { $when }. Pour annuler, rappelez-nous.
+notice_reservation_updated = { $house } : votre réservation est maintenant pour { $party }, { $when }.
+notice_reservation_cancelled = { $house } : votre réservation ({ $when }) est annulée.
+notice_staff_order = Commande n° { $number }, { $total }, { $mode ->
+    [delivery] livraison
+    [dine_in] sur place
+   *[other] à emporter
+ } { $when }
+notice_staff_order_cancelled = Commande n° { $number } annulée ({ $total })
+notice_staff_order_updated = Commande n° { $number } : { $status }
+notice_staff_reservation = Réservation pour { $party }, { $when }, { $name }
+notice_staff_reservation_updated = Réservation changée : { $party } personnes, { $when }, { $name }
+notice_staff_reservation_cancelled = Réservation annulée : { $party } personnes, { $when }, { $name }
+notice_staff_message = { $urgent ->
+    [yes] URGENT : message de { $name }
+   *[other] Message de { $name }
+ }
+notice_settings = « { $member } » ne convient pas : { $cause }
+    .remedy = Corrigez ce membre ; les autres restent comme ils étaient.
+log_notice_dead = Le restaurant { $house } : un message ({ $channel }) n'a pas pu être remis et a été abandonné : { $cause }
+    .remedy = Corrigez la cause, puis renvoyez-le (POST /api/notices/ID/replay).
+log_notices_unread = Les messages des restaurants n'ont pas pu être lus : { $cause }
+log_notice_no_sender = Le restaurant { $house } demande des messages ({ $channel }), mais rien ne les envoie.
+    .remedy = Donnez { $setting }.

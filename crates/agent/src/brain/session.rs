@@ -348,6 +348,12 @@ impl CallBrain {
             .or_else(|| self.agent.settings().engine().voice)
     }
 
+    /// Whether this call may be recorded: neither the agent nor the session's `recordingEnabled` forbids it.
+    pub fn is_recordable(&self) -> bool {
+        let session = self.data.get("recordingEnabled").and_then(Value::as_bool);
+        self.agent.settings().speech.recording_enabled != Some(false) && session != Some(false)
+    }
+
     /// The tools that the model is offered in this call.
     pub fn offered_tools(&self) -> Vec<OfferedTool> {
         let tools = self.agent.tools.iter().filter(|tool| self.is_offered(tool));

@@ -277,6 +277,8 @@ pub struct ToolDone {
 pub struct Greeting {
     /// Said word for word, as an utterance of its own, first, and not cut by the caller. Never empty.
     pub disclosure: String,
+    /// Said with it where the call is recorded. Never empty.
+    pub recording: String,
     /// What the response after the disclosure is told.
     pub instructions: String,
     /// A user message put before the first response (the session's `greeting`), when there is one.

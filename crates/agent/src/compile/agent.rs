@@ -283,6 +283,8 @@ impl Compiler<'_> {
         let prompt = text(self, &settings.prompt.base_prompt, "basePrompt");
         let disclosure = text(self, &settings.speech.disclosure, "disclosure");
         self.disclosure(disclosure.as_ref());
+        let recording = text(self, &settings.speech.recording_notice, "recordingNotice");
+        self.recording_notice();
         let greeting = settings.speech.greeting.clone().unwrap_or_default();
         if !matches!(greeting.mode.as_deref(), None | Some("model" | "none")) {
             self.fault(
@@ -295,6 +297,7 @@ impl Compiler<'_> {
         Some(Words {
             prompt,
             disclosure,
+            recording,
             known: text(self, &greeting.known, "greeting.known"),
             unknown: text(self, &greeting.unknown, "greeting.unknown"),
             cached: self.cached(&greeting.cached_text, "greeting.cachedText"),
@@ -330,6 +333,17 @@ impl Compiler<'_> {
             && !discloses(written)
         {
             self.fault("disclosure", FaultCode::DisclosureUnclear, "The sentence must say that a machine speaks, e.g. with \"assistant virtuel\" or \"AI assistant\".");
+        }
+    }
+
+    fn recording_notice(&mut self) {
+        let Some(written) = &self.settings.speech.recording_notice else {
+            return;
+        };
+        if written.trim().trim_start_matches('=').trim().is_empty() {
+            self.fault("recordingNotice", FaultCode::Missing, "The sentence may be worded anew, not removed: who is recorded is told so before. Leave the field out for our sentence.");
+        } else if written.chars().count() > DISCLOSURE_CHARS_MAX {
+            self.fault("recordingNotice", FaultCode::TooLarge, format!("The sentence has at most {DISCLOSURE_CHARS_MAX} characters: it is said before anything else."));
         }
     }
 

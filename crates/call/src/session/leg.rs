@@ -127,7 +127,8 @@ impl Session {
             if !held {
                 self.journal(SessionEvent::Disclosed);
             }
-            self.effect(Effect::HoldCaller { held });
+            let said = self.opening.disclosure.was_said();
+            self.effect(Effect::HoldCaller { held, said });
         }
     }
 

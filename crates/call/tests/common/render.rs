@@ -96,7 +96,7 @@ fn sound(effect: &Effect) -> String {
 
 /// What is done with the caller beside the conversation.
 fn caller(effect: &Effect) -> String {
-    if let Effect::HoldCaller { held } = effect {
+    if let Effect::HoldCaller { held, .. } = effect {
         format!("hold_caller {}", on(*held))
     } else if let Effect::SecureInput { on: hidden } = effect {
         format!("secure_input {}", on(*hidden))

@@ -11,6 +11,8 @@ super::table! { Configuration:
     Error privacy_in_use();
     Error privacy_failed(cause: Text);
     Error privacy_recordings_left(count: Count);
+    Info geo_imported(count: Count, path: Text);
+    Error geo_failed(path: Text, cause: Text);
     Error place_no_line(name: Text);
     Error place_no_agent(name: Text);
     Error place_which_line(lines: Text);

@@ -22,6 +22,7 @@ super::table! { Log:
     Info log_journal_recovered();
     Warning log_greeting_not_kept(error: Text);
     Notice log_greeting_discarded();
+    Info log_recording_recovered();
     Error log_recording_failed(state: Text optional, error: Text optional);
     Info log_chat_started(chat: Text, agent: Text);
     Info log_chat_ended(chat: Text, reason: Text);
@@ -30,6 +31,11 @@ super::table! { Log:
     Warning log_accept_failed(error: Text optional);
     Info log_connection_aborted();
     Warning log_source_banned(source: Text, minutes: Count);
+    Info log_device_registered(device: Text, source: Text);
+    Info log_device_gone(device: Text);
+    Notice log_device_refused(device: Text, source: Text, cause: Text);
+    Warning log_device_left_out(device: Text);
+    Warning log_bindings_unwritten(cause: Text);
     Warning log_tls_refused(destination: Text optional, error: Text optional);
     Info log_datagram_not_sent(destination: Text optional, error: Text optional);
     Info log_sip_command_refused(command: Text optional, error: Text optional);

@@ -21,6 +21,20 @@ super::table! { Service:
     Warning api_number_taken();
     Warning api_login_failed();
     Warning api_login_blocked(seconds: Count);
+    Warning api_forged();
+    Warning api_link_used();
+    Warning api_ticket_used();
+    Warning server_fault_engine();
+    Warning server_fault_registration();
+    Warning server_fault_media();
+    Warning server_fault_hung();
+    Warning server_fault_died();
+    Warning server_fault_memory();
+    Warning server_fault_settings(cause: Text);
+    Notice first_run_link(link: Text, hours: Count);
+    Notice first_run_unneeded();
+    Error first_run_failed(cause: Text);
+    Notice pages_missing();
     Warning api_too_many_watchers();
     Warning api_too_many_listeners();
     Notice api_call_not_heard(id: Text);
@@ -35,6 +49,11 @@ super::table! { Service:
     Warning api_call_refused(cause: Text);
     Notice api_call_not_allowed();
     Warning api_line_tests_busy();
+    Warning api_trials_busy();
+    Warning api_trial_failed(cause: Text);
+    Warning api_share_over();
+    Notice api_shares_full();
+    Notice api_call_runs(id: Text);
     Warning api_rotation_untested();
     Warning api_rotation_refused(cause: Text);
 }
