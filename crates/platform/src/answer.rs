@@ -30,6 +30,7 @@ pub(crate) struct Answer {
     tag: Option<String>,
     next: Option<String>,
     changes: Vec<Change>,
+    cookies: Vec<HeaderValue>,
 }
 
 /// What the handlers' answers leave for the guard.
@@ -48,6 +49,7 @@ impl Answer {
             tag: None,
             next: None,
             changes: Vec::new(),
+            cookies: Vec::new(),
         })
     }
 
@@ -69,6 +71,7 @@ impl Answer {
             tag: None,
             next: None,
             changes: Vec::new(),
+            cookies: Vec::new(),
         }
     }
 
@@ -93,6 +96,13 @@ impl Answer {
     #[must_use]
     pub(crate) fn with_next(mut self, next: Option<String>) -> Self {
         self.next = next;
+        self
+    }
+
+    /// With these cookies.
+    #[must_use]
+    pub(crate) fn with_cookies(mut self, cookies: impl IntoIterator<Item = HeaderValue>) -> Self {
+        self.cookies.extend(cookies);
         self
     }
 
@@ -155,6 +165,9 @@ impl IntoResponse for Answer {
         }
         if let Some(cursor) = self.next.and_then(|next| HeaderValue::from_str(&next).ok()) {
             headers.insert("x-next-cursor", cursor);
+        }
+        for cookie in self.cookies {
+            headers.append(header::SET_COOKIE, cookie);
         }
         if !self.changes.is_empty() {
             response.extensions_mut().insert(Changes(self.changes));

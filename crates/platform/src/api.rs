@@ -3,9 +3,14 @@
 use crate::carriers::Carriers;
 use crate::events::Events;
 use crate::rate::{Limiter, Rate};
+use crate::routes::browser::Grant;
 use crate::seats::Seats;
+use crate::servers::Servers;
+use crate::tickets::Tickets;
+use crate::trials::Trials;
 use catalog::Language;
 use engine::Engine;
+use ipnet::IpNet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -52,8 +57,16 @@ pub struct Config {
     pub language: Language,
     /// Requests a second of one credential.
     pub rate_per_s: u32,
+    /// Proxies that are believed when they name a client and a scheme (`X-Forwarded-For`, `X-Forwarded-Proto`).
+    pub proxies: Vec<IpNet>,
     /// The way to carriers that ring for us; none: no such call is placed.
     pub carriers: Option<Carriers>,
+    /// Origin that carriers call (`voice.public_url`), where it is known.
+    pub voice_url: Option<String>,
+    /// The manager of agents; none: this process has none.
+    pub servers: Option<Servers>,
+    /// What is tried outside of calls; none: nothing can be.
+    pub trials: Option<Trials>,
     /// Parts of the product that keep data of people beside the store's own.
     pub keepers: Vec<Keeper>,
     /// Version of the program.
@@ -73,6 +86,8 @@ pub struct Api {
     /// Failed log-ins, by address of the client and by address of the user.
     pub(crate) failures: Limiter,
     pub(crate) events: Arc<Events>,
+    /// Calls from pages that wait for their sound.
+    pub(crate) browsers: Tickets<Grant>,
     /// Those who listen to calls.
     pub(crate) listeners: Arc<Seats>,
     pub(crate) nudge: Nudge,
@@ -99,7 +114,7 @@ impl Api {
         nudge: Nudge,
         outbox: Nudge,
     ) -> Arc<Self> {
-        let events = Events::start(&engine);
+        let events = Events::start(&engine, config.servers.as_ref());
         Arc::new(Self {
             store,
             vault,
@@ -108,6 +123,7 @@ impl Api {
             limiter: Limiter::default(),
             failures: Limiter::default(),
             events,
+            browsers: Tickets::default(),
             listeners: Arc::default(),
             nudge,
             outbox,

@@ -3,6 +3,7 @@
 use crate::api::Api;
 use crate::need::{Role, Scopes};
 use crate::problem::Problem;
+use crate::session::CsrfToken;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use call::TenantId;
@@ -59,6 +60,10 @@ pub struct Caller {
     pub request_id: Option<String>,
     /// Address of the client.
     pub address: Option<String>,
+    /// Id of the session that it came by.
+    pub session: Option<String>,
+    /// What pages send beside the cookie, where it came by one.
+    pub csrf: Option<CsrfToken>,
 }
 
 impl Caller {
@@ -73,6 +78,8 @@ impl Caller {
             name: String::new(),
             request_id: None,
             address: None,
+            session: None,
+            csrf: None,
         }
     }
 

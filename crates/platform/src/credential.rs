@@ -4,21 +4,28 @@ use crate::api::{AdminToken, Api};
 use crate::caller::{Actor, Caller};
 use crate::need::{Role, Scopes};
 use crate::problem::Problem;
-use axum::http::{HeaderMap, header};
+use crate::session;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use call::TenantId;
 use jiff::Timestamp;
-use serde_json::Value;
 use store::{ApiKey, Entry, Realm, Store, TenantScope};
 
 /// Longest credential that is looked at, in bytes.
 const CREDENTIAL_BYTES_MAX: usize = 256;
+/// Hexadecimal digits of [`password_mark`].
+const PASSWORD_MARK_CHARACTERS: usize = 32;
 
 /// Finds out who calls.
 ///
 /// # Errors
-/// 401 without a credential, with an unknown, expired or revoked one; 503 when the database does not answer.
-pub(crate) async fn resolve(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
-    match recognise(&api.store, &api.config.admin_token, headers).await? {
+/// 401 without a credential, with an unknown, expired or revoked one; 403 for a cookie that no page of ours sent; 503 when the
+/// database does not answer.
+pub(crate) async fn resolve(
+    api: &Api,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
+    match recognise(&api.store, &api.config.admin_token, (method, headers)).await? {
         Some(caller) => Ok(caller),
         None if api.config.unauthenticated && host_is_loopback(headers) => Ok(Caller {
             actor: Actor::Unauthenticated,
@@ -35,10 +42,10 @@ pub(crate) async fn resolve(api: &Api, headers: &HeaderMap) -> Result<Caller, Pr
 pub(crate) async fn recognise(
     store: &Store,
     admin_token: &AdminToken,
-    headers: &HeaderMap,
+    (method, headers): (&Method, &HeaderMap),
 ) -> Result<Option<Caller>, Problem> {
     let Some(presented) = presented(headers)? else {
-        return Ok(None);
+        return by_cookie(store, method, headers).await;
     };
     if admin_token.matches(presented) {
         return Ok(Some(Caller::owner()));
@@ -54,9 +61,37 @@ pub(crate) async fn recognise(
         .resolve_api_key(&hash, Timestamp::now())
         .await?
         .ok_or_else(Problem::unauthorized)?;
-    match session_user(&key.scopes) {
-        Some(user) => session(store, &key, &user).await.map(Some),
-        None => of_key(&key).map(Some),
+    match kind(&key.scopes) {
+        Kind::Key => of_key(&key).map(Some),
+        Kind::Session(session) => of_session(store, &key, &session).await.map(Some),
+        Kind::Other => Err(Problem::unauthorized()),
+    }
+}
+
+/// Who is logged in, by the cookie of a page. A session that is over is none.
+async fn by_cookie(
+    store: &Store,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<Caller>, Problem> {
+    let forged = |_| Problem::new(StatusCode::FORBIDDEN, "api_forged");
+    let Some((token, csrf)) = session::presented(method, headers).map_err(forged)? else {
+        return Ok(None);
+    };
+    let hash = store::credential::hash_key(token);
+    let Some(key) = store.resolve_api_key(&hash, Timestamp::now()).await? else {
+        return Ok(None);
+    };
+    let Kind::Session(session) = kind(&key.scopes) else {
+        return Ok(None);
+    };
+    match of_session(store, &key, &session).await {
+        Ok(caller) => Ok(Some(Caller {
+            csrf: Some(csrf),
+            ..caller
+        })),
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED => Ok(None),
+        Err(problem) => Err(problem),
     }
 }
 
@@ -69,12 +104,39 @@ pub(crate) const PUBLIC_KIND: &str = "pub_";
 /// First characters of a session.
 pub(crate) const SESSION_KIND: &str = "ses_";
 
+/// What a row of the keys is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A key for programs.
+    Key,
+    /// The session of a user.
+    Session(SessionOf),
+    /// Nothing that opens a door: the link of the first run, a link that shows a call.
+    Other,
+}
+
 /// Sessions of users are keys whose scopes name their user.
-pub(crate) fn session_user(scopes: &str) -> Option<String> {
-    match serde_json::from_str(scopes) {
-        Ok(Value::Object(members)) => members.get("user")?.as_str().map(str::to_owned),
-        _ => None,
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct SessionOf {
+    /// The user.
+    pub(crate) user: String,
+    /// [`password_mark`] of the password that opened it: with another one it is over.
+    #[serde(default)]
+    pub(crate) password: String,
+}
+
+/// What the scopes of a key say that it is.
+pub(crate) fn kind(scopes: &str) -> Kind {
+    if !scopes.trim_start().starts_with('{') {
+        return Kind::Key;
     }
+    serde_json::from_str(scopes).map_or(Kind::Other, Kind::Session)
+}
+
+/// What a session keeps of the password that opened it: a part of a hash of its hash.
+pub(crate) fn password_mark(password_hash: &str) -> String {
+    let whole = store::credential::hash_key(&format!("session\n{password_hash}"));
+    whole.chars().take(PASSWORD_MARK_CHARACTERS).collect()
 }
 
 fn of_key(key: &Entry<ApiKey>) -> Result<Caller, Problem> {
@@ -95,17 +157,22 @@ fn of_key(key: &Entry<ApiKey>) -> Result<Caller, Problem> {
     })
 }
 
-/// A session lives as long as its user may log in, with the role that the user has now.
-async fn session(store: &Store, key: &Entry<ApiKey>, user: &str) -> Result<Caller, Problem> {
+/// A session lives as long as its user may log in by the password that opened it, with the role that the user has now.
+async fn of_session(
+    store: &Store,
+    key: &Entry<ApiKey>,
+    session: &SessionOf,
+) -> Result<Caller, Problem> {
     let scope = key
         .tenant
         .as_deref()
         .map(|tenant| TenantScope::new(TenantId::from(tenant)));
     let realm = scope.as_ref().map_or(Realm::Node, Realm::Tenant);
     let user = store
-        .user(realm, user)
+        .user(realm, &session.user)
         .await?
         .filter(|user| user.is_active)
+        .filter(|user| password_mark(user.password_hash.encrypted()) == session.password)
         .ok_or_else(Problem::unauthorized)?;
     let role: Role = user
         .role
@@ -116,6 +183,7 @@ async fn session(store: &Store, key: &Entry<ApiKey>, user: &str) -> Result<Calle
         tenant: key.tenant.as_deref().map(TenantId::from),
         role,
         name: user.email.clone(),
+        session: Some(key.id.clone()),
         ..Caller::owner()
     })
 }
@@ -179,7 +247,7 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// A page of another site can reach a loopback port by a name that it points there; it cannot forge `Host`.
-fn host_is_loopback(headers: &HeaderMap) -> bool {
+pub(crate) fn host_is_loopback(headers: &HeaderMap) -> bool {
     let Some(host) = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())

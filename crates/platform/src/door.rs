@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use store::Store;
 
 use crate::api::AdminToken;
@@ -16,6 +16,8 @@ use crate::rate::{Limiter, Rate};
 pub enum NotRecognised {
     /// The credential is wrong, expired or taken back.
     Unknown,
+    /// A cookie that no page of ours sent.
+    Forged,
     /// The database does not answer.
     Unavailable,
 }
@@ -40,18 +42,20 @@ impl Door {
         }
     }
 
-    /// Whose credential is in these headers; `None` when there is none.
+    /// Whose credential is in these headers of a request; `None` when there is none.
     ///
     /// # Errors
     /// See [`NotRecognised`].
-    pub async fn recognise(&self, headers: &HeaderMap) -> Result<Option<Caller>, NotRecognised> {
-        let found = credential::recognise(&self.store, &self.admin_token, headers).await;
-        found.map_err(|problem| {
-            if problem.status() == StatusCode::UNAUTHORIZED {
-                NotRecognised::Unknown
-            } else {
-                NotRecognised::Unavailable
-            }
+    pub async fn recognise(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<Option<Caller>, NotRecognised> {
+        let found = credential::recognise(&self.store, &self.admin_token, (method, headers)).await;
+        found.map_err(|problem| match problem.status() {
+            StatusCode::UNAUTHORIZED => NotRecognised::Unknown,
+            StatusCode::FORBIDDEN => NotRecognised::Forged,
+            _ => NotRecognised::Unavailable,
         })
     }
 

@@ -5,13 +5,18 @@ use crate::limits::{
 };
 use crate::problem::Problem;
 use crate::routes::live;
+use crate::servers::Servers;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use call::TenantId;
-use engine::{Engine, LiveEvent, LiveEventKind};
+use catalog::Language;
+use engine::agents::AgentChange;
+use engine::agents::reconciler::Cause;
+use engine::{Engine, LiveEvent, LiveEventKind, RegistrationChange};
 use futures_util::stream;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -82,7 +87,7 @@ impl Drop for Seat {
 
 impl Events {
     /// Begins to collect; it ends with the last handle.
-    pub(crate) fn start(engine: &Engine) -> Arc<Self> {
+    pub(crate) fn start(engine: &Engine, servers: Option<&Servers>) -> Arc<Self> {
         let (sender, _) = broadcast::channel(EVENTS_BEHIND_MAX);
         let events = Arc::new(Self {
             state: Mutex::new(State {
@@ -93,7 +98,13 @@ impl Events {
             }),
             sender,
         });
-        tokio::spawn(collect(Arc::downgrade(&events), engine.watch()));
+        let weak = || Arc::downgrade(&events);
+        tokio::spawn(collect(weak(), engine.watch(), Self::take));
+        let registrations = engine.watch_registrations();
+        tokio::spawn(collect(weak(), registrations, Self::take_registration));
+        if let Some(servers) = servers {
+            tokio::spawn(collect(weak(), servers.agents.watch(), Self::take_server));
+        }
         events
     }
 
@@ -113,13 +124,47 @@ impl Events {
             state.agents.remove(&call);
         }
         data["callId"] = json!(call);
-        data["accountId"] = json!(live.tenant.as_str());
         data["atMs"] = json!(live.at_ms);
+        self.tell(state, (live.tenant, agent), kind, data);
+    }
+
+    fn take_registration(&self, change: RegistrationChange) {
+        let text = |language| catalog::render(&change.message, language).text;
+        let data = json!({
+            "line": change.line,
+            "state": live::registration_label(&change.state),
+            "code": change.message.code,
+            "message": { "fr": text(Language::Fr), "en": text(Language::En) },
+            "atMs": Timestamp::now().as_millisecond(),
+        });
+        let whose = (change.tenant, String::new());
+        self.tell(self.state(), whose, "registration.changed", data);
+    }
+
+    fn take_server(&self, change: AgentChange) {
+        let data = json!({
+            "id": change.id,
+            "state": change.state.label(),
+            "cause": change.cause.map(Cause::label),
+            "atMs": Timestamp::now().as_millisecond(),
+        });
+        let whose = (TenantId::from(change.tenant.as_str()), change.id);
+        self.tell(self.state(), whose, "server.changed", data);
+    }
+
+    fn tell(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        (tenant, agent): (TenantId, String),
+        kind: &str,
+        mut data: Value,
+    ) {
+        data["accountId"] = json!(tenant.as_str());
         let id = state.next;
         state.next += 1;
         let event = Event {
             id,
-            tenant: live.tenant,
+            tenant,
             agent,
             text: format!("id: {id}\nevent: {kind}\ndata: {data}\n\n").into(),
         };
@@ -220,11 +265,15 @@ impl Watcher {
     }
 }
 
-async fn collect(events: Weak<Events>, mut live: broadcast::Receiver<LiveEvent>) {
+async fn collect<T: Clone>(
+    events: Weak<Events>,
+    mut live: broadcast::Receiver<T>,
+    take: fn(&Events, T),
+) {
     loop {
         match live.recv().await {
             Ok(event) => match events.upgrade() {
-                Some(events) => events.take(event),
+                Some(events) => take(&events, event),
                 None => return,
             },
             Err(RecvError::Lagged(lost)) => {

@@ -7,7 +7,7 @@ use crate::caller::{Actor, Caller};
 use crate::need::{Access, Area, Door, Need, Role};
 use crate::problem::{self, Problem};
 use crate::rate::Verdict;
-use crate::{body, credential, idempotency};
+use crate::{body, credential, idempotency, peer};
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -39,8 +39,11 @@ pub(crate) async fn edge(
     if chat && request.method() == Method::OPTIONS {
         return cross_origin(StatusCode::NO_CONTENT.into_response());
     }
-    request.extensions_mut().insert(RequestId(id.clone()));
-    request.extensions_mut().insert(api);
+    let headers = request.headers().clone();
+    let extensions = request.extensions_mut();
+    peer::settle(&api.config.proxies, extensions, &headers);
+    extensions.insert(RequestId(id.clone()));
+    extensions.insert(api);
     let response = if body::has_nul(request.uri()) {
         Problem::bad_request("%00").into_response()
     } else {
@@ -142,7 +145,7 @@ async fn admit(api: &Api, need: Need, parts: &http::request::Parts) -> Result<Ca
             ..Caller::owner()
         });
     }
-    let mut caller = credential::resolve(api, &parts.headers).await?;
+    let mut caller = credential::resolve(api, &parts.method, &parts.headers).await?;
     caller.request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
     caller.address = parts
         .extensions

@@ -8,12 +8,15 @@
 mod accounts;
 mod agents;
 mod auth;
+mod bans;
 mod billing;
 mod blocked;
+pub(crate) mod browser;
 mod calls;
 mod chat;
 mod control;
 mod customers;
+mod devices;
 mod discovery;
 mod faqs;
 mod keys;
@@ -26,10 +29,13 @@ mod owner;
 mod placing;
 mod privacy;
 mod routing;
+mod servers;
+mod shares;
 mod sip_account_fields;
 mod sip_accounts;
 mod system;
 mod tools;
+mod trials;
 mod users;
 mod versions;
 mod workflows;
@@ -48,6 +54,7 @@ pub(crate) fn table() -> Table {
     let table = admin(table);
     let table = calls(table);
     let table = chat(table);
+    let table = servers(table);
     people(table)
 }
 
@@ -79,6 +86,7 @@ fn accounts(table: Table) -> Table {
         .add(read.role(Role::Admin), routes!(log::secrets))
         .add(change, routes!(log::set_secret))
         .add(change, routes!(log::remove_secret))
+        .add(change, routes!(trials::test_engine))
         .add(customers, routes!(customers::list))
         .add(change_customers, routes!(customers::create))
         .add(customers, routes!(customers::read))
@@ -129,11 +137,16 @@ fn agents(table: Table) -> Table {
             routes!(agents::resume),
         )
         .add(change, routes!(agents::rotate))
+        .add(
+            Need::act(Area::Agents).door(Door::Agents),
+            routes!(trials::preview),
+        )
         .add(read, routes!(tools::list))
         .add(own, routes!(tools::create))
         .add(read, routes!(tools::read))
         .add(own, routes!(tools::update))
         .add(own, routes!(tools::remove))
+        .add(own, routes!(trials::run_tool))
         .add(read, routes!(tools::brain))
         .add(own, routes!(tools::replace_brain))
         .add(read, routes!(versions::list))
@@ -163,6 +176,7 @@ fn lines_and_faqs(table: Table) -> Table {
         .add(lines, routes!(lines::bridges))
         .add(lines, routes!(lines::workers))
         .add(Need::change(Area::Lines), routes!(line_test::test))
+        .add(Need::read(Area::Lines), routes!(trials::twilio))
         .add(faqs, routes!(faqs::list))
         .add(act_faqs, routes!(faqs::create))
         .add(act_faqs, routes!(faqs::import))
@@ -185,6 +199,13 @@ fn admin(table: Table) -> Table {
         .add(change, routes!(sip_accounts::update))
         .add(change, routes!(sip_accounts::remove))
         .add(change, routes!(sip_accounts::rotate))
+        .add(read, routes!(devices::list))
+        .add(change, routes!(devices::create))
+        .add(read, routes!(devices::read))
+        .add(change, routes!(devices::update))
+        .add(change, routes!(devices::remove))
+        .add(read.door(Door::Node), routes!(bans::list_bans))
+        .add(change.door(Door::Node), routes!(bans::lift_ban))
         .add(read, routes!(routing::profiles))
         .add(read, routes!(workflows::list))
         .add(change, routes!(workflows::create))
@@ -215,11 +236,21 @@ fn calls(table: Table) -> Table {
         .add(act, routes!(live::hang_up))
         .add(act, routes!(live::remove))
         .add(act, routes!(placing::place))
+        .add(act, routes!(browser::prepare))
+        .add(watch.door(Door::Open), routes!(browser::connect))
         .add(act, routes!(control::transfer))
         .add(act, routes!(control::instruct))
         .add(act, routes!(control::dtmf))
         .add(act, routes!(control::secure_input))
         .add(act, routes!(listening::listen))
+        .add(
+            Need::read(Area::Calls).role(Role::Operator),
+            routes!(shares::list_shares),
+        )
+        .add(Need::act(Area::Calls), routes!(shares::share))
+        .add(Need::act(Area::Calls), routes!(shares::unshare))
+        .add(read.door(Door::Open), routes!(shares::shared))
+        .add(read.door(Door::Open), routes!(shares::shared_recording))
         .add(watch, routes!(live::events))
         .add(webhooks, routes!(log::deliveries))
         .add(webhooks, routes!(log::delivery))
@@ -241,6 +272,18 @@ fn chat(table: Table) -> Table {
         .add(act, routes!(chat::end))
 }
 
+fn servers(table: Table) -> Table {
+    let read = Need::read(Area::Agents);
+    let act = Need::act(Area::Agents);
+    table
+        .add(read, routes!(servers::list))
+        .add(read, routes!(servers::read))
+        .add(act, routes!(servers::start))
+        .add(act, routes!(servers::stop))
+        .add(act, routes!(servers::restart))
+        .add(act, routes!(servers::refresh))
+}
+
 fn people(table: Table) -> Table {
     let keys = Need::read(Area::Keys).role(Role::Admin);
     let change_keys = Need::change(Area::Keys);
@@ -252,7 +295,16 @@ fn people(table: Table) -> Table {
             Need::act(Area::Users).door(Door::Open),
             routes!(auth::login),
         )
+        .add(
+            Need::read(Area::Users).door(Door::Open),
+            routes!(auth::first_run),
+        )
+        .add(
+            Need::act(Area::Users).door(Door::Open),
+            routes!(auth::set_up),
+        )
         .add(own, routes!(auth::logout))
+        .add(own, routes!(auth::change_password))
         .add(own, routes!(auth::me))
         .add(keys, routes!(keys::list))
         .add(change_keys, routes!(keys::create))

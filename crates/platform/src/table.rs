@@ -6,11 +6,12 @@ use crate::guard;
 use crate::need::{Door, Need};
 use axum::extract::Request;
 use axum::middleware::{self, Next};
+use std::collections::HashMap;
 use std::sync::Arc;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, Schema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 /// One route, for those who walk the table.
@@ -29,12 +30,21 @@ pub struct RouteNeed {
 pub(crate) struct Table {
     router: OpenApiRouter<Arc<Api>>,
     needs: Vec<RouteNeed>,
+    schemas: HashMap<String, RefOr<Schema>>,
 }
 
 impl Table {
     /// Adds the operation of one handler.
     pub(crate) fn add(mut self, need: Need, routes: UtoipaMethodRouter<Arc<Api>>) -> Self {
         let (schemas, mut paths, methods) = routes;
+        for (name, schema) in &schemas {
+            let known = self.schemas.insert(name.clone(), schema.clone());
+            // The document would show one of them in both places.
+            debug_assert!(
+                known.is_none_or(|known| known == *schema),
+                "two types of the document are called {name}"
+            );
+        }
         for (path, item) in &mut paths.paths {
             for (method, operation) in [
                 ("GET", &mut item.get),
@@ -44,6 +54,7 @@ impl Table {
                 ("DELETE", &mut item.delete),
             ] {
                 if let Some(operation) = operation {
+                    name(operation);
                     annotate(operation, need);
                     self.needs.push(RouteNeed {
                         method,
@@ -70,6 +81,16 @@ impl Table {
     ) {
         let (router, document) = self.router.split_for_parts();
         (router, document, self.needs)
+    }
+}
+
+/// Ids of operations are unique in the document (OpenAPI 3.1, 4.8.10.1): names of functions are unique within a tag.
+fn name(operation: &mut Operation) {
+    let tag = operation.tags.as_ref().and_then(|tags| tags.first());
+    let function = operation.operation_id.as_ref();
+    if let (Some(tag), Some(function)) = (tag, function) {
+        let tag = tag.replace(['-', ' '], "_");
+        operation.operation_id = Some(format!("{tag}_{function}"));
     }
 }
 
@@ -110,4 +131,12 @@ fn annotate(operation: &mut Operation, need: Need) {
         .responses
         .entry("default".to_owned())
         .or_insert_with(|| problem.into());
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_types_of_the_document_have_one_name() {
+        assert!(!crate::routes::table().finish().2.is_empty());
+    }
 }

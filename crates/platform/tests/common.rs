@@ -62,6 +62,23 @@ pub struct House {
     directory: TempDir,
 }
 
+fn engine_config(directory: &TempDir) -> engine::Config {
+    engine::Config {
+        sip: SipConfig {
+            udp: Some("127.0.0.1:0".parse().unwrap()),
+            tcp: None,
+            tls_bind: None,
+            ..SipConfig::default()
+        },
+        recording: RecordingConfig {
+            enabled: false,
+            announce: false,
+            directory: directory.path().to_owned(),
+        },
+        ..engine::Config::default()
+    }
+}
+
 impl House {
     /// Each file of the database: its log of writes too.
     pub fn database_bytes(&self) -> Vec<Vec<u8>> {
@@ -117,21 +134,8 @@ impl House {
             data_dir: directory.path().to_owned(),
         };
         let vault = Vault::unlock(&store, &keys).await.unwrap().vault;
-        let loopback = Some("127.0.0.1:0".parse().unwrap());
         let engine = Engine::start(
-            engine::Config {
-                sip: SipConfig {
-                    udp: loopback,
-                    tcp: None,
-                    tls_bind: None,
-                    ..SipConfig::default()
-                },
-                recording: RecordingConfig {
-                    enabled: false,
-                    directory: directory.path().to_owned(),
-                },
-                ..engine::Config::default()
-            },
+            engine_config(&directory),
             store.clone(),
             courier::Courier::new(courier::CourierConfig::default()).unwrap(),
         )
@@ -144,7 +148,11 @@ impl House {
             keepers: Vec::new(),
             language: catalog::Language::En,
             rate_per_s: 100_000,
+            proxies: Vec::new(),
             carriers: None,
+            voice_url: None,
+            servers: None,
+            trials: None,
             version: "test",
         };
         change(&mut config);
@@ -297,6 +305,7 @@ impl House {
             blocked: made[3].clone(),
             plan: made[4].clone(),
             user: made[5].clone(),
+            device: made[6].clone(),
             key_id: keys[2].1.clone(),
             chat,
             viewer: keys[0].0.clone(),
@@ -332,6 +341,11 @@ fn things(name: &str, account: &str, agent: &str) -> Vec<(String, Value)> {
             json!({ "accountId": account, "name": format!("{name} plan"), "price": 10 }),
         ),
         ("/api/users".to_owned(), user),
+        (
+            "/api/admin/devices".to_owned(),
+            json!({ "account_id": account, "label": format!("{name} phone"), "username": name, "agent_id": agent,
+                "password": format!("password-of-{name}") }),
+        ),
     ]
 }
 
@@ -350,6 +364,7 @@ pub struct Account {
     pub blocked: String,
     pub plan: String,
     pub user: String,
+    pub device: String,
     pub key_id: String,
     pub chat: String,
     pub viewer: String,
@@ -365,6 +380,7 @@ impl Account {
             ("/api/accounts/", &self.id),
             ("/api/final-customers/", &self.customer),
             ("/api/agents/", &self.agent),
+            ("/api/servers/", &self.agent),
             ("/api/faqs/", &self.faq),
             ("/api/blocked-numbers/", &self.blocked),
             ("/api/plans/", &self.plan),
@@ -373,6 +389,7 @@ impl Account {
             ("/api/chat/sessions/", &self.chat),
             // The account of the line has the id of the line.
             ("/api/admin/sip-accounts/", &self.line),
+            ("/api/admin/devices/", &self.device),
         ]
         .into_iter()
         .find(|(prefix, _)| path.starts_with(prefix))
@@ -401,6 +418,7 @@ impl Account {
             &self.blocked,
             &self.plan,
             &self.user,
+            &self.device,
             &self.key_id,
             &self.chat,
         ]

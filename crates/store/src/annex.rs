@@ -322,6 +322,11 @@ impl Tx {
         done.map_err(|error| ChangeError::of_write(error, what))
     }
 
+    /// The database's language.
+    pub fn dialect(&self) -> Dialect {
+        self.0.dialect()
+    }
+
     /// The words that lock the rows of a `SELECT` until the end of the write.
     pub fn lock(&self) -> &'static str {
         self.0.lock()

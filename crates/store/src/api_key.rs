@@ -43,6 +43,8 @@ pub struct ApiKeyFilter {
     pub agent_id: Option<String>,
     /// Of this role.
     pub role: Option<String>,
+    /// With exactly these scopes.
+    pub scopes: Option<String>,
 }
 
 impl Content for ApiKey {
@@ -130,6 +132,9 @@ impl Store {
             }
             if let Some(text) = &filter.role {
                 sql.with(" AND role = ", text.clone());
+            }
+            if let Some(text) = &filter.scopes {
+                sql.with(" AND scopes = ", text.clone());
             }
         })
         .await

@@ -243,6 +243,10 @@ impl Write {
         self.finished = rolled_back.is_ok();
     }
 
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// The words that lock the rows of a `SELECT` until the end of the write. SQLite has the whole file to itself by then.
     pub(crate) fn lock(&self) -> &'static str {
         match self.dialect {

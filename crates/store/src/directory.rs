@@ -6,6 +6,7 @@ use sqlx::Row;
 
 use crate::agent::{Agent, Tool};
 use crate::db::Store;
+use crate::device::Device;
 use crate::entry::{Entry, entry};
 use crate::error::ReadError;
 use crate::faq::Faq;
@@ -19,7 +20,7 @@ use crate::workflow::{Workflow, WorkflowVersion};
 /// What takes calls.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Directory {
-    /// The active tenants that have an agent or a SIP account here, by id.
+    /// The active tenants that have an agent, a SIP account or a device here, by id.
     pub tenants: HashMap<String, Entry<Tenant>>,
     /// Their final customers that have an agent here, by id.
     pub final_customers: HashMap<String, Entry<FinalCustomer>>,
@@ -27,6 +28,8 @@ pub struct Directory {
     pub agents: Vec<DirectoryAgent>,
     /// Active SIP accounts of active tenants, in the order in which the first active one is chosen.
     pub sip_accounts: Vec<Entry<SipAccount>>,
+    /// Active devices of active tenants, in the order of their making.
+    pub devices: Vec<Entry<Device>>,
     /// The published versions of active workflows of active tenants, in the order of their making.
     pub workflows: Vec<DirectoryWorkflow>,
 }
@@ -70,6 +73,7 @@ impl Store {
             "phone_lines",
             "faqs",
             "agent_orders",
+            "devices",
         ] {
             let mut sql = Sql::new(
                 "SELECT COUNT(*) AS number, COALESCE(MAX(updated_at), 0) AS latest, \
@@ -151,6 +155,7 @@ impl Store {
             }
         }
         directory.sip_accounts = self.living_sip_accounts().await?;
+        directory.devices = self.living_devices().await?;
         directory.workflows = self.living_workflows().await?;
         self.owners(&mut directory).await?;
         Ok(directory)
@@ -159,7 +164,7 @@ impl Store {
     async fn owners(&self, directory: &mut Directory) -> Result<(), ReadError> {
         let tenants = Sql::new(
             "SELECT * FROM tenants WHERE is_active = 1 AND (id IN (SELECT tenant_id FROM agents WHERE deleted_at IS NULL) \
-             OR id IN (SELECT tenant_id FROM sip_accounts WHERE is_active))",
+             OR id IN (SELECT tenant_id FROM sip_accounts WHERE is_active) OR id IN (SELECT tenant_id FROM devices WHERE is_active = 1))",
         );
         for row in &tenants.rows(self.readers()).await? {
             let tenant = entry::<Tenant>(row)?;

@@ -1,5 +1,7 @@
 //! Final customers: whom a tenant works for.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -9,6 +11,7 @@ use crate::entry::{Content, Entry, Value, flag};
 use crate::error::ReadError;
 use crate::page::{List, PageRequest, contains};
 use crate::scope::{Reach, TenantScope};
+use crate::sql::Sql;
 
 /// An end client, whom the tenant bills.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +128,29 @@ impl Store {
             }
         })
         .await
+    }
+
+    /// For whom each agent works: the customer's id and name, by the id of the agent. Agents without a customer are not there.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn customers_of_agents(
+        &self,
+        reach: impl Into<Reach>,
+    ) -> Result<HashMap<String, (String, String)>, ReadError> {
+        let mut sql = Sql::new(
+            "SELECT a.id AS agent_id, c.id AS customer_id, c.name AS customer_name FROM agents a \
+             JOIN final_customers c ON c.id = a.final_customer_id WHERE a.deleted_at IS NULL",
+        );
+        if let Reach::Tenant(scope) = reach.into() {
+            sql.with(" AND a.tenant_id = ", scope.id().to_owned());
+        }
+        let rows = sql.rows(self.readers()).await?;
+        let named = rows.iter().map(|row| {
+            let customer = (row.try_get("customer_id")?, row.try_get("customer_name")?);
+            Ok((row.try_get("agent_id")?, customer))
+        });
+        Ok(named.collect::<sqlx::Result<_>>()?)
     }
 
     /// Changes a final customer.

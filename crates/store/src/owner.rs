@@ -39,6 +39,8 @@ pub enum Owned {
     SipAccount,
     /// A workflow.
     Workflow,
+    /// A device.
+    Device,
 }
 
 impl Owned {
@@ -58,6 +60,7 @@ impl Owned {
             Self::Secret => "tenant_secrets",
             Self::SipAccount => "sip_accounts",
             Self::Workflow => "workflows",
+            Self::Device => "devices",
         }
     }
 }

@@ -14,6 +14,8 @@ use store::{
 mod place;
 use place::Place;
 
+#[path = "entries/devices.rs"]
+mod devices;
 #[path = "entries/lines.rs"]
 mod lines;
 
@@ -410,6 +412,36 @@ async fn keys_and_users_are_found_by_what_they_show(place) {
     store.update_tenant(&a, &tenant("tenant-a"), None).await.unwrap();
     store.revoke_api_key(Realm::Tenant(&a), "k1").await.unwrap();
     assert!(store.resolve_api_key("h1", now).await.unwrap().is_none(), "revoked");
+}
+
+async fn a_link_makes_one_owner_once(place) {
+    let (store, ..) = two(place).await;
+    let now = Timestamp::now();
+    let later = now + SignedDuration::from_secs(60);
+    let person = |email: &str| User { email: email.to_owned(), name: "Marie".to_owned(), password_hash: Sealed::new("$argon2id$x"), role: "owner".to_owned(), is_active: true, last_login_at: None };
+    let old = store.node_new_link(later, false).await.unwrap();
+    let link = store.node_new_link(later, false).await.unwrap();
+    let (first, second) = (person("a@example.org"), person("b@example.org"));
+    assert!(store.node_set_up(&old.hash(), now, ("u1", &first)).await.unwrap().is_none(), "a new link takes the place of those before");
+    assert!(store.node_set_up(&link.hash(), later, ("u1", &first)).await.unwrap().is_none(), "too old");
+    assert!(!store.node_has_administrator().await.unwrap());
+    assert!(store.node_set_up("", now, ("u1", &first)).await.unwrap().is_none());
+    let hash = link.hash();
+    let (one, other) = tokio::join!(
+        store.node_set_up(&hash, now, ("u1", &first)),
+        store.node_set_up(&hash, now, ("u2", &second)),
+    );
+    assert_eq!(usize::from(one.unwrap().is_some()) + usize::from(other.unwrap().is_some()), 1, "one of two at the same time");
+    assert!(store.node_has_administrator().await.unwrap());
+
+    let useless = store.node_new_link(later, false).await.unwrap();
+    let third = person("c@example.org");
+    assert!(store.node_set_up(&useless.hash(), now, ("u3", &third)).await.unwrap().is_none(), "there is an administrator");
+    let further = store.node_new_link(later, true).await.unwrap();
+    let taken = person("a@example.org");
+    let taken = if store.user(Realm::Node, "u1").await.unwrap().is_some() { taken } else { person("b@example.org") };
+    assert!(store.node_set_up(&further.hash(), now, ("u3", &taken)).await.is_err(), "the address is taken");
+    assert!(store.node_set_up(&further.hash(), now, ("u3", &third)).await.unwrap().is_some(), "the link was not used up by the failure");
 }
 
 async fn the_audit_log_goes_with_the_change_and_stays(place) {

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use call::{CallId, ItemId, Speaker, TenantId, TranscriptEntry};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use store::{
     Agent, Booking, CallAssignment, Direction, Faq, FaqFilter, NewCall, NewDelivery, PageRequest,
     Sealed, Store, Tenant, TenantScope, Tool, VersionNote,
@@ -151,6 +151,61 @@ async fn fill_lines(store: &Store, scope: &TenantScope) -> Result<(), Box<dyn st
     store
         .create_workflow(scope, "w", &workflow, &definition, &why)
         .await?;
+    fill_devices(store, scope).await
+}
+
+async fn fill_devices(
+    store: &Store,
+    scope: &TenantScope,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let device = store::Device {
+        label: "Comptoir".to_owned(),
+        username: "101".to_owned(),
+        agent_id: Some("a".to_owned()),
+        workflow_id: Some("w".to_owned()),
+        bindings_max: 5,
+        is_active: true,
+        settings: "{}".to_owned(),
+        ..store::Device::default()
+    };
+    store.create_device(scope, "d1", &device).await?;
+    let binding = store::StoredBinding {
+        contact: "<sip:101@192.0.2.7>".to_owned(),
+        path: "[]".to_owned(),
+        instance: None,
+        protocol: "udp".to_owned(),
+        source: "192.0.2.7:5060".to_owned(),
+        call_id: "one".to_owned(),
+        sequence: 7,
+        user_agent: Some("a telephone".to_owned()),
+        expires_at: Timestamp::now() + SignedDuration::from_hours(1),
+    };
+    store.set_device_bindings(scope, "d1", &[binding]).await?;
+    Ok(())
+}
+
+async fn lines_are_alike(
+    there: &Store,
+    here: &Store,
+    scope: &TenantScope,
+) -> Result<(), Box<dyn std::error::Error>> {
+    assert_eq!(
+        there.sip_account(scope, "1").await?,
+        here.sip_account(scope, "1").await?
+    );
+    assert_eq!(
+        there.workflow_versions(scope, "w").await?,
+        here.workflow_versions(scope, "w").await?
+    );
+    assert_eq!(
+        there.device(scope, "d1").await?,
+        here.device(scope, "d1").await?
+    );
+    let now = Timestamp::now();
+    let bound = here.node_device_bindings(now).await?;
+    assert_eq!(bound.len(), 1);
+    assert_eq!(there.node_device_bindings(now).await?, bound);
+    assert_eq!(there.node_new_sip_account_id().await?, "2");
     Ok(())
 }
 
@@ -209,15 +264,7 @@ async fn everything_arrives_as_it_was_or_nothing_does() {
         there.transcript(&scope, &call).await.unwrap(),
         here.transcript(&scope, &call).await.unwrap()
     );
-    assert_eq!(
-        there.sip_account(&scope, "1").await.unwrap(),
-        here.sip_account(&scope, "1").await.unwrap()
-    );
-    assert_eq!(
-        there.workflow_versions(&scope, "w").await.unwrap(),
-        here.workflow_versions(&scope, "w").await.unwrap()
-    );
-    assert_eq!(there.node_new_sip_account_id().await.unwrap(), "2");
+    lines_are_alike(&there, &here, &scope).await.unwrap();
     to.assert_sound().await;
 
     // A second time, onto what is there: refused, and nothing is changed.

@@ -140,7 +140,7 @@ pub(crate) struct LineView {
     /// `user`, `assistant` or `system`.
     role: &'static str,
     /// The words.
-    content: String,
+    pub(super) content: String,
     /// ISO-8601.
     timestamp: String,
     /// Milliseconds since the beginning of the call.
@@ -346,7 +346,7 @@ pub(crate) async fn find(
     Ok((scope, record, id))
 }
 
-async fn lines(
+pub(super) async fn lines(
     api: &Api,
     scope: &TenantScope,
     record: &CallRecord,

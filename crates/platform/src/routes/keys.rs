@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
-use crate::credential::{KEY_KIND, session_user};
+use crate::credential::{KEY_KIND, Kind, kind};
 use crate::limits::NAME_CHARACTERS_MAX;
 use crate::need::{Role, Scopes};
 use crate::problem::Problem;
@@ -135,7 +135,7 @@ pub(crate) async fn list(
     let views: Vec<_> = list
         .items
         .iter()
-        .filter(|key| session_user(&key.scopes).is_none())
+        .filter(|key| kind(&key.scopes) == Kind::Key)
         .map(view)
         .collect();
     Ok(Answer::ok(views)?.with_next(list.next.map(|next| next.to_string())))
@@ -215,7 +215,7 @@ async fn find(
         .store
         .api_key(realm, id)
         .await?
-        .filter(|key| session_user(&key.scopes).is_none())
+        .filter(|key| kind(&key.scopes) == Kind::Key)
         .ok_or_else(Problem::unknown)?;
     Ok((scope, key))
 }

@@ -56,6 +56,7 @@ pub(crate) struct AccountToTest {
 /// One step of the test.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = TestStepView)]
 pub(crate) struct StepView {
     /// `dns`, `port`, `tls`, `options`, `register` or `call`.
     step: &'static str,

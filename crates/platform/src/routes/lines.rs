@@ -39,6 +39,7 @@ const RESERVED: &[&str] = &[
 /// A line: its settings (`sipDomain`, `sipUsername`, `sipTransport`, `twilioTrunkSid`…) stand beside these fields.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = PhoneLineView)]
 pub(crate) struct LineView {
     /// Its id; also the salt of its password.
     id: String,

@@ -219,6 +219,15 @@ pub(crate) struct RegistrationView {
     state: &'static str,
 }
 
+pub(crate) fn registration_label(state: &RegistrationState) -> &'static str {
+    match state {
+        RegistrationState::Unregistered => "unregistered",
+        RegistrationState::Registering => "registering",
+        RegistrationState::Registered { .. } => "registered",
+        RegistrationState::Failed { .. } => "failed",
+    }
+}
+
 /// Each line of the node with the state of its registration.
 #[utoipa::path(get, path = "/api/registrations", tag = "live", responses((status = 200, body = [RegistrationView])))]
 pub(crate) async fn registrations(State(api): State<Arc<Api>>) -> Result<Answer, Problem> {
@@ -230,12 +239,7 @@ pub(crate) async fn registrations(State(api): State<Arc<Api>>) -> Result<Answer,
         .map(|status| RegistrationView {
             line: status.line,
             aor: status.aor,
-            state: match status.state {
-                RegistrationState::Unregistered => "unregistered",
-                RegistrationState::Registering => "registering",
-                RegistrationState::Registered { .. } => "registered",
-                RegistrationState::Failed { .. } => "failed",
-            },
+            state: registration_label(&status.state),
         })
         .collect();
     Answer::ok(rows)

@@ -24,7 +24,7 @@ pub(crate) struct AuditView {
     id: String,
     /// ISO-8601.
     at: String,
-    /// `user`, `api_key`, `agent_token`, `admin_token`, `unauthenticated` or `system`.
+    /// `user`, `api_key`, `agent_token`, `admin_token`, `unauthenticated`, `share_link` or `system`.
     actor_kind: String,
     /// Id of the user or key.
     actor_id: String,
@@ -301,7 +301,7 @@ fn purpose(text: &str) -> Result<(), Problem> {
     faults.done()
 }
 
-/// Keeps a secret of an account, in the place of the one before: `engine:openai`, `engine:azure`, `engine:gemini`, `webhook`.
+/// Keeps a secret of an account, in the place of the one before: `engine:openai`, `engine:azure`, `engine:gemini`, `webhook`, `twilio:AC…`.
 #[utoipa::path(put, path = "/api/accounts/{id}/secrets/{purpose}", tag = "accounts",
     params(("id" = String, Path), ("purpose" = String, Path)), request_body = SecretWrite, responses((status = 204)))]
 pub(crate) async fn set_secret(

@@ -3,6 +3,7 @@
 //! Nobody may call anywhere unless somebody said so: a line calls what its `outboundPrefixes` allow, or its account's where it has none
 //! of its own, and premium and satellite numbers never.
 
+mod by_device;
 mod by_workflow;
 
 use super::owner::agent as find_agent;
@@ -40,15 +41,18 @@ const LINE_KNOWN_EVERY: Duration = Duration::from_millis(20);
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Place {
-    /// Number to call, or a `sip:` address.
+    /// Number to call, or a `sip:` address. With `device` it may be absent: the device itself rings.
+    #[serde(default)]
     to: String,
-    /// The agent that speaks; one of its lines that may call the number is taken. This, `line` or `workflow`.
+    /// The agent that speaks; one of its lines that may call the number is taken. This, `line`, `device` or `workflow`.
     agent_id: Option<String>,
     /// Id of the line, or the name of a line of the settings.
     line: Option<String>,
     /// Slug or id of a workflow: its agent speaks, by the account that it names or distributes to, and by that account's backups
     /// where nobody was reached. Of the first account of the platform where the operator of the node gives a slug.
     workflow: Option<String>,
+    /// Id of a device: its agent speaks. A number in `to` is dialled through it, where its `outboundPrefixes` allow that.
+    device: Option<String>,
     /// Number of ours that is shown: picks the line that has it.
     from: Option<String>,
     /// Values of `ctx.*` in the agent's templates.
@@ -145,17 +149,18 @@ impl Place {
     fn check(&self) -> Result<(), Problem> {
         let mut faults = Faults::default();
         // Numbers and SIP addresses only: no header, no parameter comes in by a number.
-        let plain = (1..=128).contains(&self.to.len())
+        let shortest = usize::from(self.device.is_none());
+        let plain = (shortest..=128).contains(&self.to.len())
             && self
                 .to
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"+:@.-_*#".contains(&byte));
         faults.unless(plain, "to", "characters", "+33123456789");
-        let named = [&self.agent_id, &self.line, &self.workflow];
+        let named = [&self.agent_id, &self.line, &self.workflow, &self.device];
         let one = named.iter().filter(|name| name.is_some()).count() == 1;
-        faults.unless(one, "agentId", "choice", "agentId, line, workflow");
+        faults.unless(one, "agentId", "choice", "agentId, line, device, workflow");
         // The account that the workflow chooses says which number is shown.
-        let from = self.from.is_none() || self.workflow.is_none();
+        let from = self.from.is_none() || (self.workflow.is_none() && self.device.is_none());
         faults.unless(from, "from", "choice", "agentId, line");
         let ring = self.timeout_sec.unwrap_or(RING_SECONDS_DEFAULT);
         faults.unless(
@@ -311,9 +316,10 @@ pub(crate) async fn place(
 ) -> Result<Answer, Problem> {
     body.check()?;
     let created_at = jiff::Timestamp::now();
-    let (placed, to, scope) = match &body.workflow {
-        Some(workflow) => by_workflow::place(&api, &caller, &body, workflow).await?,
-        None => body.by_line(&api, &caller).await?,
+    let (placed, to, scope) = match (&body.workflow, &body.device) {
+        (Some(workflow), _) => by_workflow::place(&api, &caller, &body, workflow).await?,
+        (None, Some(device)) => by_device::place(&api, &caller, &body, device).await?,
+        (None, None) => body.by_line(&api, &caller).await?,
     };
     let id = placed.call;
     let view = PlacedView {

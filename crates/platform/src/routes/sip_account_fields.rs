@@ -44,7 +44,8 @@ pub(crate) struct AccountFields {
     pub(crate) caller_id_form: Option<String>,
     /// The number that callees see.
     pub(crate) caller_id_number: Option<String>,
-    /// `pcma`, `pcmu` in order of preference, with commas; null: the profile's.
+    /// `pcma`, `pcmu`, `g722`, `opus` in order of preference, with commas; null: the profile's. An answer follows the order of the
+    /// caller's offer.
     pub(crate) codecs: Option<String>,
     /// `off`, `preferred` or `required`; null: the profile's.
     pub(crate) srtp: Option<String>,
@@ -56,6 +57,13 @@ pub(crate) struct AccountFields {
     pub(crate) calls_max: i64,
     /// Id of a provider profile: see `GET /api/admin/sip-profiles`.
     pub(crate) provider_profile: Option<String>,
+    /// How keys are sent: `auto` (events where they are agreed, else tones), `rfc4733`, `info` (SIP INFO) or `inband`; null is `auto`.
+    /// Keys are heard by events and by SIP INFO in every case, in the audio by `inband`, and by `auto` where no events are agreed.
+    pub(crate) dtmf: Option<String>,
+    /// Whether steady noise is taken out of callers' audio; null: as `line.noise_suppression` says.
+    pub(crate) noise_suppression: Option<bool>,
+    /// Whether quiet callers are made louder and loud ones quieter; null: as `line.automatic_gain` says.
+    pub(crate) automatic_gain: Option<bool>,
     /// How numbers are written; null: the profile's.
     pub(crate) number_form: Option<String>,
     /// Calling code of the account's country, without plus; null: 33.
@@ -71,6 +79,7 @@ pub(crate) struct AccountFields {
 /// A SIP account as it is made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[allow(dead_code, reason = "the schema of the request; its values are merged")]
+#[schema(as = SipAccountCreate)]
 pub(crate) struct AccountCreate {
     /// Of which account of the platform.
     account_id: Option<String>,
@@ -97,12 +106,15 @@ pub(crate) struct AccountCreate {
 }
 
 /// Fields without a column of their own.
-const EXTRA: [&str; 5] = [
+const EXTRA: [&str; 8] = [
     "number_form",
     "country_code",
     "registers",
     "keep_alive_s",
     "allow",
+    "dtmf",
+    "noise_suppression",
+    "automatic_gain",
 ];
 
 /// The fields of a stored account.
@@ -133,8 +145,11 @@ pub(crate) fn fields(account: &SipAccount) -> AccountFields {
         ..AccountFields::default()
     };
     let text = |name: &str| extra.get(name)?.as_str().map(str::to_owned);
+    fields.dtmf = text("dtmf");
     fields.number_form = text("number_form");
     fields.country_code = text("country_code");
+    fields.noise_suppression = extra.get("noise_suppression").and_then(Value::as_bool);
+    fields.automatic_gain = extra.get("automatic_gain").and_then(Value::as_bool);
     fields.registers = extra.get("registers").and_then(Value::as_bool);
     fields.keep_alive_s = extra.get("keep_alive_s").and_then(Value::as_i64);
     fields.allow = extra
@@ -158,6 +173,7 @@ fn trim(fields: &mut AccountFields) {
         &mut fields.srtp,
         &mut fields.backup_account_id,
         &mut fields.provider_profile,
+        &mut fields.dtmf,
         &mut fields.number_form,
         &mut fields.country_code,
     ] {
@@ -172,6 +188,9 @@ fn trim(fields: &mut AccountFields) {
 fn extra_settings(before: &str, fields: &AccountFields) -> String {
     let mut settings = object(before);
     for (name, value) in [
+        ("dtmf", json!(fields.dtmf)),
+        ("noise_suppression", json!(fields.noise_suppression)),
+        ("automatic_gain", json!(fields.automatic_gain)),
         ("number_form", json!(fields.number_form)),
         ("country_code", json!(fields.country_code)),
         ("registers", json!(fields.registers)),
@@ -322,7 +341,7 @@ fn check_choices(account: &SipAccount, faults: &mut Faults) {
     for codec in account.codecs.as_deref().unwrap_or_default().split(',') {
         let codec = codec.trim().to_ascii_lowercase();
         if !codec.is_empty() {
-            choice("codecs", Some(&codec), &["pcma", "pcmu"]);
+            choice("codecs", Some(&codec), &["pcma", "pcmu", "g722", "opus"]);
         }
     }
     let profiles: Vec<&str> = engine::provider::PROFILES
@@ -339,6 +358,9 @@ fn check_choices(account: &SipAccount, faults: &mut Faults) {
 fn check_extra(fields: &AccountFields, faults: &mut Faults) {
     if let Some(form) = fields.number_form.as_deref() {
         faults.choice("number_form", form, &NumberForm::NAMES);
+    }
+    if let Some(way) = fields.dtmf.as_deref() {
+        faults.choice("dtmf", way, &["auto", "rfc4733", "info", "inband"]);
     }
     let country = fields.country_code.as_deref().is_none_or(|code| {
         (1..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit())

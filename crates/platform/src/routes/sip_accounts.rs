@@ -11,7 +11,7 @@ use crate::support::{expected, found, page, repeat, tag};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use engine::line_test::{LineResult, LineStep, LineTest, LineVerdict};
-use engine::{RegistrationState, RegistrationStatus};
+use engine::{RegistrationState, RegistrationStatus, wait_in_seconds};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ pub(crate) struct AccountFigures {
 
 /// A SIP account.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SipAccountView)]
 pub(crate) struct AccountView {
     /// Its id; also the salt of its password. The id of a phone line where the account is that line's.
     id: String,
@@ -119,14 +120,17 @@ fn status(known: Option<&RegistrationStatus>, is_active: bool, api: &Api) -> Acc
             retry_in_s: None,
         };
     };
-    let left = |at: &Instant| Some(at.saturating_duration_since(Instant::now()).as_secs());
+    let until = |at: &Instant| at.saturating_duration_since(Instant::now());
     let (state, expires_in_s, retry_in_s) = match &known.state {
         RegistrationState::Unregistered if !known.registers => ("static", None, None),
         RegistrationState::Unregistered => ("unregistered", None, None),
         RegistrationState::Registering => ("registering", None, None),
-        RegistrationState::Registered { expires_at } => ("registered", left(expires_at), None),
+        RegistrationState::Registered { expires_at } => {
+            ("registered", Some(until(expires_at).as_secs()), None)
+        }
         RegistrationState::Failed { retry_at, .. } => {
-            ("failed", None, retry_at.as_ref().and_then(left))
+            let wait = retry_at.as_ref().map(until).map(wait_in_seconds);
+            ("failed", None, wait)
         }
     };
     let is_failed = state == "failed";

@@ -103,15 +103,29 @@ pub(crate) fn view(entry: &Entry<User>) -> UserView {
     }
 }
 
-fn shown(user: &User) -> Value {
+pub(crate) fn shown(user: &User) -> Value {
     json!({ "email": user.email, "name": user.name, "role": user.role, "isActive": user.is_active })
 }
 
+/// Whether address and name of a user can be ones.
+pub(crate) fn check(email: &str, name: &str) -> Result<(), Problem> {
+    let mut faults = Faults::default();
+    faults.text("email", email, NAME_CHARACTERS_MAX);
+    faults.unless(email.contains('@'), "email", "address", "a@b.c");
+    faults.maybe("name", Some(name), NAME_CHARACTERS_MAX);
+    faults.done()
+}
+
 pub(crate) async fn hashed(password: &str) -> Result<Sealed, Problem> {
+    hashed_at("password", password).await
+}
+
+/// The hash of a password that came as this member.
+pub(crate) async fn hashed_at(member: &str, password: &str) -> Result<Sealed, Problem> {
     match hash_password(password).await {
         Ok(hash) => Ok(Sealed::new(hash)),
         Err(PasswordError::TooShort | PasswordError::TooLong) => {
-            Err(Problem::field("password", "length", "10..1024"))
+            Err(Problem::field(member, "length", "10..1024"))
         }
         Err(error @ PasswordError::Failed(_)) => Err(Problem::internal(error)),
     }
@@ -152,11 +166,7 @@ pub(crate) async fn create(
     if body.role > caller.role {
         return Err(Problem::forbidden());
     }
-    let mut faults = Faults::default();
-    faults.text("email", &body.email, NAME_CHARACTERS_MAX);
-    faults.unless(body.email.contains('@'), "email", "address", "a@b.c");
-    faults.maybe("name", Some(&body.name), NAME_CHARACTERS_MAX);
-    faults.done()?;
+    check(&body.email, &body.name)?;
     let user = User {
         email: body.email.to_lowercase(),
         name: body.name,

@@ -43,6 +43,7 @@ pub(crate) struct DefinitionFields {
 
 /// A version of a workflow.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorkflowVersionView)]
 pub(crate) struct VersionView {
     /// Its number.
     version: i64,

@@ -1,5 +1,6 @@
 //! Encrypted values of an account that have no row of their own: the keys of its voice engines and of its carriers.
 
+use call::TenantId;
 use jiff::Timestamp;
 use sqlx::Row as _;
 
@@ -12,6 +13,9 @@ use crate::scope::TenantScope;
 
 /// Purpose of an account's webhook secret, which is in its own row (`tenants.webhook_secret_enc`).
 pub const WEBHOOK: &str = "webhook";
+
+/// Accounts that are looked at where several keep a value for the same purpose.
+const HOLDERS_MAX: i64 = 32;
 
 /// The salt of a value that belongs to an account: its id and what the value is for (`engine:openai`, `webhook`).
 pub fn account_salt(tenant: &str, purpose: &str) -> String {
@@ -95,6 +99,35 @@ impl Vault {
             .iter()
             .map(|row| row.try_get("purpose"))
             .collect::<Result<_, _>>()?)
+    }
+
+    /// The accounts that keep a value for this purpose, with it, oldest first and at most 32: for what a stranger names before it has
+    /// proved whose it is (the account of a carrier). One that does not open is left out.
+    ///
+    /// # Errors
+    /// See [`VaultError`].
+    pub async fn holders(
+        &self,
+        store: &Store,
+        purpose: &str,
+    ) -> Result<Vec<(TenantScope, SecretText)>, VaultError> {
+        let rows = sqlx::query(
+            "SELECT tenant_id, value_enc FROM account_secrets WHERE purpose = $1 \
+             ORDER BY updated_at, tenant_id LIMIT $2",
+        )
+        .bind(purpose.to_owned())
+        .bind(HOLDERS_MAX)
+        .fetch_all(store.readers())
+        .await?;
+        let mut holders = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (tenant, stored): (String, String) =
+                (row.try_get("tenant_id")?, row.try_get("value_enc")?);
+            if let Ok(text) = self.open(&account_salt(&tenant, purpose), &stored).await {
+                holders.push((TenantScope::new(TenantId::from(tenant)), text));
+            }
+        }
+        Ok(holders)
     }
 
     /// Forgets a value of an account; whether there was one.

@@ -26,6 +26,13 @@ pub(super) const COLUMNS: &[Column] = &[
         salt: "id",
     },
     Column {
+        table: "devices",
+        id: "id",
+        value: "password",
+        purpose: None,
+        salt: "id",
+    },
+    Column {
         table: "tenants",
         id: "id",
         value: "webhook_secret_enc",
