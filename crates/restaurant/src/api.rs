@@ -6,7 +6,8 @@ pub mod guard;
 pub mod limits;
 pub mod need;
 pub mod refusal;
-pub mod request;
+pub mod replay;
+mod request;
 pub mod routes;
 pub mod signature;
 pub mod who;
@@ -20,6 +21,7 @@ mod events;
 mod houses;
 pub mod lines;
 mod menu;
+mod notices;
 mod orders;
 pub mod people;
 mod pricing;
@@ -71,5 +73,6 @@ fn table() -> Routes {
     orders::add(&mut routes);
     confirm_order::add(&mut routes);
     reservations::add(&mut routes);
+    notices::add(&mut routes);
     routes
 }

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use store::{ChangeError, Db, ReadError, WriteError};
 
-use crate::domain::geo::Places;
 use crate::domain::order::Refusal;
 use crate::domain::phone;
+use crate::maps::Maps;
+use crate::store::rows::Expected;
 
 /// Who asks, as far as the request proves it.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Asker {
     pub call: Option<String>,
     /// `Idempotency-Key`.
     pub key: Option<String>,
+    /// `If-Match`.
+    pub expected: Expected,
 }
 
 impl Asker {
@@ -112,8 +115,12 @@ impl From<WriteError> for DeskError {
 pub struct Desk<'a> {
     /// The rows.
     pub db: &'a Db,
-    /// Towns and postcodes.
-    pub places: &'a Places,
+    /// Where addresses are.
+    pub maps: &'a Maps,
+    /// Menus as they were read last.
+    pub menus: &'a facts::Menus,
+    /// Confirmations that wait for their restaurant.
+    pub counters: &'a placing::Counters,
 }
 
 /// A short, stable name of a content, for repetitions.

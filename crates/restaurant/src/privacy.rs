@@ -65,9 +65,9 @@ const KEPT: &[Kept] = &[
         age: "updated_at",
     },
     Kept {
-        table: &tables::NOTIFICATIONS,
-        column: "recipient",
-        forget: "DELETE FROM restaurant_notifications",
+        table: &tables::NOTICES,
+        column: "target",
+        forget: "UPDATE restaurant_notices SET target = 'erased', subject = NULL, body = '', state = 'erased', last_error = NULL",
         age: "updated_at",
     },
 ];
@@ -160,8 +160,11 @@ async fn erased(store: &Store, scope: &TenantScope, number: &str) -> Result<u64,
             count += tx.run(forget, kept.table.what).await?;
             // What was told of it names the person too.
             let mut events = Statement::new("UPDATE restaurant_events SET payload = NULL");
-            events.with(" WHERE subject_id = ", id);
+            events.with(" WHERE subject_id = ", id.as_str());
             tx.run(events, "event").await?;
+            let mut notices = Statement::new("DELETE FROM restaurant_notices");
+            notices.with(" WHERE subject_id = ", id);
+            tx.run(notices, "notice").await?;
         }
         Ok(())
     };
@@ -170,25 +173,34 @@ async fn erased(store: &Store, scope: &TenantScope, number: &str) -> Result<u64,
     Ok(count)
 }
 
-/// Takes the person out of everything that is older.
+/// Rows that one write takes the person out of: others wait for it.
+const EXPIRED_AT_ONCE: i64 = 500;
+
+/// Takes the person out of everything that is older, some rows at a time. What was done when it stops stays done.
 async fn expired(store: &Store, before: Timestamp) -> Result<u64, ChangeError> {
     let db = opened(store).await?;
     let mut count = 0;
-    let mut tx = db.begin().await?;
-    let done = async {
-        for kept in KEPT {
+    for kept in KEPT {
+        loop {
             let mut forget = Statement::new(kept.forget);
+            forget
+                .push(" WHERE id IN (SELECT id FROM ")
+                .push(kept.table.name);
             forget.push(" WHERE ").push(kept.age).with(" < ", before);
             forget
                 .push(" AND ")
                 .push(kept.column)
                 .push(" IS NOT NULL AND ");
             forget.push(kept.column).push(" <> 'erased'");
-            count += tx.run(forget, kept.table.what).await?;
+            forget.with(" LIMIT ", EXPIRED_AT_ONCE).push(")");
+            let mut tx = db.begin().await?;
+            let done = tx.run(forget, kept.table.what).await;
+            let done = settle(tx, done).await?;
+            count += done;
+            if done < EXPIRED_AT_ONCE.unsigned_abs() {
+                break;
+            }
         }
-        Ok(())
-    };
-    let done: Result<(), ChangeError> = done.await;
-    settle(tx, done).await?;
+    }
     Ok(count)
 }

@@ -4,6 +4,7 @@ mod desk;
 mod known;
 mod pack;
 mod plan;
+pub(crate) mod removal;
 mod reply;
 #[cfg(test)]
 mod tests;

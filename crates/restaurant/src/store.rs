@@ -3,6 +3,7 @@
 pub mod access;
 pub mod column;
 pub mod houses;
+pub mod notices;
 pub mod order;
 pub mod record;
 pub mod rows;
@@ -14,12 +15,26 @@ pub use access::{Access, HouseScope};
 pub use record::{Fault, Set};
 pub use rows::Filter;
 
-const STEPS: &[Step] = &[Step {
-    version: 20_261_129_000_000,
-    name: "first",
-    sqlite: include_str!("../migrations/sqlite/20261129000000_first.sql"),
-    postgres: include_str!("../migrations/postgres/20261129000000_first.sql"),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        version: 20_261_129_000_000,
+        name: "first",
+        sqlite: include_str!("../migrations/sqlite/20261129000000_first.sql"),
+        postgres: include_str!("../migrations/postgres/20261129000000_first.sql"),
+    },
+    Step {
+        version: 20_261_129_060_000,
+        name: "notices",
+        sqlite: include_str!("../migrations/sqlite/20261129060000_notices.sql"),
+        postgres: include_str!("../migrations/postgres/20261129060000_notices.sql"),
+    },
+    Step {
+        version: 20_261_129_120_000,
+        name: "removals",
+        sqlite: include_str!("../migrations/sqlite/20261129120000_removals.sql"),
+        postgres: include_str!("../migrations/postgres/20261129120000_removals.sql"),
+    },
+];
 
 /// Opens the tables, and makes them where they are missing.
 ///

@@ -108,7 +108,12 @@ fn body(restaurant: &str, id: &str) -> Value {
 }
 
 fn target(path: &str, restaurant: &str, id: &str) -> String {
-    let path = path.replace("{id}", restaurant);
+    let named = if path.starts_with("/api/restaurants") {
+        restaurant
+    } else {
+        id
+    };
+    let path = path.replace("{id}", named);
     format!("{path}?restaurantId={restaurant}&id={id}&phone=%2B33612345678&all=true")
 }
 
@@ -251,7 +256,8 @@ on_both! {
                 continue;
             }
             // Rows are named by their ids on these; the others need one attempt.
-            let by_id = !matches!(route.method, Method::POST | Method::PUT) && !route.path.contains("{id}");
+            let in_path = route.path.contains("{id}");
+            let by_id = if in_path { !route.path.starts_with("/api/restaurants") } else { !matches!(route.method, Method::POST | Method::PUT) };
             for id in &ids[..if by_id { ids.len() } else { 1 }] {
                 let id = if route.path == "/api/restaurants" { &restaurant } else { id };
                 let attempt = Attempt {

@@ -96,6 +96,7 @@ async fn send(world: &World, tool: &str, body: &Value, call: &Call, now: jiff::T
             .and_then(Value::as_str)
             .map(str::to_owned),
         key: None,
+        ..Asker::default()
     };
     let scope = &world.scope;
     let body = body.clone();
@@ -382,4 +383,75 @@ async fn conversations_come_out_as_written() {
         faults.len(),
         faults.join("\n")
     );
+}
+
+/// Sixty confirmations at the same moment, each call's twice, some of a dish that is sold out: one order a call, numbered without a
+/// gap, and the kitchen never cooks more than it can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn confirmations_at_once_are_weighed_one_after_another() {
+    const CALLS: usize = 30;
+    let now = world::at("2026-11-28T20:00");
+    for database in databases().await {
+        let house = json!({"kitchenCapacity": 3});
+        let world = Arc::new(World::new(&database.store, Some(&house)).await);
+        let mut tasks = tokio::task::JoinSet::new();
+        for caller in (0..CALLS).chain(0..CALLS) {
+            let world = Arc::clone(&world);
+            tasks.spawn(async move {
+                let asker = Asker {
+                    voice: true,
+                    caller: Some(format!("+337000000{caller:02}")),
+                    call: Some(format!("call-{caller}")),
+                    ..Asker::default()
+                };
+                let dish = if caller % 5 == 4 { "Quatre fromages" } else { "Margherita" };
+                let body = json!({"order_type": "pickup", "items": [{"name": dish, "quantity": 1}], "total": 9.9});
+                let reply = world.desk().confirm_order(&world.scope, &asker, body, now).await;
+                (caller, reply.expect("an answer").body)
+            });
+        }
+        let mut answers: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
+        for (caller, body) in tasks.join_all().await {
+            answers.entry(caller).or_default().push(body);
+        }
+        let mut numbers = Vec::new();
+        for (caller, answers) in &answers {
+            if caller % 5 == 4 {
+                assert!(
+                    answers
+                        .iter()
+                        .all(|answer| answer["code"] == "item_unavailable")
+                );
+                continue;
+            }
+            assert_eq!(
+                answers[0]["order_id"], answers[1]["order_id"],
+                "{answers:?}"
+            );
+            let repeated = answers.iter().filter(|answer| answer["repeated"] == true);
+            assert_eq!(repeated.count(), 1, "{answers:?}");
+            numbers.extend(answers[0]["order_number"].as_u64());
+        }
+        numbers.sort_unstable();
+        let placed = CALLS - CALLS / 5;
+        assert_eq!(
+            numbers,
+            (1..=u64::try_from(placed).unwrap()).collect::<Vec<_>>()
+        );
+        let orders = world.rows("orders").await;
+        let at = |row: &Value, name: &str| world::at(row[name].as_str().unwrap());
+        let spans: Vec<_> = orders
+            .iter()
+            .map(|row| (at(row, "cookStartAt"), at(row, "handoffAt")))
+            .collect();
+        for (from, _) in &spans {
+            let cooking = spans
+                .iter()
+                .filter(|(begun, done)| begun <= from && from < done);
+            assert!(cooking.count() <= 3, "{spans:?}");
+        }
+        for table in ["orders", "lines", "events", "customers"] {
+            assert_eq!(world.rows(table).await.len(), placed, "{table}");
+        }
+    }
 }

@@ -465,29 +465,6 @@ CREATE TABLE restaurant_events (
     FOREIGN KEY (tenant_id, restaurant_id) REFERENCES restaurants (tenant_id, id) ON DELETE CASCADE
 );
 
-CREATE TABLE restaurant_notifications (
-    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    tenant_id TEXT COLLATE "C" NOT NULL,
-    restaurant_id TEXT COLLATE "C" NOT NULL,
-    kind TEXT COLLATE "C",
-    subject TEXT COLLATE "C",
-    subject_id TEXT COLLATE "C",
-    recipient TEXT COLLATE "C",
-    body TEXT COLLATE "C",
-    state TEXT COLLATE "C" NOT NULL DEFAULT 'pending',
-    attempts BIGINT NOT NULL DEFAULT 0,
-    next_at BIGINT,
-    lease_until BIGINT,
-    last_error TEXT COLLATE "C",
-    sent_at BIGINT,
-    dedupe_key TEXT COLLATE "C",
-    created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
-    UNIQUE (restaurant_id, id),
-    FOREIGN KEY (tenant_id, restaurant_id) REFERENCES restaurants (tenant_id, id) ON DELETE CASCADE,
-    UNIQUE (restaurant_id, dedupe_key)
-);
-
 CREATE TABLE restaurant_provisioning (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     tenant_id TEXT COLLATE "C" NOT NULL,
@@ -520,16 +497,6 @@ CREATE TABLE restaurant_ai_prices (
 );
 
 -- Answers to requests that carry an idempotency key.
-CREATE TABLE restaurant_answers (
-    restaurant_id TEXT COLLATE "C" NOT NULL,
-    request_key TEXT COLLATE "C" NOT NULL,
-    status BIGINT NOT NULL,
-    body TEXT COLLATE "C" NOT NULL,
-    created_at BIGINT NOT NULL,
-    PRIMARY KEY (restaurant_id, request_key),
-    FOREIGN KEY (restaurant_id) REFERENCES restaurants (id) ON DELETE CASCADE
-);
-
 CREATE INDEX restaurants_tenant ON restaurants (tenant_id, created_at);
 CREATE INDEX restaurants_agent ON restaurants (agent_id);
 CREATE INDEX restaurant_menu_items_place ON restaurant_menu_items (restaurant_id, display_order);
@@ -545,5 +512,4 @@ CREATE INDEX restaurant_holds_expiry ON restaurant_holds (expires_at);
 CREATE INDEX restaurant_messages_new ON restaurant_messages (restaurant_id, created_at);
 CREATE INDEX restaurant_calls_new ON restaurant_calls (restaurant_id, started_at);
 CREATE INDEX restaurant_events_new ON restaurant_events (restaurant_id, id);
-CREATE INDEX restaurant_notifications_due ON restaurant_notifications (state, next_at);
 CREATE INDEX restaurant_provisioning_due ON restaurant_provisioning (state, next_at);

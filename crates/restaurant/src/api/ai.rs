@@ -35,7 +35,7 @@ fn pack() -> &'static [Value] {
 async fn session(State(app): State<Arc<App>>, who: Who, query: Query) -> Result<Response, Refusal> {
     let scope = who.house(&app, query.text("restaurantId")).await?;
     let caller = query.phone("callerPhone");
-    let session = desk(&app)?
+    let session = desk(&app)
         .session(
             &scope,
             caller.as_deref(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ::store::secret::Vault;
 use ::store::{Db, OpenError, Store};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use catalog::Language;
 use courier::Courier;
 use tokio::sync::broadcast;
@@ -34,6 +34,8 @@ pub struct Credential {
 pub enum Refused {
     /// It is wrong, expired or taken back.
     Unknown,
+    /// A cookie, and nothing that proves that a page of ours sent it.
+    Forged,
     /// The database does not answer.
     Unavailable,
 }
@@ -41,8 +43,9 @@ pub enum Refused {
 /// An answer that is waited for.
 pub type Waited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Whose credential is in some headers; `None` when there is none.
-pub type Recognise = dyn Fn(HeaderMap) -> Waited<Result<Option<Credential>, Refused>> + Send + Sync;
+/// Whose credential is in the headers of a request; `None` when there is none.
+pub type Recognise =
+    dyn Fn(Method, HeaderMap) -> Waited<Result<Option<Credential>, Refused>> + Send + Sync;
 /// Takes one request of somebody's rate; the error is the seconds until the next may come.
 pub type Take = dyn Fn(&str) -> Result<(), u64> + Send + Sync;
 /// The secret by which an account's tools and webhooks are signed.
@@ -83,6 +86,10 @@ pub struct Config {
     pub own_url: String,
     /// Key of the account there.
     pub voice_key: Option<courier::Secret>,
+    /// How messages leave.
+    pub senders: crate::after::SenderConfig,
+    /// Map services, and places that were imported.
+    pub maps: crate::maps::MapConfig,
 }
 
 /// Something that staff see at once.
@@ -110,6 +117,14 @@ pub struct App {
     pub doors: Doors,
     /// Its settings.
     pub config: Config,
+    /// Where addresses are.
+    pub maps: crate::maps::Maps,
+    /// Menus as they were read last.
+    pub menus: crate::desk::facts::Menus,
+    /// Confirmations that wait for their restaurant.
+    pub counters: crate::desk::placing::Counters,
+    /// Signatures of late.
+    pub replays: super::replay::Replays,
     /// What staff see at once.
     pub happened: broadcast::Sender<Happened>,
 }
@@ -132,13 +147,18 @@ impl App {
         doors: Doors,
         config: Config,
     ) -> Result<Arc<Self>, OpenError> {
+        let maps = crate::maps::Maps::new(&config.maps, courier.clone());
         Ok(Arc::new(Self {
+            maps,
             db: crate::store::open(&store).await?,
             store,
             vault,
             courier,
             doors,
             config,
+            menus: crate::desk::facts::Menus::default(),
+            counters: crate::desk::placing::Counters::default(),
+            replays: super::replay::Replays::default(),
             happened: broadcast::channel(EVENTS_KEPT).0,
         }))
     }

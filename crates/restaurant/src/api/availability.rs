@@ -40,7 +40,7 @@ async fn check(
     };
     let caller = body.text("callerPhone").map(str::to_owned);
     let asker = asker(&who, &headers, caller, body.text("callId"), false);
-    let reply = desk(&app)?
+    let reply = desk(&app)
         .check_availability(&scope, &asker, Value::Object(body.0), Timestamp::now())
         .await?;
     Ok(reply.into_response())

@@ -17,9 +17,10 @@ use super::need::Need;
 use super::refusal::Refusal;
 use super::request::{Members, Query};
 use super::routes::Routes;
+use super::rows::changed;
 use super::signature::restaurant_of;
 use super::who::Who;
-use crate::store::rows::{Filter, insert, list, one, update};
+use crate::store::rows::{Filter, insert, list, one};
 use crate::store::{HouseScope, record, settle, tables};
 
 /// Calls of one list when nothing is asked.
@@ -125,10 +126,7 @@ async fn completed(
     let scope = who.house_of(&app, &tables::CALLS, &id).await?;
     body.remove("voiceCallId");
     let sets = record::read(&tables::CALLS, &body, false)?;
-    let mut tx = app.db.begin().await?;
-    let changed = update(&mut tx, &scope, &tables::CALLS, &id, sets).await;
-    let row = settle(tx, changed).await?.ok_or_else(Refusal::unknown)?;
-    let row = Value::Object(row);
+    let row = Value::Object(changed(&app, &who, &scope, &tables::CALLS, &id, sets).await?);
     app.tell(scope.restaurant(), "call.changed", row.clone());
     Ok(Json(row).into_response())
 }

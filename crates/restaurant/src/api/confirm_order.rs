@@ -38,7 +38,7 @@ async fn confirm(
     let scope = who.house(&app, body.text("restaurantId")).await?;
     let caller = body.text("caller_phone").map(str::to_owned);
     let asker = asker(&who, &headers, caller, body.text("call_id"), false);
-    let reply = desk(&app)?
+    let reply = desk(&app)
         .confirm_order(&scope, &asker, Value::Object(body.0), Timestamp::now())
         .await?;
     if reply.body["success"] == true && reply.body["repeated"] == false {
@@ -62,7 +62,7 @@ async fn cancel(
         Some(Value::String(text)) => text.trim().trim_start_matches('#').parse().ok(),
         _ => None,
     };
-    let reply = desk(&app)?
+    let reply = desk(&app)
         .cancel_order(&scope, &asker, number, Timestamp::now())
         .await?;
     if let Some(id) = reply.body.get("order_id") {

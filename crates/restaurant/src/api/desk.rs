@@ -1,35 +1,27 @@
 //! From a request to the desk and back.
 
-use std::sync::{Arc, OnceLock};
-
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use courier::sign::{HEADER_CALL, HEADER_IDEMPOTENCY};
+use serde_json::Value;
 
 use super::app::App;
 use super::refusal::Refusal;
+use super::request::{Members, Query, shown};
 use super::who::Who;
 use crate::desk::{Asker, Desk, DeskError, Reply};
-use crate::domain::geo::Places;
 
 /// Longest id or key that is looked at, in bytes.
 const HEADER_BYTES_MAX: usize = 200;
 
-/// Towns and postcodes, inflated once.
-fn places() -> Result<&'static Places, Refusal> {
-    static PLACES: OnceLock<Option<Arc<Places>>> = OnceLock::new();
-    let places = PLACES.get_or_init(|| Places::france().ok().map(Arc::new));
-    places
-        .as_deref()
-        .ok_or_else(|| Refusal::internal("the embedded places cannot be read"))
-}
-
-pub(super) fn desk(app: &App) -> Result<Desk<'_>, Refusal> {
-    Ok(Desk {
+pub(super) fn desk(app: &App) -> Desk<'_> {
+    Desk {
         db: &app.db,
-        places: places()?,
-    })
+        maps: &app.maps,
+        menus: &app.menus,
+        counters: &app.counters,
+    }
 }
 
 /// Who asks. The number is the one that the call's tool brings along; `bound`: the request names a call or a caller, and is
@@ -50,7 +42,30 @@ pub(super) fn asker(
         caller,
         call: header(HEADER_CALL).or_else(|| call.map(str::to_owned)),
         key: header(HEADER_IDEMPOTENCY),
+        expected: who.expected.clone(),
     }
+}
+
+/// Who asks with a body that names the call and, where it came of a call, its caller.
+pub(super) fn asker_of(who: &Who, headers: &HeaderMap, body: &Members) -> Asker {
+    let caller = body.text("callerPhone").map(str::to_owned);
+    let bound = caller.is_some();
+    asker(who, headers, caller, body.text("callId"), bound)
+}
+
+/// Who looks something up, and of which number. The pack puts the caller's own number there; a model never does.
+pub(super) fn looking(
+    who: &Who,
+    headers: &HeaderMap,
+    query: &Query,
+) -> Result<(Asker, String), Refusal> {
+    let number = query
+        .phone("phone")
+        .ok_or_else(|| Refusal::missing("phone"))?;
+    let caller = query.phone("callerPhone");
+    let bound = caller.is_some();
+    let caller = caller.or_else(|| Some(number.clone()));
+    Ok((asker(who, headers, caller, None, bound), number))
 }
 
 impl From<DeskError> for Refusal {
@@ -66,6 +81,9 @@ impl From<DeskError> for Refusal {
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if let Value::Object(row) = self.body {
+            return shown(status, row);
+        }
         (status, Json(self.body)).into_response()
     }
 }

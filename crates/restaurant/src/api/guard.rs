@@ -20,6 +20,7 @@ use super::refusal::Refusal;
 use super::signature;
 use super::who::{Role, Who};
 use crate::store::Access;
+use crate::store::rows::Expected;
 
 /// The outermost layer.
 pub(super) async fn edge(
@@ -63,24 +64,47 @@ async fn pass(need: Need, request: Request) -> Result<Request, Refusal> {
     let app = request.extensions().get::<Arc<App>>().cloned();
     let app = app.ok_or_else(|| Refusal::internal("a request without its edge"))?;
     let (mut parts, body) = request.into_parts();
-    let bytes = read(&parts, body, need.body_bytes_max).await?;
     let Some(least) = need.role else {
+        let bytes = read(&parts, body, need.body_bytes_max).await?;
         return Ok(Request::from_parts(parts, Body::from(bytes)));
     };
-    let mut who = who(&app, &parts, &bytes).await?;
+    // Nobody's body is read: only a signature needs it to be believed.
+    let known = recognised(&app, &parts).await?;
+    if known.is_none() && !signature::is_signed(&parts.headers) {
+        return Err(Refusal::unauthorized());
+    }
+    if let Some(known) = &known {
+        admit(&app, need, least, known)?;
+    }
+    let bytes = read(&parts, body, need.body_bytes_max).await?;
+    let mut who = match known {
+        Some(known) => known,
+        None => {
+            let signed = signature::verify(&app, &parts, &bytes).await?;
+            admit(&app, need, least, &signed)?;
+            signed
+        }
+    };
     who.call = signature::header(&parts.headers, HEADER_CALL).map(str::to_owned);
+    who.expected = Expected::of(signature::header(&parts.headers, header::IF_MATCH.as_str()));
     who.key = signature::header(&parts.headers, HEADER_IDEMPOTENCY).map(str::to_owned);
+    parts.extensions.insert(who);
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
+/// Whether somebody may use the route now.
+fn admit(app: &App, need: Need, least: Role, who: &Who) -> Result<(), Refusal> {
     (app.doors.take)(&who.bucket).map_err(Refusal::too_many)?;
     let allowed = if who.is_voice() {
         need.voice
     } else {
         who.role >= least
     };
-    if !allowed {
-        return Err(Refusal::forbidden());
+    if allowed {
+        Ok(())
+    } else {
+        Err(Refusal::forbidden())
     }
-    parts.extensions.insert(who);
-    Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
 /// Reads a body within its bounds. A page of another site can send texts to a loopback port without asking; JSON it cannot.
@@ -105,27 +129,25 @@ async fn read(parts: &Parts, body: Body, max: usize) -> Result<Bytes, Refusal> {
     Ok(collected)
 }
 
-async fn who(app: &App, parts: &Parts, body: &[u8]) -> Result<Who, Refusal> {
+/// Who shows a credential, or is let in without one; `None`: nobody, unless a signature says so.
+async fn recognised(app: &App, parts: &Parts) -> Result<Option<Who>, Refusal> {
     let headers = &parts.headers;
-    match (app.doors.recognise)(headers.clone()).await {
-        Ok(Some(credential)) => return Ok(of_credential(credential)),
+    match (app.doors.recognise)(parts.method.clone(), headers.clone()).await {
+        Ok(Some(credential)) => return Ok(Some(of_credential(credential))),
         Ok(None) => {}
         Err(Refused::Unknown) => return Err(Refusal::unauthorized()),
+        Err(Refused::Forged) => return Err(Refusal::new(StatusCode::FORBIDDEN, "api_forged")),
         Err(Refused::Unavailable) => return Err(Refusal::unavailable("the credentials")),
     }
-    if signature::is_signed(headers) {
-        return signature::verify(app, parts, body).await;
-    }
-    if app.config.unsigned && from_here(parts) {
-        return Ok(Who {
-            access: Access::Node,
-            role: Role::Owner,
-            bucket: "unsigned".to_owned(),
-            call: None,
-            key: None,
-        });
-    }
-    Err(Refusal::unauthorized())
+    let let_in = app.config.unsigned && !signature::is_signed(headers) && from_here(parts);
+    Ok(let_in.then(|| Who {
+        access: Access::Node,
+        role: Role::Owner,
+        bucket: "unsigned".to_owned(),
+        call: None,
+        key: None,
+        expected: Expected::default(),
+    }))
 }
 
 fn of_credential(credential: Credential) -> Who {
@@ -144,6 +166,7 @@ fn of_credential(credential: Credential) -> Who {
         bucket: credential.bucket,
         call: None,
         key: None,
+        expected: Expected::default(),
     }
 }
 

@@ -14,9 +14,11 @@ use super::app::App;
 use super::lines::forget_password;
 use super::need::Need;
 use super::refusal::Refusal;
-use super::request::{Members, Query};
+use super::request::{Members, Query, shown};
 use super::routes::Routes;
 use super::who::Who;
+use crate::after::Wishes;
+use crate::provision::removal::owe;
 use crate::store::rows::{Filter, insert, list};
 use crate::store::{Access, HouseScope, Set, houses, record, settle, tables};
 
@@ -61,7 +63,7 @@ async fn show(app: &App, who: &Who, id: &str) -> Result<Response, Refusal> {
     let scope = who.house(app, Some(id)).await?;
     let house = houses::one(&app.db, &scope).await?;
     let house = house.ok_or_else(Refusal::unknown)?;
-    Ok(Json(house).into_response())
+    Ok(shown(StatusCode::OK, house))
 }
 
 async fn create(
@@ -70,6 +72,7 @@ async fn create(
     Members(mut body): Members,
 ) -> Result<Response, Refusal> {
     let tenant = account(&app, &who, &body).await?;
+    check_printer(&app, &body)?;
     let sets = sets(&who, &mut body, true)?;
     let mut tx = app.db.begin().await?;
     let made = async {
@@ -80,7 +83,7 @@ async fn create(
     let made = made.await;
     let (scope, house) = settle(tx, made).await?;
     app.tell(scope.restaurant(), "restaurant.created", json!({}));
-    Ok((StatusCode::CREATED, Json(house)).into_response())
+    Ok(shown(StatusCode::CREATED, house))
 }
 
 /// The account that a new restaurant belongs to: its maker's; the operator of the node may name one.
@@ -99,6 +102,13 @@ pub(super) async fn account(
     let known = app.store.tenant(&scope).await?;
     known.ok_or_else(Refusal::unknown)?;
     Ok(scope.tenant().as_str().to_owned())
+}
+
+/// A printer that the operator does not list would never print: whoever names it is told so at once.
+fn check_printer(app: &App, body: &Map<String, Value>) -> Result<(), Refusal> {
+    let notifications = body.get("notifications").cloned().unwrap_or_default();
+    Wishes::of(&notifications, &Value::Null)?.check_printer(&app.config.senders.printers)?;
+    Ok(())
 }
 
 pub(super) fn sets(
@@ -120,6 +130,8 @@ pub(super) fn sets(
         let form = "{\"monday\": [{\"open\": \"12:00\", \"close\": \"14:30\"}], …}";
         return Err(Refusal::field("openingHours", form));
     }
+    let member = |name: &str| body.get(name).cloned().unwrap_or_default();
+    Wishes::of(&member("notifications"), &member("webhooks"))?;
     Ok(record::read(&tables::RESTAURANTS, body, whole)?)
 }
 
@@ -147,9 +159,12 @@ async fn change(
     let id = body.get("id").and_then(Value::as_str).map(str::to_owned);
     let id = id.ok_or_else(|| Refusal::missing("id"))?;
     let scope = who.house(&app, Some(&id)).await?;
+    check_printer(&app, &body)?;
     let sets = sets(&who, &mut body, false)?;
     let mut tx = app.db.begin().await?;
     let changed = async {
+        let before = houses::one_in(&mut tx, &scope).await?;
+        who.expected.check(&before.ok_or_else(Refusal::unknown)?)?;
         let house = houses::change(&mut tx, &scope, sets).await?;
         let house = house.ok_or_else(Refusal::unknown)?;
         note(&mut tx, &scope, "restaurant.changed", &house).await?;
@@ -158,15 +173,26 @@ async fn change(
     let changed = changed.await;
     let house = settle(tx, changed).await?;
     app.tell(scope.restaurant(), "restaurant.changed", json!({}));
-    Ok(Json(house).into_response())
+    Ok(shown(StatusCode::OK, house))
 }
 
 async fn remove(State(app): State<Arc<App>>, who: Who, query: Query) -> Result<Response, Refusal> {
     let scope = who.house(&app, query.text("id")).await?;
     let lines = list(&app.db, &scope, &tables::PHONE_LINES, Filter::default()).await?;
     let mut tx = app.db.begin().await?;
-    let removed = houses::remove(&mut tx, &scope).await;
+    let removed = async {
+        let house = houses::one_in(&mut tx, &scope)
+            .await?
+            .ok_or_else(Refusal::unknown)?;
+        who.expected.check(&house)?;
+        let text = |name: &str| house.get(name).and_then(Value::as_str);
+        owe(&mut tx, &scope, text("voiceAccountId"), text("agentId")).await?;
+        houses::remove(&mut tx, &scope).await?;
+        Ok::<_, Refusal>(())
+    };
+    let removed = removed.await;
     settle(tx, removed).await?;
+    app.tell(scope.restaurant(), "restaurant.removed", json!({}));
     for line in lines.iter().filter_map(|line| line["id"].as_str()) {
         forget_password(&app, &scope, line).await?;
     }

@@ -12,11 +12,12 @@ use serde_json::{Map, Value, json};
 use super::app::App;
 use super::need::Need;
 use super::refusal::Refusal;
-use super::request::{Members, Query};
+use super::request::{Members, Query, shown};
 use super::routes::Routes;
+use super::rows::changed;
 use super::who::Who;
 use crate::store::column::Table;
-use crate::store::rows::{Filter, delete, hold_house, insert, list, list_in, update};
+use crate::store::rows::{Filter, hold_house, insert, list, list_in, update};
 use crate::store::{record, settle, tables};
 
 /// Rows of one table of values.
@@ -83,7 +84,7 @@ async fn create(
     let mut tx = app.db.begin().await?;
     let made = insert(&mut tx, &scope, table, sets).await;
     let row = settle(tx, made).await?;
-    Ok((StatusCode::CREATED, Json(row)).into_response())
+    Ok(shown(StatusCode::CREATED, row))
 }
 
 async fn change(State(app): State<Arc<App>>, who: Who, body: Members) -> Result<Response, Refusal> {
@@ -91,23 +92,14 @@ async fn change(State(app): State<Arc<App>>, who: Who, body: Members) -> Result<
     let id = body.needed("id")?;
     let scope = who.house_of(&app, table, id).await?;
     let sets = record::read(table, &body.0, false)?;
-    let mut tx = app.db.begin().await?;
-    let changed = update(&mut tx, &scope, table, id, sets).await;
-    let mut row = settle(tx, changed).await?.ok_or_else(Refusal::unknown)?;
+    let mut row = changed(&app, &who, &scope, table, id, sets).await?;
     row.insert("success".to_owned(), true.into());
-    Ok(Json(row).into_response())
+    Ok(shown(StatusCode::OK, row))
 }
 
-async fn remove(State(app): State<Arc<App>>, who: Who, query: Query) -> Result<Response, Refusal> {
+async fn remove(state: State<Arc<App>>, who: Who, query: Query) -> Result<Response, Refusal> {
     let table = table_of(query.text("type"))?;
-    let id = query.needed("id")?;
-    let scope = who.house_of(&app, table, id).await?;
-    let mut tx = app.db.begin().await?;
-    let removed = delete(&mut tx, &scope, table, id).await;
-    if !settle(tx, removed).await? {
-        return Err(Refusal::unknown());
-    }
-    Ok(Json(json!({ "success": true })).into_response())
+    super::rows::remove(table, state, who, query).await
 }
 
 /// A spreadsheet takes a text that begins so for a formula; an apostrophe keeps it a text.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::app::App;
-use super::desk::{asker, desk};
+use super::desk::{asker, asker_of, desk, looking};
 use super::need::Need;
 use super::refusal::Refusal;
 use super::request::{Members, Query};
@@ -36,7 +36,7 @@ pub(super) fn words(text: Option<&str>) -> Vec<&str> {
 
 async fn list(State(app): State<Arc<App>>, who: Who, query: Query) -> Result<Response, Refusal> {
     let scope = who.house(&app, query.text("restaurantId")).await?;
-    Ok(desk(&app)?
+    Ok(desk(&app)
         .orders(&scope, &words(query.text("status")))
         .await?
         .into_response())
@@ -54,7 +54,7 @@ async fn create(
     }
     let caller = body.text("customerPhone").map(str::to_owned);
     let asker = asker(&who, &headers, caller, body.text("callId"), false);
-    let reply = desk(&app)?
+    let reply = desk(&app)
         .create_order(&scope, &asker, Value::Object(body.0), Timestamp::now())
         .await?;
     if reply.status == 201 {
@@ -72,17 +72,14 @@ async fn change(
 ) -> Result<Response, Refusal> {
     let id = body.needed("id")?;
     let scope = who.house_of(&app, &tables::ORDERS, id).await?;
-    let caller = body.text("callerPhone").map(str::to_owned);
-    let bound = caller.is_some();
-    let asker = asker(&who, &headers, caller, body.text("callId"), bound);
-    let reply = desk(&app)?
+    let asker = asker_of(&who, &headers, &body);
+    let reply = desk(&app)
         .change_order(&scope, &asker, &body.0, Timestamp::now())
         .await?;
     if reply.status == 200 {
-        let kind = if body.text("status") == Some("cancelled") {
-            "order.cancelled"
-        } else {
-            "order.updated"
+        let kind = match body.text("status") {
+            Some("cancelled") => "order.cancelled",
+            _ => "order.updated",
         };
         app.tell(
             scope.restaurant(),
@@ -100,20 +97,8 @@ async fn status(
     query: Query,
 ) -> Result<Response, Refusal> {
     let scope = who.house(&app, query.text("restaurantId")).await?;
-    let number = query
-        .phone("phone")
-        .ok_or_else(|| Refusal::missing("phone"))?;
-    let caller = query.phone("callerPhone");
-    let bound = caller.is_some();
-    // The pack puts the caller's own number there; a model never does.
-    let asker = asker(
-        &who,
-        &headers,
-        caller.or_else(|| Some(number.clone())),
-        None,
-        bound,
-    );
-    Ok(desk(&app)?
+    let (asker, number) = looking(&who, &headers, &query)?;
+    Ok(desk(&app)
         .order_status(&scope, &asker, &number, Timestamp::now())
         .await?
         .into_response())

@@ -15,10 +15,12 @@ use super::need::Need;
 use super::refusal::Refusal;
 use super::request::{Members, Query};
 use super::routes::Routes;
+use super::rows::{changed, remove};
 use super::who::Who;
 use crate::phone::spellings;
 use crate::store::column::{Kind, Table};
-use crate::store::rows::{Filter, delete, hold_house, insert, list, list_in, update};
+use crate::store::order::note_event;
+use crate::store::rows::{Filter, hold_house, insert, list, list_in, update};
 use crate::store::{HouseScope, Set, record, settle, tables};
 
 /// Customers of one list.
@@ -166,6 +168,7 @@ async fn leave_message(
             return Ok::<_, Refusal>((known, true));
         }
         let row = insert(&mut tx, &scope, &tables::MESSAGES, sets).await?;
+        note_message(&mut tx, &scope, &row).await?;
         Ok((Value::Object(row), false))
     };
     let left = left.await;
@@ -174,6 +177,17 @@ async fn leave_message(
         app.tell(scope.restaurant(), "message.created", row.clone());
     }
     Ok((StatusCode::CREATED, Json(row)).into_response())
+}
+
+/// Writes down that a message came, in the same write: whoever is told of it is told from there.
+pub(super) async fn note_message(
+    tx: &mut Tx,
+    scope: &HouseScope,
+    row: &Map<String, Value>,
+) -> Result<(), ChangeError> {
+    let id = row.get("id").and_then(Value::as_str).unwrap_or_default();
+    let payload = json!({ "id": id, "callId": row.get("callId") });
+    note_event(tx, scope, "message.created", id, &payload, Timestamp::now()).await
 }
 
 /// The same words of the same call are one message, however often they are sent.
@@ -201,38 +215,10 @@ async fn change_message(
     let scope = who.house_of(&app, &tables::MESSAGES, &id).await?;
     body.retain(|name, _| matches!(name.as_str(), "isRead" | "isUrgent" | "category"));
     let sets = record::read(&tables::MESSAGES, &body, false)?;
-    let row = changed(&app, &scope, &tables::MESSAGES, &id, sets).await?;
+    let row = changed(&app, &who, &scope, &tables::MESSAGES, &id, sets).await?;
+    let row = Value::Object(row);
     app.tell(scope.restaurant(), "message.changed", row.clone());
     Ok(Json(row).into_response())
-}
-
-async fn changed(
-    app: &App,
-    scope: &HouseScope,
-    table: &Table,
-    id: &str,
-    sets: Vec<Set>,
-) -> Result<Value, Refusal> {
-    let mut tx = app.db.begin().await?;
-    let changed = update(&mut tx, scope, table, id, sets).await;
-    let row = settle(tx, changed).await?;
-    row.map(Value::Object).ok_or_else(Refusal::unknown)
-}
-
-async fn remove(
-    table: &'static Table,
-    State(app): State<Arc<App>>,
-    who: Who,
-    query: Query,
-) -> Result<Response, Refusal> {
-    let id = query.needed("id")?;
-    let scope = who.house_of(&app, table, id).await?;
-    let mut tx = app.db.begin().await?;
-    let removed = delete(&mut tx, &scope, table, id).await;
-    if !settle(tx, removed).await? {
-        return Err(Refusal::unknown());
-    }
-    Ok(Json(json!({ "success": true })).into_response())
 }
 
 async fn questions(
@@ -322,6 +308,6 @@ async fn answer(
         body.insert("status".to_owned(), "answered".into());
     }
     let sets = record::read(&tables::FAQS, &body, false)?;
-    let row = changed(&app, &scope, &tables::FAQS, &id, sets).await?;
+    let row = changed(&app, &who, &scope, &tables::FAQS, &id, sets).await?;
     Ok(Json(row).into_response())
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use catalog::{Language, Message};
 use serde_json::json;
 
+use crate::after::BadWishes;
 use crate::store::Fault;
 
 /// Why a request is refused.
@@ -134,6 +135,14 @@ impl From<Fault> for Refusal {
             .params
             .into_iter()
             .fold(refusal, |refusal, (name, value)| refusal.with(name, value))
+    }
+}
+
+impl From<BadWishes> for Refusal {
+    fn from(bad: BadWishes) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "notice_settings")
+            .with("member", bad.member)
+            .with("cause", bad.cause)
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
+use crate::store::rows::tag;
 
 /// The body of a request, a JSON object.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +45,16 @@ impl<S: Send + Sync> FromRequest<S> for Members {
             Err(error) => Err(Refusal::bad_request(error.to_string())),
         }
     }
+}
+
+/// A row as an answer, with the tag of its state.
+pub(super) fn shown(status: StatusCode, row: Map<String, Value>) -> Response {
+    let tag = tag(&row).and_then(|tag| HeaderValue::from_str(&tag).ok());
+    let mut response = (status, Json(row)).into_response();
+    if let Some(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 /// The query of a request. Of a name that comes twice the first value counts.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::app::App;
-use super::desk::{asker, desk};
+use super::desk::{asker_of, desk, looking};
 use super::need::Need;
 use super::orders::words;
 use super::refusal::Refusal;
@@ -27,7 +27,7 @@ pub(super) fn add(routes: &mut Routes) {
 
 async fn list(State(app): State<Arc<App>>, who: Who, query: Query) -> Result<Response, Refusal> {
     let scope = who.house(&app, query.text("restaurantId")).await?;
-    let reply = desk(&app)?
+    let reply = desk(&app)
         .reservations(&scope, query.text("date"), &words(query.text("status")))
         .await?;
     Ok(reply.into_response())
@@ -40,10 +40,8 @@ async fn create(
     body: Members,
 ) -> Result<Response, Refusal> {
     let scope = who.house(&app, body.text("restaurantId")).await?;
-    let caller = body.text("callerPhone").map(str::to_owned);
-    let bound = caller.is_some();
-    let asker = asker(&who, &headers, caller, body.text("callId"), bound);
-    let reply = desk(&app)?
+    let asker = asker_of(&who, &headers, &body);
+    let reply = desk(&app)
         .create_reservation(&scope, &asker, Value::Object(body.0), Timestamp::now())
         .await?;
     if reply.status == 201 {
@@ -61,17 +59,14 @@ async fn change(
 ) -> Result<Response, Refusal> {
     let id = body.needed("id")?;
     let scope = who.house_of(&app, &tables::RESERVATIONS, id).await?;
-    let caller = body.text("callerPhone").map(str::to_owned);
-    let bound = caller.is_some();
-    let asker = asker(&who, &headers, caller, body.text("callId"), bound);
-    let reply = desk(&app)?
+    let asker = asker_of(&who, &headers, &body);
+    let reply = desk(&app)
         .change_reservation(&scope, &asker, &body.0, Timestamp::now())
         .await?;
     if reply.status == 200 {
-        let kind = if body.text("status") == Some("cancelled") {
-            "reservation.cancelled"
-        } else {
-            "reservation.updated"
+        let kind = match body.text("status") {
+            Some("cancelled") => "reservation.cancelled",
+            _ => "reservation.updated",
         };
         app.tell(
             scope.restaurant(),
@@ -89,19 +84,8 @@ async fn lookup(
     query: Query,
 ) -> Result<Response, Refusal> {
     let scope = who.house(&app, query.text("restaurantId")).await?;
-    let number = query
-        .phone("phone")
-        .ok_or_else(|| Refusal::missing("phone"))?;
-    let caller = query.phone("callerPhone");
-    let bound = caller.is_some();
-    let asker = asker(
-        &who,
-        &headers,
-        caller.or_else(|| Some(number.clone())),
-        None,
-        bound,
-    );
-    Ok(desk(&app)?
+    let (asker, number) = looking(&who, &headers, &query)?;
+    Ok(desk(&app)
         .lookup_reservations(&scope, &asker, &number, Timestamp::now())
         .await?
         .into_response())

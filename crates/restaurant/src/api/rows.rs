@@ -8,17 +8,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::app::App;
 use super::need::Need;
 use super::refusal::Refusal;
-use super::request::{Members, Query};
+use super::request::{Members, Query, shown};
 use super::routes::Routes;
 use super::who::Who;
 use crate::store::column::Table;
 use crate::store::rows::{Filter, delete, insert, list, one, update};
-use crate::store::{record, settle, tables};
+use crate::store::{HouseScope, Set, record, settle, tables};
 
 /// Address and table of each.
 const RESOURCES: &[(&str, &Table)] = &[
@@ -57,8 +57,10 @@ async fn read(
 ) -> Result<Response, Refusal> {
     let scope = who.house(&app, query.text("restaurantId")).await?;
     if let Some(id) = query.text("id") {
-        let row = one(&app.db, &scope, table, id).await?;
-        return Ok(Json(row.ok_or_else(Refusal::unknown)?).into_response());
+        let Some(Value::Object(row)) = one(&app.db, &scope, table, id).await? else {
+            return Err(Refusal::unknown());
+        };
+        return Ok(shown(StatusCode::OK, row));
     }
     let rows = list(&app.db, &scope, table, Filter::default()).await?;
     Ok(Json(rows).into_response())
@@ -75,7 +77,7 @@ async fn create(
     let mut tx = app.db.begin().await?;
     let made = insert(&mut tx, &scope, table, sets).await;
     let row = settle(tx, made).await?;
-    Ok((StatusCode::CREATED, Json(row)).into_response())
+    Ok(shown(StatusCode::CREATED, row))
 }
 
 async fn change(
@@ -87,13 +89,33 @@ async fn change(
     let id = body.needed("id")?;
     let scope = who.house_of(&app, table, id).await?;
     let sets = record::read(table, &body.0, false)?;
-    let mut tx = app.db.begin().await?;
-    let changed = update(&mut tx, &scope, table, id, sets).await;
-    let row = settle(tx, changed).await?;
-    Ok(Json(row.ok_or_else(Refusal::unknown)?).into_response())
+    let row = changed(&app, &who, &scope, table, id, sets).await?;
+    Ok(shown(StatusCode::OK, row))
 }
 
-async fn remove(
+/// Changes one row, in a write of its own; the row as it is now.
+///
+/// # Errors
+/// 404 when there is none, 412 when it was changed since the client read it.
+pub(super) async fn changed(
+    app: &App,
+    who: &Who,
+    scope: &HouseScope,
+    table: &Table,
+    id: &str,
+    sets: Vec<Set>,
+) -> Result<Map<String, Value>, Refusal> {
+    let mut tx = app.db.begin().await?;
+    let changed = async {
+        who.expected.check_in(&mut tx, scope, table, id).await?;
+        update(&mut tx, scope, table, id, sets).await
+    };
+    let changed = changed.await;
+    settle(tx, changed).await?.ok_or_else(Refusal::unknown)
+}
+
+/// `DELETE ?id` of a row.
+pub(super) async fn remove(
     table: &'static Table,
     State(app): State<Arc<App>>,
     who: Who,
@@ -102,7 +124,11 @@ async fn remove(
     let id = query.needed("id")?;
     let scope = who.house_of(&app, table, id).await?;
     let mut tx = app.db.begin().await?;
-    let removed = delete(&mut tx, &scope, table, id).await;
+    let removed = async {
+        who.expected.check_in(&mut tx, &scope, table, id).await?;
+        delete(&mut tx, &scope, table, id).await
+    };
+    let removed = removed.await;
     if !settle(tx, removed).await? {
         return Err(Refusal::unknown());
     }

@@ -1,11 +1,12 @@
 //! Requests of the voice side: each tool call carries `X-Allo-Signature` (`courier::sign`), each webhook the signature of Standard
 //! Webhooks. Both prove the account, the text and the moment; what is older than the window is a repetition.
 
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use courier::sign::{
-    HEADER_AGENT, HEADER_SIGNATURE, HEADER_TENANT, HEADER_TIMESTAMP, HEADER_WEBHOOK_ID,
-    HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, ToolSignature, is_tool_signature,
+    HEADER_AGENT, HEADER_CALL, HEADER_SIGNATURE, HEADER_TENANT, HEADER_TIMESTAMP,
+    HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, ToolSignature,
+    is_tool_signature,
 };
 use courier::{Secret, WebhookSecret};
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use super::limits::SIGNATURE_WINDOW_S;
 use super::refusal::Refusal;
 use super::who::{Role, Who};
 use crate::store::Access;
+use crate::store::rows::Expected;
 
 /// Longest value of a header that is looked at, in bytes.
 const HEADER_BYTES_MAX: usize = 512;
@@ -54,6 +56,7 @@ pub(super) async fn verify(app: &App, parts: &Parts, body: &[u8]) -> Result<Who,
         bucket,
         call: None,
         key: None,
+        expected: Expected::default(),
     })
 }
 
@@ -61,7 +64,7 @@ async fn secret(app: &App, account: &str) -> Result<Option<Secret>, Refusal> {
     let found = (app.doors.secret)(account.to_owned()).await;
     match found {
         Ok(found) => Ok(found.map(Secret::new)),
-        Err(Refused::Unknown) => Ok(None),
+        Err(Refused::Unknown | Refused::Forged) => Ok(None),
         Err(Refused::Unavailable) => Err(Refusal::unavailable("the secret of an account")),
     }
 }
@@ -85,11 +88,21 @@ async fn tool(app: &App, parts: &Parts, body: &[u8]) -> Result<Option<(String, b
     let is = |secret: &Secret| {
         is_tool_signature(secret, now, &presented, parts.method.as_str(), target, body)
     };
-    if secret(app, account).await?.as_ref().is_some_and(is) {
-        return Ok(Some((account.to_owned(), true)));
+    let here = secret(app, account).await?.as_ref().is_some_and(is);
+    let elsewhere = !here && app.config.voice_secret.as_ref().is_some_and(is);
+    let proven = (here || elsewhere) && is_first(app, parts, &presented, now);
+    Ok(proven.then(|| (account.to_owned(), here)))
+}
+
+/// Whether the request is no other call's, sent again under this one's name. What only reads depends on no call.
+fn is_first(app: &App, parts: &Parts, presented: &ToolSignature, now: (i64, i64)) -> bool {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return true;
     }
-    let elsewhere = app.config.voice_secret.as_ref().is_some_and(is);
-    Ok(elsewhere.then(|| (account.to_owned(), false)))
+    let signed_s = presented.timestamp.parse().unwrap_or(now.0);
+    let call = header(&parts.headers, HEADER_CALL);
+    let signature = presented.signature.to_ascii_lowercase();
+    app.replays.admits(&signature, signed_s, call, now)
 }
 
 /// A webhook names its restaurant, and that one's accounts may have signed it.

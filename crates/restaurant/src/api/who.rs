@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use super::app::App;
 use super::refusal::Refusal;
 use crate::store::column::Table;
+use crate::store::rows::Expected;
 use crate::store::{Access, HouseScope};
 
 /// What somebody may do at most. Each includes the ones before it.
@@ -34,6 +35,8 @@ pub struct Who {
     pub call: Option<String>,
     /// The same for each attempt of one request.
     pub key: Option<String>,
+    /// The state in which the client has read what it changes (`If-Match`).
+    pub expected: Expected,
 }
 
 impl Who {

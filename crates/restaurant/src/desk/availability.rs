@@ -11,8 +11,9 @@ use crate::domain::availability::{
     unknown_mode,
 };
 use crate::domain::facts::{House, Taken, read};
-use crate::domain::geo::{Point, straight_km, way};
+use crate::domain::geo::{Place, Point, straight_km, way};
 use crate::domain::hours::Hours;
+use crate::maps::Asked;
 use crate::store::rows::hold_house;
 use crate::store::{HouseScope, settle};
 
@@ -81,8 +82,14 @@ impl Desk<'_> {
         if let Some(code) = delivery_fault(house, question) {
             return Ok(told(&refused(house, "delivery", code, None)));
         }
-        let Some(located) = self.locate(house, question) else {
-            return Ok(told(&refused(house, "delivery", "address_not_found", None)));
+        let located = match self.locate(house, question).await {
+            Ok(located) => located,
+            Err(asked) => {
+                let mut answer = refused(house, "delivery", "address_not_found", None);
+                answer.google_api_calls = Some(asked.calls);
+                answer.api_costs = Some(asked.cost);
+                return Ok(told(&answer));
+            }
         };
         let cooking = load(self.db, scope, now).await?;
         let dining = Dining::none();
@@ -95,67 +102,72 @@ impl Desk<'_> {
         Ok(told(&delivery(&facts, question, &located, now)))
     }
 
-    /// Where an address is, offline. Coordinates that come along are believed unless they contradict the town.
-    pub fn locate(&self, house: &House, question: &Question) -> Option<Located> {
-        let home = Point {
-            lat: house.lat?,
-            lng: house.lng?,
+    /// Where an address is, and the way there: of the map services of the settings, else estimated from the embedded places.
+    /// Coordinates that come along are believed unless they contradict the town, and so is what a service says.
+    ///
+    /// # Errors
+    /// It is nowhere; what asking took.
+    async fn locate(&self, house: &House, question: &Question) -> Result<Located, Asked<()>> {
+        let nowhere = Asked::default;
+        let (Some(lat), Some(lng)) = (house.lat, house.lng) else {
+            return Err(nowhere());
         };
-        let text = |text: &Option<String>| {
-            text.as_deref()
-                .map(str::trim)
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-        };
+        let home = Point { lat, lng };
         let (street, town, code) = (
-            text(&question.customer_address),
-            text(&question.customer_city),
-            text(&question.customer_postal_code),
+            text(question.customer_address.as_deref()),
+            text(question.customer_city.as_deref()),
+            text(question.customer_postal_code.as_deref()),
         );
-        let place = self.places.find(
+        let place = self.maps.places().find(
             street.as_deref().unwrap_or_default(),
             town.as_deref(),
             code.as_deref(),
             Some(home),
         );
-        let given = match (question.customer_lat, question.customer_lng) {
-            (Some(lat), Some(lng)) => Some(Point { lat, lng }),
-            _ => None,
-        };
-        let given = given.filter(|given| {
+        let plausible = |point: &Point| {
             place
                 .as_ref()
-                .is_none_or(|place| straight_km(*given, place.point) <= TOWN_KM)
-        });
-        let point = given.or_else(|| place.as_ref().map(|place| place.point))?;
-        let town_line = match &place {
-            Some(place) => format!(
-                "{} {}",
-                place.code,
-                town.unwrap_or_else(|| place.town.clone())
-            ),
-            None => [code, town]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" "),
+                .is_none_or(|place| straight_km(*point, place.point) <= TOWN_KM)
         };
-        let formatted = match street {
-            Some(street)
-                if town_line.is_empty()
-                    || street.contains(town_line.split(' ').next().unwrap_or_default()) =>
-            {
-                street
-            }
-            Some(street) => format!("{street}, {town_line}"),
-            None => town_line,
+        let given = question.customer_lat.zip(question.customer_lng);
+        let given = given.map(|(lat, lng)| Point { lat, lng }).filter(plausible);
+        let written = written(
+            street.as_deref(),
+            town.as_deref(),
+            code.as_deref(),
+            place.as_ref(),
+        );
+        // Of a town alone a service knows no more than we do.
+        let found = if given.is_none() && (street.is_some() || place.is_none()) {
+            self.maps
+                .find(&written, house.lang(), house.country())
+                .await
+        } else {
+            Asked::default()
         };
-        Some(Located {
+        let service = found.found.filter(|found| plausible(&found.point));
+        let exact = given.or_else(|| service.as_ref().map(|found| found.point));
+        let Some(point) = exact.or_else(|| place.as_ref().map(|place| place.point)) else {
+            return Err(Asked {
+                calls: found.calls,
+                cost: found.cost,
+                failed: found.failed,
+                found: None,
+            });
+        };
+        let by_road = self.maps.way(home, point, house.lang()).await;
+        let formatted = match (&place, service.and_then(|found| found.formatted)) {
+            (None, Some(formatted)) => formatted,
+            _ => written,
+        };
+        let estimated = found.failed || by_road.failed;
+        Ok(Located {
             point,
             formatted,
-            way: way(home, point),
-            calls: 0,
-            cost: 0.0,
+            way: by_road.found.unwrap_or_else(|| way(home, point)),
+            calls: found.calls + by_road.calls,
+            cost: without_noise(found.cost + by_road.cost),
+            estimated,
         })
     }
 
@@ -236,6 +248,43 @@ impl Desk<'_> {
         .await;
         Ok(told(&settle(tx, result).await?))
     }
+}
+
+fn text(text: Option<&str>) -> Option<String> {
+    let text = text.map(str::trim);
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// An address in one line, as a driver reads it.
+fn written(
+    street: Option<&str>,
+    town: Option<&str>,
+    code: Option<&str>,
+    place: Option<&Place>,
+) -> String {
+    let town_line = match place {
+        Some(place) => format!("{} {}", place.code, town.unwrap_or(&place.town)),
+        None => [code, town]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" "),
+    };
+    match street {
+        Some(street)
+            if town_line.is_empty()
+                || street.contains(town_line.split(' ').next().unwrap_or_default()) =>
+        {
+            street.to_owned()
+        }
+        Some(street) => format!("{street}, {town_line}"),
+        None => town_line,
+    }
+}
+
+/// A sum of prices without the noise of its last digits.
+fn without_noise(cost: f64) -> f64 {
+    (cost * 1e6).round() / 1e6
 }
 
 fn told(answer: &Answer) -> Reply {

@@ -239,6 +239,7 @@ impl Desk<'_> {
             else {
                 return Ok(Reply::error(404, "unknown order"));
             };
+            asker.expected.check(&order)?;
             let cancels =
                 text(body, "status") == "cancelled" && text(&order, "status") != "cancelled";
             if let Some(reply) = voice_fault(asker, body, &order, cancels) {
@@ -248,10 +249,11 @@ impl Desk<'_> {
                 cancel(&mut tx, scope, &order, now).await?;
             }
             let sets =
-                match change_sets(&mut tx, scope, menu.as_ref(), &order, body, cancels).await? {
+                match change_sets(&mut tx, scope, menu.as_deref(), &order, body, cancels).await? {
                     Ok(sets) => sets,
                     Err(refusal) => return Ok(Reply::refused(400, &refusal)),
                 };
+            let was = order.get("status").cloned();
             let row = update(&mut tx, scope, &tables::ORDERS, &id, sets).await?;
             let mut row = row.unwrap_or(order);
             if !cancels {
@@ -260,7 +262,7 @@ impl Desk<'_> {
                     scope,
                     "order.updated",
                     &id,
-                    &json!({"id": id, "status": row.get("status")}),
+                    &json!({"id": id, "status": row.get("status"), "was": was, "dishes": body.contains_key("items")}),
                     now,
                 )
                 .await?;

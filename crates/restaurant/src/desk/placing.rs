@@ -1,12 +1,16 @@
 //! An order is placed: `POST /api/ai/tools/confirm-order` and `POST /api/orders`.
 
+mod queue;
+mod together;
+
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::Tx;
 
-use super::facts::Dining;
-use super::seating::load_in;
+pub use self::queue::Counters;
 use super::{Asker, Desk, DeskError, Reply, fingerprint};
 use crate::domain::availability::{Facts, promised, ready, refused, when_spoken, whole_minute};
 use crate::domain::facts::{House, read};
@@ -14,16 +18,11 @@ use crate::domain::geo::{Point, way};
 use crate::domain::hours::Hours;
 use crate::domain::kitchen::{Size, Slot, slot};
 use crate::domain::lang::Lang;
-use crate::domain::menu::{Menu, Moment};
-use crate::domain::order::{AskedOrder, Mode, Priced, Refusal, note, price};
+use crate::domain::menu::Menu;
+use crate::domain::order::{AskedOrder, Mode, Refusal};
 use crate::domain::phone;
 use crate::domain::when::Asked;
-use crate::store::order::{
-    Visit, count_visit, insert_lines, next_number, note_event, note_outcome, of_key,
-};
-use crate::store::record::iso;
-use crate::store::rows::{hold_house, insert};
-use crate::store::{Filter, HouseScope, record, rows, tables};
+use crate::store::{Filter, HouseScope, rows, tables};
 
 /// Without an earlier answer an order is promised after this long.
 const WITHOUT_ANSWER: SignedDuration = SignedDuration::from_mins(30);
@@ -68,6 +67,16 @@ struct Draft {
     key: Option<String>,
 }
 
+/// A confirmation with everything that it is weighed by, but for what is counted under the restaurant's lock.
+struct Job {
+    asker: Asker,
+    house: House,
+    hours: Hours,
+    menu: Arc<Menu>,
+    draft: Draft,
+    now: Timestamp,
+}
+
 /// An order in the database.
 struct Placed {
     row: Map<String, Value>,
@@ -105,6 +114,21 @@ impl Extras {
         number
             .map(str::trim)
             .filter(|number| !phone::key(number).is_empty())
+    }
+}
+
+impl Job {
+    /// The call that it came of.
+    fn call(&self) -> Option<&str> {
+        self.asker
+            .call
+            .as_deref()
+            .or(self.draft.extras.call_id.as_deref())
+    }
+
+    /// Number of whom it is for.
+    fn phone(&self) -> Option<&str> {
+        self.draft.extras.phone(&self.asker)
     }
 }
 
@@ -202,6 +226,11 @@ impl Draft {
         ))
     }
 
+    /// When it is wanted.
+    fn wanted(&self, now: Timestamp) -> Timestamp {
+        self.promised.unwrap_or(now + WITHOUT_ANSWER).max(now)
+    }
+
     /// When it is cooked: what an earlier answer promised is kept, as far as the kitchen can.
     fn slot(&self, facts: &Facts<'_>, size: Size, now: Timestamp) -> Result<Slot, Refusal> {
         let house = facts.rooms.house;
@@ -277,7 +306,10 @@ impl Desk<'_> {
         let Some((house, hours)) = self.house(scope).await? else {
             return Ok(Reply::error(404, "unknown restaurant"));
         };
-        match self.place(scope, asker, &house, &hours, &body, now).await {
+        match self
+            .place(scope, asker, house.clone(), hours, &body, now)
+            .await
+        {
             Ok(placed) => Ok(Reply::ok(confirmed(&house, &placed, now))),
             Err(Failed::Refused(refusal)) => Ok(Reply::refusal(&refusal)),
             Err(Failed::Desk(error)) => Err(error),
@@ -298,7 +330,7 @@ impl Desk<'_> {
         let Some((house, hours)) = self.house(scope).await? else {
             return Ok(Reply::error(404, "unknown restaurant"));
         };
-        match self.place(scope, asker, &house, &hours, &body, now).await {
+        match self.place(scope, asker, house, hours, &body, now).await {
             Ok(placed) => {
                 let mut order = placed.row;
                 order.insert("items".to_owned(), placed.lines.into());
@@ -319,36 +351,23 @@ impl Desk<'_> {
         &self,
         scope: &HouseScope,
         asker: &Asker,
-        house: &House,
-        hours: &Hours,
+        house: House,
+        hours: Hours,
         body: &Value,
         now: Timestamp,
     ) -> Result<Placed, Failed> {
-        let draft = Draft::read(house, asker, body)?;
+        let draft = Draft::read(&house, asker, body)?;
         let menu = self.menu(scope).await?;
-        let mut tx = self.db.begin().await?;
-        let result = async {
-            hold_house(&mut tx, scope).await?;
-            if let Some(key) = &draft.key
-                && let Some(row) = of_key(&mut tx, scope, key).await?
-            {
-                elsewhere(house, &draft, &row)?;
-                return repeated(&mut tx, scope, row).await;
-            }
-            let (priced, slot) = weigh(&mut tx, scope, house, hours, &menu, &draft, now).await?;
-            write(&mut tx, scope, asker, house, &draft, priced, slot, now).await
-        }
-        .await;
-        match result {
-            Ok(placed) => {
-                tx.commit().await?;
-                Ok(placed)
-            }
-            Err(failed) => {
-                tx.rollback().await;
-                Err(failed)
-            }
-        }
+        let asker = asker.clone();
+        let job = Job {
+            asker,
+            house,
+            hours,
+            menu,
+            draft,
+            now,
+        };
+        self.counters.place(self.db, scope, job).await
     }
 }
 
@@ -374,7 +393,7 @@ async fn repeated(
     tx: &mut Tx,
     scope: &HouseScope,
     row: Map<String, Value>,
-) -> Result<Placed, Failed> {
+) -> Result<Placed, DeskError> {
     let id = row.get("id").and_then(Value::as_str).unwrap_or_default();
     let lines = Filter::default().with("order_id = ", id);
     Ok(Placed {
@@ -382,101 +401,6 @@ async fn repeated(
         row,
         corrections: Vec::new(),
         repeated: true,
-    })
-}
-
-async fn weigh(
-    tx: &mut Tx,
-    scope: &HouseScope,
-    house: &House,
-    hours: &Hours,
-    menu: &Menu,
-    draft: &Draft,
-    now: Timestamp,
-) -> Result<(Priced, Slot), Failed> {
-    draft.check_delivery(house)?;
-    let cooking = load_in(tx, scope, now).await?;
-    let wanted = draft.promised.unwrap_or(now + WITHOUT_ANSWER).max(now);
-    let priced = price(house, menu, &draft.asked, Moment::of(wanted, &house.zone()))?;
-    let dining = Dining::none();
-    let facts = Facts {
-        rooms: dining.rooms(house),
-        hours,
-        load: &cooking,
-        taken: &[],
-    };
-    let slot = draft.slot(&facts, Size::of(priced.pieces()), now)?;
-    Ok((priced, slot))
-}
-
-#[expect(clippy::too_many_arguments, reason = "the facts of one row")]
-async fn write(
-    tx: &mut Tx,
-    scope: &HouseScope,
-    asker: &Asker,
-    house: &House,
-    draft: &Draft,
-    priced: Priced,
-    slot: Slot,
-    now: Timestamp,
-) -> Result<Placed, Failed> {
-    let extras = &draft.extras;
-    let size = Size::of(priced.pieces());
-    let done = whole_minute(slot.to + SignedDuration::from_mins(draft.minutes));
-    let phone = extras.phone(asker);
-    let mut customer = extras.customer_id.clone();
-    if let Some(phone) = phone {
-        let visit = Visit {
-            id: extras.customer_id.as_deref(),
-            phone,
-            name: extras.customer_name.as_deref(),
-            orders: 1,
-            bookings: 0,
-            spent: priced.total,
-        };
-        customer = count_visit(tx, scope, visit, now).await?;
-    }
-    let payment = extras.payment();
-    let delivered = draft.asked.mode == Mode::Delivery;
-    let call = asker.call.as_deref().or(extras.call_id.as_deref());
-    let members = json!({
-        "callId": call, "customerId": customer, "customerName": extras.customer_name, "customerPhone": phone,
-        "orderNumber": next_number(tx, scope).await?, "status": "confirmed", "orderType": draft.asked.mode.as_str(),
-        "orderSize": size.as_str(), "subtotal": priced.subtotal, "deliveryFee": priced.delivery_fee, "total": priced.total,
-        "deliveryAddress": draft.address.as_ref().filter(|_| delivered),
-        "deliveryDistanceKm": draft.distance_km.filter(|_| delivered),
-        "deliveryLat": draft.point.filter(|_| delivered).map(|point| point.lat),
-        "deliveryLng": draft.point.filter(|_| delivered).map(|point| point.lng),
-        "estimatedReadyAt": iso(done), "cookStartAt": iso(slot.from), "handoffAt": iso(slot.to),
-        "notes": note(draft.asked.notes.as_deref()), "paymentMethod": payment.unwrap_or("cash"), "confirmationKey": draft.key,
-    });
-    let Value::Object(members) = members else {
-        return Err(Refusal::new("bad_order", "internal").into());
-    };
-    let sets = record::read(&tables::ORDERS, &members, true)
-        .map_err(|fault| Refusal::new("bad_order", fault.to_string()))?;
-    let row = insert(tx, scope, &tables::ORDERS, sets).await?;
-    let id = row
-        .get("id")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    insert_lines(tx, scope, &id, &priced.lines, now).await?;
-    if let Some(call) = call {
-        note_outcome(tx, scope, call, "order_placed", now).await?;
-    }
-    let payload = json!({"id": id, "orderNumber": row.get("orderNumber"), "orderType": row.get("orderType"),
-        "total": row.get("total"), "summary": priced.summary(), "callId": call});
-    note_event(tx, scope, "order.created", &id, &payload, now).await?;
-    let lines = Filter::default().with("order_id = ", id.as_str());
-    let lines = rows::list_in(tx, scope, &tables::ORDER_LINES, lines).await?;
-    let mut corrections = priced.corrections;
-    corrections.extend(later(house, draft, done, now));
-    Ok(Placed {
-        row,
-        lines,
-        corrections,
-        repeated: false,
     })
 }
 

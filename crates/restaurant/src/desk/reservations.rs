@@ -152,6 +152,7 @@ impl Desk<'_> {
             else {
                 return Ok(Reply::error(404, "unknown reservation"));
             };
+            asker.expected.check(&old)?;
             let cancels =
                 text(body, "status") == "cancelled" && text(&old, "status") != "cancelled";
             if asker.voice

@@ -194,29 +194,44 @@ fn cooking_words(statement: &mut Statement, now: Timestamp) {
     statement.with(" AND handoff_at > ", now);
 }
 
-fn cooking(rows: &[Row]) -> Result<Vec<Cooking>, ReadError> {
-    rows.iter()
-        .map(|row| {
-            Ok(Cooking {
-                from: time(row, "cook_start_at")?,
-                to: time(row, "handoff_at")?,
-                size: Size::read(&row.text("order_size")?.unwrap_or_default()),
-            })
-        })
-        .collect()
+/// The load in one row: each row of the driver costs more than what is in it.
+fn cooking(row: Option<&Row>) -> Result<Vec<Cooking>, ReadError> {
+    let text = row.map(|row| row.text("load")).transpose()?.flatten();
+    let text = text.unwrap_or_default();
+    let orders = text.split(';').filter_map(|order| {
+        let mut parts = order.split(',');
+        let mut at = || Timestamp::from_microsecond(parts.next()?.parse().ok()?).ok();
+        let (from, to) = (at()?, at()?);
+        let size = Size::read(parts.next().unwrap_or_default());
+        Some(Cooking { from, to, size })
+    });
+    Ok(orders.collect())
 }
 
-const COOKING: &str = "SELECT cook_start_at, handoff_at, order_size FROM restaurant_orders WHERE ";
+/// The words that ask for it.
+fn cooking_of(dialect: store::Dialect, scope: &HouseScope, now: Timestamp) -> Statement {
+    let order =
+        "cook_start_at || ',' || COALESCE(handoff_at, 0) || ',' || COALESCE(order_size, '')";
+    let joined = match dialect {
+        store::Dialect::Sqlite => format!("group_concat({order}, ';')"),
+        store::Dialect::Postgres => format!("string_agg({order}, ';')"),
+    };
+    let mut statement = Statement::new("SELECT ");
+    statement
+        .push(&joined)
+        .push(" AS load FROM restaurant_orders WHERE ");
+    scope.limit(&mut statement);
+    cooking_words(&mut statement, now);
+    statement
+}
 
 /// What the kitchen has to cook.
 ///
 /// # Errors
 /// See [`ReadError`].
 pub async fn load(db: &Db, scope: &HouseScope, now: Timestamp) -> Result<Vec<Cooking>, ReadError> {
-    let mut statement = Statement::new(COOKING);
-    scope.limit(&mut statement);
-    cooking_words(&mut statement, now);
-    cooking(&db.rows(statement).await?)
+    let asked = cooking_of(db.dialect(), scope, now);
+    cooking(db.row(asked).await?.as_ref())
 }
 
 /// As [`load`], inside of a write.
@@ -228,8 +243,6 @@ pub async fn load_in(
     scope: &HouseScope,
     now: Timestamp,
 ) -> Result<Vec<Cooking>, ChangeError> {
-    let mut statement = Statement::new(COOKING);
-    scope.limit(&mut statement);
-    cooking_words(&mut statement, now);
-    Ok(cooking(&tx.rows(statement, "order").await?)?)
+    let asked = cooking_of(tx.dialect(), scope, now);
+    Ok(cooking(tx.row(asked, "order").await?.as_ref())?)
 }

@@ -104,6 +104,9 @@ pub struct Answer {
     /// What they cost, in the restaurant's currency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_costs: Option<f64>,
+    /// Where a map service did not answer: words for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Free seats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seats_available: Option<i64>,
@@ -153,6 +156,8 @@ pub struct Located {
     pub calls: u32,
     /// What they cost, in the restaurant's currency.
     pub cost: f64,
+    /// A service was to say and did not: place or way is estimated.
+    pub estimated: bool,
 }
 
 impl Facts<'_> {
@@ -166,7 +171,8 @@ pub fn delivery_fault(house: &House, question: &Question) -> Option<&'static str
     let some = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
     if !house.delivery_enabled {
         Some("delivery_not_enabled")
-    } else if !some(&question.customer_address)
+    } else if question.customer_lat.zip(question.customer_lng).is_none()
+        && !some(&question.customer_address)
         && !some(&question.customer_city)
         && !some(&question.customer_postal_code)
     {
@@ -208,6 +214,7 @@ pub fn delivery(
     answer.customer_address_formatted = Some(located.formatted.clone());
     answer.google_api_calls = Some(located.calls);
     answer.api_costs = Some(located.cost);
+    answer.note = located.estimated.then(|| words::estimated(house));
     if answer.available {
         answer.delivery_duration_min = Some(located.way.minutes);
         answer.delivery_fee = Some(house.delivery_fee);

@@ -42,6 +42,8 @@ pub struct House {
     pub city: Option<String>,
     /// Postcode.
     pub postal_code: Option<String>,
+    /// Two letters, or its name.
+    pub country: Option<String>,
     /// Telephone of the house.
     pub phone: Option<String>,
     /// What it is, for the prompt.
@@ -115,6 +117,7 @@ impl Default for House {
             address: None,
             city: None,
             postal_code: None,
+            country: None,
             phone: None,
             description: None,
             cuisine_type: None,
@@ -153,6 +156,13 @@ impl House {
     /// The language of its operator.
     pub fn lang(&self) -> Lang {
         Lang::of(&self.locale)
+    }
+
+    /// Two letters of its country: as it is written, else as its locale has them.
+    pub fn country(&self) -> Option<&str> {
+        let two = |text: &&str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic());
+        let written = self.country.as_deref().map(str::trim).filter(two);
+        written.or_else(|| self.locale.get(3..5).filter(two))
     }
 
     /// Its zone; Paris where the name is unknown.
@@ -457,7 +467,7 @@ pub struct Customer {
     /// Remarks of the house.
     pub notes: Option<String>,
     /// What must not be forgotten.
-    pub allergies: Option<String>,
+    pub allergies: Vec<String>,
 }
 
 /// A table that is taken for a time: a booking or a hold.

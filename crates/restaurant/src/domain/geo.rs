@@ -3,6 +3,8 @@
 //! The embedded data are the postal codes of GeoNames (CC BY 4.0, geonames.org), one line `postcode, town, latitude, longitude` each,
 //! deflated. A centroid is all they know: a street within a town is not told from another.
 
+pub mod services;
+
 use std::collections::BTreeMap;
 
 use super::lang::plain;
@@ -65,9 +67,28 @@ impl Places {
     /// # Errors
     /// See [`BadPlaces`].
     pub fn france() -> Result<Self, BadPlaces> {
-        let bytes = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(FRANCE, BYTES_MAX)
+        Self::unpack(FRANCE)
+    }
+
+    /// What [`Places::pack`] wrote.
+    ///
+    /// # Errors
+    /// See [`BadPlaces`].
+    pub fn unpack(bytes: &[u8]) -> Result<Self, BadPlaces> {
+        let bytes = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(bytes, BYTES_MAX)
             .map_err(|_| BadPlaces::Damaged)?;
         Self::read(&String::from_utf8(bytes).map_err(|_| BadPlaces::Damaged)?)
+    }
+
+    /// Four columns a line, deflated; `None` where they would be more than is ever read.
+    pub fn pack(&self) -> Option<Vec<u8>> {
+        let mut text = String::new();
+        for place in &self.rows {
+            let Point { lat, lng } = place.point;
+            text.push_str(&format!("{}\t{}\t{lat}\t{lng}\n", place.code, place.town));
+        }
+        (text.len() <= BYTES_MAX)
+            .then(|| miniz_oxide::deflate::compress_to_vec_zlib(text.as_bytes(), 9))
     }
 
     /// Reads lines of four columns, or GeoNames' own postal files (`FR.txt`: twelve columns).
@@ -89,6 +110,9 @@ impl Places {
             let (Ok(lat), Ok(lng)) = (lat.parse::<f64>(), lng.parse::<f64>()) else {
                 return Err(BadPlaces::Line(index + 1));
             };
+            if !(-90.0..=90.0).contains(&lat) || !(-180.0..=180.0).contains(&lng) {
+                return Err(BadPlaces::Line(index + 1));
+            }
             let row = places.rows.len();
             places
                 .by_code
@@ -311,5 +335,9 @@ mod tests {
             "Dijon"
         );
         assert_eq!(Places::read("a\tb\n").unwrap_err(), BadPlaces::Line(1));
+        let beyond = "21000\tDijon\t147.3\t5.0\n";
+        assert_eq!(Places::read(beyond).unwrap_err(), BadPlaces::Line(1));
+        let again = Places::unpack(&Places::read(line).unwrap().pack().unwrap()).unwrap();
+        assert_eq!(again.rows, Places::read(line).unwrap().rows);
     }
 }

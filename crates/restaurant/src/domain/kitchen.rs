@@ -114,24 +114,30 @@ pub fn slot(
 
 /// The most units that are cooked at one time between two instants.
 fn peak(load: &[Cooking], from: Timestamp, to: Timestamp) -> u32 {
-    let overlapping: Vec<&Cooking> = load
+    let mut turns: Vec<(Timestamp, bool, u32)> = load
         .iter()
-        .filter(|other| other.from < to && from < other.to)
-        .collect();
-    // The load only rises where one begins.
-    let starts = overlapping
-        .iter()
-        .map(|other| other.from.max(from))
-        .chain([from]);
-    starts
-        .map(|at| {
-            let units = overlapping
-                .iter()
-                .filter(|other| other.from <= at && at < other.to);
-            units.map(|other| other.size.units()).sum::<u32>()
+        .filter(|other| other.from < to && from < other.to && other.from < other.to)
+        .flat_map(|other| {
+            let units = other.size.units();
+            [
+                (other.from.max(from), true, units),
+                (other.to, false, units),
+            ]
         })
-        .max()
-        .unwrap_or(0)
+        .collect();
+    // At one instant what is handed over makes room for what begins.
+    turns.sort_unstable_by_key(|(at, begins, _)| (*at, *begins));
+    let mut units = 0;
+    let mut most = 0;
+    for (_, begins, count) in turns {
+        if begins {
+            units += count;
+            most = most.max(units);
+        } else {
+            units -= count;
+        }
+    }
+    most
 }
 
 #[cfg(test)]
@@ -221,6 +227,56 @@ mod tests {
         }
         for at in 0..600 {
             assert!(peak(&load, minute(at), minute(at + 1)) <= 5, "minute {at}");
+        }
+    }
+
+    /// What the sweep finds is what looking at every beginning finds.
+    #[test]
+    fn the_peak_is_that_of_the_plain_definition() {
+        let plain = |load: &[Cooking], from: Timestamp, to: Timestamp| {
+            let during: Vec<&Cooking> = load
+                .iter()
+                .filter(|other| other.from < to && from < other.to)
+                .collect();
+            let starts = during.iter().map(|other| other.from.max(from));
+            starts
+                .map(|at| {
+                    let cooked = during
+                        .iter()
+                        .filter(|other| other.from <= at && at < other.to);
+                    cooked.map(|other| other.size.units()).sum::<u32>()
+                })
+                .max()
+                .unwrap_or(0)
+        };
+        let mut state = 7_u64;
+        let mut dice = |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % below
+        };
+        let at = |minute: u64| {
+            Timestamp::UNIX_EPOCH + SignedDuration::from_mins(i64::try_from(minute).unwrap())
+        };
+        for _ in 0..500 {
+            let load: Vec<Cooking> = (0..dice(12))
+                .map(|_| {
+                    let from = dice(30);
+                    Cooking {
+                        from: at(from),
+                        to: at(from + dice(10)),
+                        size: [Size::S, Size::M, Size::L][usize::try_from(dice(3)).unwrap()],
+                    }
+                })
+                .collect();
+            let from = dice(30);
+            let to = from + 1 + dice(10);
+            assert_eq!(
+                peak(&load, at(from), at(to)),
+                plain(&load, at(from), at(to)),
+                "{load:?}"
+            );
         }
     }
 }

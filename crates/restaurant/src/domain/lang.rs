@@ -24,6 +24,11 @@ impl Lang {
         }
     }
 
+    /// Two letters.
+    pub fn tag(self) -> &'static str {
+        self.pick("fr", "en")
+    }
+
     /// The text of this language.
     pub fn pick<'a>(self, french: &'a str, english: &'a str) -> &'a str {
         match self {

@@ -107,33 +107,51 @@ async fn work(app: Arc<App>, voice: Voice, mut stopped: watch::Receiver<bool>) {
 
 /// Looks at all restaurants, or at the one that changed: that one is not made to wait for its pause.
 async fn look(app: &App, voice: &Voice, changed: Option<&str>) -> Result<(), String> {
-    let all = houses::all(&app.db, &Access::Node)
-        .await
-        .map_err(|error| error.to_string())?;
-    for row in &all {
-        let Some(id) = row.get("id").and_then(Value::as_str) else {
-            continue;
-        };
-        let active = row.get("isActive").and_then(Value::as_bool).unwrap_or(true);
-        let is_known = row.get("agentId").is_some_and(|agent| !agent.is_null());
-        if !(active || is_known) || changed.is_some_and(|changed| changed != id) {
-            continue;
+    let text = |error: ReadError| error.to_string();
+    if let Some(id) = changed {
+        let scope = Access::Node.house(&app.db, id).await.map_err(text)?;
+        if let Some(scope) = scope
+            && let Some(row) = houses::one(&app.db, &scope).await.map_err(text)?
+        {
+            look_at(app, voice, &scope, row, true).await;
         }
-        let scope = Access::Node
-            .house(&app.db, id)
-            .await
-            .map_err(|error| error.to_string())?;
-        let Some(scope) = scope else { continue };
-        // What is wrong with one (a password that does not open) is not the others' loss.
-        if let Err(error) = restaurant(app, voice, &scope, row, changed.is_some()).await {
-            tracing::warn!(
-                error,
-                restaurant = id,
-                "[sip-provisioning] a restaurant was left out"
-            );
+        return super::removal::look(app, voice).await;
+    }
+    super::removal::look(app, voice).await?;
+    let mut after = String::new();
+    loop {
+        let page = houses::page(&app.db, &after).await.map_err(text)?;
+        let Some((last, _)) = page.last() else {
+            return Ok(());
+        };
+        last.restaurant().clone_into(&mut after);
+        for (scope, row) in page {
+            look_at(app, voice, &scope, row, false).await;
         }
     }
-    Ok(())
+}
+
+/// Looks at one. What is wrong with it (a password that does not open) is not the others' loss.
+async fn look_at(
+    app: &App,
+    voice: &Voice,
+    scope: &HouseScope,
+    row: Map<String, Value>,
+    at_once: bool,
+) {
+    let row = Value::Object(row);
+    let active = row.get("isActive").and_then(Value::as_bool).unwrap_or(true);
+    let is_known = row.get("agentId").is_some_and(|agent| !agent.is_null());
+    if !(active || is_known) {
+        return;
+    }
+    if let Err(error) = restaurant(app, voice, scope, &row, at_once).await {
+        tracing::warn!(
+            error,
+            restaurant = scope.restaurant(),
+            "[sip-provisioning] a restaurant was left out"
+        );
+    }
 }
 
 /// What is kept of the last runs for a restaurant.
@@ -230,7 +248,7 @@ fn say(app: &App, scope: &HouseScope, stop: &Stop) {
     );
 }
 
-async fn ask(voice: &Voice, request: &Request) -> Result<Answer, String> {
+pub(super) async fn ask(voice: &Voice, request: &Request) -> Result<Answer, String> {
     let mut headers = Vec::new();
     if let Some(key) = &voice.key {
         headers.push(("x-api-key".to_owned(), key.expose().to_owned()));
@@ -440,7 +458,13 @@ async fn write(app: &App, scope: &HouseScope, known: &Known) -> Result<(), Chang
         row.with(", voice_account_id = ", text(&known.account));
         row.with(" WHERE tenant_id = ", scope.tenant());
         row.with(" AND id = ", scope.restaurant());
-        tx.run(row, "restaurant").await
+        let there = tx.run(row, "restaurant").await? > 0;
+        if !there && known.agent.is_some() {
+            // It was removed while its agent was being made.
+            let (account, agent) = (known.account.as_deref(), known.agent.as_deref());
+            super::removal::owe(&mut tx, scope, account, agent).await?;
+        }
+        Ok::<_, ChangeError>(())
     };
     let written = written.await;
     settle(tx, written).await?;
@@ -478,7 +502,7 @@ async fn give_back(
     Ok(())
 }
 
-fn purpose(scope: &HouseScope) -> String {
+pub(super) fn purpose(scope: &HouseScope) -> String {
     format!("agent-of:{}", scope.restaurant())
 }
 

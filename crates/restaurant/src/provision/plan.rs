@@ -13,7 +13,7 @@ use super::reply::{Answer, identity, items, text};
 use super::wanted::Wanted;
 
 /// Most pages of a list that are read.
-const PAGES_MAX: usize = 40;
+pub(super) const PAGES_MAX: usize = 40;
 /// Entries of a page that are asked for.
 const PAGE: u32 = 500;
 /// Most requests of one run.
@@ -80,6 +80,10 @@ pub enum Step {
     FindLines,
     /// Makes or changes the line of this place.
     SetLine(usize),
+    /// Removes a line of a restaurant that is gone.
+    RemoveLine,
+    /// Removes the agent of a restaurant that is gone.
+    RemoveAgent,
 }
 
 /// What comes next.
@@ -471,6 +475,8 @@ impl Run {
             Step::SetBrain => self.settle(request.step, answer, |run| {
                 run.known.pack = Some(run.wanted.pack.clone());
             }),
+            // A restaurant that is gone has no run.
+            Step::RemoveLine | Step::RemoveAgent => {}
             Step::SetLine(_) => self.settle(request.step, answer, |run| run.lines_set += 1),
         }
         self.close();
@@ -621,7 +627,7 @@ impl Run {
     }
 }
 
-fn plain(step: Step, method: Method, path: String, body: Option<Value>) -> Request {
+pub(super) fn plain(step: Step, method: Method, path: String, body: Option<Value>) -> Request {
     Request {
         step,
         method,
@@ -631,7 +637,7 @@ fn plain(step: Step, method: Method, path: String, body: Option<Value>) -> Reque
     }
 }
 
-fn list(step: Step, path: &str, of: &[(&str, &str)], cursor: Option<&str>) -> Request {
+pub(super) fn list(step: Step, path: &str, of: &[(&str, &str)], cursor: Option<&str>) -> Request {
     let mut query = form(of);
     // The first request is the contract's own; a server that pages says so by its cursor.
     if let Some(cursor) = cursor {

@@ -128,6 +128,15 @@ fn fields(row: &Value, restaurant: &str) -> Map<String, Value> {
             put(name, value.clone());
         }
     }
+    // The house's own words before a call is recorded; a sentence, never a template.
+    if let Some(words) = text(row, "consentAnnouncement") {
+        put("recordingNotice", json!(words.trim_start_matches('=')));
+    }
+    // Told in both cases: what is left out stays as it was.
+    put(
+        "recordingEnabled",
+        json!(flag(row, "recordingEnabled", false)),
+    );
     put(
         "config",
         json!({

@@ -40,7 +40,7 @@ impl HouseScope {
         &self.restaurant
     }
 
-    pub(super) fn of_new(tenant: &str, restaurant: &str) -> Self {
+    pub(crate) fn of_new(tenant: &str, restaurant: &str) -> Self {
         Self {
             tenant: tenant.to_owned(),
             restaurant: restaurant.to_owned(),

@@ -6,7 +6,7 @@ use store::{ChangeError, Db, ReadError, Statement, Tx};
 
 use super::access::{Access, HouseScope};
 use super::record::{Set, show};
-use super::rows::{Filter, list};
+use super::rows::{Filter, changed_now, list};
 use super::tables;
 
 /// Restaurants of one list at most.
@@ -27,6 +27,31 @@ pub async fn all(db: &Db, access: &Access) -> Result<Vec<Value>, ReadError> {
         .collect()
 }
 
+/// Restaurants of one page of [`page`].
+const PAGE: i64 = 200;
+
+/// Every restaurant of the node, page by page: those whose id comes after `after`. Empty at the end.
+///
+/// # Errors
+/// See [`ReadError`].
+pub async fn page(
+    db: &Db,
+    after: &str,
+) -> Result<Vec<(HouseScope, Map<String, Value>)>, ReadError> {
+    let mut statement = Statement::new("SELECT * FROM restaurants WHERE ");
+    statement
+        .with("id > ", after)
+        .with(" ORDER BY id LIMIT ", PAGE);
+    let rows = db.rows(statement).await?;
+    rows.iter()
+        .map(|row| {
+            let text = |name: &str| Ok::<_, ReadError>(row.text(name)?.unwrap_or_default());
+            let scope = HouseScope::of_new(&text("tenant_id")?, &text("id")?);
+            Ok((scope, show(&tables::RESTAURANTS, row, false)?))
+        })
+        .collect()
+}
+
 /// One restaurant.
 ///
 /// # Errors
@@ -38,6 +63,25 @@ pub async fn one(db: &Db, scope: &HouseScope) -> Result<Option<Map<String, Value
     let row = db.row(statement).await?;
     row.map(|row| show(&tables::RESTAURANTS, &row, false))
         .transpose()
+}
+
+/// As [`one`], inside of a write; the row is locked until its end.
+///
+/// # Errors
+/// See [`ChangeError`].
+pub async fn one_in(
+    tx: &mut Tx,
+    scope: &HouseScope,
+) -> Result<Option<Map<String, Value>>, ChangeError> {
+    let mut statement = Statement::new("SELECT * FROM restaurants WHERE ");
+    statement.with("tenant_id = ", scope.tenant());
+    statement
+        .with(" AND id = ", scope.restaurant())
+        .push(tx.lock());
+    let row = tx.row(statement, "restaurant").await?;
+    Ok(row
+        .map(|row| show(&tables::RESTAURANTS, &row, false))
+        .transpose()?)
 }
 
 /// Makes a restaurant of an account.
@@ -79,7 +123,7 @@ pub async fn change(
     sets: Vec<Set>,
 ) -> Result<Option<Map<String, Value>>, ChangeError> {
     let mut statement = Statement::new("UPDATE restaurants SET ");
-    statement.with("updated_at = ", Timestamp::now());
+    changed_now(&mut statement);
     for set in sets {
         statement.push(", ").push(set.column.name);
         statement.with(" = ", set.cell);

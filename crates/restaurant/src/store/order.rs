@@ -1,71 +1,97 @@
 //! What an order needs besides its row: its number, its lines at once, its repetition, its customer.
 
+use std::collections::{BTreeMap, HashMap};
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use store::{ChangeError, ReadError, Row, Statement, Tx};
+use store::{ChangeError, Statement, Tx};
 
 use super::record::show;
 use super::{HouseScope, tables};
 use crate::domain::money::Cents;
 use crate::domain::order::Line;
 
-/// The next number of the restaurant.
+/// The first of the restaurant's next numbers; so many are taken.
 ///
 /// # Errors
 /// See [`ChangeError`].
-pub async fn next_number(tx: &mut Tx, scope: &HouseScope) -> Result<i64, ChangeError> {
+pub async fn next_numbers(
+    tx: &mut Tx,
+    scope: &HouseScope,
+    count: usize,
+) -> Result<i64, ChangeError> {
+    let count = i64::try_from(count).unwrap_or(1);
     // A restaurant that was imported has orders, and no counter yet.
     let mut statement =
         Statement::new("INSERT INTO restaurant_counters (restaurant_id, next_order) SELECT ");
     statement.bind(scope.restaurant());
+    statement.with(", COALESCE(MAX(order_number), 0) + 1 + ", count);
     statement.with(
-        ", COALESCE(MAX(order_number), 0) + 2 FROM restaurant_orders WHERE restaurant_id = ",
+        " FROM restaurant_orders WHERE restaurant_id = ",
         scope.restaurant(),
     );
-    statement.push(
-        " ON CONFLICT (restaurant_id) DO UPDATE SET next_order = restaurant_counters.next_order + 1 RETURNING next_order",
+    statement.with(
+        " ON CONFLICT (restaurant_id) DO UPDATE SET next_order = restaurant_counters.next_order + ",
+        count,
     );
+    statement.push(" RETURNING next_order");
     let row = tx.row(statement, "order").await?;
     let next = row.map(|row| row.int("next_order")).transpose()?.flatten();
-    Ok(next.unwrap_or(2) - 1)
+    Ok(next.unwrap_or(1 + count) - count)
 }
 
-fn shown(row: Option<&Row>) -> Result<Option<Map<String, Value>>, ReadError> {
-    row.map(|row| show(&tables::ORDERS, row, true)).transpose()
-}
-
-/// The order that was placed under a key, if there is one.
+/// The orders that were placed under keys, by their key.
 ///
 /// # Errors
 /// See [`ChangeError`].
-pub async fn of_key(
+pub async fn of_keys(
     tx: &mut Tx,
     scope: &HouseScope,
-    key: &str,
-) -> Result<Option<Map<String, Value>>, ChangeError> {
+    keys: &[&str],
+) -> Result<HashMap<String, Map<String, Value>>, ChangeError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
     let mut statement = Statement::new("SELECT * FROM restaurant_orders WHERE ");
     scope.limit(&mut statement);
-    statement.with(" AND confirmation_key = ", key);
-    Ok(shown(tx.row(statement, "order").await?.as_ref())?)
+    statement.push(" AND confirmation_key IN (");
+    each(&mut statement, keys);
+    let mut found = HashMap::new();
+    for row in tx.rows(statement, "order").await? {
+        let key = row.text("confirmation_key")?.unwrap_or_default();
+        found.insert(key, show(&tables::ORDERS, &row, true)?);
+    }
+    Ok(found)
 }
 
-/// Writes the lines of a new order in one statement.
+/// The values of a list, and its closing bracket.
+fn each(statement: &mut Statement, values: &[&str]) {
+    for (index, value) in values.iter().enumerate() {
+        statement.with(if index == 0 { "" } else { ", " }, *value);
+    }
+    statement.push(")");
+}
+
+/// Writes the lines of new orders in one statement; those of each, in their order.
 ///
 /// # Errors
 /// See [`ChangeError`].
 pub async fn insert_lines(
     tx: &mut Tx,
     scope: &HouseScope,
-    order: &str,
-    lines: &[Line],
+    orders: &[(&str, &[Line])],
     now: Timestamp,
-) -> Result<(), ChangeError> {
+) -> Result<Vec<Vec<Value>>, ChangeError> {
     let mut statement = Statement::new(
         "INSERT INTO restaurant_order_lines (id, tenant_id, restaurant_id, order_id, position, menu_item_id, name, quantity, \
          unit_price, total_price, selected_options, notes, created_at, updated_at) VALUES ",
     );
-    for (position, line) in lines.iter().enumerate() {
-        statement.push(if position == 0 { "(" } else { ", (" });
+    let lines = orders.iter().flat_map(|(order, lines)| {
+        let numbered = lines.iter().enumerate();
+        numbered.map(move |(position, line)| (*order, position, line))
+    });
+    for (index, (order, position, line)) in lines.enumerate() {
+        statement.push(if index == 0 { "(" } else { ", (" });
         statement
             .bind(store::new_id())
             .with(", ", scope.tenant())
@@ -84,8 +110,20 @@ pub async fn insert_lines(
             .with(", ", line.notes.clone());
         statement.with(", ", now).with(", ", now).push(")");
     }
-    tx.run(statement, "order line").await?;
-    Ok(())
+    statement.push(" RETURNING *");
+    let mut written: HashMap<String, Vec<(i64, Value)>> = HashMap::new();
+    for row in tx.rows(statement, "order line").await? {
+        let order = row.text("order_id")?.unwrap_or_default();
+        let line = Value::Object(show(&tables::ORDER_LINES, &row, true)?);
+        let position = row.int("position")?.unwrap_or_default();
+        written.entry(order).or_default().push((position, line));
+    }
+    let of_order = |(order, _): &(&str, &[Line])| {
+        let mut lines = written.remove(*order).unwrap_or_default();
+        lines.sort_by_key(|(position, _)| *position);
+        lines.into_iter().map(|(_, line)| line).collect()
+    };
+    Ok(orders.iter().map(of_order).collect())
 }
 
 /// `[{"name", "choice", "extra_price"}]`, as the contract has them.
@@ -165,6 +203,92 @@ pub async fn count_visit(
     Ok(row.map(|row| row.text("id")).transpose()?.flatten())
 }
 
+/// Counts visits that add, in one statement; the customer's id of each.
+///
+/// # Errors
+/// See [`ChangeError`].
+pub async fn count_visits(
+    tx: &mut Tx,
+    scope: &HouseScope,
+    visits: &[Visit<'_>],
+    now: Timestamp,
+) -> Result<Vec<Option<String>>, ChangeError> {
+    if visits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let numbers = numbers_of(tx, scope, visits).await?;
+    let number = |visit: &Visit<'_>| -> String {
+        let known = visit.id.and_then(|id| numbers.get(id));
+        known.map_or_else(|| visit.phone.to_owned(), Clone::clone)
+    };
+    // A statement may touch a row once.
+    let mut sums: BTreeMap<String, (i64, i64, i64, Option<&str>)> = BTreeMap::new();
+    for visit in visits {
+        let sum = sums.entry(number(visit)).or_default();
+        sum.0 += visit.orders;
+        sum.1 += visit.bookings;
+        sum.2 += visit.spent.get();
+        sum.3 = sum.3.or(visit.name);
+    }
+    let mut statement = Statement::new(
+        "INSERT INTO restaurant_customers (id, tenant_id, restaurant_id, phone, first_name, total_orders, total_reservations, \
+         total_spent, last_order_at, created_at, updated_at) VALUES ",
+    );
+    for (index, (phone, (orders, bookings, spent, name))) in sums.iter().enumerate() {
+        statement.with(if index == 0 { "(" } else { ", (" }, store::new_id());
+        statement
+            .with(", ", scope.tenant())
+            .with(", ", scope.restaurant())
+            .with(", ", phone.as_str())
+            .with(", ", name.map(str::to_owned));
+        statement
+            .with(", ", *orders)
+            .with(", ", *bookings)
+            .with(", ", *spent);
+        statement.with(", ", (*orders > 0).then(|| now.as_microsecond()));
+        statement.with(", ", now).with(", ", now).push(")");
+    }
+    statement.push(
+        " ON CONFLICT (restaurant_id, phone) DO UPDATE SET \
+         total_orders = restaurant_customers.total_orders + excluded.total_orders, \
+         total_reservations = restaurant_customers.total_reservations + excluded.total_reservations, \
+         total_spent = restaurant_customers.total_spent + excluded.total_spent, updated_at = excluded.updated_at, \
+         last_order_at = COALESCE(excluded.last_order_at, restaurant_customers.last_order_at), \
+         first_name = COALESCE(restaurant_customers.first_name, excluded.first_name) RETURNING id, phone",
+    );
+    let mut ids = HashMap::new();
+    for row in tx.rows(statement, "customer").await? {
+        let (phone, id) = (row.text("phone")?, row.text("id")?);
+        ids.extend(phone.zip(id));
+    }
+    Ok(visits
+        .iter()
+        .map(|visit| ids.get(&number(visit)).cloned())
+        .collect())
+}
+
+/// Numbers of customers whose id the call knew.
+async fn numbers_of(
+    tx: &mut Tx,
+    scope: &HouseScope,
+    visits: &[Visit<'_>],
+) -> Result<HashMap<String, String>, ChangeError> {
+    let known: Vec<&str> = visits.iter().filter_map(|visit| visit.id).collect();
+    let mut numbers = HashMap::new();
+    if known.is_empty() {
+        return Ok(numbers);
+    }
+    let mut statement = Statement::new("SELECT id, phone FROM restaurant_customers WHERE ");
+    scope.limit(&mut statement);
+    statement.push(" AND id IN (");
+    each(&mut statement, &known);
+    for row in tx.rows(statement, "customer").await? {
+        let (id, phone) = (row.text("id")?, row.text("phone")?);
+        numbers.extend(id.zip(phone));
+    }
+    Ok(numbers)
+}
+
 fn add(statement: &mut Statement, visit: Visit<'_>, now: Timestamp) {
     for (words, number) in [
         (
@@ -200,18 +324,34 @@ pub async fn note_event(
     payload: &Value,
     now: Timestamp,
 ) -> Result<(), ChangeError> {
+    note_events(tx, scope, kind, &[(subject, payload.clone())], now).await
+}
+
+/// Writes events of one kind: of what, and what is told.
+///
+/// # Errors
+/// See [`ChangeError`].
+pub async fn note_events(
+    tx: &mut Tx,
+    scope: &HouseScope,
+    kind: &str,
+    events: &[(&str, Value)],
+    now: Timestamp,
+) -> Result<(), ChangeError> {
     let mut statement = Statement::new(
-        "INSERT INTO restaurant_events (id, tenant_id, restaurant_id, kind, subject_id, payload, created_at, updated_at) VALUES (",
+        "INSERT INTO restaurant_events (id, tenant_id, restaurant_id, kind, subject_id, payload, created_at, updated_at) VALUES ",
     );
-    statement
-        .bind(store::new_id())
-        .with(", ", scope.tenant())
-        .with(", ", scope.restaurant());
-    statement
-        .with(", ", kind)
-        .with(", ", subject)
-        .with(", ", payload.to_string());
-    statement.with(", ", now).with(", ", now).push(")");
+    for (index, (subject, payload)) in events.iter().enumerate() {
+        statement.with(if index == 0 { "(" } else { ", (" }, store::new_id());
+        statement
+            .with(", ", scope.tenant())
+            .with(", ", scope.restaurant());
+        statement
+            .with(", ", kind)
+            .with(", ", *subject)
+            .with(", ", payload.to_string());
+        statement.with(", ", now).with(", ", now).push(")");
+    }
     tx.run(statement, "event").await?;
     Ok(())
 }
@@ -227,14 +367,32 @@ pub async fn note_outcome(
     outcome: &str,
     now: Timestamp,
 ) -> Result<(), ChangeError> {
+    note_outcomes(tx, scope, &[call], outcome, now).await
+}
+
+/// As [`note_outcome`], of several calls.
+///
+/// # Errors
+/// See [`ChangeError`].
+pub async fn note_outcomes(
+    tx: &mut Tx,
+    scope: &HouseScope,
+    calls: &[&str],
+    outcome: &str,
+    now: Timestamp,
+) -> Result<(), ChangeError> {
+    if calls.is_empty() {
+        return Ok(());
+    }
     let mut statement = Statement::new("UPDATE restaurant_calls SET outcome = ");
     statement
         .bind(outcome)
         .with(", updated_at = ", now)
         .push(" WHERE ");
     scope.limit(&mut statement);
+    statement.push(" AND id IN (");
+    each(&mut statement, calls);
     statement
-        .with(" AND id = ", call)
         .push(" AND outcome IN ('in_progress', 'info_only', 'message_left', 'reservation_placed')");
     tx.run(statement, "call").await?;
     Ok(())

@@ -78,12 +78,10 @@ pub fn read(table: &Table, body: &Map<String, Value>, whole: bool) -> Result<Vec
 /// What it should be.
 pub fn cell(column: &Column, value: &Value) -> Result<Cell, Fault> {
     let wrong = |code: &'static str| Fault::new(column.wire, code);
-    let absent = value.is_null();
+    if value.is_null() {
+        return Ok(absent(column));
+    }
     Ok(match column.kind {
-        Kind::Text(_) | Kind::Word(_) | Kind::Clock | Kind::Date if absent => Cell::Text(None),
-        Kind::Json(_) | Kind::Strings if absent => Cell::Text(None),
-        Kind::Real(..) if absent => Cell::Real(None),
-        Kind::Int(..) | Kind::Money | Kind::Flag | Kind::Time if absent => Cell::Int(None),
         Kind::Text(max) => text(column, value, max)?.into(),
         Kind::Word(words) => {
             let word = value.as_str().filter(|word| words.contains(word));
@@ -121,6 +119,20 @@ pub fn cell(column: &Column, value: &Value) -> Result<Cell, Fault> {
             .ok_or_else(|| wrong("office_list").with("max", &STRINGS_MAX))?
             .into(),
     })
+}
+
+/// The absent value of a column.
+pub fn absent(column: &Column) -> Cell {
+    match column.kind {
+        Kind::Text(_)
+        | Kind::Word(_)
+        | Kind::Clock
+        | Kind::Date
+        | Kind::Json(_)
+        | Kind::Strings => Cell::Text(None),
+        Kind::Real(..) => Cell::Real(None),
+        Kind::Int(..) | Kind::Money | Kind::Flag | Kind::Time => Cell::Int(None),
+    }
 }
 
 fn text(column: &Column, value: &Value, max: usize) -> Result<String, Fault> {

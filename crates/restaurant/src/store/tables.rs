@@ -24,7 +24,6 @@ pub const OF_A_RESTAURANT: &[&Table] = &[
     &BLOCKED_PHONES,
     &CALLS,
     &EVENTS,
-    &NOTIFICATIONS,
     &PROVISIONING,
 ];
 
@@ -127,7 +126,7 @@ pub const RESTAURANTS: Table = Table {
         column(
             "consentAnnouncement",
             "consent_announcement",
-            Kind::Text(2000),
+            Kind::Text(400),
         ),
         column("notifications", "notifications", Kind::Json(20000)),
         column("webhooks", "webhooks", Kind::Json(20000)),
@@ -611,36 +610,24 @@ pub const EVENTS: Table = Table {
     ],
 };
 
-/// Rows of `restaurant_notifications`.
-pub const NOTIFICATIONS: Table = Table {
-    name: "restaurant_notifications",
-    what: "notification",
-    order: "created_at, id",
+/// Rows of `restaurant_notices`.
+pub const NOTICES: Table = Table {
+    name: "restaurant_notices",
+    what: "notice",
+    order: "created_at DESC, id DESC",
     columns: &[
-        column(
-            "kind",
-            "kind",
-            Kind::Word(&["sms", "email", "ticket", "webhook"]),
-        ),
-        column(
-            "subject",
-            "subject",
-            Kind::Word(&["order", "reservation", "message", "call", "reminder"]),
-        ),
+        column("eventId", "event_id", Kind::Text(64)),
+        column("kind", "kind", Kind::Text(64)),
         column("subjectId", "subject_id", Kind::Text(64)),
-        column("recipient", "recipient", Kind::Text(500)),
+        column("channel", "channel", Kind::Text(20)),
+        column("target", "target", Kind::Text(2000)),
+        column("subject", "subject", Kind::Text(1000)),
         column("body", "body", Kind::Text(200000)),
-        column(
-            "state",
-            "state",
-            Kind::Word(&["pending", "sending", "sent", "failed", "dropped"]),
-        ),
-        column("attempts", "attempts", Kind::Int(0, 1000)),
+        column("state", "state", Kind::Text(20)),
+        column("attempts", "attempts", Kind::Int(0, 1000000)),
         column("nextAt", "next_at", Kind::Time),
-        column("leaseUntil", "lease_until", Kind::Time),
         column("lastError", "last_error", Kind::Text(2000)),
-        column("sentAt", "sent_at", Kind::Time),
-        column("dedupeKey", "dedupe_key", Kind::Text(200)),
+        column("endedAt", "ended_at", Kind::Time),
     ],
 };
 

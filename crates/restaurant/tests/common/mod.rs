@@ -53,11 +53,11 @@ fn doors(store: &Store, vault: &Vault) -> Doors {
     ));
     let (store, vault) = (store.clone(), vault.clone());
     Doors {
-        recognise: Arc::new(move |headers| {
+        recognise: Arc::new(move |method, headers| {
             let door = Arc::clone(&door);
             Box::pin(async move {
                 let caller = door
-                    .recognise(&headers)
+                    .recognise(&method, &headers)
                     .await
                     .map_err(|_| Refused::Unknown)?;
                 Ok(caller.map(|caller| Credential {
@@ -103,6 +103,8 @@ impl Office {
             voice_url: "http://127.0.0.1:1".to_owned(),
             own_url: "http://127.0.0.1:2".to_owned(),
             voice_key: None,
+            senders: restaurant::after::SenderConfig::default(),
+            maps: restaurant::maps::MapConfig::default(),
         };
         let courier = Courier::new(CourierConfig::default()).unwrap();
         let doors = doors(&store, &vault);

@@ -4,6 +4,7 @@ use crate::place::Place;
 use jiff::Timestamp;
 use restaurant::desk::Desk;
 use restaurant::domain::geo::Places;
+use restaurant::maps::Maps;
 use restaurant::store::column::Table;
 use restaurant::store::rows::{delete, insert_as, list, update};
 use restaurant::store::{Filter, HouseScope, houses, open, record, tables};
@@ -51,7 +52,9 @@ fn members(value: &Value) -> Map<String, Value> {
 pub(crate) struct World {
     pub(crate) db: Db,
     pub(crate) scope: HouseScope,
-    places: Arc<Places>,
+    maps: Arc<Maps>,
+    menus: restaurant::desk::facts::Menus,
+    counters: restaurant::desk::placing::Counters,
 }
 
 fn bella() -> Value {
@@ -132,8 +135,11 @@ fn rows() -> Vec<(&'static Table, Value)> {
 impl World {
     /// Pizza Bella, a Saturday evening of 2026-11-28; `own` members of the restaurant win.
     pub(crate) async fn new(store: &Store, own: Option<&Value>) -> Self {
-        static PLACES: OnceLock<Arc<Places>> = OnceLock::new();
-        let places = PLACES.get_or_init(|| Arc::new(Places::france().expect("places")));
+        static MAPS: OnceLock<Arc<Maps>> = OnceLock::new();
+        let maps = MAPS.get_or_init(|| {
+            let places = Places::france().expect("places");
+            Arc::new(Maps::offline(Arc::new(places)))
+        });
         let db = open(store).await.expect("tables");
         let mut house = members(&bella());
         house.extend(members(own.unwrap_or(&Value::Null)));
@@ -146,7 +152,9 @@ impl World {
         let world = Self {
             db,
             scope,
-            places: Arc::clone(places),
+            maps: Arc::clone(maps),
+            menus: restaurant::desk::facts::Menus::default(),
+            counters: restaurant::desk::placing::Counters::default(),
         };
         for (table, row) in rows() {
             world.add(table, &row).await;
@@ -157,7 +165,9 @@ impl World {
     pub(crate) fn desk(&self) -> Desk<'_> {
         Desk {
             db: &self.db,
-            places: &self.places,
+            maps: &self.maps,
+            menus: &self.menus,
+            counters: &self.counters,
         }
     }
 

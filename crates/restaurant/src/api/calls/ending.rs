@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::api::app::App;
+use crate::api::people::note_message;
 use crate::api::refusal::Refusal;
 use crate::api::who::Who;
 use crate::phone::spellings;
@@ -300,6 +301,7 @@ async fn automatic(
     });
     let sets = record::read(&tables::MESSAGES, &object(message), true)?;
     let made = insert(tx, scope, &tables::MESSAGES, sets).await?;
+    note_message(tx, scope, &made).await?;
     Ok(Some(Value::Object(made)))
 }
 

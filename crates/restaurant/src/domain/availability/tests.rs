@@ -152,6 +152,7 @@ fn a_delivery_adds_the_way() {
         },
         calls: 0,
         cost: 0.0,
+        estimated: false,
     };
     let answer = delivery(
         &facts,

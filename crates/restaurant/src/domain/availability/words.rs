@@ -50,6 +50,8 @@ pub fn date_spoken(lang: Lang, date: jiff::civil::Date) -> String {
     );
     let month = MONTHS[usize::from(date.month().unsigned_abs().saturating_sub(1)) % 12];
     match lang {
+        // The first of a month is read as an ordinal, the other days are not.
+        Lang::Fr if date.day() == 1 => format!("{day} 1er {}", month[0]),
         Lang::Fr => format!("{day} {} {}", date.day(), month[0]),
         Lang::En => {
             let mut day = day.to_owned();
@@ -57,6 +59,16 @@ pub fn date_spoken(lang: Lang, date: jiff::civil::Date) -> String {
             format!("{day} {} {}", month[1], date.day())
         }
     }
+}
+
+/// Told to the model where a map service did not answer.
+pub(super) fn estimated(house: &House) -> String {
+    let lang = house.lang();
+    lang.pick(
+        "Distance et durée estimées d'après la commune : le service de cartes ne répond pas.",
+        "Distance and time are estimated from the town: the map service does not answer.",
+    )
+    .to_owned()
 }
 
 /// Said with a time that is possible.

@@ -12,6 +12,15 @@ const OPTIONS_MAX: usize = 40;
 /// Choices that a refusal names.
 const NAMES_MAX: usize = 12;
 
+/// A dish that was chosen in a set menu: it has options of its own.
+struct Dish<'a> {
+    entry: &'a Entry,
+    chosen: Vec<Vec<&'a Choice>>,
+}
+
+/// What an option says: itself, and one of the choices that it names.
+type Said<'a> = (&'a AskedOption, Option<&'a str>);
+
 pub(super) fn pick(
     lang: Lang,
     menu: &Menu,
@@ -21,48 +30,159 @@ pub(super) fn pick(
     at: Moment,
 ) -> Result<Vec<Picked>, Refusal> {
     let mut chosen: Vec<Vec<&Choice>> = vec![Vec::new(); entry.groups.len()];
+    let mut of_dishes: Vec<Said<'_>> = Vec::new();
     for option in asked.iter().take(OPTIONS_MAX) {
-        let words = option
-            .choice
-            .as_deref()
-            .map(str::trim)
-            .filter(|words| !words.is_empty());
-        if words.is_none() && option.choice_id.is_null() {
-            continue;
-        }
-        // "olives, anchois" in one option are two choices, unless a choice has that very name.
-        let parts: Vec<Option<&str>> = match words {
-            Some(words)
-                if words.contains(',')
-                    && find(menu, order, entry, option, Some(words)).is_none() =>
-            {
-                words
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|part| !part.is_empty())
-                    .map(Some)
-                    .collect()
+        let dish = names_a_dish(menu, entry, option);
+        for part in parts(menu, order, entry, option) {
+            match find(menu, order, entry, option, part).filter(|_| !dish) {
+                Some((group, choice)) => {
+                    check_served(lang, menu, &entry.groups[group], choice, at)?;
+                    chosen[group].push(choice);
+                }
+                None if entry.set_menu && !is_own(entry, option) => of_dishes.push((option, part)),
+                None => return Err(unknown(lang, entry, option, part)),
             }
-            other => vec![other],
-        };
-        for part in parts {
-            let (group, choice) = find(menu, order, entry, option, part)
-                .ok_or_else(|| unknown(lang, entry, option, part))?;
-            check_served(lang, menu, &entry.groups[group], choice, at)?;
-            chosen[group].push(choice);
         }
     }
     let mut picked = Vec::new();
+    let mut dishes = Vec::new();
     for (group, choices) in entry.groups.iter().zip(chosen) {
         check_count(lang, entry, group, choices.len())?;
-        picked.extend(choices.into_iter().map(|choice| Picked {
-            name: group.name.clone(),
-            choice: choice.name.clone(),
-            extra: choice.extra,
-            item_id: choice.item_id.clone(),
+        let items = choices
+            .iter()
+            .filter_map(|choice| choice.item_id.as_deref());
+        dishes.extend(items.filter_map(|id| menu.by_id(id)).map(|entry| Dish {
+            entry,
+            chosen: vec![Vec::new(); entry.groups.len()],
         }));
+        picked.extend(
+            choices
+                .into_iter()
+                .map(|choice| picked_as(group.name.clone(), choice)),
+        );
+    }
+    for (option, part) in of_dishes {
+        let found = find_in(menu, order, &dishes, option, part);
+        let (dish, group, choice) = found.ok_or_else(|| {
+            let dish = dishes.iter().find(|dish| has_option(dish.entry, option));
+            unknown(lang, dish.map_or(entry, |dish| dish.entry), option, part)
+        })?;
+        check_served(lang, menu, &dishes[dish].entry.groups[group], choice, at)?;
+        dishes[dish].chosen[group].push(choice);
+    }
+    for Dish {
+        entry: dish,
+        chosen,
+    } in dishes
+    {
+        for (group, choices) in dish.groups.iter().zip(chosen) {
+            check_count(lang, dish, group, choices.len())?;
+            let name = format!("{} : {}", dish.item.name, group.name);
+            picked.extend(
+                choices
+                    .into_iter()
+                    .map(|choice| picked_as(name.clone(), choice)),
+            );
+        }
     }
     Ok(picked)
+}
+
+fn picked_as(name: String, choice: &Choice) -> Picked {
+    Picked {
+        name,
+        choice: choice.name.clone(),
+        extra: choice.extra,
+        item_id: choice.item_id.clone(),
+    }
+}
+
+/// The choices that an option names: "olives, anchois" are two, unless a choice has that very name.
+fn parts<'a>(
+    menu: &Menu,
+    order: &AskedOrder,
+    entry: &Entry,
+    option: &'a AskedOption,
+) -> Vec<Option<&'a str>> {
+    let words = option.choice.as_deref().map(str::trim);
+    let words = words.filter(|words| !words.is_empty());
+    match words {
+        None if option.choice_id.is_null() => Vec::new(),
+        Some(words)
+            if words.contains(',') && find(menu, order, entry, option, Some(words)).is_none() =>
+        {
+            let parts = words.split(',').map(str::trim);
+            parts.filter(|part| !part.is_empty()).map(Some).collect()
+        }
+        other => vec![other],
+    }
+}
+
+/// Whether an option of a set menu is named as one of the dishes in it has it, and as none of the menu's own.
+fn names_a_dish(menu: &Menu, entry: &Entry, option: &AskedOption) -> bool {
+    let name = option.name.as_deref().map(plain).unwrap_or_default();
+    if !entry.set_menu || name.is_empty() {
+        return false;
+    }
+    if is_own(entry, option) {
+        return false;
+    }
+    let mut choices = entry.groups.iter().flat_map(|group| &group.choices);
+    choices.any(|choice| {
+        let dish = choice.item_id.as_deref().and_then(|id| menu.by_id(id));
+        dish.is_some_and(|dish| has_option(dish, option))
+    })
+}
+
+/// Whether an item itself has an option of that name.
+fn is_own(entry: &Entry, option: &AskedOption) -> bool {
+    let name = option.name.as_deref().map(plain).unwrap_or_default();
+    entry.groups.iter().any(|group| plain(&group.name) == name)
+}
+
+/// Whether a dish has an option of that name, with or without its own before it.
+fn has_option(dish: &Entry, option: &AskedOption) -> bool {
+    let name = option.name.as_deref().map(plain).unwrap_or_default();
+    let own = own_name(dish, &name);
+    dish.groups.iter().any(|group| plain(&group.name) == own)
+}
+
+/// An option's name without that of the dish before it: "Reine : Taille" is the size of the Reine.
+fn own_name<'a>(dish: &Entry, name: &'a str) -> &'a str {
+    let rest = name.strip_prefix(&plain(&dish.item.name));
+    rest.map(str::trim)
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(name)
+}
+
+/// The dish, its option and its choice: of the dish that is named, else of the first that still lacks it.
+fn find_in<'a>(
+    menu: &Menu,
+    order: &AskedOrder,
+    dishes: &[Dish<'a>],
+    option: &AskedOption,
+    words: Option<&str>,
+) -> Option<(usize, usize, &'a Choice)> {
+    let name = option.name.as_deref().map(plain).unwrap_or_default();
+    let mut found: Vec<(bool, usize, usize, &'a Choice)> = Vec::new();
+    for (index, dish) in dishes.iter().enumerate() {
+        let own = own_name(dish.entry, &name);
+        let option = AskedOption {
+            name: Some(own.to_owned()),
+            ..option.clone()
+        };
+        if let Some((group, choice)) = find(menu, order, dish.entry, &option, words) {
+            if own != name {
+                return Some((index, group, choice));
+            }
+            let full = dish.chosen[group].len() >= dish.entry.groups[group].max;
+            found.push((full, index, group, choice));
+        }
+    }
+    let (_, dish, group, choice) = found
+        .into_iter()
+        .min_by_key(|(full, index, ..)| (*full, *index))?;
+    Some((dish, group, choice))
 }
 
 /// The group and the choice that an option means. The group's name leads; a choice that only one group has needs none.

@@ -140,8 +140,17 @@ fn numbers_keep_the_meaning_they_had_when_the_call_began() {
             .code,
         "unknown_item"
     );
-    let set = order(
-        json!({"items": [{"id": 4, "selected_options": [{"name": "Pizza", "choice_id": 1}]}]}),
+    let chosen = |more: &[Value]| {
+        let mut options = vec![json!({"name": "Pizza", "choice_id": 1})];
+        options.extend_from_slice(more);
+        order(json!({"items": [{"id": 4, "selected_options": options}]}))
+    };
+    let without = chosen(&[]).unwrap_err();
+    assert_eq!(
+        (without.code, &without.details["item"]),
+        ("option_required", &json!("Reine")),
+        "the dish of a set menu has options of its own"
     );
+    let set = chosen(&[json!({"name": "Taille", "choice_id": 1})]);
     assert_eq!(set.unwrap().lines[0].options[0].choice, "Reine");
 }

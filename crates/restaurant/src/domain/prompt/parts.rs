@@ -404,7 +404,11 @@ fn menu(text: &mut String, story: Story<'_>, detail: &Detail) {
     for entry in story.menu.entries().iter().take(detail.items_max) {
         if entry.set_menu && !sets {
             sets = true;
-            let _ = writeln!(text, "### {}", lang.pick("Formules", "Set menus"));
+            let ask = lang.pick(
+                "(les options ! du plat choisi se demandent aussi, par leur nom)",
+                "(ask for the ! options of the chosen dish too, by their name)",
+            );
+            let _ = writeln!(text, "### {} {ask}", lang.pick("Formules", "Set menus"));
         } else if !entry.set_menu && entry.item.category_id.as_deref() != category {
             category = entry.item.category_id.as_deref();
             let found = story
@@ -631,11 +635,8 @@ fn customer(text: &mut String, story: Story<'_>) {
 fn memories(text: &mut String, story: Story<'_>, customer: &Customer) {
     let house = story.house;
     let lang = house.lang();
-    let remembered: Vec<String> = [&customer.allergies, &customer.notes]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
+    let allergies = customer.allergies.iter();
+    let remembered: Vec<String> = allergies.chain(&customer.notes).cloned().collect();
     if !remembered.is_empty() {
         let _ = writeln!(
             text,

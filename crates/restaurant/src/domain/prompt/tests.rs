@@ -82,7 +82,7 @@ fn the_prompt_knows_the_day_and_the_caller() {
     .unwrap();
     let hours = house.hours().unwrap();
     let menu = menu(1);
-    let customer: Customer = read(json!({"id": "c", "firstName": "Ada", "phone": "+33611223344", "totalOrders": 2, "totalSpent": 31.5, "allergies": "nuts"})).unwrap();
+    let customer: Customer = read(json!({"id": "c", "firstName": "Ada", "phone": "+33611223344", "totalOrders": 2, "totalSpent": 31.5, "allergies": ["nuts"]})).unwrap();
     let history = [Past {
         at: at("2026-11-20T20:00"),
         summary: "2x Reine".to_owned(),
