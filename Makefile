@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ALLO := target/release/allo
 
-.PHONY: help demo serve build test test-rust test-e2e check bench prove fuzz-build bootstrap bootstrap-test clean
+.PHONY: help demo serve build ui test test-rust test-e2e check bench prove fuzz-build bootstrap bootstrap-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,6 +21,9 @@ build: bootstrap ## build the binary
 demo: build ## a phone call answered by a realtime voice, with no account and no key
 	@$(ALLO) demo $(DEMO_ARGS)
 
+ui: ## build the pages of the web interface, for the next build (npm and Node)
+	@scripts/ui
+
 serve: build ## run the server with ./allo.toml
 	@$(ALLO) serve --config allo.toml
 
@@ -33,9 +36,9 @@ test: bootstrap-test ## install the test peers and run every test
 test-rust: bootstrap ## only the Rust tests
 	@scripts/cargo test --locked --workspace
 
-test-e2e: bootstrap-test ## only the tests with real peers (ARGS="-k barge")
+test-e2e: bootstrap-test ui ## only the tests with real peers (ARGS="-k barge")
 	@scripts/cargo build --locked -p server
-	@ALLO_BIN=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/allo e2e/.venv/bin/python -m pytest -n 3 e2e $(ARGS)
+	@ALLO_BIN=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/allo e2e/.venv/bin/python -m pytest -n 4 --dist worksteal e2e $(ARGS)
 
 bench: bootstrap-test build ## print every table of docs/performance.md, in about eight minutes
 	@scripts/bench-all $(ARGS)

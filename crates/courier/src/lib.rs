@@ -28,6 +28,8 @@ pub use http::{FetchError, Reply, SendError};
 pub use mcp::{McpError, McpServer, McpTool};
 pub use metrics::{Counted, Counts};
 
-pub use outbox::{Nudge, Outbox, OutboxHandle, SecretSource, WEBHOOK_PURPOSE, WebhookSecrets};
+pub use outbox::{
+    Nudge, Outbox, OutboxHandle, SecretSource, WEBHOOK_PURPOSE, WebhookSecrets, pause_after,
+};
 pub use secret::Secret;
 pub use sign::{BadWebhookSecret, WebhookSecret};

@@ -9,6 +9,7 @@ mod schedule;
 mod voice;
 
 pub use attempt::{SecretSource, WEBHOOK_PURPOSE, WebhookSecrets};
+pub use schedule::pause_after;
 
 use std::collections::HashMap;
 use std::sync::Arc;

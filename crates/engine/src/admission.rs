@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::LimitsConfig;
 use crate::limits::{
-    BANNED_FOR, RATED_SOURCES_MAX, WRONG_PASSWORD_SOURCES_MAX, WRONG_PASSWORDS_MAX,
-    WRONG_PASSWORDS_WITHIN,
+    BANNED_FOR, RATED_SOURCES_MAX, UNKNOWN_CALLS_PER_S_MAX, WRONG_PASSWORD_SOURCES_MAX,
+    WRONG_PASSWORDS_MAX, WRONG_PASSWORDS_WITHIN,
 };
 
 /// A count with a ceiling.
@@ -113,6 +113,8 @@ pub(crate) struct SourceRates {
     newer: HashMap<IpAddr, (Bucket, Bucket)>,
     older: HashMap<IpAddr, (Bucket, Bucket)>,
     turned_at: Instant,
+    /// New calls of all of them.
+    calls: Bucket,
     messages_per_s: u32,
     invites_per_s: u32,
 }
@@ -123,13 +125,19 @@ impl SourceRates {
             newer: HashMap::new(),
             older: HashMap::new(),
             turned_at: now,
+            calls: Bucket::new(now, UNKNOWN_CALLS_PER_S_MAX),
             messages_per_s: limits.unknown_messages_per_s_max,
             invites_per_s: limits.unknown_invites_per_s_max,
         }
     }
 
+    /// Sources that are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.newer.len() + self.older.len()
+    }
+
     /// Whether a message of this source may pass.
-    pub(crate) fn admits(&mut self, now: Instant, source: IpAddr, is_invite: bool) -> bool {
+    pub(crate) fn admits(&mut self, now: Instant, source: IpAddr, begins_call: bool) -> bool {
         let key = network(source);
         if self.newer.len() >= RATED_SOURCES_MAX
             || now.saturating_duration_since(self.turned_at) >= GENERATION
@@ -148,10 +156,59 @@ impl SourceRates {
                 Bucket::new(now, self.invites_per_s),
             )
         });
-        let admitted = messages.take(now) && (!is_invite || invites.take(now));
+        let admitted =
+            messages.take(now) && (!begins_call || invites.take(now) && self.calls.take(now));
         self.newer.insert(key, (messages, invites));
         admitted
     }
+}
+
+/// Products that scan for open exchanges and guess passwords, in lower case, as they call themselves in User-Agent.
+const SCANNERS: [&str; 10] = [
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sipcli",
+    "sip-scan",
+    "sipscan",
+    "sundayddr",
+    "pplsip",
+    "vaxsipuseragent",
+    "iwar",
+];
+/// Bytes of a message that are looked at for that.
+const SCANNED_BYTES_MAX: usize = 2_048;
+
+/// Whether a message names a scanner as its sender: a first look, before anything is parsed. A scanner that calls itself something else
+/// is met by the rates and by what is counted of its guesses.
+pub(crate) fn is_of_scanner(data: &[u8]) -> bool {
+    let head = data.get(..SCANNED_BYTES_MAX).unwrap_or(data);
+    head.split(|byte| *byte == b'\n')
+        .take_while(|line| !line.trim_ascii().is_empty())
+        .filter_map(|line| {
+            let (name, value) = line.split_at_checked(b"user-agent".len())?;
+            name.eq_ignore_ascii_case(b"user-agent").then_some(value)
+        })
+        .any(|value| {
+            let value = value.to_ascii_lowercase();
+            let has = |name: &&str| {
+                value
+                    .windows(name.len())
+                    .any(|part| part == name.as_bytes())
+            };
+            SCANNERS.iter().any(has)
+        })
+}
+
+/// A source that is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Its address; of IPv6 the first one of its /64.
+    pub source: IpAddr,
+    /// Wrong passwords and messages of scanners that were counted.
+    pub tries: u32,
+    /// How long it still lasts.
+    pub left: Duration,
 }
 
 /// Wrong passwords by source, and who is banned for them. A source is one IPv4 address or one IPv6 /64: over UDP an address
@@ -167,6 +224,11 @@ struct Attempts {
 }
 
 impl WrongPasswords {
+    /// Sources that are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Counts a wrong password; true when it is the one that bans its source.
     pub(crate) fn note(&mut self, now: Instant, source: IpAddr) -> bool {
         let key = host(source);
@@ -196,6 +258,30 @@ impl WrongPasswords {
             .get(&host(source))
             .and_then(|attempts| attempts.banned_until)
             .is_some_and(|until| now < until)
+    }
+
+    /// Everybody who is banned, those that have longest to wait first.
+    pub(crate) fn banned(&self, now: Instant) -> Vec<Ban> {
+        let ban = |(source, attempts): (&IpAddr, &Attempts)| {
+            let left = attempts.banned_until?.checked_duration_since(now)?;
+            Some(Ban {
+                source: *source,
+                tries: attempts.count,
+                left,
+            })
+        };
+        let mut bans: Vec<Ban> = self.0.iter().filter_map(ban).collect();
+        bans.sort_by_key(|ban| (std::cmp::Reverse(ban.left), ban.source));
+        bans
+    }
+
+    /// Forgets a source; whether it was banned.
+    pub(crate) fn lift(&mut self, now: Instant, source: IpAddr) -> bool {
+        let is_banned = self.is_banned(now, source);
+        if is_banned {
+            self.0.remove(&host(source));
+        }
+        is_banned
     }
 
     /// Makes room: what is over, else the oldest.
@@ -313,6 +399,49 @@ mod tests {
     }
 
     #[test]
+    fn a_ban_is_listed_with_what_is_left_of_it_and_can_be_lifted() {
+        let now = Instant::now();
+        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let mut wrong = WrongPasswords::default();
+        for _ in 0..10 {
+            wrong.note(now, one);
+            wrong.note(now + Duration::from_secs(60), other);
+        }
+        wrong.note(now, IpAddr::from([192, 0, 2, 3]));
+        let later = now + Duration::from_secs(60);
+        let left: Vec<_> = wrong
+            .banned(later)
+            .into_iter()
+            .map(|ban| (ban.source, ban.tries, ban.left.as_secs()))
+            .collect();
+        assert_eq!(left, [(other, 10, 900), (one, 10, 840)]);
+        assert!(wrong.lift(later, one) && !wrong.lift(later, one));
+        assert!(!wrong.is_banned(later, one));
+        assert_eq!(wrong.banned(now + Duration::from_secs(961)), []);
+    }
+
+    #[test]
+    fn scanners_are_known_by_their_name_in_one_header_alone() {
+        let message = |rows: &str| format!("OPTIONS sip:100@x SIP/2.0\r\n{rows}\r\n\r\nsipvicious");
+        for rows in [
+            "User-Agent: friendly-scanner",
+            "Via: x\r\nuser-agent : SIPVicious/0.3",
+            "USER-AGENT:sipcli/v1.8",
+        ] {
+            assert!(is_of_scanner(message(rows).as_bytes()), "{rows}");
+        }
+        for rows in [
+            "User-Agent: Grandstream HT841 1.0.33.4",
+            "Subject: friendly-scanner",
+            "User-Agent: é",
+            "User-Agent",
+        ] {
+            assert!(!is_of_scanner(message(rows).as_bytes()), "{rows}");
+        }
+        assert!(!is_of_scanner(b""));
+    }
+
+    #[test]
     fn pattern_26_wrong_passwords_of_forged_sources_do_not_grow_the_table() {
         let now = Instant::now();
         let mut wrong = WrongPasswords::default();
@@ -339,7 +468,7 @@ mod tests {
             rates.admits(
                 now,
                 IpAddr::from((0x0A00_0000 | source << 8).to_be_bytes()),
-                true,
+                false,
             );
         }
         assert!(!rates.admits(now, scanner, true), "it is still remembered");
@@ -358,6 +487,22 @@ mod tests {
             rates.admits(now, IpAddr::from((source << 8).to_be_bytes()), false);
         }
         assert!(rates.newer.len() + rates.older.len() <= 2 * RATED_SOURCES_MAX);
+    }
+
+    #[test]
+    fn unknown_sources_begin_a_bounded_number_of_calls_together() {
+        let now = Instant::now();
+        let mut rates = SourceRates::new(now, &LimitsConfig::default());
+        let network = |net: u32| IpAddr::from((0x0A00_0000 | net << 8).to_be_bytes());
+        let admitted = (0..5_000)
+            .filter(|net| rates.admits(now, network(*net), true))
+            .count();
+        assert_eq!(admitted, 100);
+        assert!(
+            rates.admits(now, network(6_000), false),
+            "what begins no call is not held up"
+        );
+        assert!(rates.admits(now + Duration::from_secs(1), network(6_001), true));
     }
 
     #[test]

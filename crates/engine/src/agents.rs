@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use store::Store;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::{AgentConfig, LineConfig, WorkflowConfig};
@@ -28,13 +28,15 @@ use crate::random;
 use apart::Apart;
 pub use keeper::Disturbance;
 pub use policy::Policy;
-use reconciler::{Order, Snapshot};
+use reconciler::{Cause, Order, Snapshot, State};
 use shell::{Ask, Known, Shell};
 
 /// Where the settings of an agent have the id that its back office gave it: the wire name of the contract.
 pub(crate) const OTHER_ID: &str = "restaurantId";
 /// Requests that wait for the manager.
 const ASKS_MAX: usize = 256;
+/// Changes that a slow watcher may be behind.
+const CHANGES_MAX: usize = 1_024;
 
 /// What is known of one agent.
 #[derive(Clone, Debug)]
@@ -61,6 +63,19 @@ pub struct AgentStatus {
     pub fault: Option<String>,
     /// What the reconciler knows.
     pub known: Snapshot,
+}
+
+/// An agent came from one state into another.
+#[derive(Clone, Debug)]
+pub struct AgentChange {
+    /// Its id.
+    pub id: String,
+    /// Owner.
+    pub tenant: String,
+    /// Its state now.
+    pub state: State,
+    /// Why, where something went wrong.
+    pub cause: Option<Cause>,
 }
 
 /// An agent that cannot be used as it is written.
@@ -104,6 +119,7 @@ pub struct Agents {
     engine: Engine,
     is_apart: bool,
     asks: mpsc::Sender<Ask>,
+    changes: broadcast::Sender<AgentChange>,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -118,12 +134,15 @@ impl Agents {
     ) -> Self {
         let (asks, receiver) = mpsc::channel(ASKS_MAX);
         let is_apart = apart.is_some();
-        let shell = Shell::new(engine.clone(), store, policy, (random::seed(), apart));
+        let (changes, _) = broadcast::channel(CHANGES_MAX);
+        let places = (engine.clone(), store, changes.clone());
+        let shell = Shell::new(places, policy, (random::seed(), apart));
         let task = tokio::spawn(shell.run(receiver));
         Self {
             engine,
             is_apart,
             asks,
+            changes,
             task: Arc::new(Mutex::new(Some(task))),
         }
     }
@@ -190,6 +209,11 @@ impl Agents {
         let (answer, answered) = oneshot::channel();
         self.asks.send(ask(answer)).await.ok()?;
         answered.await.ok()
+    }
+
+    /// Each change of a state from now on; a slow receiver loses the oldest.
+    pub fn watch(&self) -> broadcast::Receiver<AgentChange> {
+        self.changes.subscribe()
     }
 
     /// All agents, by their ids.

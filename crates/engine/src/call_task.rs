@@ -29,8 +29,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use call::{EndReason, Input, Session};
-use jiff::Timestamp;
-use media::{Codec, ItemKey};
+use media::{Form, ItemKey, Reform};
 use tokio::sync::mpsc;
 use wire::realtime::Usage;
 
@@ -116,8 +115,11 @@ pub(crate) struct CallTask {
     session: Session,
     media: LegAudio,
     link: EngineLink,
-    /// Codec of the engine's audio, fixed when the session was configured.
-    engine_codec: Codec,
+    /// Form of the audio that goes to the link and comes from it, fixed when the session was configured.
+    engine_form: Form,
+    /// Where a re-negotiation gave the leg another form than the engine was promised.
+    upward: Option<Reform>,
+    downward: Option<Reform>,
     answer: Option<Answer>,
     recording: Option<Recording>,
     history: History,
@@ -267,6 +269,7 @@ impl CallTask {
         if self.clock.statistics_due.is_some_and(|at| at <= now) {
             self.clock.statistics_due = Some(now + STATISTICS_EVERY);
             self.statistics(now, false);
+            self.link.pack(self.desk.calls.packed_ms());
         }
     }
 
@@ -300,7 +303,7 @@ impl CallTask {
         let statistics = self.summary(now);
         let recording = self.recording.take();
         // Ports go to rest before the record is written: a slow disk must not hold them.
-        let wall = Timestamp::now();
+        let wall = self.desk.wall(now);
         let service = self.service(reason, (now, wall)).await;
         self.media.close().await;
         let ending = Ending {

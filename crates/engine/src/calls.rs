@@ -20,7 +20,8 @@ use tokio_rustls::TlsConnector;
 use tracing::Instrument;
 
 use crate::call_task::{CallTask, Start};
-use crate::config::RtpConfig;
+use crate::config::{LimitsConfig, Packing, RtpConfig};
+use crate::devices::Devices;
 use crate::dispatch::{Admitted, Line};
 use crate::engine::{RegistrationChange, StreamCall};
 use crate::greetings::Greetings;
@@ -67,10 +68,13 @@ pub(crate) struct Calls {
     pub(crate) connector: TlsConnector,
     pub(crate) journal: Journal,
     pub(crate) recorder: Option<Recorder>,
+    /// Callers are told of the recording before it begins.
+    pub(crate) announces: bool,
     /// Sounds of first words.
     pub(crate) greetings: Option<Greetings>,
     pub(crate) driver: mpsc::Sender<Command>,
     pub(crate) retry_after_s: u32,
+    packing: Packing,
     pub(crate) store: Store,
     pub(crate) courier: Courier,
     /// Takes the calls in the place of agents.
@@ -79,6 +83,8 @@ pub(crate) struct Calls {
     pub(crate) deliveries: Arc<Notify>,
     /// Told each time that the state of a registration changed.
     pub(crate) registered: Notify,
+    /// Where devices are registered.
+    pub(crate) devices: Devices,
     /// Changes of registrations, for whoever watches.
     pub(crate) registrations: broadcast::Sender<RegistrationChange>,
     events: broadcast::Sender<LiveEvent>,
@@ -94,9 +100,10 @@ pub(crate) struct Shared {
     pub(crate) connector: TlsConnector,
     pub(crate) journal: Journal,
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) announces: bool,
     pub(crate) greetings: Option<Greetings>,
     pub(crate) driver: mpsc::Sender<Command>,
-    pub(crate) retry_after_s: u32,
+    pub(crate) limits: LimitsConfig,
     pub(crate) store: Store,
     pub(crate) courier: Courier,
     pub(crate) events: broadcast::Sender<LiveEvent>,
@@ -124,6 +131,20 @@ pub(crate) struct Identity {
     pub(crate) started_at: Timestamp,
 }
 
+impl Identity {
+    /// The wall clock of a moment of the call as it was when the call began: a clock that is stepped changes no call's duration.
+    pub(crate) fn wall(&self, now: Instant) -> Timestamp {
+        let elapsed = now.saturating_duration_since(self.started);
+        self.started_at
+            .checked_add(elapsed)
+            .unwrap_or(self.started_at)
+    }
+}
+
+fn new_call_id() -> CallId {
+    CallId::from(uuid::Uuid::now_v7().to_string())
+}
+
 impl Calls {
     pub(crate) fn new(shared: Shared) -> Self {
         Self {
@@ -133,15 +154,18 @@ impl Calls {
             connector: shared.connector,
             journal: shared.journal,
             recorder: shared.recorder,
+            announces: shared.announces,
             greetings: shared.greetings,
             driver: shared.driver,
-            retry_after_s: shared.retry_after_s,
+            retry_after_s: shared.limits.retry_after_s,
+            packing: shared.limits.packing,
             store: shared.store,
             courier: shared.courier,
             switchboard: shared.switchboard,
             deliveries: Arc::new(Notify::new()),
             registered: Notify::new(),
             events: shared.events,
+            devices: Devices::new(),
             registrations: shared.registrations,
             live: Mutex::new(BTreeMap::new()),
             idle: Notify::new(),
@@ -191,6 +215,11 @@ impl Calls {
 
     pub(crate) fn count(&self) -> usize {
         self.live().len()
+    }
+
+    /// Milliseconds of caller audio that one message to an engine holds at least, by the number of calls that go on.
+    pub(crate) fn packed_ms(&self) -> u32 {
+        self.packing.append_ms(self.count())
     }
 
     pub(crate) fn watch(&self) -> broadcast::Receiver<LiveEvent> {
@@ -318,10 +347,12 @@ impl Calls {
         } else {
             &invite.to.user
         };
-        let from = if invite.from.user.is_empty() {
-            &invite.from.uri
-        } else {
-            &invite.from.user
+        let shown = line.config.device.as_ref();
+        let shown = shown.and_then(|device| device.caller_id.as_ref());
+        let from = match shown {
+            Some(number) => number,
+            None if invite.from.user.is_empty() => &invite.from.uri,
+            None => &invite.from.user,
         };
         let parties = Parties {
             from: from.clone(),
@@ -367,7 +398,17 @@ impl Calls {
         sip_call_id: Option<String>,
         direction: Direction,
     ) -> (Identity, CallJournal, mpsc::Receiver<CallCommand>) {
-        let id = CallId::from(uuid::Uuid::now_v7().to_string());
+        self.begin_of(new_call_id(), now, line, (parties, sip_call_id), direction)
+    }
+
+    fn begin_of(
+        &self,
+        id: CallId,
+        now: Instant,
+        line: &Line,
+        (parties, sip_call_id): (Parties, Option<String>),
+        direction: Direction,
+    ) -> (Identity, CallJournal, mpsc::Receiver<CallCommand>) {
         let tenant = line.config.tenant.clone();
         let inbound = direction == Direction::Inbound;
         let started_at = Timestamp::now();
@@ -488,7 +529,7 @@ impl Calls {
                 .ok()
         });
         let end = CallEnd {
-            ended_at: Timestamp::now(),
+            ended_at: identity.wall(Instant::now()),
             answered_at,
             reason,
             ended_by: row.ended_by,
@@ -518,7 +559,9 @@ impl Calls {
             to: call.to,
             peer: String::new(),
         };
-        let (identity, journal, commands) = self.begin(now, &line, parties, None, direction);
+        let named = call.id.unwrap_or_else(new_call_id);
+        let (identity, journal, commands) =
+            self.begin_of(named, now, &line, (parties, None), direction);
         let id = identity.id.clone();
         let carrier = socket.stream.dialect().name();
         let note = Message::new("carrier_stream").with("carrier", carrier);

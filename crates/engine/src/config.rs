@@ -187,10 +187,25 @@ pub struct LineConfig {
     pub srtp: SrtpPolicy,
     /// Codecs in order of preference; at least one.
     pub codecs: Vec<media::Codec>,
+    /// How keys are sent, and which ways are listened to.
+    pub keypad: media::Keypad,
+    /// What is done to the caller's audio.
+    pub treatment: media::Treatment,
     /// Calls at the same time on this line; beyond it 486. 0 is no limit of its own.
     pub calls_max: u32,
     /// The stored account behind it, as the selection sees it; `None` for a line of the settings or of a carrier.
     pub sip_account: Option<SipAccountConfig>,
+    /// The device that registers with us and whose calls these are; `None` for every other line.
+    pub device: Option<DeviceLine>,
+}
+
+/// A telephone or gateway that registers with us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceLine {
+    /// Its name, its password and the bounds of its bindings.
+    pub sip: sip::DeviceConfig,
+    /// The number that its calls show; `None`: what it says itself.
+    pub caller_id: Option<String>,
 }
 
 /// What the selection of accounts, and the numbers of an account's calls, need of a stored one.
@@ -225,6 +240,8 @@ pub struct WorkflowConfig {
     pub agent: Option<String>,
     /// The account that it names.
     pub account: Option<String>,
+    /// Devices whose calls it takes, by the name of their line.
+    pub devices: Vec<String>,
     /// The dialled numbers that it takes.
     pub numbers: Vec<String>,
     /// How long the phone rings before the answer, milliseconds; `None`: as the agent says.
@@ -334,6 +351,38 @@ pub struct LimitsConfig {
     pub connection_idle: Duration,
     /// Retry-After of refusals for want of capacity, seconds.
     pub retry_after_s: u32,
+    /// What the calls of a busy process give up for each other.
+    pub packing: Packing,
+}
+
+/// Longer messages to the engines while many calls go on: each message costs a system call, a TLS record and a wake-up at both ends,
+/// so fewer of them carry more calls, for a caller who is heard a little later.
+#[derive(Clone, Copy, Debug)]
+pub struct Packing {
+    /// Calls in progress from which on calls pack their audio.
+    pub from_calls: u32,
+    /// Milliseconds of caller audio in one message then, at least; 20 packs nothing.
+    pub append_ms: u32,
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self {
+            from_calls: 200,
+            append_ms: 40,
+        }
+    }
+}
+
+impl Packing {
+    /// The milliseconds of one message while `calls` go on, at least.
+    pub(crate) fn append_ms(self, calls: usize) -> u32 {
+        if calls >= self.from_calls as usize {
+            self.append_ms
+        } else {
+            0
+        }
+    }
 }
 
 impl Default for LimitsConfig {
@@ -348,6 +397,7 @@ impl Default for LimitsConfig {
             first_message_within: Duration::from_secs(30),
             connection_idle: Duration::from_secs(900),
             retry_after_s: 10,
+            packing: Packing::default(),
         }
     }
 }
@@ -357,6 +407,25 @@ impl Default for LimitsConfig {
 pub struct RecordingConfig {
     /// Off by default.
     pub enabled: bool,
+    /// Callers are told of it with the first words, and nothing is recorded before these were said to their end.
+    pub announce: bool,
     /// Directory of the recordings; one file a call, named by the call's id.
     pub directory: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Packing;
+
+    #[test]
+    fn calls_pack_their_audio_only_while_there_are_many() {
+        let packing = Packing {
+            from_calls: 200,
+            append_ms: 40,
+        };
+        assert_eq!(packing.append_ms(0), 0);
+        assert_eq!(packing.append_ms(199), 0);
+        assert_eq!(packing.append_ms(200), 40);
+        assert_eq!(packing.append_ms(5_000), 40);
+    }
 }

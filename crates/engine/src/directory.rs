@@ -7,8 +7,10 @@ mod account;
 mod aftermath;
 mod agent;
 mod alerts;
+mod device;
 mod line;
 mod loading;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -19,7 +21,7 @@ use call::TenantId;
 use catalog::Message;
 use courier::guard::Allow;
 use ipnet::IpNet;
-use media::Codec;
+use media::{Codec, Keypad};
 use store::secret::Vault;
 use store::{Entry, ReadError, Store, Tenant, TenantScope};
 use tokio::sync::{Mutex, Notify};
@@ -32,6 +34,9 @@ use crate::engine::Engine;
 use crate::log::say;
 pub use agent::{CompileError, signing_secret};
 pub(crate) use agent::{Secrets, compiled_as};
+pub use trial::{
+    AgentTrial, EngineTrial, Preview, SampleCall, ToolTrial, TrialEffect, TrialError, TrialRequest,
+};
 
 /// How often the store is asked whether something changed, when nobody says so.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -54,6 +59,10 @@ pub struct DirectoryConfig {
     pub reach: Allow,
     /// Codecs in order of preference.
     pub codecs: Vec<Codec>,
+    /// How keys are sent by accounts that do not say it.
+    pub keypad: Keypad,
+    /// What is done to callers' audio on accounts that do not say it.
+    pub treatment: media::Treatment,
     /// SRTP of lines that say nothing.
     pub srtp: SrtpPolicy,
     /// `BASE_URL` of agents that name none.
@@ -118,6 +127,8 @@ impl DirectoryHandle {
         say(&Message::new("log_accounts_loading"));
         let stamp = parts.store.node_directory_stamp().await?;
         parts.load().await?;
+        device::restore(&parts).await;
+        tokio::spawn(device::follow(Arc::clone(&parts)));
         tokio::spawn(aftermath::clear(Arc::clone(&parts)));
         tokio::spawn(alerts::follow(Arc::clone(&parts)));
         let nudge = Arc::new(Notify::new());
@@ -192,6 +203,7 @@ impl Parts {
             store: &self.store,
             vault: self.vault.as_ref(),
             scope,
+            tried: None,
         }
     }
 

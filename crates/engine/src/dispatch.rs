@@ -1,6 +1,8 @@
 //! From an INVITE to a line and its agent, or to a refusal that can be explained.
 
 mod accounts;
+mod devices;
+mod outgoing;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,19 +11,18 @@ use std::time::Instant;
 
 use call::{EndReason, TenantId};
 use catalog::Message;
-use sip::{AccountId, IncomingInvite};
-use wire::twilio::Dialect;
+use sip::{AccountId, DeviceId, IncomingInvite};
 
 pub(crate) use accounts::AccountChanges;
 use accounts::Accounts;
+pub(crate) use outgoing::OutgoingRefused;
 
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
 use crate::config::{
-    AgentConfig, Config, LineConfig, LineProvider, RealtimeConfig, UnknownSource, WorkflowConfig,
+    AgentConfig, Config, LineConfig, RealtimeConfig, UnknownSource, WorkflowConfig,
 };
 use crate::engine::StartError;
 use crate::engine_choice::EngineChoice;
-use crate::limits::BANNED_FOR;
 use crate::log::say;
 use crate::realtime_client::Target;
 use crate::routes::{MayCall, Route, RouteAnswer, RouteNote, RouteTable, routed};
@@ -80,6 +81,7 @@ pub(crate) struct Line {
     /// The workflow of a call by it.
     pub(crate) route: Option<RouteNote>,
     pub(crate) account: Option<AccountId>,
+    pub(crate) device: Option<DeviceId>,
     places: Places,
 }
 
@@ -168,6 +170,7 @@ impl Dispatcher {
                 has_agent: true,
                 route: None,
                 account: line.account.as_ref().map(|_| AccountId(number)),
+                device: None,
                 places: Places::new(line.calls_max),
             }));
         }
@@ -223,6 +226,7 @@ impl Dispatcher {
                     has_agent: true,
                     route: None,
                     account: line.account,
+                    device: line.device,
                     places: line.places.clone(),
                 });
             }
@@ -244,18 +248,14 @@ impl Dispatcher {
             let old = before.iter().find(|line| {
                 line.config.name == config.name && line.config.calls_max == config.calls_max
             });
-            let account = config.account.as_ref().map(|account| {
-                let id = self.accounts.of(&config.name);
-                kept.insert(config.name.clone(), id);
-                changes.set.push((id, account.clone()));
-                id
-            });
+            let (account, device) = self.accounts.take(config, &mut kept, &mut changes);
             self.lines.push(Arc::new(Line {
                 config: config.clone(),
                 agent: Arc::clone(agent),
                 has_agent,
                 route: None,
                 account,
+                device,
                 places: old.map_or_else(|| Places::new(config.calls_max), |old| old.places.clone()),
             }));
         }
@@ -363,6 +363,9 @@ impl Dispatcher {
             let line = Arc::clone(line);
             return self.accept(now, &line, invite);
         }
+        if let Some(decision) = self.decide_of_device(now, invite) {
+            return decision;
+        }
         let called = called_number(&invite.request_uri);
         let source = invite.source.ip();
         let by_source: Vec<&Arc<Line>> = self
@@ -390,14 +393,8 @@ impl Dispatcher {
             return self.decide_by_password(now, invite, user);
         }
         // An unknown source learns nothing about which numbers exist: the same challenge or refusal for all of them.
-        if let Some(known) = self
-            .lines
-            .iter()
-            .find_map(|line| line.config.credentials.as_ref())
-        {
-            return Decision::Challenge {
-                realm: known.realm.clone(),
-            };
+        if let Some(realm) = self.realm_for(invite) {
+            return Decision::Challenge { realm };
         }
         match self.unknown_source {
             UnknownSource::Refuse => {
@@ -407,17 +404,19 @@ impl Dispatcher {
         }
     }
 
+    /// Sources whose wrong passwords are remembered.
+    pub(crate) fn wrong_passwords(&self) -> usize {
+        self.wrong_passwords.len()
+    }
+
     /// A source that no line lists is nobody until it proves a password, and may be wrong a few times.
     fn ban(&mut self, now: Instant, invite: &IncomingInvite) -> Option<Decision> {
         let source = invite.source.ip();
         if self.wrong_passwords.is_banned(now, source) {
             return Some(Decision::Drop);
         }
-        if invite.proof_rejected && self.wrong_passwords.note(now, source) {
-            let message = Message::new("log_source_banned")
-                .with("source", source.to_canonical().to_string())
-                .with("minutes", BANNED_FOR.as_secs() / 60);
-            say(&message);
+        if invite.proof_rejected {
+            self.note_wrong_password(now, source);
         }
         None
     }
@@ -527,74 +526,6 @@ impl Dispatcher {
             })
     }
 
-    /// The line of a carrier's call.
-    pub(crate) fn stream_line(
-        &self,
-        dialect: Dialect,
-        name: Option<&str>,
-        called: &str,
-    ) -> Option<&Arc<Line>> {
-        let takes = |line: &&Arc<Line>| match line.config.provider {
-            LineProvider::Stream(only) => only.is_none_or(|only| only == dialect),
-            LineProvider::Sip => false,
-        };
-        let numbered = |line: &&Arc<Line>, wanted: &str| {
-            let numbers = &line.config.numbers;
-            !wanted.is_empty() && numbers.iter().any(|number| same_number(number, wanted))
-        };
-        if let Some(name) = name {
-            return self
-                .lines
-                .iter()
-                .filter(takes)
-                .find(|line| line.config.name == name || numbered(line, name));
-        }
-        let mut lines = self.lines.iter().filter(takes);
-        lines
-            .clone()
-            .find(|line| numbered(line, called))
-            .or_else(|| lines.find(|line| line.config.numbers.is_empty()))
-    }
-
-    /// A place for a call that we place.
-    pub(crate) fn admit_outgoing(
-        &self,
-        name: &str,
-    ) -> Result<(Arc<Line>, Admitted), OutgoingRefused> {
-        let line = self
-            .lines
-            .iter()
-            .find(|line| line.config.name == name)
-            .ok_or(OutgoingRefused::UnknownLine)?;
-        let line = match self.routes.by_account(&line.config.tenant, name) {
-            Some(route) if !line.has_agent => routed(line, route),
-            Some(_) | None => Arc::clone(line),
-        };
-        self.admit_line(&line)
-    }
-
-    /// A place for a call that we place by this line.
-    pub(crate) fn admit_line(
-        &self,
-        line: &Arc<Line>,
-    ) -> Result<(Arc<Line>, Admitted), OutgoingRefused> {
-        if !line.has_agent {
-            return Err(OutgoingRefused::NoAgent);
-        }
-        if self.draining.is_set() || self.gate(&line.agent.config.name) == Gate::Closed {
-            return Err(OutgoingRefused::Busy);
-        }
-        let process = self.process.take().ok_or(OutgoingRefused::Busy)?;
-        let place = line.places.take().ok_or(OutgoingRefused::Busy)?;
-        Ok((
-            Arc::clone(line),
-            Admitted {
-                _process: process,
-                _line: place,
-            },
-        ))
-    }
-
     fn admit(&mut self, now: Instant, line: &Arc<Line>) -> Decision {
         let later = |reason, status, code| Decision::Refuse {
             line: Some(Arc::clone(line)),
@@ -642,14 +573,6 @@ impl Dispatcher {
 /// Code of a refusal because the line has as many calls as it may have.
 pub(crate) const LINE_BUSY: &str = "line_busy";
 
-/// Why a call cannot be placed.
-pub(crate) enum OutgoingRefused {
-    UnknownLine,
-    /// An account without a phone line and without a workflow.
-    NoAgent,
-    Busy,
-}
-
 fn allows(line: &Line, address: IpAddr) -> bool {
     let address = address.to_canonical();
     line.config.allow.iter().any(|net| net.contains(&address))
@@ -687,175 +610,4 @@ fn called_number(uri: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{LineCredentials, Secret, SrtpPolicy};
-
-    #[test]
-    fn the_called_number_is_the_user_part() {
-        assert_eq!(
-            called_number("sip:+33123;phone-context=x@a.test;user=phone"),
-            "+33123"
-        );
-        assert_eq!(called_number("sips:bob@[2001:db8::1]:5061"), "bob");
-        assert_eq!(called_number("sip:a.test"), "");
-        assert_eq!(called_number("tel:+33123;ext=1"), "+33123");
-        assert!(same_number("+33123", "33123"));
-    }
-
-    fn line(name: &str, username: &str, realm: &str) -> LineConfig {
-        LineConfig {
-            name: name.to_owned(),
-            tenant: TenantId::from("default"),
-            agent: "agent".to_owned(),
-            account: None,
-            domain: None,
-            provider: LineProvider::Sip,
-            numbers: Vec::new(),
-            allow: vec!["192.0.2.0/24".parse().expect("a network")],
-            credentials: Some(LineCredentials {
-                realm: realm.to_owned(),
-                username: username.to_owned(),
-                password: Secret::new("p"),
-            }),
-            srtp: SrtpPolicy::Off,
-            codecs: vec![media::Codec::Pcmu],
-            calls_max: 0,
-            sip_account: None,
-        }
-    }
-
-    fn dispatcher(lines: Vec<LineConfig>) -> Dispatcher {
-        let agent = AgentConfig {
-            name: "agent".to_owned(),
-            instructions: String::new(),
-            profile: call::Profile::default(),
-            tools: Vec::new(),
-            engine: EngineChoice::new(RealtimeConfig::default()),
-            fallback: None,
-            office: None,
-        };
-        let config = Config {
-            lines,
-            agents: vec![agent],
-            ..Config::default()
-        };
-        Dispatcher::new(Instant::now(), &config, Draining::default()).expect("usable")
-    }
-
-    fn invite(source: [u8; 4], from: &str, proof: Option<(&str, &str)>) -> IncomingInvite {
-        let user = called_number(from);
-        IncomingInvite {
-            invite: sip::InviteId(1),
-            account: None,
-            protocol: sip::Protocol::Udp,
-            source: (source, 5060).into(),
-            listener: None,
-            local: ([127, 0, 0, 1], 5060).into(),
-            call_id: "c".to_owned(),
-            from: sip::Party {
-                uri: from.to_owned(),
-                user: if from.starts_with("tel:") { "" } else { user }.to_owned(),
-                display: None,
-            },
-            to: sip::Party::default(),
-            request_uri: "sip:anything@allo.test".to_owned(),
-            p_asserted_identity: None,
-            offer: None,
-            authenticated: proof.map(|(user, _)| user.to_owned()),
-            realm: proof.map(|(_, realm)| realm.to_owned()),
-            proof_rejected: false,
-            user_agent: None,
-            secure: false,
-        }
-    }
-
-    /// A decision in a word.
-    fn word(decision: &Decision) -> String {
-        match decision {
-            Decision::Accept { line, .. } => format!("accept {}", line.config.name),
-            Decision::Refuse { status, code, .. } => format!("{status} {code}"),
-            Decision::Challenge { .. } => "challenge".to_owned(),
-            Decision::Drop => "drop".to_owned(),
-        }
-    }
-
-    const STRANGER: [u8; 4] = [198, 51, 100, 1];
-
-    #[test]
-    fn pattern_27_the_password_of_one_is_not_the_name_of_another() {
-        let now = Instant::now();
-        let mut two = dispatcher(vec![line("one", "alice", "a"), line("two", "33123", "a")]);
-        let mut decide = |from, proof| word(&two.decide(now, &invite(STRANGER, from, Some(proof))));
-        assert_eq!(decide("sip:alice@x.test", ("alice", "a")), "accept one");
-        assert_eq!(decide("sip:+33999@x.test", ("alice", "a")), "accept one");
-        assert_eq!(
-            decide("sip:33123@x.test", ("alice", "a")),
-            "403 other_identity"
-        );
-        assert_eq!(
-            decide("sip:+33123@x.test", ("alice", "a")),
-            "403 other_identity"
-        );
-        assert_eq!(decide("tel:+33123", ("alice", "a")), "403 other_identity");
-        assert_eq!(decide("tel:+33123", ("33123", "a")), "accept two");
-    }
-
-    #[test]
-    fn pattern_27_the_same_name_in_another_realm_is_somebody_else() {
-        let now = Instant::now();
-        let mut two = dispatcher(vec![line("one", "bob", "a"), line("two", "bob", "b")]);
-        let mut decide = |realm| {
-            let invite = invite(STRANGER, "sip:bob@x.test", Some(("bob", realm)));
-            word(&two.decide(now, &invite))
-        };
-        assert_eq!(decide("a"), "accept one");
-        assert_eq!(decide("b"), "accept two");
-        assert_eq!(decide("c"), "404 unknown_number");
-    }
-
-    #[test]
-    fn pattern_28_an_unknown_source_is_always_challenged() {
-        let now = Instant::now();
-        let mut one = dispatcher(vec![line("one", "alice", "a")]);
-        for from in ["sip:alice@192.0.2.1", "sip:127.0.0.1", "tel:+33123"] {
-            assert_eq!(
-                word(&one.decide(now, &invite(STRANGER, from, None))),
-                "challenge"
-            );
-        }
-        let known = invite([192, 0, 2, 9], "sip:anybody@x.test", None);
-        assert_eq!(word(&one.decide(now, &known)), "accept one");
-        let mut without = line("one", "alice", "a");
-        without.credentials = None;
-        let stranger = invite(STRANGER, "sip:alice@192.0.2.1", None);
-        let refused = dispatcher(vec![without]).decide(now, &stranger);
-        assert_eq!(word(&refused), "403 source_not_allowed");
-    }
-
-    #[test]
-    fn a_guesser_of_passwords_is_banned_and_a_trunk_never() {
-        let now = Instant::now();
-        let mut one = dispatcher(vec![line("one", "alice", "a")]);
-        let mut guess = invite(STRANGER, "sip:alice@x.test", None);
-        guess.proof_rejected = true;
-        for _ in 0..9 {
-            assert_eq!(word(&one.decide(now, &guess)), "challenge");
-        }
-        assert_eq!(word(&one.decide(now, &guess)), "challenge");
-        assert_eq!(word(&one.decide(now, &guess)), "drop");
-        let right = invite(STRANGER, "sip:alice@x.test", Some(("alice", "a")));
-        assert_eq!(
-            word(&one.decide(now, &right)),
-            "drop",
-            "the right one comes too late"
-        );
-        let later = now + BANNED_FOR;
-        assert_eq!(word(&one.decide(later, &right)), "accept one");
-        let mut trunk = invite([192, 0, 2, 1], "sip:alice@x.test", None);
-        trunk.proof_rejected = true;
-        for _ in 0..30 {
-            assert_eq!(word(&one.decide(now, &trunk)), "accept one");
-        }
-    }
-}
+mod tests;

@@ -49,6 +49,12 @@ pub struct Addresses {
     pub tls: Option<SocketAddr>,
 }
 
+/// A wait in whole seconds, rounded up: one that is announced as a second is not over at once.
+#[must_use]
+pub const fn wait_in_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + (wait.subsec_nanos() > 0) as u64
+}
+
 /// State of one line's registration.
 #[derive(Clone, Debug)]
 pub struct RegistrationStatus {
@@ -175,6 +181,10 @@ pub struct DrainReport {
 
 /// Bound on how long the last steps of a drain may take (unregistering, journal), each.
 const DRAIN_LAST_WITHIN: Duration = Duration::from_secs(2);
+/// What each registration adds to the time in which all are removed: they are removed one after another.
+const UNREGISTER_EACH: Duration = Duration::from_millis(5);
+/// Most of that.
+const UNREGISTER_MAX: Duration = Duration::from_secs(10);
 /// Part of the bound of a drain that is kept for goodbyes.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(8);
 /// How long calls that are cut may take to be written.
@@ -397,6 +407,20 @@ impl Engine {
         fixed.map(|line| line.config.clone()).collect()
     }
 
+    /// Authorities in PEM that are trusted beside the system's.
+    pub(crate) fn authorities(&self) -> &[u8] {
+        &self.inner.sip.extra_ca_pem
+    }
+
+    pub(crate) fn dispatcher(&self) -> MutexGuard<'_, Dispatcher> {
+        self.inner.dispatcher()
+    }
+
+    /// Asks the driver; `false` once it is over.
+    pub(crate) async fn drive(&self, command: Command) -> bool {
+        self.inner.driver.send(command).await.is_ok()
+    }
+
     /// What all calls share.
     pub(crate) fn shared(&self) -> &Calls {
         &self.inner.calls
@@ -560,7 +584,10 @@ impl Engine {
             }
         }
         let _ = self.inner.driver.send(Command::UnregisterAll).await;
-        let unregistered = tokio::time::timeout(DRAIN_LAST_WITHIN, self.unregistered()).await;
+        let accounts = u32::try_from(self.registrations().await.len()).unwrap_or(u32::MAX);
+        let within =
+            DRAIN_LAST_WITHIN + UNREGISTER_EACH.saturating_mul(accounts).min(UNREGISTER_MAX);
+        let unregistered = tokio::time::timeout(within, self.unregistered()).await;
         if unregistered.is_err() {
             say(&Message::new("log_unregister_incomplete"));
         }
@@ -600,7 +627,12 @@ impl Engine {
 
     /// The metrics in OpenMetrics text.
     pub fn metrics_text(&self) -> String {
-        self.inner.calls.metrics.text()
+        let metrics = &self.inner.calls.metrics;
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let tasks = runtime.metrics().num_alive_tasks();
+            metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
+        }
+        metrics.text()
     }
 
     /// Lets the caller add metrics of its own to the registry.

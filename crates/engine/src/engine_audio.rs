@@ -1,15 +1,15 @@
-//! Between the telephone's G.711 and an engine that talks in linear audio. Where both talk the same, nothing is done.
+//! Between the form of a leg's audio and that of an engine. Where both talk the same, nothing is done.
 
 use std::sync::Arc;
 
 use media::resample::{Rate, Resampler};
-use media::{Codec, ItemKey, g711};
+use media::{Form, ItemKey};
 use wire::realtime::AudioFormat;
 
 /// Both directions of one engine, with the state of their filters.
 pub(crate) struct Conversion {
     /// What the call carries.
-    leg: Codec,
+    leg: Form,
     /// The caller on the way to the engine; `None` passes it on as it is.
     up: Option<Resampler>,
     /// The agent on the way back.
@@ -27,7 +27,7 @@ struct Down {
     odd: Option<u8>,
 }
 
-/// Agent audio in the leg's codec.
+/// Agent audio in the leg's form.
 pub(crate) struct FromEngine {
     /// The rest of the item before, which the engine did not end.
     pub(crate) before: Option<(ItemKey, Vec<u8>)>,
@@ -44,13 +44,13 @@ fn linear(format: AudioFormat) -> Option<Rate> {
 }
 
 impl Conversion {
-    /// For an engine that hears `input` and says `output`, on a call in `leg`.
-    pub(crate) fn new(leg: Codec, input: AudioFormat, output: AudioFormat) -> Self {
+    /// For an engine that hears `input` and says `output`, on a call in `leg`. An engine that talks in G.711 is given a leg of that law.
+    pub(crate) fn new(leg: Form, input: AudioFormat, output: AudioFormat) -> Self {
         Self {
             leg,
-            up: linear(input).map(|rate| Resampler::new(Rate::Hz8000, rate)),
+            up: linear(input).map(|rate| Resampler::new(leg.rate(), rate)),
             down: linear(output).map(|rate| {
-                let mut resampler = Resampler::new(rate, Rate::Hz8000);
+                let mut resampler = Resampler::new(rate, leg.rate());
                 resampler.restart();
                 Down {
                     resampler,
@@ -71,7 +71,8 @@ impl Conversion {
         };
         self.samples.clear();
         self.samples
-            .extend(frame.iter().map(|byte| g711::decode(self.leg, *byte)));
+            .resize(frame.len() / self.leg.sample_bytes(), 0);
+        self.leg.decode_into(frame, &mut self.samples);
         self.resampled.clear();
         up.process(&self.samples, &mut self.resampled);
         self.bytes.clear();
@@ -144,16 +145,18 @@ impl Conversion {
     }
 }
 
-fn encoded(codec: Codec, samples: &[i16]) -> Vec<u8> {
-    samples
-        .iter()
-        .map(|sample| g711::encode(codec, *sample))
-        .collect()
+fn encoded(form: Form, samples: &[i16]) -> Vec<u8> {
+    let mut audio = Vec::with_capacity(samples.len() * form.sample_bytes());
+    form.append(samples, &mut audio);
+    audio
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use media::Law;
+
+    const PCMU: Form = Form::G711(Law::Pcmu);
 
     fn pcm(ms: usize, rate_per_ms: usize) -> Vec<u8> {
         (0..ms * rate_per_ms)
@@ -163,7 +166,8 @@ mod tests {
 
     #[test]
     fn g711_passes_untouched() {
-        let mut audio = Conversion::new(Codec::Pcma, AudioFormat::Pcma, AudioFormat::Pcma);
+        let mut audio =
+            Conversion::new(Form::G711(Law::Pcma), AudioFormat::Pcma, AudioFormat::Pcma);
         let frame = [0x55; 160];
         assert_eq!(audio.upward(&frame), frame);
         let item = Arc::from("i");
@@ -172,9 +176,28 @@ mod tests {
     }
 
     #[test]
+    fn a_wide_leg_keeps_what_is_above_4_khz() {
+        let mut audio = Conversion::new(Form::Wide, AudioFormat::Pcm24k, AudioFormat::Pcm24k);
+        let mut samples = vec![0; 16_000];
+        media::tone::Sine::at(Rate::Hz16000, 6_000.0, 8_000.0).fill(&mut samples);
+        let sound = encoded(Form::Wide, &samples);
+        let up: Vec<u8> = sound
+            .chunks(640)
+            .flat_map(|frame| audio.upward(frame).to_vec())
+            .collect();
+        let item: ItemKey = Arc::from("i");
+        let mut back = audio.downward(&item, up).audio;
+        back.extend(audio.finish(&item).unwrap_or_default());
+        assert_eq!(back.len(), sound.len());
+        Form::Wide.decode_into(&back, &mut samples);
+        let found = media::tone::goertzel_at(Rate::Hz16000, &samples[1_600..14_400], 6_000.0);
+        assert!((found - 8_000.0).abs() < 400.0, "{found}");
+    }
+
+    #[test]
     fn a_frame_of_20_ms_is_20_ms_for_every_engine() {
         for (format, bytes) in [(AudioFormat::Pcm16k, 640), (AudioFormat::Pcm24k, 960)] {
-            let mut audio = Conversion::new(Codec::Pcmu, format, format);
+            let mut audio = Conversion::new(PCMU, format, format);
             for _ in 0..3 {
                 assert_eq!(audio.upward(&[0xff; 160]).len(), bytes);
             }
@@ -183,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_item_is_as_long_here_as_at_the_engine_however_it_is_cut() {
-        let mut audio = Conversion::new(Codec::Pcmu, AudioFormat::Pcm16k, AudioFormat::Pcm24k);
+        let mut audio = Conversion::new(PCMU, AudioFormat::Pcm16k, AudioFormat::Pcm24k);
         let sound = pcm(1_234, 24);
         for size in [1, 7, 961, 4_800, sound.len()] {
             let item: ItemKey = Arc::from(format!("item {size}"));
@@ -200,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_item_that_was_not_ended_is_completed_by_the_next() {
-        let mut audio = Conversion::new(Codec::Pcmu, AudioFormat::Pcm24k, AudioFormat::Pcm24k);
+        let mut audio = Conversion::new(PCMU, AudioFormat::Pcm24k, AudioFormat::Pcm24k);
         let (one, two): (ItemKey, ItemKey) = (Arc::from("one"), Arc::from("two"));
         let first = audio.downward(&one, pcm(100, 24)).audio.len();
         let (item, rest) = audio.downward(&two, pcm(20, 24)).before.unwrap();

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use call::EngineFailure;
-use media::{Codec, ItemKey};
+use media::{Form, ItemKey, Law};
 use tokio_rustls::TlsConnector;
 use wire::realtime::{AudioFormat, HistoryItem, SessionSettings};
 use wire::{Dialogue, Protocol};
@@ -86,7 +86,7 @@ struct Choice {
 /// The link.
 pub(crate) struct EngineLink {
     connector: TlsConnector,
-    codec: Codec,
+    form: Form,
     /// The agent's engine, and its second one where it names one.
     choices: Vec<Choice>,
     /// Which of them serves.
@@ -97,6 +97,8 @@ pub(crate) struct EngineLink {
     /// By which the session that was lost can be resumed, at the same engine.
     handle: Option<(usize, String)>,
     muted: bool,
+    /// Milliseconds of one message at least, while the process is busy.
+    packed_ms: u32,
     dropped_ms: u64,
     rotation_tries: u8,
     /// The session that was closed last had been accepted.
@@ -108,25 +110,25 @@ pub(crate) struct EngineLink {
 }
 
 impl EngineLink {
-    /// A link for an agent on a call in `codec`. `fallback` belongs to the agent's second engine.
+    /// A link for an agent on a call in `form`. `fallback` belongs to the agent's second engine.
     pub(crate) fn new(
         agent: &AgentConfig,
         target: Arc<Target>,
         fallback: Option<Arc<Target>>,
         connector: TlsConnector,
-        codec: Codec,
+        form: Form,
     ) -> Self {
         let second = agent.fallback.as_ref().zip(fallback);
-        let mut choices = vec![choice(agent, &agent.engine, target, codec)];
-        choices.extend(second.map(|(engine, target)| choice(agent, engine, target, codec)));
+        let mut choices = vec![choice(agent, &agent.engine, target, form)];
+        choices.extend(second.map(|(engine, target)| choice(agent, engine, target, form)));
         if choices.len() > 1 {
             // Somebody else can be asked: half of the time is for that.
             choices[0].connect_within /= 2;
         }
-        let audio = conversion(codec, &choices[0]);
+        let audio = conversion(form, &choices[0]);
         Self {
             connector,
-            codec,
+            form,
             choices,
             serving: 0,
             current: None,
@@ -134,11 +136,24 @@ impl EngineLink {
             audio,
             handle: None,
             muted: false,
+            packed_ms: 0,
             dropped_ms: 0,
             rotation_tries: 0,
             worked: false,
             served: Vec::new(),
             early: None,
+        }
+    }
+
+    /// Messages of the caller's audio hold at least this many milliseconds from here on; 0: as many as the engine's settings say.
+    pub(crate) fn pack(&mut self, append_ms: u32) {
+        if append_ms == self.packed_ms {
+            return;
+        }
+        self.packed_ms = append_ms;
+        let append_ms = self.choices[self.serving].append_ms.max(append_ms);
+        for session in [&mut self.current, &mut self.next].into_iter().flatten() {
+            session.conversation.set_append_ms(append_ms);
         }
     }
 
@@ -163,7 +178,7 @@ impl EngineLink {
         let handle = self.resumption();
         let choice = &self.choices[self.serving];
         let mut conversation = Dialogue::new(choice.settings.clone(), choice.protocol);
-        conversation.set_append_ms(choice.append_ms);
+        conversation.set_append_ms(choice.append_ms.max(self.packed_ms));
         conversation.set_input_muted(self.muted);
         if let Some(handle) = &handle {
             conversation.resume_with(handle);
@@ -187,7 +202,7 @@ impl EngineLink {
             Which::Current => {
                 self.close(Which::Current);
                 self.worked = false;
-                self.audio = conversion(self.codec, &self.choices[self.serving]);
+                self.audio = conversion(self.form, &self.choices[self.serving]);
                 self.current = Some(session);
             }
             Which::Next => self.next = Some(session),
@@ -256,7 +271,7 @@ impl EngineLink {
         self.serving > 0
     }
 
-    /// Agent audio of the current session, in the call's codec.
+    /// Agent audio of the current session, in the call's form.
     pub(crate) fn agent_audio(&mut self, item: &ItemKey, audio: Vec<u8>) -> FromEngine {
         self.audio.downward(item, audio)
     }
@@ -303,7 +318,7 @@ impl EngineLink {
         self.rotation_tries = 0;
         self.close(Which::Current);
         self.handle = None;
-        self.audio = conversion(self.codec, &self.choices[self.serving]);
+        self.audio = conversion(self.form, &self.choices[self.serving]);
         self.current = self.next.take();
     }
 
@@ -552,10 +567,10 @@ pub(crate) fn lost(which: Which, failure: EngineFailure, detail: &str) -> LinkEv
     }
 }
 
-fn choice(agent: &AgentConfig, engine: &EngineChoice, target: Arc<Target>, codec: Codec) -> Choice {
+fn choice(agent: &AgentConfig, engine: &EngineChoice, target: Arc<Target>, form: Form) -> Choice {
     Choice {
         target,
-        settings: settings(agent, engine, codec),
+        settings: settings(agent, engine, form),
         protocol: engine.realtime.protocol,
         append_ms: engine.realtime.append_ms,
         connect_within: engine.realtime.connect_timeout,
@@ -563,21 +578,21 @@ fn choice(agent: &AgentConfig, engine: &EngineChoice, target: Arc<Target>, codec
     }
 }
 
-fn conversion(codec: Codec, choice: &Choice) -> Conversion {
+fn conversion(form: Form, choice: &Choice) -> Conversion {
     Conversion::new(
-        codec,
+        form,
         choice.settings.input_format,
         choice.settings.output_format,
     )
 }
 
-fn settings(agent: &AgentConfig, choice: &EngineChoice, codec: Codec) -> SessionSettings {
+fn settings(agent: &AgentConfig, choice: &EngineChoice, form: Form) -> SessionSettings {
     let protocol = choice.realtime.protocol;
-    let (input_format, output_format) = match (choice.realtime.audio, codec) {
-        (EngineAudio::AsTheLeg, Codec::Pcmu) if protocol.speaks_g711() => {
+    let (input_format, output_format) = match (choice.realtime.audio, form) {
+        (EngineAudio::AsTheLeg, Form::G711(Law::Pcmu)) if protocol.speaks_g711() => {
             (AudioFormat::Pcmu, AudioFormat::Pcmu)
         }
-        (EngineAudio::AsTheLeg, Codec::Pcma) if protocol.speaks_g711() => {
+        (EngineAudio::AsTheLeg, Form::G711(Law::Pcma)) if protocol.speaks_g711() => {
             (AudioFormat::Pcma, AudioFormat::Pcma)
         }
         (EngineAudio::AsTheLeg | EngineAudio::Linear, _) => protocol.linear_formats(),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use call::EngineFailure;
 use catalog::Message;
-use media::Codec;
+use media::{Form, Law};
 use tokio_rustls::TlsConnector;
 use wire::realtime::EngineEvent;
 
@@ -31,7 +31,13 @@ pub async fn run(agent: &AgentConfig, extra_ca_pem: &[u8]) -> Message {
     };
     let connector = TlsConnector::from(client);
     let begun = Instant::now();
-    let mut link = EngineLink::new(&agent, Arc::clone(&target), None, connector, Codec::Pcmu);
+    let mut link = EngineLink::new(
+        &agent,
+        Arc::clone(&target),
+        None,
+        connector,
+        Form::G711(Law::Pcmu),
+    );
     link.connect(begun, Which::Current, &[]);
     let message = loop {
         if let Some(message) = news(&mut link, begun) {

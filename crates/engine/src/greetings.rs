@@ -1,6 +1,6 @@
 //! First words whose sound was made by the engine in an earlier call, kept in files so that the next caller hears them at once.
 //!
-//! A file belongs to one agent, engine, voice, speed, text and codec, and is named by a digest of them all: neither names nor words
+//! A file belongs to one agent, engine, voice, speed, text and form of audio, and is named by a digest of them all: neither names nor words
 //! of a caller stand in a name. It is written beside its place and renamed, and carries a digest of its content; what does not
 //! fit is deleted and made again. Files are bounded in size, number and age; the one that was not used for longest goes first.
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use catalog::Message;
-use media::Codec;
+use media::Form;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
@@ -36,7 +36,7 @@ pub(crate) struct Voice<'a> {
     pub(crate) model: &'a str,
     pub(crate) voice: &'a str,
     pub(crate) speed: Option<f32>,
-    pub(crate) codec: Codec,
+    pub(crate) form: Form,
 }
 
 /// Name of a sound.
@@ -54,7 +54,7 @@ impl Key {
             voice.model,
             voice.voice,
             speed.as_deref().unwrap_or_default(),
-            voice.codec.name(),
+            voice.form.name(),
             words,
         ];
         let mut digest = Sha256::new();
@@ -198,6 +198,7 @@ fn tidy(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use media::Law;
 
     fn voice() -> Voice<'static> {
         Voice {
@@ -207,7 +208,7 @@ mod tests {
             model: "m",
             voice: "cedar",
             speed: Some(1.1),
-            codec: Codec::Pcma,
+            form: Form::G711(Law::Pcma),
         }
     }
 
@@ -255,7 +256,7 @@ mod tests {
             ),
             Key::new(
                 &Voice {
-                    codec: Codec::Pcmu,
+                    form: Form::G711(Law::Pcmu),
                     ..voice()
                 },
                 "Bonjour",

@@ -2,6 +2,7 @@
 
 pub(crate) mod audio;
 pub(crate) mod carrier;
+pub(crate) mod key_info;
 pub(crate) mod media;
 pub(crate) mod negotiation;
 
@@ -131,6 +132,17 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.transfer(target.address.reveal(), domain),
             Self::Carrier(carrier) => carrier.transfer(target),
+        }
+    }
+
+    /// Sends a key by SIP INFO.
+    pub(crate) fn send_key(&self, digit: char, duration_ms: u32) -> bool {
+        match self {
+            Self::Sip(sip) => sip.command(Command::Key {
+                invite: sip.invite,
+                body: key_info::info_of_key(digit, duration_ms),
+            }),
+            Self::Carrier(_) => false,
         }
     }
 

@@ -15,6 +15,7 @@ mod calls;
 mod certificate;
 mod chat;
 pub mod config;
+mod devices;
 pub mod directory;
 mod dispatch;
 mod engine;
@@ -50,14 +51,16 @@ mod tls;
 mod trace;
 mod web_pipe;
 
+pub use admission::Ban;
 pub use calls::placing::Promise;
 pub use certificate::CertificateFacts;
 pub use chat::{ChatError, ChatEvent, Chats, NewChat, Visitor};
 pub use config::Config;
+pub use devices::{DeviceBinding, DeviceChange};
 pub use engine::{
     Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PlaceByWorkflow, PlaceCall,
     PlaceCallError, PlacedByWorkflow, Readiness, RegistrationChange, RegistrationStatus,
-    StartError, StreamCall, StreamLine,
+    StartError, StreamCall, StreamLine, wait_in_seconds,
 };
 pub use leg::carrier::{CarrierControl, CarrierProgress};
 pub use listening::{ListenError, Listener};
@@ -66,3 +69,4 @@ pub use log::set_language as set_log_language;
 pub use routes::{MayCall, RouteAnswer};
 pub use sip::{AccountConfig, Protocol as SipProtocol, RegistrationFailure, RegistrationState};
 pub use stream_socket::{NotStarted, StreamIo, StreamSocket};
+pub use wire::twilio::Dialect as CarrierDialect;

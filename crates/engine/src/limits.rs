@@ -39,6 +39,9 @@ pub const RESOLVED_NAMES_MAX: usize = 1_024;
 pub const RESOLUTIONS_MAX: usize = 256;
 /// Unknown sources whose rates are remembered (in each of two generations).
 pub const RATED_SOURCES_MAX: usize = 8_192;
+/// New calls a second that unknown sources may begin, all together. Each that is refused is remembered for half a minute: this
+/// many fill a sixth of the table of transactions, and known sources have the rest.
+pub const UNKNOWN_CALLS_PER_S_MAX: u32 = 100;
 /// Wrong passwords of one unknown source within [`WRONG_PASSWORDS_WITHIN`] before it is banned.
 pub const WRONG_PASSWORDS_MAX: u32 = 10;
 /// See [`WRONG_PASSWORDS_MAX`].
@@ -115,3 +118,5 @@ pub const CHAT_SWEEP_EVERY: Duration = Duration::from_secs(30);
 pub const CHATS_PARK_WITHIN: Duration = Duration::from_secs(5);
 /// Changes of registrations that a slow watcher may be behind.
 pub const REGISTRATION_CHANGES_MAX: usize = 4_096;
+/// Changes of devices' bindings that whoever keeps them may be behind.
+pub const DEVICE_CHANGES_MAX: usize = 4_096;

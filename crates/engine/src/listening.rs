@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::recorder;
 
+/// What is listened to has the telephone's rate, whatever the leg has.
+const SAMPLE_RATE_HZ: u32 = 8_000;
 /// Bytes of 20 ms of both sides.
 pub(crate) const FRAME_BYTES: usize = media::frame::FRAME_SAMPLES * 4;
 /// Most audio that is handed over at once, in frames (1 s).
@@ -58,7 +60,7 @@ impl Listener {
 
     /// The first bytes of the stream: a WAV header for stereo (caller left, agent right), 16 bit, 8 kHz, without an end.
     pub fn header() -> Vec<u8> {
-        recorder::header(STREAM_DATA_BYTES).to_vec()
+        recorder::header(SAMPLE_RATE_HZ, STREAM_DATA_BYTES).to_vec()
     }
 
     /// What has been said since the last time, at most a second; `None` once the call is over. Cancel safe.

@@ -43,6 +43,8 @@ pub(crate) struct Metrics {
     pub(crate) engine_failures: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) rtp_packets: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) sip_dropped: Family<Kind, Counter<u64, AtomicU64>>,
+    pub(crate) tasks: Gauge<i64, AtomicI64>,
+    pub(crate) sip_table: Family<Kind, Gauge<i64, AtomicI64>>,
     pub(crate) journal_dropped: Counter<u64, AtomicU64>,
     pub(crate) audio_dropped_ms: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) interruptions: Counter<u64, AtomicU64>,
@@ -63,6 +65,8 @@ impl Metrics {
             engine_failures: Family::default(),
             rtp_packets: Family::default(),
             sip_dropped: Family::default(),
+            tasks: Gauge::default(),
+            sip_table: Family::default(),
             journal_dropped: Counter::default(),
             audio_dropped_ms: Family::default(),
             interruptions: Counter::default(),
@@ -70,6 +74,7 @@ impl Metrics {
             agent_changes: Family::default(),
         };
         metrics.register();
+        metrics.register_sip();
         metrics
     }
 
@@ -112,11 +117,6 @@ impl Metrics {
                 self.rtp_packets.clone(),
             );
             registry.register(
-                "sip_dropped",
-                "SIP messages dropped, by reason",
-                self.sip_dropped.clone(),
-            );
-            registry.register(
                 "journal_entries_dropped",
                 "RTP statistics that the journal had no place for",
                 self.journal_dropped.clone(),
@@ -140,6 +140,26 @@ impl Metrics {
                 "agent_state_changes",
                 "Changes of the state of agents, by new state",
                 self.agent_changes.clone(),
+            );
+        });
+    }
+
+    fn register_sip(&self) {
+        self.with_registry(|registry| {
+            registry.register(
+                "sip_dropped",
+                "SIP messages dropped, by reason",
+                self.sip_dropped.clone(),
+            );
+            registry.register(
+                "tasks",
+                "Tasks of the whole process that have not ended",
+                self.tasks.clone(),
+            );
+            registry.register(
+                "sip_table_entries",
+                "Entries of the tables of the SIP side, by table",
+                self.sip_table.clone(),
             );
         });
     }

@@ -1,4 +1,5 @@
-//! Recordings: one stereo WAV file a call (16 bit, 8 kHz; caller left, agent right), written by one thread of its own.
+//! Recordings: one stereo WAV file a call (16 bit, 8 or 16 kHz as the call began; caller left, agent right), written by one
+//! thread of its own.
 //!
 //! A call hands over a second of audio at a time and never waits: when the thread cannot keep up, the block is lost, counted
 //! and told. The sizes in the header are corrected with every block, so that the file of a killed process can be played.
@@ -10,8 +11,9 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use catalog::Message;
 use media::RecordingFrame;
@@ -21,12 +23,12 @@ use crate::log::say;
 
 /// Bytes of the WAV header.
 const HEADER_BYTES: u32 = 44;
-/// Samples a second of each channel.
-const SAMPLE_RATE: u32 = 8_000;
 /// Bytes of one sample of both channels.
 const BLOCK_ALIGN: u16 = 4;
-/// Samples (of both channels) in one block: a second.
+/// Samples (of both channels) in one block: a second at 8 kHz.
 const BLOCK_SAMPLES: usize = 8_000;
+/// While recordings fail, the disk is tried this often: nobody sends calls to a server that is not ready, so no recording would.
+const TRY_EVERY: Duration = Duration::from_secs(2);
 /// A WAV file cannot count further than 32 bits; the recording ends before.
 const DATA_BYTES_MAX: u32 = u32::MAX - 1_048_576;
 
@@ -77,6 +79,7 @@ enum Work {
     Open {
         id: u64,
         path: PathBuf,
+        rate_hz: u32,
         state: Arc<AtomicU8>,
     },
     Block {
@@ -105,9 +108,10 @@ impl Recorder {
         let (work, queue) = sync_channel(RECORDER_QUEUE_MAX);
         let failing = Arc::new(AtomicBool::new(false));
         let shared = Arc::clone(&failing);
+        let place = directory.to_owned();
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
-            .spawn(move || run(&queue, &shared))?;
+            .spawn(move || run(&queue, &shared, &place))?;
         let recorder = Self {
             work,
             next: Arc::new(AtomicU64::new(0)),
@@ -122,14 +126,15 @@ impl Recorder {
         self.failing.load(Ordering::Relaxed)
     }
 
-    /// Begins the recording of a call; the name is the call's id.
-    pub(crate) fn open(&self, name: &str) -> Recording {
+    /// Begins the recording of a call at a sample rate; the name is the call's id.
+    pub(crate) fn open(&self, name: &str, rate_hz: u32) -> Recording {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let state = Arc::new(AtomicU8::new(RecordingState::Running.code()));
         let path = self.directory.join(format!("{name}.wav"));
         let open = Work::Open {
             id,
             path: path.clone(),
+            rate_hz,
             state: Arc::clone(&state),
         };
         if self.work.try_send(open).is_err() {
@@ -169,7 +174,7 @@ impl Recording {
 
     /// Takes 20 ms.
     pub(crate) fn push(&mut self, frame: &RecordingFrame) {
-        for (caller, agent) in frame.caller.iter().zip(&frame.agent) {
+        for (caller, agent) in frame.caller.iter().zip(&frame.agent[..]) {
             self.block.extend_from_slice(&caller.to_le_bytes());
             self.block.extend_from_slice(&agent.to_le_bytes());
         }
@@ -215,7 +220,7 @@ impl Recording {
                 }
                 Err(std::sync::mpsc::TrySendError::Full(back)) => {
                     close = back;
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Err(std::sync::mpsc::TrySendError::Disconnected(_)) => break,
             }
@@ -238,15 +243,21 @@ impl Drop for Recording {
 
 struct OpenFile {
     file: File,
+    rate_hz: u32,
     data_bytes: u32,
     state: Arc<AtomicU8>,
 }
 
-fn run(queue: &Receiver<Work>, failing: &AtomicBool) {
+fn run(queue: &Receiver<Work>, failing: &AtomicBool, directory: &Path) {
     let mut files: BTreeMap<u64, OpenFile> = BTreeMap::new();
-    while let Ok(work) = queue.recv() {
+    while let Some(work) = next(queue, failing, directory) {
         match work {
-            Work::Open { id, path, state } => match open_file(&path, Arc::clone(&state)) {
+            Work::Open {
+                id,
+                path,
+                rate_hz,
+                state,
+            } => match open_file(&path, rate_hz, Arc::clone(&state)) {
                 Ok(file) => {
                     files.insert(id, file);
                 }
@@ -278,6 +289,32 @@ fn run(queue: &Receiver<Work>, failing: &AtomicBool) {
     }
 }
 
+/// The next thing to do; while recordings fail the disk is tried meanwhile.
+fn next(queue: &Receiver<Work>, failing: &AtomicBool, directory: &Path) -> Option<Work> {
+    loop {
+        if !failing.load(Ordering::Relaxed) {
+            return queue.recv().ok();
+        }
+        match queue.recv_timeout(TRY_EVERY) {
+            Ok(work) => return Some(work),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if try_disk(directory).is_ok() => {
+                failing.store(false, Ordering::Relaxed);
+                say(&Message::new("log_recording_recovered"));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// Writes as much as a second of a recording takes, and removes it.
+fn try_disk(directory: &Path) -> io::Result<()> {
+    let path = directory.join(".try");
+    let written = std::fs::write(&path, vec![0; BLOCK_SAMPLES * usize::from(BLOCK_ALIGN)]);
+    let removed = std::fs::remove_file(&path);
+    written.and(removed)
+}
+
 fn note_failure(state: &AtomicU8, failing: &AtomicBool, error: &io::Error) {
     let full = matches!(
         error.kind(),
@@ -294,11 +331,12 @@ fn note_failure(state: &AtomicU8, failing: &AtomicBool, error: &io::Error) {
     say(&message.with("error", error.to_string()));
 }
 
-fn open_file(path: &Path, state: Arc<AtomicU8>) -> io::Result<OpenFile> {
+fn open_file(path: &Path, rate_hz: u32, state: Arc<AtomicU8>) -> io::Result<OpenFile> {
     let mut file = File::create(path)?;
-    file.write_all(&header(0))?;
+    file.write_all(&header(rate_hz, 0))?;
     Ok(OpenFile {
         file,
+        rate_hz,
         data_bytes: 0,
         state,
     })
@@ -315,12 +353,12 @@ impl OpenFile {
         self.file.write_all(samples)?;
         self.data_bytes = data_bytes;
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&header(data_bytes))
+        self.file.write_all(&header(self.rate_hz, data_bytes))
     }
 }
 
 /// A canonical WAV header for PCM, 16 bit, stereo.
-pub(crate) fn header(data_bytes: u32) -> [u8; HEADER_BYTES as usize] {
+pub(crate) fn header(rate_hz: u32, data_bytes: u32) -> [u8; HEADER_BYTES as usize] {
     let mut out = [0; HEADER_BYTES as usize];
     out[0..4].copy_from_slice(b"RIFF");
     out[4..8].copy_from_slice(&(data_bytes + HEADER_BYTES - 8).to_le_bytes());
@@ -328,8 +366,8 @@ pub(crate) fn header(data_bytes: u32) -> [u8; HEADER_BYTES as usize] {
     out[16..20].copy_from_slice(&16_u32.to_le_bytes());
     out[20..22].copy_from_slice(&1_u16.to_le_bytes());
     out[22..24].copy_from_slice(&2_u16.to_le_bytes());
-    out[24..28].copy_from_slice(&SAMPLE_RATE.to_le_bytes());
-    out[28..32].copy_from_slice(&(SAMPLE_RATE * u32::from(BLOCK_ALIGN)).to_le_bytes());
+    out[24..28].copy_from_slice(&rate_hz.to_le_bytes());
+    out[28..32].copy_from_slice(&(rate_hz * u32::from(BLOCK_ALIGN)).to_le_bytes());
     out[32..34].copy_from_slice(&BLOCK_ALIGN.to_le_bytes());
     out[34..36].copy_from_slice(&16_u16.to_le_bytes());
     out[36..40].copy_from_slice(b"data");
@@ -345,12 +383,12 @@ mod tests {
     async fn a_recording_can_be_read_at_its_end_and_after_a_kill() {
         let directory = tempfile::tempdir().expect("a directory");
         let (recorder, thread) = Recorder::start(directory.path()).expect("a thread");
-        let mut recording = recorder.open("call");
+        let mut recording = recorder.open("call", 8_000);
         let path = recording.path().to_owned();
         for _ in 0..75 {
             recording.push(&RecordingFrame {
-                caller: [1_000; 160],
-                agent: [-1_000; 160],
+                caller: [1_000; 160].into(),
+                agent: [-1_000; 160].into(),
             });
         }
         assert_eq!(recording.finish().await, RecordingState::Running);
@@ -371,15 +409,24 @@ mod tests {
     async fn a_recording_that_cannot_be_written_is_told_and_stops_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let (recorder, _thread) = Recorder::start(directory.path()).expect("a thread");
-        let mut recording = recorder.open("no/such/directory");
+        let mut recording = recorder.open("no/such/directory", 8_000);
         recording.push(&RecordingFrame {
-            caller: [0; 160],
-            agent: [0; 160],
+            caller: [0; 160].into(),
+            agent: [0; 160].into(),
         });
         assert_eq!(recording.finish().await, RecordingState::Failed);
         assert!(recorder.is_failing());
+        // Nothing is recorded, and yet it finds out that the disk can be written again.
+        let recovered = async {
+            while recorder.is_failing() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(TRY_EVERY * 5, recovered)
+            .await
+            .expect("the disk is tried");
         assert_eq!(
-            recorder.open("next").finish().await,
+            recorder.open("next", 8_000).finish().await,
             RecordingState::Running
         );
     }

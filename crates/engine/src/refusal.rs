@@ -72,6 +72,11 @@ impl Refusals {
         }
     }
 
+    /// Refused calls whose end is awaited.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// Begins the record of a refusal; beyond the limits it is counted only.
     pub(crate) fn begin(
         &mut self,

@@ -21,6 +21,14 @@ pub(crate) struct Route {
     pub(crate) account: Option<String>,
 }
 
+impl Route {
+    /// Whether calls by the line of this account or device are its.
+    fn is_of_line(&self, name: &str) -> bool {
+        self.account.as_deref() == Some(name)
+            || self.config.devices.iter().any(|device| device == name)
+    }
+}
+
 /// What the log and the record say of the workflow of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RouteNote {
@@ -139,9 +147,8 @@ impl RouteTable {
 
     /// The agents that workflows lead to from the account of a line.
     pub(crate) fn agents_of<'a>(&'a self, line: &'a LineConfig) -> impl Iterator<Item = &'a str> {
-        let leads = |route: &&Route| {
-            route.config.tenant == line.tenant && route.account.as_ref() == Some(&line.name)
-        };
+        let leads =
+            |route: &&Route| route.config.tenant == line.tenant && route.is_of_line(&line.name);
         let routes = self.routes.iter().filter(leads);
         routes.filter_map(|route| route.config.agent.as_deref())
     }
@@ -158,14 +165,12 @@ impl RouteTable {
         })
     }
 
-    /// The workflow of the account by which a call comes: one without numbers of its own first.
+    /// The workflow of the account or device by which a call comes: one without numbers of its own first.
     pub(crate) fn by_account(&self, tenant: &TenantId, account: &str) -> Option<&Route> {
         let mut of_account: Vec<&Route> = self
             .routes
             .iter()
-            .filter(|route| {
-                route.config.tenant == *tenant && route.account.as_deref() == Some(account)
-            })
+            .filter(|route| route.config.tenant == *tenant && route.is_of_line(account))
             .collect();
         of_account.sort_by_key(|route| !route.config.numbers.is_empty());
         of_account.first().copied()

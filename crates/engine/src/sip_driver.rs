@@ -3,23 +3,27 @@
 //! It feeds datagrams, streams, resolver answers and commands into the user agent and carries out what it asks for. It never
 //! waits for a call: events go into the call's bounded channel, and a full channel ends that call with `EndReason::Overload`.
 
+mod devices;
 mod events;
+mod tables;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use call::TransferEnd;
 use sip::{
-    AccountConfig, AccountId, EndCause, Input, InviteError, InviteId, ListenerId, OutgoingInvite,
-    Output, Protocol, QueryId, RegistrationState, Rejection, Target, Trace, UserAgent,
+    AccountConfig, AccountId, CommandError, DeviceId, EndCause, Input, InviteError, InviteId,
+    ListenerId, OutgoingInvite, Output, Protocol, QueryId, RegistrationState, Rejection, Target,
+    Trace, UserAgent,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admission::SourceRates;
+use crate::admission::{SourceRates, is_of_scanner};
 use crate::calls::Calls;
 use crate::dispatch::{AccountChanges, Dispatcher, Line};
+use crate::leg::key_info;
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::random::Choice;
@@ -28,8 +32,12 @@ use crate::resolver::{Question, Resolver};
 use crate::sip_socket::{
     Connections, Opening, StreamEvent, TlsEnds, UdpListener, reachable, receive,
 };
+pub(crate) use devices::DeviceCommand;
 use events::Routes;
+use tables::{OwnSizes, Tables};
 
+/// How old the figures of the tables are at most: counting them is not for the path of a message.
+const COUNTED_EVERY: Duration = Duration::from_secs(1);
 /// Addresses of resolved targets that count as known sources.
 const KNOWN_TARGETS_MAX: usize = 4_096;
 
@@ -61,6 +69,11 @@ pub(crate) enum Command {
         invite: InviteId,
         status: u16,
     },
+    /// A key by INFO.
+    Key {
+        invite: InviteId,
+        body: Vec<u8>,
+    },
     Refer {
         invite: InviteId,
         to: String,
@@ -86,6 +99,7 @@ pub(crate) enum Command {
     },
     /// The lines of the directory changed.
     SetLines(Box<AccountChanges>),
+    Devices(DeviceCommand),
     SetDraining(bool),
     UnregisterAll,
     /// Ends the driver once everything before it is done.
@@ -164,6 +178,9 @@ pub(crate) struct SipDriver {
     lines: Vec<Arc<Line>>,
     known_targets: HashSet<IpAddr>,
     random: Choice,
+    tables: Tables,
+    /// When the tables are counted next: not with each message.
+    count_at: Instant,
     answers: mpsc::Sender<(QueryId, Vec<Target>)>,
 }
 
@@ -171,6 +188,7 @@ impl SipDriver {
     pub(crate) fn new(parts: Parts, answers: mpsc::Sender<(QueryId, Vec<Target>)>) -> Self {
         let lines = lock(&parts.dispatcher).lines().to_vec();
         let refusals = Refusals::new(Arc::clone(&parts.calls));
+        let tables = Tables::new(&parts.calls.metrics);
         Self {
             user_agent: parts.user_agent,
             udp: parts.udp,
@@ -189,6 +207,8 @@ impl SipDriver {
             lines,
             known_targets: HashSet::new(),
             random: Choice::new(parts.seed),
+            tables,
+            count_at: Instant::now(),
             answers,
         }
     }
@@ -212,15 +232,13 @@ impl SipDriver {
                 self.user_agent.poll_timeout(),
                 self.routes.refusals.poll_timeout(),
             ];
-            let timeout = due.into_iter().flatten().min();
-            if let Some(at) = timeout
-                && armed != Some(at)
-            {
+            let at = due.into_iter().flatten().fold(self.count_at, Instant::min);
+            if armed != Some(at) {
                 timer.as_mut().reset(at.into());
                 armed = Some(at);
             }
             tokio::select! {
-                () = timer.as_mut(), if timeout.is_some() => {
+                () = timer.as_mut() => {
                     armed = None;
                     self.timeout(Instant::now());
                 }
@@ -242,7 +260,20 @@ impl SipDriver {
         self.routes.refusals.close();
     }
 
+    fn count(&mut self, now: Instant) {
+        self.count_at = now + COUNTED_EVERY;
+        let own = OwnSizes {
+            rated_sources: self.rates.len(),
+            wrong_passwords: lock(&self.dispatcher).wrong_passwords(),
+            refusals: self.routes.refusals.len(),
+        };
+        self.tables.set(self.user_agent.table_sizes(), &own);
+    }
+
     fn timeout(&mut self, now: Instant) {
+        if self.count_at <= now {
+            self.count(now);
+        }
         self.routes.refusals.handle_timeout(now);
         if self.user_agent.poll_timeout().is_some_and(|at| at <= now) {
             self.user_agent.handle(now, Input::Timeout);
@@ -261,25 +292,43 @@ impl SipDriver {
     fn set_lines(&mut self, now: Instant, changes: AccountChanges) {
         for account in changes.removed {
             self.user_agent.remove_account(now, account);
+            self.user_agent.remove_device(DeviceId(account.0));
         }
         for (account, config) in changes.set {
             self.user_agent.set_account(now, account, config);
+        }
+        for (device, config) in changes.devices {
+            self.user_agent.set_device(device, config);
         }
         self.lines = changes.lines;
     }
 
     fn is_known(&self, source: IpAddr) -> bool {
-        self.known_targets.contains(&source.to_canonical()) || lock(&self.dispatcher).knows(source)
+        self.known_targets.contains(&source.to_canonical())
+            || self.calls.devices.is_source(source)
+            || lock(&self.dispatcher).knows(source)
+    }
+
+    /// Why a message of this source goes no further; `None` lets it pass. Nobody whom a line or a registration knows is held back.
+    fn holds_back(&mut self, now: Instant, source: IpAddr, data: &[u8]) -> Option<&'static str> {
+        if self.is_known(source) {
+            return None;
+        }
+        if lock(&self.dispatcher).is_banned(now, source) {
+            return Some("banned");
+        }
+        if is_of_scanner(data) {
+            lock(&self.dispatcher).note_wrong_password(now, source);
+            return Some("scanner");
+        }
+        let admitted = self.rates.admits(now, source, begins_call(data));
+        (!admitted).then_some("rate")
     }
 
     fn datagram(&mut self, listener: ListenerId, source: SocketAddr, data: &[u8]) {
         let now = Instant::now();
-        if !self.is_known(source.ip())
-            && !self
-                .rates
-                .admits(now, source.ip(), data.starts_with(b"INVITE "))
-        {
-            Metrics::count(&self.calls.metrics.sip_dropped, "rate", 1);
+        if let Some(why) = self.holds_back(now, source.ip(), data) {
+            Metrics::count(&self.calls.metrics.sip_dropped, why, 1);
             return;
         }
         self.user_agent.handle(
@@ -300,7 +349,10 @@ impl SipDriver {
                 stream,
                 remote,
             } => {
-                if !self.connections.admits(remote.ip()) {
+                if !self
+                    .connections
+                    .admits(remote.ip(), self.is_known(remote.ip()))
+                {
                     Metrics::count(&self.calls.metrics.sip_dropped, "connections", 1);
                     return;
                 }
@@ -356,10 +408,9 @@ impl SipDriver {
 
     fn received(&mut self, now: Instant, connection: sip::ConnectionId, data: &[u8]) {
         if let Some(source) = self.connections.accepted_from(connection)
-            && !self.is_known(source)
-            && !self.rates.admits(now, source, data.starts_with(b"INVITE "))
+            && let Some(why) = self.holds_back(now, source, data)
         {
-            Metrics::count(&self.calls.metrics.sip_dropped, "rate", 1);
+            Metrics::count(&self.calls.metrics.sip_dropped, why, 1);
             self.connections.abort(connection);
             self.user_agent.handle(now, Input::Closed { connection });
             return;
@@ -414,15 +465,8 @@ impl SipDriver {
                 "reject_offer",
                 self.user_agent.reject_offer(now, invite, status),
             ),
-            Command::Refer { invite, to } => {
-                let done = self.user_agent.refer(now, invite, &to);
-                if done.is_err() {
-                    let reason = "the line refused".to_owned();
-                    let end = TransferEnd::Failed { reason };
-                    self.tell(invite, LegEvent::TransferFinished { end });
-                }
-                (invite, "refer", done)
-            }
+            Command::Key { invite, body } => (invite, "info", self.key(now, invite, body)),
+            Command::Refer { invite, to } => (invite, "refer", self.refer(now, invite, &to)),
             Command::Place {
                 outgoing,
                 events,
@@ -440,6 +484,7 @@ impl SipDriver {
                 return self.set_accounts(now, accounts, afresh);
             }
             Command::SetLines(changes) => return self.set_lines(now, *changes),
+            Command::Devices(command) => return self.device_command(now, command),
             Command::SetDraining(draining) => return self.user_agent.set_draining(draining),
             Command::UnregisterAll => return self.user_agent.unregister_all(now),
             Command::Stop => return,
@@ -448,6 +493,21 @@ impl SipDriver {
             tracing::debug!(code = "log_sip_command_refused", command = name, %error);
             self.tell(invite, LegEvent::CommandRefused { command: name });
         }
+    }
+
+    fn key(&mut self, now: Instant, invite: InviteId, body: Vec<u8>) -> Result<(), CommandError> {
+        self.user_agent
+            .send_info(now, invite, key_info::KEY_CONTENT_TYPE, body)
+    }
+
+    fn refer(&mut self, now: Instant, invite: InviteId, to: &str) -> Result<(), CommandError> {
+        let done = self.user_agent.refer(now, invite, to);
+        if done.is_err() {
+            let reason = "the line refused".to_owned();
+            let end = TransferEnd::Failed { reason };
+            self.tell(invite, LegEvent::TransferFinished { end });
+        }
+        done
     }
 
     fn place(
@@ -576,8 +636,42 @@ impl SipDriver {
     }
 }
 
+/// Whether bytes look like an INVITE outside of a dialog: a first look, before anything is parsed.
+fn begins_call(data: &[u8]) -> bool {
+    let is_to = |line: &[u8]| {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let name = name.trim_ascii();
+        name.eq_ignore_ascii_case(b"To") || name.eq_ignore_ascii_case(b"t")
+    };
+    let has_tag = |line: &[u8]| {
+        line.windows(5)
+            .any(|part| part.eq_ignore_ascii_case(b";tag="))
+    };
+    data.starts_with(b"INVITE ")
+        && !data
+            .split(|byte| *byte == b'\n')
+            .take_while(|line| !line.trim_ascii().is_empty())
+            .any(|line| is_to(line) && has_tag(line))
+}
+
 fn lock(dispatcher: &std::sync::Mutex<Dispatcher>) -> std::sync::MutexGuard<'_, Dispatcher> {
     dispatcher
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::begins_call;
+
+    #[test]
+    fn an_invite_with_a_tag_of_ours_begins_no_call() {
+        let invite = |to: &str| format!("INVITE sip:us SIP/2.0\r\n{to}\r\n\r\nTo: x;tag=y");
+        assert!(begins_call(invite("To: <sip:us@x>").as_bytes()));
+        assert!(begins_call(invite("From: <sip:us@x>;tag=1").as_bytes()));
+        assert!(!begins_call(invite("To: <sip:us@x>;tag=1").as_bytes()));
+        assert!(!begins_call(invite("t : <sip:us@x>;Tag=1").as_bytes()));
+        assert!(!begins_call(b"OPTIONS sip:us SIP/2.0\r\n\r\n"));
+        assert!(begins_call(b"INVITE "));
+    }
 }

@@ -25,6 +25,10 @@ use crate::log::say;
 
 /// Bytes asked of a stream in one read.
 const READ_BYTES: usize = 16 * 1_024;
+/// The same until the peer sent so much at once: thousands of idle connections cost little.
+const FIRST_READ_BYTES: usize = 1_024;
+/// One place in so many is kept for known peers and for connections that we open.
+const KEPT_SHARE: usize = 10;
 /// A write that makes no progress for this long closes the connection.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
@@ -189,9 +193,14 @@ impl Connections {
         }
     }
 
-    /// Whether a further connection from this address would stay within the limits.
-    pub(crate) fn admits(&self, ip: IpAddr) -> bool {
-        self.table.len() < self.connections_max
+    /// Whether a further connection from this address would stay within the limits. Strangers do not get all the places.
+    pub(crate) fn admits(&self, ip: IpAddr, known: bool) -> bool {
+        let kept = if known {
+            0
+        } else {
+            self.connections_max / KEPT_SHARE
+        };
+        self.table.len() < self.connections_max - kept
             && self.by_ip.get(&ip).copied().unwrap_or(0) < self.per_ip_max
     }
 
@@ -364,7 +373,7 @@ async fn pump<S: AsyncRead + AsyncWrite + Send + 'static>(
         drop(stop);
     };
     let read = async {
-        let mut buffer = vec![0; READ_BYTES];
+        let mut buffer = vec![0; FIRST_READ_BYTES];
         loop {
             let count = tokio::select! {
                 read = reader.read(&mut buffer) => match read {
@@ -374,6 +383,9 @@ async fn pump<S: AsyncRead + AsyncWrite + Send + 'static>(
                 _ = &mut stopped => break,
             };
             let data = buffer.get(..count).unwrap_or_default().to_vec();
+            if count == FIRST_READ_BYTES && buffer.len() < READ_BYTES {
+                buffer.resize(READ_BYTES, 0);
+            }
             if events
                 .send(StreamEvent::Received { connection, data })
                 .await
@@ -420,5 +432,37 @@ impl TlsEnds {
             Protocol::Tls => Some(self.connector.clone()),
             Protocol::Udp | Protocol::Tcp => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn pattern_22_a_tenth_of_the_places_is_kept_for_known_peers() {
+        let (events, _queue) = mpsc::channel(1);
+        let limits = LimitsConfig {
+            connections_max: 20,
+            connections_per_ip_max: 64,
+            ..LimitsConfig::default()
+        };
+        let mut connections = Connections::new(events, &limits);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        for id in 0..18 {
+            assert!(connections.admits(address, false));
+            let destination = SocketAddr::from(([127, 0, 0, 1], 9));
+            let opening = Opening::Outgoing {
+                destination,
+                server_name: None,
+                connector: None,
+            };
+            connections.open(Instant::now(), ConnectionId(id), opening);
+        }
+        assert!(
+            !connections.admits(address, false),
+            "strangers have had theirs"
+        );
+        assert!(connections.admits(address, true));
     }
 }

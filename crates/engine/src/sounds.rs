@@ -1,7 +1,7 @@
 //! Sounds of the product itself, so that a caller hears something sensible when no engine speaks.
 
 use call::{Language, LocalSound};
-use media::{Codec, g711};
+use media::{Form, Law, reform};
 
 /// G.711 µ-law, 8 kHz.
 fn ulaw(sound: LocalSound, language: Language) -> &'static [u8] {
@@ -21,11 +21,10 @@ fn ulaw(sound: LocalSound, language: Language) -> &'static [u8] {
     }
 }
 
-/// The sound in the codec of a leg.
-pub(crate) fn load(sound: LocalSound, language: Language, codec: Codec) -> Vec<u8> {
-    let mut audio = ulaw(sound, language).to_vec();
-    g711::transcode(Codec::Pcmu, codec, &mut audio);
-    audio
+/// The sound in the form of a leg.
+pub(crate) fn load(sound: LocalSound, language: Language, form: Form) -> Vec<u8> {
+    let audio = ulaw(sound, language).to_vec();
+    reform::whole(Form::G711(Law::Pcmu), form, audio)
 }
 
 #[cfg(test)]
@@ -33,22 +32,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sound_can_be_heard_in_every_codec() {
+    fn every_sound_can_be_heard_in_every_form() {
         for sound in [LocalSound::Apology, LocalSound::OneMoment] {
             for language in [Language::Fr, Language::En] {
-                for codec in [Codec::Pcmu, Codec::Pcma] {
-                    let audio = load(sound, language, codec);
+                for form in [Form::G711(Law::Pcmu), Form::G711(Law::Pcma), Form::Wide] {
+                    let audio = load(sound, language, form);
                     assert!(
-                        audio.len() > 8_000,
+                        audio.len() > 1_000 * form.bytes_per_ms(),
                         "{sound:?} {language:?} lasts at least a second"
                     );
-                    let loudest = audio
+                    let mut samples = vec![0; audio.len() / form.sample_bytes()];
+                    form.decode_into(&audio, &mut samples);
+                    let loudest = samples
                         .iter()
-                        .map(|byte| g711::decode(codec, *byte).unsigned_abs())
+                        .map(|sample: &i16| sample.unsigned_abs())
                         .max();
                     assert!(
                         loudest > Some(4_000),
-                        "{sound:?} {language:?} {codec:?} is not silent"
+                        "{sound:?} {language:?} {form:?} is not silent"
                     );
                 }
             }

@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) language: catalog::Language,
     voice: Option<Arc<Voice>>,
-    managed: Option<agents::Managed>,
+    managed: Option<Arc<agents::Managed>>,
     token: auth::Token,
     agents_unauthenticated: bool,
     started: std::time::Instant,
@@ -74,7 +74,7 @@ pub(crate) async fn start(
     token: String,
     engine: Engine,
     store: Store,
-    (voice, managed): (Option<Arc<Voice>>, Option<agents::Managed>),
+    (voice, managed): (Option<Arc<Voice>>, Option<Arc<agents::Managed>>),
     language: catalog::Language,
 ) -> std::io::Result<Running> {
     let shared = Arc::new(Shared {

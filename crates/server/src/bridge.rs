@@ -284,6 +284,11 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
     let mut codecs = vec![media::Codec::Pcmu, media::Codec::Pcma];
     if let Some(orders) = orders::bridge() {
         (account, srtp, codecs) = (orders.account(), orders.srtp(), orders.codecs());
+        // The application hears µ-law: a wideband leg would only be transcoded.
+        let is_narrow = |codec: &media::Codec| codec.form() != media::Form::Wide;
+        if codecs.iter().any(is_narrow) {
+            codecs.retain(is_narrow);
+        }
     }
     Ok(Config {
         sip: SipConfig {
@@ -313,8 +318,11 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
             credentials: None,
             srtp,
             codecs,
+            keypad: media::Keypad::default(),
+            treatment: media::Treatment::default(),
             calls_max: options.calls_max,
             sip_account: None,
+            device: None,
         }],
         limits: LimitsConfig {
             // The line's own bound answers first: busy, rather than unavailable.

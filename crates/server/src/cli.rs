@@ -6,8 +6,8 @@ use crate::settings::read::Sources;
 use crate::settings::{Origin, Problem, Settings};
 use crate::terminal::Terminal;
 use crate::{
-    call_command, check, demo, doctor, explain, migrate, openapi_command, privacy, probe, secrets,
-    serve, standin_command, test_incoming,
+    admin_command, call_command, check, demo, doctor, explain, geo, migrate, openapi_command,
+    privacy, probe, secrets, serve, standin_command, test_incoming,
 };
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -62,10 +62,20 @@ enum Command {
         #[command(subcommand)]
         command: secrets::SecretsCommand,
     },
+    /// Administrators of the web pages.
+    Admin {
+        #[command(subcommand)]
+        command: admin_command::AdminCommand,
+    },
     /// What is kept of a telephone number: told, or erased.
     Privacy {
         #[command(subcommand)]
         command: privacy::PrivacyCommand,
+    },
+    /// Postal codes by which deliveries are weighed offline.
+    Geo {
+        #[command(subcommand)]
+        command: geo::GeoCommand,
     },
     /// Make the SIP account of the settings before (SIP_USERNAME, or a table app_settings) a stored account.
     Migrate(migrate::MigrateArguments),
@@ -242,7 +252,9 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         } => call_command::run(&place).await,
         Command::Openapi => openapi_command::run(),
         Command::Secrets { command } => secrets::run(&command).await,
+        Command::Admin { command } => admin_command::run(&command).await,
         Command::Privacy { command } => privacy::run(&command).await,
+        Command::Geo { command } => geo::run(&command),
         Command::Migrate(arguments) => migrate::run(&arguments).await,
         Command::Probe { command } => probe::run(&command).await,
         Command::EngineStandin(arguments) => standin_command::run(&arguments).await,

@@ -3,11 +3,16 @@
 mod agents;
 mod back_office;
 mod database;
+mod limits;
+mod maps;
 mod platform_api;
 
 pub(crate) use agents::AgentsConfig;
 pub(crate) use back_office::BackOfficeConfig;
 pub(crate) use database::{database, is_postgres, without_password};
+#[cfg(feature = "restaurant")]
+pub(crate) use maps::MapService;
+pub(crate) use maps::places_file;
 pub(crate) use platform_api::PlatformConfig;
 
 use crate::apart::ApartConfig;
@@ -20,9 +25,8 @@ use call::id::TenantId;
 use call::profile::{Greeting, Language, Profile, ToolSpec};
 use courier::CourierConfig;
 use engine::config::{
-    AgentConfig, Config, EngineAudio, EngineChoice, KeyPlacement, LimitsConfig, LineConfig,
-    LineCredentials, RealtimeConfig, RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy,
-    TlsIdentity,
+    AgentConfig, Config, EngineAudio, EngineChoice, KeyPlacement, LineConfig, LineCredentials,
+    RealtimeConfig, RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy, TlsIdentity,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -87,12 +91,10 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
         rtp: rtp(settings, &mut problems),
         lines: lines(settings, &mut problems),
         agents: vec![agent(settings, &mut problems)],
-        limits: LimitsConfig {
-            calls_max: u32::try_from(settings.integer("limits.calls")).unwrap_or(u32::MAX),
-            ..LimitsConfig::default()
-        },
+        limits: limits::configured(settings, &mut problems),
         recording: RecordingConfig {
             enabled: settings.switch("recording.enabled"),
+            announce: settings.switch("recording.announce"),
             directory: settings
                 .set("recording.dir")
                 .map_or_else(|| data_dir.join("recordings"), PathBuf::from),
@@ -410,9 +412,18 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
             "required" => SrtpPolicy::Required,
             _ => SrtpPolicy::Preferred,
         },
-        codecs: vec![media::Codec::Pcmu, media::Codec::Pcma],
+        codecs: media::Codec::list(&settings.list("line.codecs")).unwrap_or_else(|| {
+            problems.push(bad_value(settings, "line.codecs", "pcmu,pcma,g722,opus"));
+            media::Codec::ALL.to_vec()
+        }),
+        keypad: media::Keypad::from_name(settings.text("line.dtmf")).unwrap_or_default(),
+        treatment: media::Treatment {
+            noise_suppression: settings.switch("line.noise_suppression"),
+            automatic_gain: settings.switch("line.automatic_gain"),
+        },
         calls_max: 0,
         sip_account: None,
+        device: None,
     };
     let streamed = LineConfig {
         name: STREAM_LINE.to_owned(),
@@ -466,7 +477,10 @@ fn agent(settings: &Settings, problems: &mut Vec<Problem>) -> AgentConfig {
     } else {
         Language::Fr
     };
-    let profile = profile(settings, language);
+    let mut profile = profile(settings, language);
+    if settings.switch("recording.enabled") && settings.switch("recording.announce") {
+        profile.disclosure = Some(phrases::recording(language));
+    }
     let tools = profile
         .tools
         .iter()
@@ -597,14 +611,7 @@ fn realtime(settings: &Settings, problems: &mut Vec<Problem>) -> RealtimeConfig 
     {
         problems.push(Problem::new("config_missing_engine_key").with("variable", "OPENAI_API_KEY"));
     }
-    let append_ms = settings.integer("engine.append_ms");
-    if !append_ms.is_multiple_of(20) {
-        problems.push(bad_value(
-            settings,
-            "engine.append_ms",
-            "20, 40, 60, 80, 100 … 200",
-        ));
-    }
+    let append_ms = limits::append_ms(settings, "engine.append_ms", problems);
     let mut realtime = preset(
         settings,
         "engine.url",
@@ -630,7 +637,7 @@ fn realtime(settings: &Settings, problems: &mut Vec<Problem>) -> RealtimeConfig 
     if settings.text("engine.audio") == "linear" {
         realtime.audio = EngineAudio::Linear;
     }
-    realtime.append_ms = u32::try_from(append_ms).unwrap_or(20);
+    realtime.append_ms = append_ms;
     realtime
 }
 
@@ -681,91 +688,4 @@ fn fallback(
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn the_password_of_a_database_is_not_shown() {
-        for (address, shown) in [
-            (
-                "postgres://allo:p%40@ss@db:5432/allo?sslmode=require&password=x",
-                "postgres://allo@db:5432/allo",
-            ),
-            ("postgresql://allo@db/allo", "postgresql://allo@db/allo"),
-            ("postgres://db/allo?password=x", "postgres://db/allo"),
-            ("data/allo.db", "data/allo.db"),
-            ("sqlite:data/a@b.db", "sqlite:data/a@b.db"),
-        ] {
-            assert_eq!(without_password(address), shown);
-        }
-    }
-
-    use super::*;
-    use crate::settings::read::{Sources, read};
-
-    fn with(variables: &[(&str, &str)]) -> Result<ProcessConfig, Vec<Problem>> {
-        let mut sources = Sources::default();
-        for (name, value) in variables {
-            sources
-                .environment
-                .insert((*name).to_owned(), (*value).to_owned());
-        }
-        sources.environment.insert(
-            "OPENAI_API_KEY".to_owned(),
-            "sk-0123456789abcdef".to_owned(),
-        );
-        build(&read(&sources)?)
-    }
-
-    /// The variables of the bridge's launcher, as existing `.env` files have them.
-    #[test]
-    fn the_launchers_variables_make_a_line() {
-        let config = with(&[
-            ("SIP_USERNAME", "0033972360682"),
-            ("SIP_PASSWORD", "secret"),
-            ("SIP_DOMAIN", "sip.ovh.fr"),
-            ("SIP_PORT", "5080"),
-            ("SIP_TRANSPORT", "TCP"),
-            ("MAX_CALL_DURATION", "0"),
-            ("MAX_CONCURRENT_CALLS", "3"),
-        ])
-        .unwrap_or_else(|problems| panic!("{problems:?}"));
-        let account = config.engine.lines[0].account.as_ref().unwrap();
-        assert_eq!(account.aor, "sip:0033972360682@sip.ovh.fr");
-        assert_eq!(
-            (account.protocol, account.registrar.as_deref()),
-            (sip::Protocol::Tcp, None)
-        );
-        assert_eq!(config.engine.sip.udp.unwrap().port(), 5080);
-        assert_eq!(config.engine.sip.tcp.unwrap().port(), 5080);
-        assert_eq!(config.engine.limits.calls_max, 3);
-        assert_eq!(config.engine.agents[0].profile.max_duration_ms, 0);
-        assert_eq!(
-            config.engine.agents[0].engine.realtime.model,
-            "gpt-realtime-2.1"
-        );
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_contracts() {
-        let config =
-            with(&[("SIP_USERNAME", "1000")]).unwrap_or_else(|problems| panic!("{problems:?}"));
-        assert_eq!(
-            config.engine.lines[0].account.as_ref().unwrap().aor,
-            "sip:1000@sip.twilio.com"
-        );
-        assert_eq!(config.engine.sip.udp.unwrap().port(), 5060);
-        assert_eq!(
-            (config.engine.rtp.port_min, config.engine.rtp.port_max),
-            (10_000, 20_000)
-        );
-        assert_eq!(config.engine.limits.calls_max, 10);
-        assert_eq!(config.engine.agents[0].profile.max_duration_ms, 600_000);
-        assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8080");
-        assert!(!config.engine.recording.enabled);
-    }
-
-    #[test]
-    fn a_missing_engine_key_is_said() {
-        let problems = build(&read(&Sources::default()).unwrap()).err().unwrap();
-        assert_eq!(problems[0].code, "config_missing_engine_key");
-    }
-}
+mod tests;

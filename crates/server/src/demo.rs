@@ -163,6 +163,8 @@ async fn start_house(
     settings.override_with("line.username", "", own());
     settings.override_with("line.allow_loopback", "true", own());
     settings.override_with("recording.enabled", "true", own());
+    // The caller is a machine of ours, and the first words are part of what is shown.
+    settings.override_with("recording.announce", "false", own());
     settings.override_with("recording.dir", "", own());
     if let Some(standin) = standin {
         settings.override_with("engine.url", standin.url(), own());

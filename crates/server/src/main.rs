@@ -3,6 +3,7 @@
 //! The front door: command line, settings, wiring, the administration API and the demo. Policy lives in `call`, protocols
 //! in `sip`, `media` and `wire`; this crate only joins them.
 
+mod admin_command;
 mod apart;
 mod api;
 mod bridge;
@@ -15,6 +16,8 @@ mod config;
 mod demo;
 mod doctor;
 mod explain;
+mod files;
+mod geo;
 mod housekeeping;
 mod identity;
 mod migrate;
@@ -22,6 +25,7 @@ mod office;
 mod one_off;
 mod openapi_command;
 mod outgoing;
+mod pages;
 mod phrases;
 mod platform_api;
 mod privacy;

@@ -32,6 +32,14 @@ pub(crate) fn greeting(language: Language) -> &'static str {
     }
 }
 
+/// Instructions for the words before a call is recorded.
+pub(crate) fn recording(language: Language) -> String {
+    let notice = agent::recording_notice(language == Language::En);
+    format!(
+        "Say exactly the following text, word for word, in its own language, and nothing else:\n{notice}"
+    )
+}
+
 /// Instructions for what the session itself decides to have said.
 pub(crate) fn phrases(language: Language) -> Phrases {
     match language {

@@ -2,11 +2,15 @@
 
 use crate::api::listener::Listener;
 use crate::config::PlatformConfig;
+use crate::pages;
 use crate::voice::{PlaceError, Voice};
+use axum::response::Redirect;
+use axum::routing::get;
+use axum::{Extension, Router};
 use courier::Nudge;
 use engine::Engine;
 use engine::directory::DirectoryHandle;
-use platform::{AdminToken, Api, Carriers, Config, NotPlaced};
+use platform::{AdminToken, Api, Carriers, Config, NotPlaced, Servers, Transport, Trials};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::Store;
@@ -17,6 +21,7 @@ use tokio::task::JoinHandle;
 /// The running API.
 pub(crate) struct Running {
     address: SocketAddr,
+    is_tls: bool,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -24,6 +29,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How a browser of this machine reaches it.
+    pub(crate) fn url(&self) -> String {
+        url(self.address, self.is_tls)
     }
 
     /// Stops taking requests and waits for those in progress, a few seconds at most.
@@ -35,6 +45,15 @@ impl Running {
     }
 }
 
+/// How a browser of this machine reaches an address of ours.
+pub(crate) fn url(address: SocketAddr, is_tls: bool) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        return format!("{scheme}://localhost:{}", address.port());
+    }
+    format!("{scheme}://{address}")
+}
+
 /// The parts of the house that the API works with.
 pub(crate) struct Parts {
     pub(crate) engine: Engine,
@@ -43,7 +62,12 @@ pub(crate) struct Parts {
     pub(crate) outbox: Nudge,
     pub(crate) language: catalog::Language,
     pub(crate) directory: Option<DirectoryHandle>,
+    pub(crate) servers: Option<Servers>,
     pub(crate) voice: Option<Arc<Voice>>,
+    /// The API of the back office of this process, for the pages.
+    pub(crate) back_office: Option<Router>,
+    /// Where the back office's address finds this API.
+    pub(crate) late: pages::Late,
 }
 
 /// Calls by a carrier are placed where its account and its streams are.
@@ -58,6 +82,7 @@ fn carriers(voice: &Arc<Voice>) -> Carriers {
                     status: match error {
                         PlaceError::Carrier(_) => 502,
                         PlaceError::NotConfigured
+                        | PlaceError::Unreadable
                         | PlaceError::UnknownLine
                         | PlaceError::Engine(_) => 409,
                     },
@@ -78,6 +103,8 @@ pub(crate) async fn start(
     parts: Parts,
 ) -> std::io::Result<Running> {
     let directory = parts.directory.clone();
+    let trials = directory.clone().map(Trials::new);
+    let is_tls = config.tls.is_some();
     let listener = Listener::bind(config.listen, config.tls.as_ref()).await?;
     let address = listener.address()?;
     let api = Api::new(
@@ -90,7 +117,11 @@ pub(crate) async fn start(
             clear_passwords: config.clear_passwords,
             language: parts.language,
             rate_per_s: config.rate_per_s,
+            proxies: config.proxies,
             carriers: parts.voice.as_ref().map(carriers),
+            servers: parts.servers,
+            voice_url: parts.voice.as_ref().and_then(|voice| voice.public_url()),
+            trials,
             keepers: crate::privacy::keepers(),
             version: env!("CARGO_PKG_VERSION"),
         },
@@ -101,10 +132,25 @@ pub(crate) async fn start(
         }),
         Arc::new(move || parts.outbox.nudge()),
     );
+    let own = platform::router(&api);
+    parts.late.fill(own.clone());
+    let mut application = own
+        .clone()
+        .merge(pages::router())
+        .route("/", get(|| async { Redirect::to("/admin/") }))
+        .nest_service(pages::PLATFORM, own);
+    if let Some(back_office) = parts.back_office {
+        application = application.nest_service(pages::BACK_OFFICE, back_office);
+    }
+    let application = application.layer(Extension(Transport {
+        tls: is_tls,
+        relayed: false,
+    }));
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(platform::serve(listener, platform::router(&api), stopped));
+    let task = tokio::spawn(platform::serve(listener, application, stopped));
     Ok(Running {
         address,
+        is_tls,
         stop,
         task,
     })

@@ -10,7 +10,10 @@ use crate::outgoing::Outgoing;
 use crate::settings::Settings;
 use crate::shutdown::Signals;
 use crate::terminal::{Terminal, line};
-use crate::{api, check, compat, identity, platform_api, secrets, telemetry, voice, wiring};
+use crate::{
+    admin_command, api, check, compat, files, identity, pages, platform_api, secrets, telemetry,
+    voice, wiring,
+};
 use catalog::Message;
 use engine::config::{AgentConfig, LineConfig, Secret};
 use engine::directory::DirectoryHandle;
@@ -87,6 +90,9 @@ pub(crate) async fn run(arguments: &ConfigArguments, discover: bool) -> ExitCode
     for text in house.address_lines() {
         line(&text);
     }
+    if orders::app().is_none() {
+        house.say_first_run(terminal).await;
+    }
     signals.next().await;
     terminal.say(&Message::new("log_drain_started").with(
         "seconds",
@@ -138,8 +144,10 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     let vault = secrets::unlock(Terminal::new(config.language), &store, &config.keys).await?;
     prepare_single(&mut config, &store, &vault).await?;
     let outgoing = Outgoing::start(config.courier, &store, vault.clone())?;
+    let late = pages::Late::default();
+    let (hand, words) = ((token.as_str(), &late), config.language);
     let mut back_office =
-        start_back_office(bound, (&store, &vault), &outgoing, &token, config.language).await?;
+        start_back_office(bound, (&store, &vault), &outgoing, hand, words).await?;
     let processes = start_processes(config.apart.take(), &mut config.office, &token).await?;
     let agent = config.engine.agents.first().cloned();
     let line = config.engine.lines.first().cloned();
@@ -152,12 +160,13 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
     let discovery = directory.as_ref().and_then(|directory| {
         compat::discover(&config.agents, (&outgoing, &store, &vault), directory)
     });
-    let voice = start_voice(voice, &engine).await?;
+    let voice = start_voice(voice, &engine, (&store, &vault)).await?;
     let carriers = voice.as_ref().map(|voice| Arc::clone(voice.voice()));
     let managed = directory.clone().map(|directory| {
         let found = (discovery.clone(), processes.clone());
-        managed(&engine, directory, found, voice.as_ref())
+        Arc::new(managed(&engine, directory, found, voice.as_ref()))
     });
+    let servers = managed.as_ref().map(|managed| managed.servers());
     let admin = start_admin(
         &config.admin,
         token.clone(),
@@ -172,6 +181,9 @@ pub(crate) async fn start(mut config: ProcessConfig) -> Result<House, Message> {
         vault,
         outbox: outgoing.outbox.nudger(),
         directory,
+        servers,
+        back_office: back_office.as_ref().map(wiring::Running::router),
+        late,
         voice: voice.as_ref().map(|voice| Arc::clone(voice.voice())),
         language: config.language,
     };
@@ -244,7 +256,7 @@ async fn start_back_office(
     bound: Option<wiring::Bound>,
     (store, vault): (&Store, &Vault),
     outgoing: &Outgoing,
-    token: &str,
+    (token, platform): (&str, &pages::Late),
     language: catalog::Language,
 ) -> Result<Option<wiring::Running>, Message> {
     let parts = wiring::Parts {
@@ -253,6 +265,7 @@ async fn start_back_office(
         courier: &outgoing.courier,
         token,
         language,
+        platform: platform.clone(),
     };
     wiring::start(bound, parts).await
 }
@@ -307,6 +320,9 @@ fn managed(
 fn prepare(config: &mut ProcessConfig) -> Result<String, Message> {
     engine::set_log_language(config.language);
     let start_failed = |cause: String| Message::new("start_failed").with("cause", cause);
+    let limits = &mut config.engine.limits;
+    let files = files::ask_for_all();
+    limits.connections_max = files::connections(files, limits.calls_max, limits.connections_max);
     // A killed process leaves its own behind; nobody may take it for ours.
     remove(&config.addresses);
     std::fs::create_dir_all(&config.data_dir)
@@ -357,7 +373,7 @@ async fn start_admin(
     config: &config::AdminConfig,
     token: String,
     (engine, store): (&Engine, &Store),
-    parts: (Option<Arc<voice::Voice>>, Option<api::agents::Managed>),
+    parts: (Option<Arc<voice::Voice>>, Option<Arc<api::agents::Managed>>),
     language: catalog::Language,
 ) -> Result<api::Running, Message> {
     let started = api::start(
@@ -383,12 +399,17 @@ async fn start_admin(
 async fn start_voice(
     config: Option<voice::settings::VoiceConfig>,
     engine: &Engine,
+    (store, vault): (&Store, &Vault),
 ) -> Result<Option<voice::Running>, Message> {
     let Some(config) = config else {
         return Ok(None);
     };
     let listen = config.listen;
-    match voice::start(config, engine.clone()).await {
+    let tenants = voice::Tenants {
+        store: store.clone(),
+        vault: vault.clone(),
+    };
+    match voice::start(config, engine.clone(), tenants).await {
         Ok(running) => Ok(Some(running)),
         Err(error) => {
             engine.drain(Duration::ZERO).await;
@@ -451,6 +472,18 @@ impl House {
             .into_iter()
             .map(|(name, address)| format!("{name} {address}"))
             .collect()
+    }
+
+    /// Prints the link by which the first administrator is made, where there is none.
+    async fn say_first_run(&self, terminal: Terminal) {
+        let Some(platform) = &self.platform else {
+            return;
+        };
+        match admin_command::first_link(&self.store, &platform.url()).await {
+            Ok(Some(message)) => terminal.say(&message),
+            Ok(None) => {}
+            Err(message) => terminal.complain(&message),
+        }
     }
 
     fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {

@@ -6,6 +6,19 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
+/// What is heard where a filter cannot be read.
+const QUIET: &str = "info,rustls=error";
+
+/// The TLS library warns of habits of peers that harm nobody (a telephone that writes an address where a name belongs, in each
+/// handshake); whoever wants to see them names it.
+fn quiet(filter: &str) -> String {
+    if filter == "off" || filter.contains("rustls") {
+        filter.to_owned()
+    } else {
+        format!("{filter},rustls=error")
+    }
+}
+
 /// Installs the subscriber. A filter that cannot be read falls back to `info`.
 pub(crate) fn install(settings: &Settings) {
     install_with(
@@ -16,7 +29,7 @@ pub(crate) fn install(settings: &Settings) {
 
 /// As [`install`], with explicit values.
 pub(crate) fn install_with(filter: &str, json: bool) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(quiet(filter)).unwrap_or_else(|_| EnvFilter::new(QUIET));
     let registry = tracing_subscriber::registry().with(filter);
     // A second installation (tests in one process) keeps the first.
     if json {
@@ -37,5 +50,20 @@ pub(crate) fn install_with(filter: &str, json: bool) {
                     .with_writer(std::io::stderr),
             )
             .try_init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tls_library_is_quiet_unless_it_is_named() {
+        assert_eq!(quiet("info"), "info,rustls=error");
+        assert_eq!(quiet("info,rustls=debug"), "info,rustls=debug");
+        assert_eq!(quiet("off"), "off");
+        for filter in ["info", "warn", "off", "engine=debug"] {
+            assert!(EnvFilter::try_new(quiet(filter)).is_ok(), "{filter}");
+        }
     }
 }

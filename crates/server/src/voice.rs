@@ -3,6 +3,7 @@
 //! A webhook is answered with a document that makes the carrier open a stream with a token of ours: good once, for that call, for
 //! half a minute. No stream reaches the engine before that token was seen in its first message, whatever else was signed.
 
+mod accounts;
 mod carriers;
 mod listener;
 mod placing;
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 use wire::twilio::Dialect;
 use wire::twilio::twiml;
 
+pub(crate) use self::accounts::Tenants;
 use self::placing::Placing;
 use self::rate::Rate;
 use self::settings::VoiceConfig;
@@ -50,6 +52,7 @@ pub(crate) struct Voice {
     waiting: Arc<Semaphore>,
     rate: Rate,
     secure: bool,
+    tenants: Tenants,
 }
 
 /// The running address.
@@ -83,7 +86,11 @@ impl Running {
 ///
 /// # Errors
 /// When the address cannot be bound, or an identity or authority cannot be used.
-pub(crate) async fn start(config: VoiceConfig, engine: Engine) -> std::io::Result<Running> {
+pub(crate) async fn start(
+    config: VoiceConfig,
+    engine: Engine,
+    tenants: Tenants,
+) -> std::io::Result<Running> {
     let listener = listener::Listener::bind(config.listen, config.tls.as_ref()).await?;
     let address = listener.address();
     let mut allow = courier::Allow::default();
@@ -104,6 +111,7 @@ pub(crate) async fn start(config: VoiceConfig, engine: Engine) -> std::io::Resul
         placing: Placing::default(),
         waiting: Arc::new(Semaphore::new(STREAMS_WAITING_MAX)),
         rate: Rate::default(),
+        tenants,
     });
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(listener.serve(router(Arc::clone(&voice)), stopped));
@@ -121,6 +129,7 @@ fn router(voice: Arc<Voice>) -> Router {
         .route("/incoming-call", any(webhook::incoming_twilio))
         .route("/media-stream", get(stream::twilio))
         .route("/media-stream/{carrier}", get(stream::other))
+        .route("/media-stream/twilio/{account}", get(stream::twilio_of))
         .route("/{carrier}/incoming-call", any(webhook::incoming))
         .route(
             "/{carrier}/{line}/incoming-call",
@@ -139,6 +148,9 @@ pub(crate) enum PlaceError {
     /// The account or the public address is not configured.
     #[error("calls cannot be placed: voice.public_url and the carrier's account are needed")]
     NotConfigured,
+    /// The tenant's own account of the carrier cannot be read; the log says why.
+    #[error("the carrier's account that this account keeps cannot be read: keep its token again")]
+    Unreadable,
     /// No line takes the carrier's calls by this name.
     #[error("no line of this carrier has this name")]
     UnknownLine,
@@ -151,6 +163,11 @@ pub(crate) enum PlaceError {
 }
 
 impl Voice {
+    /// Origin that carriers call, where it is configured.
+    pub(crate) fn public_url(&self) -> Option<String> {
+        self.config.public_url.clone()
+    }
+
     /// Address of a path as carriers write it; `None` where the public address is not known.
     fn public(&self, path: &str) -> Option<String> {
         let base = self.config.public_url.as_deref()?;
@@ -173,6 +190,24 @@ impl Voice {
         self.config.account(dialect)
     }
 
+    /// In which account a call is placed, and where its stream comes to.
+    fn ways(
+        &self,
+        dialect: Dialect,
+        owner: Option<&accounts::Owner>,
+    ) -> Result<(CarrierAccount, String), PlaceError> {
+        let (account, path) = match owner {
+            Some(owner) => {
+                let account = owner.account(&self.config.twilio.api_url);
+                (Some(account), owner.stream_path())
+            }
+            None => (self.account(dialect), carriers::stream_path(dialect)),
+        };
+        let account = account.ok_or(PlaceError::NotConfigured)?;
+        let url = self.public(&path).ok_or(PlaceError::NotConfigured)?;
+        Ok((account, url))
+    }
+
     /// Places a call through Twilio; its agent speaks when it is answered. Our id of the call, and the carrier's. Without a line it
     /// is the one that has the number shown.
     ///
@@ -184,14 +219,13 @@ impl Voice {
         mut request: PlaceCall,
     ) -> Result<(CallId, String), PlaceError> {
         let dialect = Dialect::Twilio;
-        let account = self.account(dialect).ok_or(PlaceError::NotConfigured)?;
-        let stream_path = carriers::stream_path(dialect);
-        let url = self.public(&stream_path).ok_or(PlaceError::NotConfigured)?;
         let line = Some(request.line.as_str()).filter(|line| !line.is_empty());
         let known = self
             .engine
-            .stream_line(dialect, line, from)
+            .stream_line(dialect, None, line, from)
             .ok_or(PlaceError::UnknownLine)?;
+        let owner = self.own_account(&known.tenant).await?;
+        let (account, url) = self.ways(dialect, owner.as_ref())?;
         let ring_ms = *request.ring_ms.get_or_insert(RING_MS);
         let to = request.to.clone();
         request.line.clone_from(&known.name);
@@ -203,11 +237,13 @@ impl Voice {
             from: from.to_owned(),
             to: to.clone(),
             inbound: false,
+            owner: owner.clone(),
         };
         let (promise, progress) = self.engine.expect_stream(dialect, from, request).await?;
         let id = promise.call.clone();
         let token = self.tokens.issue(Instant::now(), until, grant);
-        if !self.placing.begin(&token, promise, progress) {
+        let tenant = owner.map(|owner| owner.tenant);
+        if !self.placing.begin(&token, tenant, (promise, progress)) {
             self.tokens.withdraw(&token);
             return Err(PlaceError::Engine(PlaceCallError::Busy));
         }

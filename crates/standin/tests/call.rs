@@ -93,6 +93,8 @@ impl Answerer {
                     codecs: vec![CodecOffer {
                         name: "PCMU",
                         clock_rate: 8_000,
+                        channels: 1,
+                        parameters: None,
                         static_payload: Some(0),
                     }],
                     telephone_event: true,
@@ -110,7 +112,11 @@ impl Answerer {
                 let config = StreamConfig {
                     codec: Codec::Pcmu,
                     payload_type: 0,
+                    keypad: media::Keypad::default(),
+                    treatment: media::Treatment::default(),
+                    opus: media::OpusTerms::default(),
                     telephone_event: agreed.telephone_event,
+                    event_clock_hz: 8_000,
                     comfort_noise: None,
                     ptime_ms: 20,
                     remote: agreed.remote,

@@ -215,3 +215,32 @@ fn check_package(package: &Package, findings: &mut Vec<Finding>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn pattern_50_the_dns_library_is_past_the_repair_and_dnssec_is_off() {
+        let lock = include_str!("../../../Cargo.lock");
+        let mut found = 0;
+        for package in lock.split("[[package]]") {
+            if !package.contains("name = \"hickory-") {
+                continue;
+            }
+            let version = package.split('"').nth(3).unwrap_or_default();
+            let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0_u32));
+            let mut next = || parts.next().unwrap_or(0);
+            assert!((next(), next(), next()) >= (0, 26, 1), "{package}");
+            found += 1;
+        }
+        assert!(found > 0, "no such library in Cargo.lock");
+        let features = include_str!("../../../Cargo.toml");
+        let row = features
+            .lines()
+            .find(|row| row.starts_with("hickory-resolver"))
+            .unwrap_or_default();
+        assert!(
+            row.contains("default-features = false") && !row.contains("dnssec"),
+            "{row}"
+        );
+    }
+}

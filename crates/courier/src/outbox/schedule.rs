@@ -7,7 +7,7 @@ use crate::limits::{DELIVERY_ATTEMPTS_MAX, DELIVERY_PAUSE, DELIVERY_PAUSE_MAX};
 /// How long after the `attempts`-th failed attempt (from 1) the next one is due; none: that was the last. `share` is random,
 /// 0 to 1, and moves the pause by at most a fifth, so that the rows of a destination that was down do not come back together.
 /// A receiver that names its own pause (`Retry-After`) gets at least that.
-pub(crate) fn pause_after(attempts: u32, share: f64, named: Option<Duration>) -> Option<Duration> {
+pub fn pause_after(attempts: u32, share: f64, named: Option<Duration>) -> Option<Duration> {
     if attempts >= DELIVERY_ATTEMPTS_MAX {
         return None;
     }

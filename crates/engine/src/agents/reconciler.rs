@@ -54,8 +54,8 @@ pub enum Order {
 /// What happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// All agents that should exist.
-    Desired(&'a [Desired]),
+    /// All agents that should exist, and when that was read: an operator's word of later stands.
+    Desired(&'a [Desired], Instant),
     /// An operator's word; an unknown agent is ignored.
     Order(&'a str, Order),
     /// A look is wanted now.
@@ -178,8 +178,9 @@ impl Reconciler {
     /// Takes what happened. Drain [`Reconciler::poll_step`] afterwards.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
-            Input::Desired(all) => self.desired(now, all),
+            Input::Desired(all, read_at) => self.desired(now, all, read_at),
             Input::Order(id, order) => self.with(now, id, |this, agent| {
+                agent.ordered_at = Some(now);
                 this.order(now, id, agent, order);
             }),
             Input::Look(id) => self.with(now, id, |this, agent| this.look(now, id, agent)),
@@ -256,7 +257,16 @@ impl Reconciler {
         self.agents.insert(id.to_owned(), agent);
     }
 
-    fn desired(&mut self, now: Instant, all: &[Desired]) {
+    /// Whether an agent is to be stopped, by a list that was read at this time and by its operators.
+    #[must_use]
+    pub fn is_stopped(&self, desired: &Desired, read_at: Instant) -> bool {
+        let agent = self.agents.get(&desired.id);
+        // Read before the order was written, perhaps: the next reading has it.
+        let newer = agent.filter(|agent| agent.ordered_at.is_some_and(|at| read_at <= at));
+        newer.map_or(desired.stopped, |agent| !agent.wanted)
+    }
+
+    fn desired(&mut self, now: Instant, all: &[Desired], read_at: Instant) {
         let wanted: BTreeSet<&str> = all.iter().map(|desired| desired.id.as_str()).collect();
         let gone: Vec<String> = self
             .agents
@@ -282,8 +292,9 @@ impl Reconciler {
                 }
                 continue;
             }
+            let stopped = self.is_stopped(desired, read_at);
             self.with(now, &desired.id, |this, agent| {
-                this.compare(now, desired, agent);
+                this.compare(now, desired, stopped, agent);
             });
         }
     }
@@ -311,15 +322,15 @@ impl Reconciler {
         self.steps.push_back(Step::Forget { id });
     }
 
-    fn compare(&mut self, now: Instant, desired: &Desired, agent: &mut Agent) {
+    fn compare(&mut self, now: Instant, desired: &Desired, stopped: bool, agent: &mut Agent) {
         let id = desired.id.as_str();
         if !desired.usable {
-            agent.wanted = !desired.stopped;
+            agent.wanted = !stopped;
             agent.revision = desired.revision;
             return self.unusable(id, agent);
         }
         if !std::mem::replace(&mut agent.usable, true) {
-            agent.wanted = !desired.stopped;
+            agent.wanted = !stopped;
             agent.revision = desired.revision;
             agent.cause = None;
             agent.forgive();
@@ -330,13 +341,9 @@ impl Reconciler {
             }
             return;
         }
-        if desired.stopped == agent.wanted {
+        if stopped == agent.wanted {
             // Another node's operator, or one of before this process.
-            let order = if desired.stopped {
-                Order::Stop
-            } else {
-                Order::Start
-            };
+            let order = if stopped { Order::Stop } else { Order::Start };
             self.order(now, id, agent, order);
         }
         if desired.revision == agent.revision {

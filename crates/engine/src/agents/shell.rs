@@ -10,7 +10,7 @@ use call::TenantId;
 use catalog::Message;
 use jiff::{SignedDuration, Timestamp};
 use store::{Store, TenantScope};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::apart::{Apart, ApartAgent, ApartLine, Word};
@@ -19,7 +19,7 @@ use super::policy::Policy;
 use super::reconciler::{
     Cause, Desired, Input, Order, Part, Reconciler, Report, Snapshot, State, Step,
 };
-use super::{AgentStatus, LeftOut, OTHER_ID, OrderError, Totals, between};
+use super::{AgentChange, AgentStatus, LeftOut, OTHER_ID, OrderError, Totals, between};
 use crate::config::{AgentConfig, LineConfig};
 use crate::dispatch::Gate;
 use crate::engine::Engine;
@@ -63,8 +63,6 @@ pub(super) struct Known {
     name: String,
     tenant: String,
     pub(super) stopped: bool,
-    /// When an operator last had it stopped or started, and that was written.
-    pub(super) ordered_at: Option<Instant>,
     revision: u64,
     fault: Option<String>,
     facts: Facts,
@@ -81,7 +79,6 @@ impl Known {
             name: agent.name.clone(),
             tenant: agent.tenant.clone(),
             stopped,
-            ordered_at: None,
             revision: hasher.finish(),
             fault: Some(agent.why.clone()),
             facts: Facts::default(),
@@ -124,7 +121,6 @@ impl Known {
             name: definition.map_or_else(|| agent.name.clone(), |known| known.name.clone()),
             tenant: definition.map_or_else(String::new, |known| known.tenant_id.clone()),
             stopped,
-            ordered_at: None,
             revision: hasher.finish(),
             facts: Facts {
                 engines: engines.filter_map(address).collect(),
@@ -173,12 +169,12 @@ pub(super) struct Shell {
     waiting: Vec<Waiting>,
     said: mpsc::Sender<Said>,
     reports: mpsc::Receiver<Said>,
+    changes: broadcast::Sender<AgentChange>,
 }
 
 impl Shell {
     pub(super) fn new(
-        engine: Engine,
-        store: Store,
+        (engine, store, changes): (Engine, Store, broadcast::Sender<AgentChange>),
         policy: Policy,
         (seed, apart): (u64, Option<Apart>),
     ) -> Self {
@@ -199,6 +195,7 @@ impl Shell {
             waiting: Vec::new(),
             said,
             reports,
+            changes,
         }
     }
 
@@ -248,17 +245,7 @@ impl Shell {
         }
     }
 
-    async fn follow(&mut self, mut all: Vec<Known>, read_at: Instant) {
-        for known in &mut all {
-            let Some(before) = self.known.get(&known.id) else {
-                continue;
-            };
-            // Read before the operator's order was written: the next reading has it.
-            if before.ordered_at.is_some_and(|at| read_at <= at) {
-                known.stopped = before.stopped;
-            }
-            known.ordered_at = before.ordered_at;
-        }
+    async fn follow(&mut self, all: Vec<Known>, read_at: Instant) {
         let desired: Vec<Desired> = all
             .iter()
             .map(|known| Desired {
@@ -288,13 +275,14 @@ impl Shell {
                 .with("seconds", self.policy.check_every.as_secs()));
         }
         if let Some(apart) = &self.apart {
+            let stopped = |agent: &Desired| self.reconciler.is_stopped(agent, read_at);
             let wanted = desired
                 .iter()
-                .filter(|agent| !agent.stopped && agent.usable);
+                .filter(|agent| !stopped(agent) && agent.usable);
             let wanted = wanted.map(|agent| agent.id.clone()).collect();
             apart.tell(Word::Keep(wanted)).await;
         }
-        self.tell(Input::Desired(&desired)).await;
+        self.tell(Input::Desired(&desired, read_at)).await;
     }
 
     /// The id of an agent, from its own or from the one that its back office has for it.
@@ -341,10 +329,6 @@ impl Shell {
             .set_agent_stopped(&scope, &id, stopped)
             .await
             .map_err(OrderError::NotWritten)?;
-        if let Some(known) = self.known.get_mut(&id) {
-            known.stopped = stopped;
-            known.ordered_at = Some(Instant::now());
-        }
         if !stopped && self.apart.is_none() {
             // Calls are taken from now on; the accounts follow once it can speak.
             let gate = self.engine.gate(&id);
@@ -448,6 +432,17 @@ impl Shell {
     }
 
     fn changed(&self, id: &str, from: State, to: State, cause: Option<Cause>) {
+        // Nobody may be watching.
+        let _ = self.changes.send(AgentChange {
+            id: id.to_owned(),
+            tenant: self
+                .known
+                .get(id)
+                .map(|known| known.tenant.clone())
+                .unwrap_or_default(),
+            state: to,
+            cause,
+        });
         let metrics = &self.engine.shared().metrics;
         Metrics::count(&metrics.agent_changes, to.label(), 1);
         let message = Message::new("log_agent_state")

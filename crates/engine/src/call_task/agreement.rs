@@ -54,18 +54,3 @@ pub(super) fn answer_again(
         }
     }
 }
-
-/// The key of an INFO, from phones that have no RFC 4733.
-pub(super) fn digit_of_info(content_type: &str, body: &[u8]) -> Option<char> {
-    let text = String::from_utf8_lossy(body);
-    let digit = if content_type.eq_ignore_ascii_case("application/dtmf-relay") {
-        text.lines()
-            .find_map(|line| line.trim().strip_prefix("Signal=")?.trim().chars().next())
-    } else if content_type.eq_ignore_ascii_case("application/dtmf") {
-        text.trim().chars().next()
-    } else {
-        None
-    };
-    let digit = digit?.to_ascii_uppercase();
-    (digit.is_ascii_digit() || matches!(digit, '*' | '#' | 'A'..='D')).then_some(digit)
-}

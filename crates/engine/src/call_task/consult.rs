@@ -58,6 +58,9 @@ pub(super) async fn consult(
         Err(verdict) => return verdict,
     };
     let mut plan = Plan::of(brain, Timestamp::now());
+    if calls.announces && brain.is_recordable() {
+        plan.announce_recording();
+    }
     plan.left_micro = left_micro;
     plan.transfer_at_once = brain.automatic_transfer().map(|target| transfer(&target));
     Verdict::Go(Box::new(plan))
@@ -193,6 +196,14 @@ impl Plan {
             refusal: None,
             transfer_at_once: None,
             left_micro: None,
+        }
+    }
+
+    /// The caller is told of the recording with the first words.
+    fn announce_recording(&mut self) {
+        if let Some(greeting) = &mut self.greeting {
+            let words = format!("{} {}", greeting.disclosure, greeting.recording);
+            greeting.disclosure = words;
         }
     }
 

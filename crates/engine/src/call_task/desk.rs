@@ -144,7 +144,7 @@ impl Desk {
     }
 
     pub(super) fn answered(&mut self, now: Instant) {
-        let at = Timestamp::now();
+        let at = self.identity.wall(now);
         self.answered_at = Some(at);
         self.journal.answered(at);
         self.milestone(now, Milestone::Answered);
@@ -159,11 +159,17 @@ impl Desk {
         self.set_state(LiveState::Answered);
     }
 
+    /// What a clock that nobody steps during the call shows.
+    pub(super) fn wall(&self, now: Instant) -> Timestamp {
+        self.identity.wall(now)
+    }
+
     /// Closes a call that had no media.
     pub(super) async fn close(self, reason: EndReason, service: Option<Service>) {
+        let ended_at = self.wall(Instant::now());
         self.finish(Ending {
             reason,
-            ended_at: Timestamp::now(),
+            ended_at,
             statistics: None,
             recording: None,
             service,
@@ -183,7 +189,7 @@ impl Desk {
         let reason = self.exact.unwrap_or(reason);
         self.calls.ended(&self.identity, reason, self.timings);
         if let Some(answered) = self.answered_at {
-            let talked = Timestamp::now().duration_since(answered).as_secs_f64();
+            let talked = ended_at.duration_since(answered).as_secs_f64();
             self.calls.metrics.duration.observe(talked);
         }
         self.state = LiveState::Ended;

@@ -64,7 +64,12 @@ impl CallTask {
                 self.tell_engine(|engine| engine.add_message(engine_role(role), &text));
             }
             Effect::MuteCaller { muted } => self.link.set_muted(muted),
-            Effect::HoldCaller { held } => self.hold_caller(now, held),
+            Effect::HoldCaller { held, said } => {
+                self.hold_caller(now, held);
+                if said && self.desk.calls.announces {
+                    self.begin_recording();
+                }
+            }
             Effect::SecureInput { on } => self.secure_input(now, on),
             Effect::Transfer { target } => self.transfer(now, &target),
             Effect::ClearPlayout => self.clear_playout(now),
@@ -107,7 +112,7 @@ impl CallTask {
         }
         self.ask(now, |task| task.desk.leg.answer(answer.sdp));
         self.desk.answered(now);
-        self.begin_recording();
+        self.record_from_the_answer();
         self.media.start(now);
     }
 
@@ -218,7 +223,7 @@ impl CallTask {
         let audio = sounds::load(
             sound,
             self.desk.line.agent.config.profile.language,
-            self.media.codec(),
+            self.media.form(),
         );
         let item = sound.item();
         if self.media.push(item.as_arc(), &audio).is_ok() {

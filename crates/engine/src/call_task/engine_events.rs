@@ -7,7 +7,7 @@ use call::{
     EngineFailure, Input, ItemId, ResponseId, ResponseStatus as SessionStatus, ToolCallId, ToolKind,
 };
 use catalog::Message;
-use media::{ItemKey, g711};
+use media::{ItemKey, Reform};
 use store::Event;
 use store::journal::{EngineState, engine_failure};
 use wire::realtime::{EngineEvent, ResponseStatus, Usage};
@@ -381,10 +381,10 @@ impl CallTask {
             && !self.cleared.contains(&before)
         {
             self.opening_audio(&before, &rest);
-            self.queue_audio(&before, rest);
+            self.queue_audio(&before, &rest);
         }
         self.opening_audio(item, &converted.audio);
-        if !self.queue_audio(item, converted.audio) {
+        if !self.queue_audio(item, &converted.audio) {
             return;
         }
         if self.speaking.as_ref() != Some(item) {
@@ -400,14 +400,16 @@ impl CallTask {
         }
     }
 
-    /// Queues audio in the engine's codec for the caller. False where the queue is full.
-    fn queue_audio(&mut self, item: &ItemKey, mut audio: Vec<u8>) -> bool {
-        let codec = self.media.codec();
-        if codec != self.engine_codec {
-            g711::transcode(self.engine_codec, codec, &mut audio);
-        }
-        if self.media.push(item, &audio).is_err() {
-            let dropped = u64::try_from(audio.len() / media::frame::SAMPLES_PER_MS).unwrap_or(0);
+    /// Queues audio in the form promised to the engine for the caller. False where the queue is full.
+    fn queue_audio(&mut self, item: &ItemKey, audio: &[u8]) -> bool {
+        let (from, form) = (self.engine_form, self.media.form());
+        let audio = if form == from {
+            audio
+        } else {
+            Reform::between(&mut self.downward, from, form).convert(audio)
+        };
+        if self.media.push(item, audio).is_err() {
+            let dropped = u64::try_from(audio.len() / form.bytes_per_ms()).unwrap_or(0);
             Metrics::count(
                 &self.desk.calls.metrics.audio_dropped_ms,
                 "playout_full",
@@ -423,7 +425,7 @@ impl CallTask {
             && !self.cleared.contains(&item)
         {
             self.opening_audio(&item, &rest);
-            self.queue_audio(&item, rest);
+            self.queue_audio(&item, &rest);
         }
         self.media.finish(&item);
         let item = ItemId::from(item);

@@ -10,6 +10,7 @@ use store::Event;
 use store::journal::Milestone;
 
 use super::{CallTask, agreement};
+use crate::leg::key_info;
 use crate::leg::{exact_reason, leg_end};
 use crate::limits::STATISTICS_EVERY;
 use crate::sip_driver::LegEvent;
@@ -95,7 +96,7 @@ impl CallTask {
     /// Outbound: they answered.
     fn accepted(&mut self, now: Instant, sdp: Option<&[u8]>) {
         self.desk.answered(now);
-        self.begin_recording();
+        self.record_from_the_answer();
         if self.take_answer(now, sdp.unwrap_or_default()) {
             self.media.start(now);
             self.audio_flows(now);
@@ -163,10 +164,10 @@ impl CallTask {
         }
     }
 
-    /// Keypad tones by INFO, from phones that have no RFC 4733.
+    /// Keys by INFO.
     fn info(&mut self, now: Instant, content_type: &str, body: &[u8]) {
-        if let Some(digit) = agreement::digit_of_info(content_type, body) {
-            self.pressed(now, digit);
+        if let Some((digit, duration_ms)) = key_info::key_of_info(content_type, body) {
+            self.media.handle_key(now, digit, duration_ms);
         }
     }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use media::RecordingFrame;
+use media::frame::FRAME_SAMPLES;
+use media::resample::{Rate, Resampler};
 use tokio::sync::{mpsc, oneshot};
 
 use super::CallTask;
@@ -15,6 +17,28 @@ use crate::listening::{FRAME_BYTES, Frame, ListenError, Listener};
 pub(super) struct Listeners {
     open: Vec<mpsc::Sender<Frame>>,
     tick: u64,
+    /// Both sides of a wideband leg on their way to the telephone's rate, and room for them.
+    narrowed: Option<Box<[Narrowed; 2]>>,
+}
+
+struct Narrowed {
+    resampler: Resampler,
+    samples: Vec<i16>,
+}
+
+impl Narrowed {
+    fn new() -> Self {
+        Self {
+            resampler: Resampler::new(Rate::Hz16000, Rate::Hz8000),
+            samples: Vec::with_capacity(FRAME_SAMPLES),
+        }
+    }
+
+    fn take(&mut self, lane: &[i16]) -> &[i16] {
+        self.samples.clear();
+        self.resampler.process(lane, &mut self.samples);
+        &self.samples
+    }
 }
 
 impl Listeners {
@@ -35,7 +59,14 @@ impl Listeners {
     /// Hands 20 ms to everybody; who does not take them in time loses them, who left is forgotten.
     pub(super) fn push(&mut self, frame: &RecordingFrame) {
         let mut samples = [0; FRAME_BYTES];
-        let both = frame.caller.iter().zip(&frame.agent);
+        let (caller, agent) = if frame.caller.len() > FRAME_SAMPLES {
+            let both = || Box::new([Narrowed::new(), Narrowed::new()]);
+            let [caller, agent] = &mut **self.narrowed.get_or_insert_with(both);
+            (caller.take(&frame.caller), agent.take(&frame.agent))
+        } else {
+            (&frame.caller[..], &frame.agent[..])
+        };
+        let both = caller.iter().zip(agent);
         for (to, (caller, agent)) in samples.chunks_exact_mut(4).zip(both) {
             let [a, b] = caller.to_le_bytes();
             let [c, d] = agent.to_le_bytes();
@@ -99,8 +130,8 @@ mod tests {
 
     fn frame(sample: i16) -> RecordingFrame {
         RecordingFrame {
-            caller: [sample; 160],
-            agent: [-sample; 160],
+            caller: [sample; 160].into(),
+            agent: [-sample; 160].into(),
         }
     }
 

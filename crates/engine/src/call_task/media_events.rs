@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use call::{Input, ItemId};
-use media::{PlayoutEvent, StreamEvent, g711};
+use media::{PlayoutEvent, Reform, StreamEvent};
 use serde_json::json;
 use store::Event;
 use store::journal::{Milestone, PlayoutPhase, RtpStatistics};
@@ -33,23 +33,15 @@ impl CallTask {
     }
 
     fn forward_frames(&mut self, now: Instant) {
-        let codec = self.media.codec();
+        let (form, wanted) = (self.media.form(), self.engine_form);
         while let Some(frame) = self.media.poll_frame() {
-            if codec == self.engine_codec {
-                if !self.privacy.keeps(frame.audio) {
-                    self.link.append(now, frame.audio);
-                }
+            let audio = if form == wanted {
+                frame.audio
             } else {
-                let mut audio = [0; media::frame::FRAME_SAMPLES];
-                let length = frame.audio.len().min(audio.len());
-                if let (Some(to), Some(from)) = (audio.get_mut(..length), frame.audio.get(..length))
-                {
-                    to.copy_from_slice(from);
-                    g711::transcode(codec, self.engine_codec, to);
-                    if !self.privacy.keeps(to) {
-                        self.link.append(now, to);
-                    }
-                }
+                Reform::between(&mut self.upward, form, wanted).convert(frame.audio)
+            };
+            if !self.privacy.keeps(audio) {
+                self.link.append(now, audio);
             }
         }
     }
@@ -75,6 +67,9 @@ impl CallTask {
                 },
             ),
             StreamEvent::Dtmf { digit, .. } => self.pressed(now, digit),
+            StreamEvent::KeyDue { digit, duration_ms } => {
+                self.desk.leg.send_key(digit, duration_ms);
+            }
             StreamEvent::Playout(event) => self.playout_event(now, event),
             StreamEvent::MediaLost { since_ms } => {
                 journal.event(
@@ -180,16 +175,28 @@ impl CallTask {
         );
     }
 
+    /// Where callers are told of it, it begins when they were.
+    pub(super) fn record_from_the_answer(&mut self) {
+        if !self.desk.calls.announces {
+            self.begin_recording();
+        }
+    }
+
     pub(super) fn begin_recording(&mut self) {
-        if self.recording.is_some() {
+        let forbidden = self
+            .office
+            .as_ref()
+            .is_some_and(|office| !office.brain.is_recordable());
+        if self.recording.is_some() || forbidden {
             return;
         }
         if let Some(recorder) = &self.desk.calls.recorder {
-            let recording = recorder.open(self.desk.id().as_str());
+            self.media.set_recording(true);
+            let rate = self.media.recording_rate();
+            let recording = recorder.open(self.desk.id().as_str(), rate.hz());
             self.desk
                 .journal
                 .recording(recording.path().display().to_string());
-            self.media.set_recording(true);
             self.recording = Some(recording);
         }
     }

@@ -2,8 +2,7 @@
 
 use call::profile::{Recorded, RecordedOpening};
 use call::{OpeningWords, Purpose};
-use media::frame::SAMPLES_PER_MS;
-use media::{Codec, ItemKey, g711};
+use media::{Form, ItemKey, reform};
 
 use super::CallTask;
 use super::consult::Plan;
@@ -38,7 +37,7 @@ struct Capture {
 /// The prepared words of one call.
 pub(super) struct Opening {
     greetings: Greetings,
-    codec: Codec,
+    form: Form,
     lines: Vec<Line>,
     capture: Option<Capture>,
 }
@@ -49,7 +48,7 @@ impl Opening {
         (calls, identity): (&Calls, &Identity),
         plan: &Plan,
         config: &mut AgentConfig,
-        codec: Codec,
+        form: Form,
     ) -> Option<Self> {
         let greetings = calls.greetings.clone()?;
         let fixed = plan.fixed_words()?;
@@ -62,7 +61,7 @@ impl Opening {
             model: &engine.realtime.model,
             voice: engine.voice.as_deref().unwrap_or_default(),
             speed: engine.speed,
-            codec,
+            form,
         };
         let mut lines = Vec::with_capacity(fixed.len());
         for (words, text) in fixed {
@@ -80,7 +79,7 @@ impl Opening {
             let bytes = line.audio.as_ref()?.len();
             Some(Recorded {
                 text: line.text.clone(),
-                audio_ms: u32::try_from(bytes / SAMPLES_PER_MS).unwrap_or(u32::MAX),
+                audio_ms: u32::try_from(bytes / form.bytes_per_ms()).unwrap_or(u32::MAX),
             })
         };
         config.profile.recorded = RecordedOpening {
@@ -89,7 +88,7 @@ impl Opening {
         };
         Some(Self {
             greetings,
-            codec,
+            form,
             lines,
             capture: None,
         })
@@ -194,13 +193,11 @@ impl CallTask {
         let Some(opening) = &mut self.opening else {
             return;
         };
-        let (from, codec) = (opening.codec, self.media.codec());
-        let Some(mut audio) = opening.take_audio(words) else {
+        let from = opening.form;
+        let Some(audio) = opening.take_audio(words) else {
             return;
         };
-        if codec != from {
-            g711::transcode(from, codec, &mut audio);
-        }
+        let audio = reform::whole(from, self.media.form(), audio);
         let item = words.item();
         if self.media.push(item.as_arc(), &audio).is_ok() {
             self.media.finish(item.as_arc());

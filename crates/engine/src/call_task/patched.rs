@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 
 use call::{EndReason, Requester, TransferTarget};
 use catalog::Message;
-use jiff::Timestamp;
-use media::{Codec, Gain, StreamEvent};
+use media::{Form, Gain, Law, Reform, StreamEvent};
 use serde_json::json;
 use store::Event;
 use tokio::sync::mpsc;
@@ -32,6 +31,8 @@ use crate::switchboard::{
 };
 use far::{Far, FarNews};
 
+/// The far end talks in µ-law, as Media Streams does.
+const FAR_FORM: Form = Form::G711(Law::Pcmu);
 /// How long the telephone may be unheard (and not held) before it counts as gone, beside the bound at which that is noticed.
 const UNHEARD_MAX: Duration = Duration::from_secs(30);
 /// How long a call that was answered may wait for something to be connected with.
@@ -82,6 +83,8 @@ pub(crate) struct Patched {
     chosen: Option<FarEnd>,
     phase: Phase,
     active: bool,
+    /// The telephone on its way to the far end, which talks in µ-law.
+    heard: Option<Reform>,
     rx_gain: Option<Gain>,
     tx_gain: Option<Gain>,
     call_max: Option<Duration>,
@@ -167,8 +170,9 @@ impl Patched {
             chosen: None,
             phase: Phase::Open,
             active: false,
-            rx_gain: Gain::new(Codec::Pcmu, switchboard.rx_gain_db),
-            tx_gain: Gain::new(Codec::Pcmu, switchboard.tx_gain_db),
+            heard: None,
+            rx_gain: Gain::new(Law::Pcmu, switchboard.rx_gain_db),
+            tx_gain: Gain::new(Law::Pcmu, switchboard.tx_gain_db),
             call_max: switchboard.call_max,
             ring_by,
             far_by: None,
@@ -421,12 +425,13 @@ impl Patched {
 
     /// Carries audio both ways until nothing is left to carry.
     fn drain(&mut self, now: Instant) {
-        let codec = self.media.codec();
+        let form = self.media.form();
         while let Some(frame) = self.media.poll_frame() {
-            let mut audio = [0; media::frame::FRAME_SAMPLES];
-            if frame.audio.len() == audio.len() && self.active {
-                audio.copy_from_slice(frame.audio);
-                media::g711::transcode(codec, Codec::Pcmu, &mut audio);
+            if !self.active {
+                continue;
+            }
+            let heard = Reform::between(&mut self.heard, form, FAR_FORM).convert(frame.audio);
+            if let Ok(mut audio) = <[u8; media::frame::FRAME_SAMPLES]>::try_from(heard) {
                 if let Some(gain) = &self.rx_gain {
                     gain.apply(&mut audio);
                 }
@@ -460,6 +465,9 @@ impl Patched {
                 journal.event(now, Event::SourceRefused { from });
             }
             StreamEvent::Dtmf { digit, .. } => self.pressed(now, *digit),
+            StreamEvent::KeyDue { digit, duration_ms } => {
+                self.desk.leg.send_key(*digit, *duration_ms);
+            }
             StreamEvent::MediaLost { since_ms } => {
                 journal.event(
                     now,
@@ -520,7 +528,7 @@ impl Patched {
         self.media.close().await;
         let ending = Ending {
             reason,
-            ended_at: Timestamp::now(),
+            ended_at: self.desk.wall(Instant::now()),
             statistics: Some(statistics),
             recording: None,
             service: None,

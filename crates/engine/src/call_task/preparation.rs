@@ -153,7 +153,7 @@ impl Preparation {
     ) -> CallTask {
         let mut config = plan.apply(agent);
         let of_call = (&*self.desk.calls, &self.desk.identity);
-        let opening = Opening::find(of_call, &plan, &mut config, media.codec()).await;
+        let opening = Opening::find(of_call, &plan, &mut config, media.form()).await;
         let mut task = self.open(media, answer, config, Some(office));
         task.opening = opening.map(Box::new);
         task.opening_words = plan.opening_words;
@@ -325,6 +325,8 @@ impl Preparation {
         let local = negotiation::local_media(&self.desk.line.config, address, pair.port);
         let cname = self.desk.identity.id.as_str();
         let identity = LegIdentity {
+            keypad: self.desk.line.config.keypad,
+            treatment: self.desk.line.config.treatment,
             signalling: Some(source.ip()),
             cname,
             seed: crate::random::seed(),
@@ -369,15 +371,16 @@ impl Preparation {
     ) -> CallTask {
         let now = Instant::now();
         let desk = self.desk;
-        let codec = media.codec();
+        let form = media.form();
         media.set_media_timeout_ms(desk.calls.rtp.media_timeout_ms);
-        let link = EngineLink::new(
+        let mut link = EngineLink::new(
             &agent,
             Arc::clone(&desk.line.agent.target),
             desk.line.agent.fallback.clone(),
             desk.calls.connector.clone(),
-            codec,
+            form,
         );
+        link.pack(desk.calls.packed_ms());
         let start = SessionStart {
             // A carrier connects the stream once the other side has answered: from there both directions are the same.
             inbound: desk.identity.inbound || matches!(media, LegAudio::Carrier(_)),
@@ -388,7 +391,9 @@ impl Preparation {
             session: Session::new(now, profile, start),
             media,
             link,
-            engine_codec: codec,
+            engine_form: form,
+            upward: None,
+            downward: None,
             answer,
             recording: None,
             history: History::default(),

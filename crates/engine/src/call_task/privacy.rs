@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use media::frame::FRAME_SAMPLES;
+use media::frame::FRAME_BYTES_MAX;
 
 use super::CallTask;
 use crate::limits::HELD_FRAMES_MAX;
@@ -11,7 +11,7 @@ use crate::limits::HELD_FRAMES_MAX;
 /// The caller's sound and keys, as far as they are private.
 #[derive(Default)]
 pub(super) struct Privacy {
-    /// Frames for the engine, while the disclosure is being played; each at most one frame long, in the engine's codec.
+    /// Frames for the engine, while the disclosure is being played; each at most one frame long, in the form promised to the engine.
     held: Option<VecDeque<Vec<u8>>>,
     secure: bool,
     /// What is on its way through the recording's buffer belongs to the secrecy that is over.
@@ -50,7 +50,7 @@ impl Privacy {
         if held.len() >= HELD_FRAMES_MAX {
             held.pop_front();
         }
-        held.push_back(frame.iter().take(FRAME_SAMPLES).copied().collect());
+        held.push_back(frame.iter().take(FRAME_BYTES_MAX).copied().collect());
         true
     }
 }

@@ -129,6 +129,10 @@ pub(crate) fn address(line: &Line, to: &str) -> Option<String> {
 
 /// How a line without an account shows itself; an account does by its own address.
 fn own_address(line: &Line) -> Option<String> {
+    if line.device.is_some() {
+        let domain = line.config.domain.as_ref();
+        return domain.map(|domain| format!("sip:allo@{domain}"));
+    }
     let number = line.config.numbers.first();
     number
         .zip(line.config.domain.as_ref())
@@ -151,6 +155,7 @@ impl Calls {
         let command = Command::Place {
             outgoing: Box::new(OutgoingInvite {
                 account: line.account,
+                device: line.device,
                 to: address(line, to)?,
                 from: own_address(line),
                 offer: Some(offer),
@@ -279,6 +284,7 @@ impl Calls {
         let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
         let outgoing = OutgoingInvite {
             account: line.account,
+            device: line.device,
             to: to.to_owned(),
             from,
             offer: Some(offer),
@@ -299,6 +305,7 @@ impl Calls {
             InviteError::BadUri | InviteError::BadHeader | InviteError::UnknownAccount => {
                 PlaceCallError::BadAddress
             }
+            InviteError::NotRegistered => PlaceCallError::NotRegistered,
             InviteError::NoTransport | InviteError::Overload | InviteError::Draining => {
                 PlaceCallError::Busy
             }
@@ -317,13 +324,18 @@ impl Calls {
             .ports
             .allocate(now)
             .map_err(|_| PlaceCallError::NoPort)?;
-        let host = sip_host(to).and_then(|host| host.parse().ok());
+        let registered = line
+            .device
+            .and_then(|device| self.devices.source_of(device));
+        let host = registered.or_else(|| sip_host(to).and_then(|host| host.parse().ok()));
         // A name is resolved later; the way to a documentation address is the way of the default route.
         let peer = host.unwrap_or(IpAddr::from([192, 0, 2, 1]));
         let address = local_address(self.rtp.advertised, self.rtp.bind, (peer, 5060).into());
         let local = local_media(&line.config, address, pair.port);
         let cname = random::seed().to_string();
         let identity = LegIdentity {
+            keypad: line.config.keypad,
+            treatment: line.config.treatment,
             signalling: None,
             cname: &cname,
             seed: random::seed(),

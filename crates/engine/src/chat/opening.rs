@@ -99,6 +99,7 @@ pub(super) async fn compiled(
         store,
         vault: now.vault.as_ref(),
         scope,
+        tried: None,
     };
     let compiled = compiled_as(base, &version, &secrets).await;
     compiled.map(Arc::new).map_err(|error| match error {

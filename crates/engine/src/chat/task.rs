@@ -13,7 +13,7 @@ use call::{
     TranscriptEntry, TransferEnd,
 };
 use catalog::Message;
-use media::{Codec, ItemKey};
+use media::{Form, ItemKey, Law};
 use serde_json::json;
 use store::{ChatMessage, ChatSession, Entry, TenantScope};
 use tokio::sync::mpsc;
@@ -181,7 +181,7 @@ impl ChatTask {
             Arc::clone(&self.agent.target),
             self.agent.fallback.clone(),
             self.chats.calls.connector.clone(),
-            Codec::Pcmu,
+            Form::G711(Law::Pcmu),
         );
         let tools = config.profile.tools.clone();
         let start = SessionStart {

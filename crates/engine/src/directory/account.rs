@@ -1,6 +1,6 @@
 //! From a stored SIP account to the account that registers, and to what the selection knows of it.
 
-use media::Codec;
+use media::{Codec, Keypad, Treatment};
 use serde_json::Value;
 use sip::{AccountConfig, KeepAlive, Protocol};
 use std::time::Duration;
@@ -191,6 +191,23 @@ pub(super) fn codecs(entry: &SipAccount, config: &DirectoryConfig) -> Vec<Codec>
         config.codecs.clone()
     } else {
         codecs
+    }
+}
+
+/// How an account sends keys and hears them.
+pub(super) fn keypad(entry: &SipAccount, config: &DirectoryConfig) -> Keypad {
+    let settings = settings(entry);
+    let named = settings.get("dtmf").and_then(Value::as_str);
+    named.and_then(Keypad::from_name).unwrap_or(config.keypad)
+}
+
+/// What an account does to its callers' audio.
+pub(super) fn treatment(entry: &SipAccount, config: &DirectoryConfig) -> Treatment {
+    let settings = settings(entry);
+    let own = |name: &str| settings.get(name).and_then(Value::as_bool);
+    Treatment {
+        noise_suppression: own("noise_suppression").unwrap_or(config.treatment.noise_suppression),
+        automatic_gain: own("automatic_gain").unwrap_or(config.treatment.automatic_gain),
     }
 }
 

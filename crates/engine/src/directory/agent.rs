@@ -62,10 +62,12 @@ pub(crate) struct Secrets<'a> {
     pub(crate) store: &'a Store,
     pub(crate) vault: Option<&'a Vault>,
     pub(crate) scope: &'a TenantScope,
+    /// A key that is tried before it is kept: it stands for every kept key of an engine.
+    pub(crate) tried: Option<&'a Secret>,
 }
 
 impl Secrets<'_> {
-    async fn open(&self, values: Vec<&mut Value>) -> Result<(), CompileError> {
+    pub(super) async fn open(&self, values: Vec<&mut Value>) -> Result<(), CompileError> {
         let Some(vault) = self.vault else {
             return Ok(());
         };
@@ -76,12 +78,15 @@ impl Secrets<'_> {
     }
 
     async fn engine_key(&self, provider: &str) -> Option<Secret> {
+        if let Some(key) = self.tried {
+            return Some(key.clone());
+        }
         let purpose = format!("engine:{provider}");
         let found = self.vault?.get(self.store, self.scope, &purpose).await;
         found.ok().flatten().map(|key| Secret::new(key.expose()))
     }
 
-    async fn signing(&self) -> Option<SigningSecret> {
+    pub(super) async fn signing(&self) -> Option<SigningSecret> {
         let found = signing_secret(self.store, self.vault?, self.scope).await;
         found.ok().flatten()
     }
@@ -109,7 +114,7 @@ pub async fn signing_secret(
     Ok(kept.map(|text| SigningSecret::new(text.expose())))
 }
 
-fn parse(text: &str) -> Result<Value, CompileError> {
+pub(super) fn parse(text: &str) -> Result<Value, CompileError> {
     serde_json::from_str(text).map_err(|_| CompileError::Unreadable)
 }
 
@@ -303,7 +308,7 @@ pub(super) async fn configured(
 }
 
 /// One engine: the process's own where the agent names none.
-async fn engine(
+pub(super) async fn engine(
     wish: &Wish,
     secrets: &Secrets<'_>,
     config: &DirectoryConfig,

@@ -69,6 +69,10 @@ pub(super) fn configured(
             || config.codecs.clone(),
             |stored| account::codecs(stored, config),
         ),
+        keypad: stored.map_or(config.keypad, |stored| account::keypad(stored, config)),
+        treatment: stored.map_or(config.treatment, |stored| {
+            account::treatment(stored, config)
+        }),
         calls_max: settings
             .get("maxParallelCalls")
             .and_then(Value::as_u64)
@@ -77,6 +81,7 @@ pub(super) fn configured(
             .unwrap_or_default(),
         provider,
         sip_account,
+        device: None,
     }
 }
 
@@ -102,8 +107,11 @@ pub(super) fn of_account(
         credentials: None,
         srtp: account::srtp(entry).unwrap_or(config.srtp),
         codecs: account::codecs(entry, config),
+        keypad: account::keypad(entry, config),
+        treatment: account::treatment(entry, config),
         calls_max: u32::try_from(entry.calls_max).unwrap_or_default(),
         provider: LineProvider::Sip,
         sip_account: Some(account::selectable(entry)),
+        device: None,
     }
 }

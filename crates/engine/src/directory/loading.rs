@@ -6,7 +6,9 @@ use std::sync::PoisonError;
 use call::TenantId;
 use catalog::Message;
 use store::secret::is_sealed;
-use store::{Directory, DirectoryAgent, DirectoryWorkflow, Entry, ReadError, SipAccount, Tenant};
+use store::{
+    Device, Directory, DirectoryAgent, DirectoryWorkflow, Entry, ReadError, SipAccount, Tenant,
+};
 
 use super::agent::CompileError;
 use super::{Parts, agent, line, scope};
@@ -81,13 +83,18 @@ impl Parts {
                 lines.extend(self.account_line(account).await);
             }
         }
+        lines.extend(self.device_lines(&directory).await);
         // The first active account is the oldest one.
         let age = |line: &LineConfig| {
             let account = accounts.get(line.name.as_str());
             account.map(|account| (account.created_at, account.id.clone()))
         };
         lines.sort_by_key(age);
-        let workflows: Vec<WorkflowConfig> = directory.workflows.iter().map(workflow).collect();
+        let workflows: Vec<WorkflowConfig> = directory
+            .workflows
+            .iter()
+            .map(|found| workflow(found, &directory.devices))
+            .collect();
         self.tell(&directory);
         self.forget_the_gone(&directory);
         if self.config.only.is_some() {
@@ -296,14 +303,23 @@ fn streamed(line: &mut LineConfig) {
     }
 }
 
-fn workflow(found: &DirectoryWorkflow) -> WorkflowConfig {
+fn workflow(found: &DirectoryWorkflow, devices: &[Entry<Device>]) -> WorkflowConfig {
     let definition = &found.version.definition;
+    let is_of = |device: &&Entry<Device>| {
+        device.tenant == found.workflow.tenant
+            && device.workflow_id.as_ref() == Some(&found.workflow.id)
+    };
     WorkflowConfig {
         id: found.workflow.id.clone(),
         slug: found.workflow.slug.clone(),
         tenant: TenantId::from(found.workflow.tenant.clone().unwrap_or_default()),
         agent: definition.agent_id.clone(),
         account: definition.sip_account_id.clone(),
+        devices: devices
+            .iter()
+            .filter(is_of)
+            .map(|device| device.id.clone())
+            .collect(),
         numbers: definition.phone_numbers.clone(),
         ring_ms: definition
             .ring_timeout_s

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sip::AccountId;
+use sip::{AccountId, DeviceId};
 
 use super::{Dispatcher, Gate, Line};
 use crate::config::LineConfig;
 
-/// Accounts of the directory's lines: a line keeps its own for as long as it is there.
+/// Accounts and devices of the directory's lines: a line keeps its own for as long as it is there.
 #[derive(Default)]
 pub(super) struct Accounts {
     pub(super) known: BTreeMap<String, AccountId>,
@@ -20,6 +20,9 @@ pub(super) struct Accounts {
 pub(crate) struct AccountChanges {
     pub(crate) lines: Vec<Arc<Line>>,
     pub(crate) set: Vec<(AccountId, sip::AccountConfig)>,
+    /// Devices that may register now; the others among these ids may not any more.
+    pub(crate) devices: Vec<(DeviceId, sip::DeviceConfig)>,
+    /// Of accounts and of devices.
     pub(crate) removed: Vec<AccountId>,
 }
 
@@ -36,6 +39,33 @@ impl Accounts {
         }
         self.last += 1;
         AccountId(self.last)
+    }
+}
+
+impl Accounts {
+    /// The ids of a line's account and of its device, with what the user agent is told of them.
+    pub(super) fn take(
+        &mut self,
+        config: &LineConfig,
+        kept: &mut BTreeMap<String, AccountId>,
+        changes: &mut AccountChanges,
+    ) -> (Option<AccountId>, Option<DeviceId>) {
+        let mut id = || {
+            let id = self.of(&config.name);
+            kept.insert(config.name.clone(), id);
+            id
+        };
+        let account = config.account.as_ref().map(|account| {
+            let id = id();
+            changes.set.push((id, account.clone()));
+            id
+        });
+        let device = config.device.as_ref().map(|device| {
+            let id = DeviceId(id().0);
+            changes.devices.push((id, device.sip.clone()));
+            id
+        });
+        (account, device)
     }
 }
 

@@ -89,6 +89,9 @@ pub enum PlaceCallError {
     /// The address is not one.
     #[error("the address cannot be called")]
     BadAddress,
+    /// The device is nowhere.
+    #[error("the device is not registered")]
+    NotRegistered,
     /// Too many calls, or draining.
     #[error("no call can be placed now")]
     Busy,
@@ -100,12 +103,21 @@ pub enum PlaceCallError {
 /// Why a carrier's stream does not become a call.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum BeginStreamError {
-    /// No line has this name.
-    #[error("no line has this name")]
+    /// No line has this name, and no agent that runs this id.
+    #[error("no line has this name, and no running agent this id")]
     UnknownLine,
     /// Too many calls, or draining.
     #[error("no call can be taken now")]
     Busy,
+}
+
+impl From<OutgoingRefused> for BeginStreamError {
+    fn from(refused: OutgoingRefused) -> Self {
+        match refused {
+            OutgoingRefused::UnknownLine | OutgoingRefused::NoAgent => Self::UnknownLine,
+            OutgoingRefused::Busy => Self::Busy,
+        }
+    }
 }
 
 impl From<OutgoingRefused> for PlaceCallError {

@@ -63,9 +63,10 @@ pub(super) async fn start(
         connector: TlsConnector::from(Arc::clone(&client)),
         journal,
         recorder: recorder(config)?,
+        announces: config.recording.enabled && config.recording.announce,
         greetings: config.greetings.as_deref().map(Greetings::new),
         driver: commands.clone(),
-        retry_after_s: config.limits.retry_after_s,
+        limits: config.limits.clone(),
         events,
         switchboard: config.switchboard.clone(),
         store,
@@ -75,7 +76,6 @@ pub(super) async fn start(
     let (stream_events, stream_queue) = mpsc::channel(STREAM_EVENTS_MAX);
     let (answers, answer_queue) = mpsc::channel(RESOLUTIONS_MAX);
     let acceptors = sockets.accept(&stream_events);
-    let limits = &config.limits;
     let parts = Parts {
         user_agent: UserAgent::new(now, user_agent_config(config, &sockets, seed)),
         listeners: sockets
@@ -85,10 +85,10 @@ pub(super) async fn start(
             .collect(),
         udp: sockets.udp,
         tls: TlsEnds::new(server, client),
-        connections: Connections::new(stream_events, limits),
+        connections: Connections::new(stream_events, &config.limits),
         resolver: Resolver::new(&config.sip.name_servers),
         dispatcher: Arc::clone(&dispatcher),
-        rates: SourceRates::new(now, limits),
+        rates: SourceRates::new(now, &config.limits),
         calls: Arc::clone(&calls),
         seed,
     };

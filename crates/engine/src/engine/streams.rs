@@ -1,11 +1,13 @@
 //! Calls that a carrier brings by WebSocket.
 
+use std::sync::Arc;
+
 use call::id::CallId;
 use wire::twilio::Dialect;
 
 use super::{BeginStreamError, Engine, PlaceCall, PlaceCallError};
 use crate::calls::placing::{Dialling, Promise};
-use crate::dispatch::{Gate, OutgoingRefused};
+use crate::dispatch::{Admitted, Gate, Line, OutgoingRefused};
 use crate::leg::carrier::{CarrierControl, CarrierProgress};
 use crate::stream_socket::StreamSocket;
 
@@ -38,19 +40,23 @@ pub struct StreamCall {
     pub bridge: bool,
     /// The carrier's name of the call, for the record.
     pub carrier_call: String,
+    /// The id that it gets; `None`: a new one.
+    pub id: Option<CallId>,
 }
 
 impl Engine {
     /// The line that takes a carrier's call: by its name when one is asked for, else by the called number, else the one line of
-    /// the process that names no number and no other carrier.
+    /// the process that names no number and no other carrier. A call that came by a tenant's own account of a carrier reaches
+    /// that tenant's lines only.
     pub fn stream_line(
         &self,
         dialect: Dialect,
+        tenant: Option<&call::TenantId>,
         name: Option<&str>,
         called: &str,
     ) -> Option<StreamLine> {
         let dispatcher = self.inner.dispatcher();
-        let line = dispatcher.stream_line(dialect, name, called)?;
+        let line = dispatcher.stream_line((dialect, tenant), name, called)?;
         Some(StreamLine {
             name: line.config.name.clone(),
             tenant: line.config.tenant.clone(),
@@ -96,16 +102,48 @@ impl Engine {
         call: StreamCall,
     ) -> Result<CallId, BeginStreamError> {
         let admitted = self.inner.dispatcher().admit_outgoing(&call.line);
+        self.begin_admitted(admitted, socket, call).await
+    }
+
+    /// Begins the call of a stream with an agent of the directory, whatever its lines: somebody tries it.
+    ///
+    /// # Errors
+    /// [`BeginStreamError`].
+    pub async fn begin_with_agent(
+        &self,
+        agent: &str,
+        socket: StreamSocket,
+        call: StreamCall,
+    ) -> Result<CallId, BeginStreamError> {
+        let dialect = socket.stream.dialect();
+        let admitted = self.inner.dispatcher().admit_agent(agent, dialect);
+        self.begin_admitted(admitted, socket, call).await
+    }
+
+    /// Whether a stream could begin a call with an agent of the directory now.
+    ///
+    /// # Errors
+    /// What [`Engine::begin_with_agent`] would answer.
+    pub fn may_begin_with_agent(
+        &self,
+        agent: &str,
+        dialect: Dialect,
+    ) -> Result<(), BeginStreamError> {
+        let admitted = self.inner.dispatcher().admit_agent(agent, dialect);
+        admitted.map(drop).map_err(BeginStreamError::from)
+    }
+
+    async fn begin_admitted(
+        &self,
+        admitted: Result<(Arc<Line>, Admitted), OutgoingRefused>,
+        socket: StreamSocket,
+        call: StreamCall,
+    ) -> Result<CallId, BeginStreamError> {
         match admitted {
             Ok((line, admitted)) => Ok(self.inner.calls.begin_stream(line, admitted, socket, call)),
             Err(refused) => {
                 socket.refuse().await;
-                Err(match refused {
-                    OutgoingRefused::UnknownLine | OutgoingRefused::NoAgent => {
-                        BeginStreamError::UnknownLine
-                    }
-                    OutgoingRefused::Busy => BeginStreamError::Busy,
-                })
+                Err(refused.into())
             }
         }
     }

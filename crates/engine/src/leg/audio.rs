@@ -3,8 +3,9 @@
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use media::resample::Rate;
 use media::{
-    Background, CallerFrame, Codec, DtmfError, ItemKey, Played, PlayoutFull, RecordingFrame,
+    Background, CallerFrame, Codec, DtmfError, Form, ItemKey, Played, PlayoutFull, RecordingFrame,
     Statistics, StreamEvent,
 };
 
@@ -33,7 +34,20 @@ impl LegAudio {
     pub(crate) fn codec(&self) -> Codec {
         match self {
             Self::Rtp(rtp) => rtp.codec(),
-            Self::Carrier(carrier) => carrier.feed.codec(),
+            Self::Carrier(carrier) => carrier.feed.law().into(),
+        }
+    }
+
+    /// How the audio of the leg is carried.
+    pub(crate) fn form(&self) -> Form {
+        self.codec().form()
+    }
+
+    /// Sample rate of what [`LegAudio::poll_recording`] gives.
+    pub(crate) fn recording_rate(&self) -> Rate {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.recording_rate(),
+            Self::Carrier(_) => Rate::Hz8000,
         }
     }
 
@@ -209,6 +223,14 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().set_background(background),
             Self::Carrier(carrier) => carrier.feed.set_background(background),
+        }
+    }
+
+    /// A key that came by SIP INFO; it is told like any other, once.
+    pub(crate) fn handle_key(&mut self, now: Instant, digit: char, duration_ms: u32) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.handle_key(now, digit, duration_ms),
+            Self::Carrier(carrier) => carrier.feed.handle_dtmf(digit, duration_ms),
         }
     }
 

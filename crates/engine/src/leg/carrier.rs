@@ -10,7 +10,7 @@ use call::{EndReason, TransferEnd, TransferTarget};
 use courier::Courier;
 use courier::carrier::{CarrierAccount, CarrierError};
 use media::frame::FRAME_SAMPLES;
-use media::{Codec, Feed, Played, Position, g711};
+use media::{Feed, Law, Played, Position, g711};
 use sip::EndCause;
 use tokio::sync::mpsc;
 use wire::twilio::{Encoding, StreamEvent};
@@ -209,13 +209,13 @@ pub(crate) struct CarrierMedia {
 
 impl CarrierMedia {
     pub(crate) fn new(now: Instant, socket: StreamSocket, bridge: bool) -> Self {
-        let codec = match socket.stream.encoding() {
-            Encoding::Pcma => Codec::Pcma,
-            Encoding::Pcmu | Encoding::L16 => Codec::Pcmu,
+        let law = match socket.stream.encoding() {
+            Encoding::Pcma => Law::Pcma,
+            Encoding::Pcmu | Encoding::L16 => Law::Pcmu,
         };
         Self {
             socket,
-            feed: Feed::new(now, codec),
+            feed: Feed::new(now, law),
             handing: Vec::new(),
             now,
             bridge,
@@ -252,7 +252,7 @@ impl CarrierMedia {
                     .as_chunks::<2>()
                     .0
                     .iter()
-                    .map(|sample| g711::encode(Codec::Pcmu, i16::from_le_bytes(*sample)))
+                    .map(|sample| g711::encode(Law::Pcmu, i16::from_le_bytes(*sample)))
                     .collect();
                 self.feed.handle_audio(now, number, &encoded);
             }
@@ -295,7 +295,7 @@ impl CarrierMedia {
                 Encoding::Pcmu | Encoding::Pcma => audio.extend_from_slice(&frame),
                 Encoding::L16 => {
                     for byte in frame {
-                        audio.extend_from_slice(&g711::decode(Codec::Pcmu, byte).to_le_bytes());
+                        audio.extend_from_slice(&g711::decode(Law::Pcmu, byte).to_le_bytes());
                     }
                 }
             }

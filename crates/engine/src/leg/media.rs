@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use media::{Codec, Stream, StreamConfig};
+use media::{Codec, Keypad, OpusTerms, Stream, StreamConfig, Treatment};
 use sip::sdp::offer_answer::{self, LocalMedia, Negotiated, OfferRejected};
 
 use super::negotiation;
@@ -24,6 +24,8 @@ pub(crate) struct MediaLeg {
     codec: Codec,
     signalling: Option<IpAddr>,
     cname: String,
+    keypad: Keypad,
+    treatment: Treatment,
     held: bool,
     /// The sockets are bound to IPv6: IPv4 is reached by mapped addresses.
     mapped: bool,
@@ -39,6 +41,10 @@ pub(crate) struct LegIdentity<'a> {
     pub(crate) cname: &'a str,
     /// Seed of the stream.
     pub(crate) seed: u64,
+    /// How keys are sent, and which ways are listened to.
+    pub(crate) keypad: Keypad,
+    /// What is done to the caller's audio.
+    pub(crate) treatment: Treatment,
 }
 
 impl MediaLeg {
@@ -51,7 +57,11 @@ impl MediaLeg {
         identity: &LegIdentity<'_>,
     ) -> Result<(Self, Vec<u8>, Negotiated), OfferRejected> {
         let (agreed, answer) = offer_answer::answer(offer, &local)?;
-        let config = negotiation::stream_config(&agreed, identity.signalling, identity.cname);
+        let config = negotiation::stream_config(
+            &agreed,
+            identity.signalling,
+            (identity.cname, identity.keypad, identity.treatment),
+        );
         let config = config.ok_or(OfferRejected::NoCommonCodec {
             offered: Vec::new(),
         })?;
@@ -75,8 +85,12 @@ impl MediaLeg {
             .unwrap_or(Codec::Pcmu);
         let config = StreamConfig {
             codec,
-            payload_type: codec.static_payload_type(),
+            payload_type: codec.static_payload_type().unwrap_or_default(),
+            keypad: identity.keypad,
+            treatment: identity.treatment,
+            opus: OpusTerms::default(),
             telephone_event: None,
+            event_clock_hz: codec.clock_hz(),
             comfort_noise: None,
             ptime_ms: local.ptime_ms,
             remote: None,
@@ -111,6 +125,8 @@ impl MediaLeg {
             codec,
             signalling: identity.signalling,
             cname: identity.cname.to_owned(),
+            keypad: identity.keypad,
+            treatment: identity.treatment,
             held: false,
             buffer: vec![0; DATAGRAM_BYTES_MAX].into_boxed_slice(),
             sent: 0,
@@ -147,7 +163,11 @@ impl MediaLeg {
     }
 
     fn apply(&mut self, now: Instant, agreed: &Negotiated) -> Result<(), OfferRejected> {
-        let config = negotiation::stream_config(agreed, self.signalling, &self.cname);
+        let config = negotiation::stream_config(
+            agreed,
+            self.signalling,
+            (&self.cname, self.keypad, self.treatment),
+        );
         let config = config.ok_or(OfferRejected::NoCommonCodec {
             offered: Vec::new(),
         })?;

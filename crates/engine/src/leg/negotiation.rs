@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use call::EndReason;
-use media::{Codec, LatchPolicy, SrtpConfig, SrtpSuite, StreamConfig};
+use media::{
+    Codec, Keypad, LatchPolicy, OpusTerms, SrtpConfig, SrtpSuite, StreamConfig, Treatment,
+};
 use sip::sdp::offer_answer::{
     CodecOffer, CryptoLine, LocalMedia, Negotiated, OfferRejected, SrtpPolicy,
 };
@@ -39,8 +41,10 @@ pub(crate) fn local_media(line: &LineConfig, address: IpAddr, port: u16) -> Loca
     };
     let codecs = line.codecs.iter().map(|codec| CodecOffer {
         name: codec.name(),
-        clock_rate: 8_000,
-        static_payload: Some(codec.static_payload_type()),
+        clock_rate: codec.clock_hz(),
+        channels: codec.channels(),
+        parameters: (*codec == Codec::Opus).then_some(OpusTerms::OURS),
+        static_payload: codec.static_payload_type(),
     });
     // The session id of SDP needs no secrecy but should not repeat (RFC 8866 section 5.2); 32 bits fit every parser.
     let session_id = random::seed() >> 32;
@@ -49,7 +53,7 @@ pub(crate) fn local_media(line: &LineConfig, address: IpAddr, port: u16) -> Loca
         port,
         rtcp_port: None,
         codecs: codecs.collect(),
-        telephone_event: true,
+        telephone_event: line.keypad.has_events(),
         comfort_noise: true,
         srtp: policy(line.srtp),
         crypto,
@@ -71,7 +75,7 @@ const fn policy(policy: LinePolicy) -> SrtpPolicy {
 pub(crate) fn stream_config(
     agreed: &Negotiated,
     signalling: Option<IpAddr>,
-    cname: &str,
+    (cname, keypad, treatment): (&str, Keypad, Treatment),
 ) -> Option<StreamConfig> {
     let codec = Codec::from_name(&agreed.codec.name)?;
     let srtp = match &agreed.crypto {
@@ -85,7 +89,16 @@ pub(crate) fn stream_config(
     Some(StreamConfig {
         codec,
         payload_type: agreed.codec.payload_type,
+        opus: agreed
+            .codec
+            .parameters
+            .as_deref()
+            .map(OpusTerms::from_parameters)
+            .unwrap_or_default(),
+        keypad,
+        treatment,
         telephone_event: agreed.telephone_event,
+        event_clock_hz: agreed.event_clock_rate,
         comfort_noise: agreed.comfort_noise,
         ptime_ms: agreed.ptime_ms,
         remote: agreed.remote,

@@ -161,8 +161,11 @@ fn plain_line() -> LineConfig {
         credentials: None,
         srtp: SrtpPolicy::Off,
         codecs: vec![Codec::Pcma, Codec::Pcmu],
+        keypad: media::Keypad::default(),
+        treatment: media::Treatment::default(),
         calls_max: 0,
         sip_account: None,
+        device: None,
     }
 }
 

@@ -69,6 +69,12 @@ impl SipDriver {
             Event::Refreshed { .. } | Event::Refer { .. } => {}
             Event::Ended { invite, cause } => self.ended(invite, cause),
             Event::Registration { account, state } => self.registration(account, &state),
+            Event::Bindings { device, bindings } => self.bindings(device, bindings),
+            Event::RegisterRefused {
+                source,
+                user,
+                refusal,
+            } => self.register_refused(source, &user, refusal),
             Event::Trace(trace) => self.trace(trace),
             Event::Dropped { reason, .. } => {
                 Metrics::count(&self.calls.metrics.sip_dropped, drop_label(reason), 1)

@@ -159,6 +159,8 @@ impl Managed {
     async fn directory(house: &House, vault: &Vault, engine_url: &str) -> DirectoryHandle {
         let base = config(&house.directory, engine_url, profile());
         let config = DirectoryConfig {
+            keypad: media::Keypad::default(),
+            treatment: media::Treatment::default(),
             base: base.agents[0].clone(),
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
             reach: Default::default(),

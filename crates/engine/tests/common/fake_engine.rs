@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};
-use media::{Codec, tone};
+use media::{Law, tone};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -190,7 +190,7 @@ async fn speak(socket: &mut WebSocketStream<TcpStream>, number: usize, ms: usize
     .await;
     send(socket, json!({"type": "response.output_item.added", "response_id": response, "output_index": 0, "item": {"id": item, "type": "message", "role": "assistant"}})).await;
     let mut audio = vec![0; ms * 8];
-    tone::Sine::new(VOICE_HZ, 8_000.0).fill_coded(Codec::Pcmu, &mut audio);
+    tone::Sine::new(VOICE_HZ, 8_000.0).fill_coded(Law::Pcmu, &mut audio);
     let ids = |kind: &str| json!({"type": kind, "response_id": response, "item_id": item, "output_index": 0, "content_index": 0});
     for piece in audio.chunks(1_600) {
         let mut event = ids("response.output_audio.delta");

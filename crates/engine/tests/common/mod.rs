@@ -57,6 +57,7 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
     };
     config.recording = RecordingConfig {
         enabled: true,
+        announce: false,
         directory: directory.path().join("recordings"),
     };
     config.lines.push(LineConfig {
@@ -71,8 +72,11 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
         credentials: None,
         srtp: SrtpPolicy::Preferred,
         codecs: vec![Codec::Pcmu, Codec::Pcma],
+        keypad: media::Keypad::default(),
+        treatment: media::Treatment::default(),
         calls_max: 0,
         sip_account: None,
+        device: None,
     });
     config.agents.push(AgentConfig {
         name: "agent".to_owned(),

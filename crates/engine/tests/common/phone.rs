@@ -257,7 +257,7 @@ impl Phone {
         packet.extend_from_slice(&0x1234_5678_u32.to_be_bytes());
         let mut audio = [0xFF; 160];
         if let Some(voice) = &mut self.voice {
-            voice.fill_coded(media::Codec::Pcmu, &mut audio);
+            voice.fill_coded(media::Law::Pcmu, &mut audio);
         }
         packet.extend_from_slice(&audio);
         self.sequence = self.sequence.wrapping_add(1);
@@ -275,7 +275,7 @@ impl Phone {
                 _ = tick.tick() => self.talk().await,
                 received = self.rtp.recv_from(&mut buffer) => {
                     let (count, _) = received.expect("received");
-                    let law = match buffer[1] & 0x7F { 0 => media::Codec::Pcmu, 8 => media::Codec::Pcma, _ => continue };
+                    let law = match buffer[1] & 0x7F { 0 => media::Law::Pcmu, 8 => media::Law::Pcma, _ => continue };
                     heard.extend(buffer[12..count].iter().map(|byte| g711::decode(law, *byte)));
                 }
             }

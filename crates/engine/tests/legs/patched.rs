@@ -8,7 +8,7 @@ use engine::switchboard::{
     PlacePatched, Switchboard,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
-use media::{Codec, tone};
+use media::{Law, tone};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -257,7 +257,7 @@ impl Application {
 
     async fn play(&mut self, hertz: f32, ms: usize) {
         let mut audio = vec![0; ms * 8];
-        tone::Sine::new(hertz, 8_000.0).fill_coded(Codec::Pcmu, &mut audio);
+        tone::Sine::new(hertz, 8_000.0).fill_coded(Law::Pcmu, &mut audio);
         let payload = base64_simd::STANDARD.encode_to_string(&audio);
         self.say(json!({ "event": "media", "media": { "payload": payload } }))
             .await;

@@ -216,11 +216,7 @@ impl BridgeOrders {
             codecs: line
                 .codecs
                 .iter()
-                .map(|codec| match codec {
-                    media::Codec::Pcma => "pcma",
-                    media::Codec::Pcmu => "pcmu",
-                })
-                .map(str::to_owned)
+                .map(|codec| codec.name().to_ascii_lowercase())
                 .collect(),
         }
     }
@@ -251,11 +247,8 @@ impl BridgeOrders {
     }
 
     pub(crate) fn codecs(&self) -> Vec<media::Codec> {
-        let codec = |name: &String| match name.as_str() {
-            "pcma" => media::Codec::Pcma,
-            _ => media::Codec::Pcmu,
-        };
-        self.codecs.iter().map(codec).collect()
+        let codec = |name: &String| media::Codec::from_name(name);
+        self.codecs.iter().filter_map(codec).collect()
     }
 }
 

@@ -9,6 +9,8 @@ use axum::http::HeaderMap;
 use engine::agents::reconciler::{Health, Memory, Order};
 use engine::agents::{AgentStatus, Agents, OrderError};
 use engine::directory::DirectoryHandle;
+use engine::wait_in_seconds;
+use platform::{NotRefreshed, Refreshed, ServerPlace, ServerProcess, Servers};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -77,6 +79,86 @@ impl Managed {
             .sum()
     }
 
+    /// Where an agent runs, for the platform API.
+    pub(crate) fn place(&self, agent: &AgentStatus) -> ServerPlace {
+        let port = |address: Option<SocketAddr>| address.map(|address| address.port());
+        let Some(processes) = &self.processes else {
+            return ServerPlace {
+                app: port(self.voice),
+                bridge: port(self.sip).filter(|_| agent.registers),
+                pids: vec![std::process::id()],
+                processes: Vec::new(),
+                calls: u64::try_from(agent.calls).unwrap_or(u64::MAX),
+            };
+        };
+        let seen = processes.of(&agent.id);
+        let port_of = |app: bool| {
+            let mut serving = seen.iter().filter(|process| !process.ends);
+            let found = serving.find(|process| (process.place == Place::App) == app);
+            found.map(|process| process.port)
+        };
+        let one = |process: &Seen| ServerProcess {
+            role: match process.place {
+                Place::App => "app",
+                Place::Bridge(_) => "bridge",
+            },
+            line: match &process.place {
+                Place::App => None,
+                Place::Bridge(line) => Some(line.clone()),
+            },
+            pid: process.pid,
+            port: process.port,
+            memory: process.memory,
+            calls: process.calls,
+            ends: process.ends,
+        };
+        ServerPlace {
+            app: port_of(true),
+            bridge: port_of(false),
+            pids: seen.iter().map(|process| process.pid).collect(),
+            processes: seen.iter().map(one).collect(),
+            calls: calls(&seen),
+        }
+    }
+
+    /// Reads the database again; `whole`: the back office's list too, where there is one.
+    pub(crate) async fn refresh(&self, whole: bool) -> Result<Refreshed, NotRefreshed> {
+        let Some(discovery) = self.discovery.as_ref().filter(|_| whole) else {
+            let read = self.directory.refresh().await;
+            return match read {
+                Ok(()) => Ok(Refreshed::default()),
+                Err(error) => {
+                    crate::terminal::log(&error.message());
+                    Err(NotRefreshed::Store)
+                }
+            };
+        };
+        let found = discovery.refresh().await;
+        let found = found.map_err(|error| NotRefreshed::Discovery {
+            address: discovery.address(),
+            cause: error.to_string(),
+        })?;
+        Ok(Refreshed {
+            listed: Some(found.listed),
+            added: found.added,
+            changed: found.changed,
+            removed: found.removed,
+        })
+    }
+
+    /// The way to it for the platform API.
+    pub(crate) fn servers(self: &Arc<Self>) -> Servers {
+        let (places, refreshing) = (Arc::clone(self), Arc::clone(self));
+        Servers::new(
+            self.agents.clone(),
+            move |agent| places.place(agent),
+            move |whole| {
+                let managed = Arc::clone(&refreshing);
+                Box::pin(async move { managed.refresh(whole).await })
+            },
+        )
+    }
+
     fn shared_view(&self, agent: &AgentStatus) -> Value {
         let port = |address: Option<SocketAddr>| address.map(|address| address.port());
         let pid = std::process::id();
@@ -139,7 +221,7 @@ impl Managed {
         view["cause"] = json!(agent.known.cause.map(|cause| cause.label()));
         view["health"] = json!(agent.known.health.as_ref().map(health));
         view["recentFailures"] = json!(agent.known.failures);
-        view["retryInSeconds"] = json!(agent.retry_in.map(|time| time.as_secs()));
+        view["retryInSeconds"] = json!(agent.retry_in.map(wait_in_seconds));
         view
     }
 }
@@ -157,7 +239,7 @@ type Answer = Result<Json<Value>, Problem>;
 
 fn managed<'a>(shared: &'a Shared, headers: &HeaderMap) -> Result<&'a Managed, Problem> {
     let none = || Problem::new(404, "api_not_found").in_language_of(headers, shared.language);
-    shared.managed.as_ref().ok_or_else(none)
+    shared.managed.as_deref().ok_or_else(none)
 }
 
 fn unknown(shared: &Shared, headers: &HeaderMap, id: &str) -> Problem {

@@ -62,7 +62,7 @@ pub(super) async fn place(
         }
         Err(error) => {
             let status = match error {
-                PlaceError::NotConfigured | PlaceError::Engine(_) => 409,
+                PlaceError::NotConfigured | PlaceError::Unreadable | PlaceError::Engine(_) => 409,
                 PlaceError::UnknownLine => 404,
                 PlaceError::Carrier(_) => 502,
             };

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use engine::wait_in_seconds;
 use serde_json::{Value, json};
 use sip::{RegistrationFailure, RegistrationState};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub(crate) async fn health(State(shared): State<Arc<Shared>>) -> Json<Value> {
         None => engine::agents::Totals::default(),
     };
     let managed = shared.managed.as_ref();
-    let apart = managed.map_or(0, super::agents::Managed::calls_apart);
+    let apart = managed.map_or(0, |managed| managed.calls_apart());
     let calls = u64::try_from(readiness.calls).unwrap_or(u64::MAX);
     let calls = calls.saturating_add(apart);
     Json(json!({
@@ -69,13 +70,17 @@ pub(crate) async fn registrations(State(shared): State<Arc<Shared>>) -> Json<Val
         .into_iter()
         .map(|status| {
             let seconds = |at: std::time::Instant| at.saturating_duration_since(now).as_secs();
+            let wait = |at: std::time::Instant| wait_in_seconds(at.saturating_duration_since(now));
             let (state, detail) = match status.state {
                 RegistrationState::Unregistered => ("unregistered", json!({})),
                 RegistrationState::Registering => ("registering", json!({})),
-                RegistrationState::Registered { expires_at } => ("registered", json!({ "expiresInSeconds": seconds(expires_at) })),
+                RegistrationState::Registered { expires_at } => (
+                    "registered",
+                    json!({ "expiresInSeconds": seconds(expires_at) }),
+                ),
                 RegistrationState::Failed { cause, retry_at } => (
                     "failed",
-                    json!({ "cause": failure_label(&cause), "retryInSeconds": retry_at.map(seconds) }),
+                    json!({ "cause": failure_label(&cause), "retryInSeconds": retry_at.map(wait) }),
                 ),
             };
             json!({ "line": status.line, "aor": status.aor, "state": state, "detail": detail })

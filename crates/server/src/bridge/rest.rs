@@ -238,7 +238,8 @@ async fn place(State(api): Shared, headers: HeaderMap, bytes: Bytes) -> Result<R
             | PlaceCallError::UnknownLine
             | PlaceCallError::UnknownWorkflow
             | PlaceCallError::NoAccount
-            | PlaceCallError::NoAgent,
+            | PlaceCallError::NoAgent
+            | PlaceCallError::NotRegistered,
         ) => Err(bad("to")),
         Err(PlaceCallError::Busy | PlaceCallError::NoPort) => {
             let problem = api.problem(503, "bridge_busy", &headers);

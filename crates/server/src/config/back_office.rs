@@ -6,7 +6,17 @@ use engine::config::TlsIdentity;
 use url::Url;
 
 use super::identity;
+use super::maps::MapsConfig;
 use crate::settings::{Origin, Problem, Settings};
+
+/// What the senders of messages are made of.
+const SENDER_SETTINGS: &[&str] = &[
+    "mail_url",
+    "mail_from",
+    "sms_url",
+    "sms_headers",
+    "sms_body",
+];
 
 /// The back office.
 #[derive(Clone)]
@@ -24,6 +34,12 @@ pub(crate) struct BackOfficeConfig {
     pub(crate) own_url: Option<String>,
     pub(crate) voice_key: Option<String>,
     pub(crate) voice_secret: Option<String>,
+    pub(crate) mail: (Option<String>, Option<String>),
+    pub(crate) sms: (Option<String>, Option<String>, Option<String>),
+    pub(crate) printers: Vec<String>,
+    /// Where each setting of the senders was made, by its name.
+    pub(crate) origins: Vec<(&'static str, String)>,
+    pub(crate) maps: MapsConfig,
 }
 
 impl BackOfficeConfig {
@@ -82,6 +98,21 @@ impl BackOfficeConfig {
             own_url: text("back_office.own_url"),
             voice_key: text("back_office.voice_key"),
             voice_secret: text("back_office.voice_secret"),
+            mail: (text("back_office.mail_url"), text("back_office.mail_from")),
+            sms: (
+                text("back_office.sms_url"),
+                text("back_office.sms_headers"),
+                text("back_office.sms_body"),
+            ),
+            printers: settings.list("back_office.printers"),
+            origins: SENDER_SETTINGS
+                .iter()
+                .map(|name| {
+                    let origin = settings.origin(&format!("back_office.{name}"));
+                    (*name, origin.to_string())
+                })
+                .collect(),
+            maps: MapsConfig::read(settings, problems),
         })
     }
 }

@@ -1,8 +1,9 @@
 //! The platform API.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use engine::config::TlsIdentity;
+use ipnet::IpNet;
 
 use super::identity;
 use crate::settings::{Problem, Settings};
@@ -14,6 +15,7 @@ pub(crate) struct PlatformConfig {
     pub(crate) unauthenticated: bool,
     pub(crate) clear_passwords: bool,
     pub(crate) rate_per_s: u32,
+    pub(crate) proxies: Vec<IpNet>,
 }
 
 impl PlatformConfig {
@@ -50,12 +52,34 @@ impl PlatformConfig {
         } else if !listen.ip().is_loopback() && tls.is_none() {
             refuse("config_public_without_tls", None);
         }
+        let proxies = proxies(settings, problems);
         Some(Self {
             listen,
             tls,
             unauthenticated,
             clear_passwords,
             rate_per_s: u32::try_from(settings.integer("platform.rate_per_s")).unwrap_or(u32::MAX),
+            proxies,
         })
     }
+}
+
+/// Addresses or networks of proxies.
+fn proxies(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<IpNet> {
+    let key = "platform.proxies";
+    let mut networks = Vec::new();
+    for text in settings.list(key) {
+        let alone = || text.parse::<IpAddr>().map(IpNet::from);
+        match text.parse::<IpNet>().or_else(|_| alone()) {
+            Ok(network) => networks.push(network),
+            Err(_) => problems.push(
+                Problem::new("config_bad_value")
+                    .with("key", key)
+                    .with("origin", settings.origin(key))
+                    .with("value", &text)
+                    .with("expected", "127.0.0.1, 10.0.0.0/8"),
+            ),
+        }
+    }
+    networks
 }

@@ -48,7 +48,7 @@ impl Announced {
                 to: text(&["CallTo", "To"]),
                 outbound: field(fields, &["Direction"]).starts_with("outbound"),
             },
-            Dialect::Vonage => Self {
+            Dialect::Vonage | Dialect::Browser => Self {
                 call: text(&["uuid"]),
                 from: text(&["from"]),
                 to: text(&["to"]),
@@ -62,7 +62,7 @@ impl Announced {
 pub(super) fn stream_path(dialect: Dialect) -> String {
     match dialect {
         Dialect::Twilio => "/media-stream".to_owned(),
-        Dialect::Telnyx | Dialect::Plivo | Dialect::Exotel | Dialect::Vonage => {
+        Dialect::Telnyx | Dialect::Plivo | Dialect::Exotel | Dialect::Vonage | Dialect::Browser => {
             format!("/media-stream/{}", dialect.name())
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn to_websocket(url: &str) -> String {
 /// Content type and text of the answer that connects the call with our stream.
 pub(super) fn connect(
     dialect: Dialect,
-    origin: &str,
+    (origin, path): (&str, &str),
     call: &Announced,
     token: &str,
 ) -> (&'static str, String) {
@@ -92,7 +92,7 @@ pub(super) fn connect(
         ("direction", direction),
         ("token", token),
     ];
-    let url = to_websocket(&format!("{origin}{}", stream_path(dialect)));
+    let url = to_websocket(&format!("{origin}{path}"));
     let status = format!("{origin}/{}/status", dialect.name());
     match dialect {
         Dialect::Twilio => {
@@ -126,7 +126,7 @@ pub(super) fn connect(
             let url = format!("{url}?token={token}");
             ("application/json", json!({ "url": url }).to_string())
         }
-        Dialect::Vonage => {
+        Dialect::Vonage | Dialect::Browser => {
             let headers: serde_json::Map<String, serde_json::Value> = parameters
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).into()))
@@ -164,7 +164,7 @@ pub(super) fn refuse(dialect: Dialect, busy: bool) -> (&'static str, String) {
             ("text/xml", twiml::response([hang_up]).document())
         }
         Dialect::Exotel => ("application/json", "{}".to_owned()),
-        Dialect::Vonage => ("application/json", "[]".to_owned()),
+        Dialect::Vonage | Dialect::Browser => ("application/json", "[]".to_owned()),
     }
 }
 
@@ -193,7 +193,12 @@ mod tests {
         assert_eq!(Announced::read(Dialect::Plivo, &plivo), expected);
         assert_eq!(Announced::read(Dialect::Vonage, &vonage), expected);
         for dialect in Dialect::ALL {
-            let (_, document) = connect(dialect, "https://a.test", &expected, "T0KEN");
+            let (_, document) = connect(
+                dialect,
+                ("https://a.test", &stream_path(dialect)),
+                &expected,
+                "T0KEN",
+            );
             assert!(document.contains("wss://a.test/media-stream"), "{document}");
             assert!(document.contains("T0KEN"), "{document}");
         }

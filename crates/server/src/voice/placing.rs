@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use call::TenantId;
 use engine::{CarrierControl, CarrierProgress, Promise};
 
 /// Calls that ring at the same time.
@@ -9,6 +10,8 @@ const RINGING_MAX: usize = 1_024;
 
 struct Ringing {
     token: String,
+    /// The tenant whose own account rings it.
+    tenant: Option<TenantId>,
     promise: Promise,
     progress: CarrierProgress,
 }
@@ -25,7 +28,12 @@ impl Placing {
     }
 
     /// Keeps a call under the token of its stream. False when too many ring already.
-    pub(super) fn begin(&self, token: &str, promise: Promise, progress: CarrierProgress) -> bool {
+    pub(super) fn begin(
+        &self,
+        token: &str,
+        tenant: Option<TenantId>,
+        (promise, progress): (Promise, CarrierProgress),
+    ) -> bool {
         let mut ringing = self.ringing();
         ringing.retain(|known| !known.promise.is_given_up());
         if ringing.len() >= RINGING_MAX {
@@ -33,6 +41,7 @@ impl Placing {
         }
         ringing.push(Ringing {
             token: token.to_owned(),
+            tenant,
             promise,
             progress,
         });
@@ -64,12 +73,16 @@ impl Placing {
         }
     }
 
-    /// What the carrier tells of one of our calls, by our id of it.
-    pub(super) fn status(&self, call: &str, status: &str) {
+    /// What the carrier tells of one of our calls, by our id of it. A tenant's account tells of that tenant's calls.
+    pub(super) fn status(&self, tenant: Option<&TenantId>, call: &str, status: &str) {
         let mut ringing = self.ringing();
         let found = ringing
             .iter()
-            .position(|known| known.promise.call.as_str() == call);
+            .position(|known| known.promise.call.as_str() == call)
+            .filter(|at| {
+                let known = ringing.get(*at).and_then(|known| known.tenant.as_ref());
+                tenant.is_none() || known == tenant
+            });
         let Some(at) = found else { return };
         let failed = match status {
             "ringing" => {

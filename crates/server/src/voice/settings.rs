@@ -134,7 +134,7 @@ impl VoiceConfig {
                     auth_token: self.plivo_auth_token.clone(),
                 })
             }
-            Dialect::Exotel | Dialect::Vonage => None,
+            Dialect::Exotel | Dialect::Vonage | Dialect::Browser => None,
         }
     }
 }

@@ -5,22 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog::Message;
 use engine::{CarrierControl, StreamCall, StreamSocket};
-use hyper_util::rt::TokioIo;
-use sha1::{Digest as _, Sha1};
 use wire::twilio::{Dialect, Start};
 
 use super::Voice;
+use super::accounts::Owner;
 use super::carriers::to_websocket;
+use super::tokens::Grant;
 use super::verify::{Asked, Disbelief, equal};
 
 /// How long the first message of a stream is awaited.
 const START_WITHIN: Duration = Duration::from_secs(10);
-/// Of RFC 6455, section 1.3.
-const WEBSOCKET_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// Most characters of what a stream says that are kept.
 const TEXT_MAX: usize = 256;
 
@@ -30,6 +28,8 @@ struct Arrival {
     peer: SocketAddr,
     /// Twilio's signature was right, or the dialect has none.
     signed: bool,
+    /// The tenant whose account signed it.
+    owner: Option<Owner>,
     /// Token of the address or of the `Authorization` header.
     token: Option<String>,
 }
@@ -39,7 +39,17 @@ pub(super) async fn twilio(
     Extension(peer): Extension<SocketAddr>,
     request: Request,
 ) -> Response {
-    open(voice, Dialect::Twilio, peer, request)
+    open(voice, Dialect::Twilio, (peer, ""), request).await
+}
+
+/// A stream of a call that came by a tenant's own account.
+pub(super) async fn twilio_of(
+    State(voice): State<Arc<Voice>>,
+    Path(account): Path<String>,
+    Extension(peer): Extension<SocketAddr>,
+    request: Request,
+) -> Response {
+    open(voice, Dialect::Twilio, (peer, &account), request).await
 }
 
 pub(super) async fn other(
@@ -49,7 +59,7 @@ pub(super) async fn other(
     request: Request,
 ) -> Response {
     match Dialect::from_name(&carrier) {
-        Some(dialect) => open(voice, dialect, peer, request),
+        Some(dialect) => open(voice, dialect, (peer, ""), request).await,
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -61,40 +71,39 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
         .unwrap_or_default()
 }
 
-/// The answer to a handshake of RFC 6455; `None` where it is none.
-fn accept_key(headers: &HeaderMap) -> Option<String> {
-    let upgrade = text(headers, header::UPGRADE).eq_ignore_ascii_case("websocket");
-    let version = text(headers, header::SEC_WEBSOCKET_VERSION) == "13";
-    let key = text(headers, header::SEC_WEBSOCKET_KEY);
-    if !upgrade || !version || key.is_empty() {
-        return None;
-    }
-    let digest = Sha1::digest(format!("{key}{WEBSOCKET_GUID}").as_bytes());
-    Some(base64_simd::STANDARD.encode_to_string(digest))
-}
-
-fn open(voice: Arc<Voice>, dialect: Dialect, peer: SocketAddr, mut request: Request) -> Response {
-    let Some(accept) = accept_key(request.headers()) else {
+async fn open(
+    voice: Arc<Voice>,
+    dialect: Dialect,
+    (peer, account): (SocketAddr, &str),
+    mut request: Request,
+) -> Response {
+    if !platform::is_websocket(request.headers()) {
         return StatusCode::UPGRADE_REQUIRED.into_response();
-    };
-    let arrival = match voice.arrival(dialect, peer, &request) {
+    }
+    // What is asked costs a look into the database where it names an account.
+    if !account.is_empty() && !voice.rate.take(Instant::now()) {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    }
+    let head = (
+        request.method().clone(),
+        request.uri().clone(),
+        request.headers().clone(),
+    );
+    let arrival = match voice.arrival(dialect, (peer, account), &head).await {
         Ok(arrival) => arrival,
         Err(why) => {
             refused(dialect, peer, why.label());
             return StatusCode::FORBIDDEN.into_response();
         }
     };
-    if !voice.rate.take(Instant::now()) {
+    if account.is_empty() && !voice.rate.take(Instant::now()) {
         return StatusCode::TOO_MANY_REQUESTS.into_response();
     }
     let Ok(permit) = Arc::clone(&voice.waiting).try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        let upgraded = tokio::time::timeout(START_WITHIN, upgrade).await;
-        let Ok(Ok(upgraded)) = upgraded else { return };
-        let mut socket = StreamSocket::new(TokioIo::new(upgraded), dialect);
+    platform::websocket(&mut request, move |io| async move {
+        let mut socket = StreamSocket::new(io, dialect);
         let started = socket.started(START_WITHIN).await;
         drop(permit);
         match started {
@@ -104,13 +113,7 @@ fn open(voice: Arc<Voice>, dialect: Dialect, peer: SocketAddr, mut request: Requ
                 socket.refuse().await;
             }
         }
-    });
-    let headers = [
-        (header::CONNECTION, "Upgrade".to_owned()),
-        (header::UPGRADE, "websocket".to_owned()),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+    })
 }
 
 fn refused(dialect: Dialect, peer: SocketAddr, why: &str) {
@@ -124,36 +127,32 @@ fn refused(dialect: Dialect, peer: SocketAddr, why: &str) {
 impl Voice {
     /// What the handshake proves. A signature that is there must be right; one that is missing is made good by a bridge's token
     /// in the first message, or by where the bridge is, and by nothing else.
-    fn arrival(
+    async fn arrival(
         &self,
         dialect: Dialect,
-        peer: SocketAddr,
-        request: &Request,
+        (peer, account): (SocketAddr, &str),
+        (method, uri, headers): &(Method, Uri, HeaderMap),
     ) -> Result<Arrival, Disbelief> {
-        let headers = request.headers();
-        let path = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let origin = self.origin(Some(text(headers, header::HOST)));
-        let signed = if dialect == Dialect::Twilio {
+        let (signed, owner) = if dialect == Dialect::Twilio {
             let asked = Asked {
-                method: request.method(),
+                method,
                 url: &to_websocket(&format!("{origin}{path}")),
                 headers,
                 form: None,
                 body: &[],
             };
             let bridges = !self.config.bridge_token.is_empty() || self.is_trusted_neighbour(peer);
-            match self.twilio(&asked) {
-                Ok(()) => true,
-                Err(Disbelief::NotSigned) if bridges => false,
+            match self.twilio(&asked, account).await {
+                Ok(owner) => (true, owner),
+                Err(Disbelief::NotSigned) if bridges => (false, None),
                 Err(why) => return Err(why),
             }
         } else {
-            true
+            (true, None)
         };
-        let query = request.uri().query().unwrap_or_default();
+        let query = uri.query().unwrap_or_default();
         let in_query = url::form_urlencoded::parse(query.as_bytes())
             .find_map(|(name, value)| (name == "token").then(|| value.into_owned()));
         let bearer = text(headers, header::AUTHORIZATION).strip_prefix("Bearer ");
@@ -161,6 +160,7 @@ impl Voice {
             dialect,
             peer,
             signed,
+            owner,
             token: in_query.or_else(|| bearer.map(str::to_owned)),
         })
     }
@@ -192,7 +192,9 @@ impl Voice {
         let said = start.parameters.get("token").map(String::as_str);
         let token = said.or(arrival.token.as_deref()).unwrap_or_default();
         let granted = self.tokens.take(Instant::now(), token, arrival.dialect);
-        if let Some(grant) = granted.filter(|_| arrival.signed || self.trusts(arrival, token)) {
+        let is_its = |grant: &Grant| arrival.signed && grant.owner == arrival.owner;
+        let granted = granted.filter(|grant| is_its(grant) || self.trusts(arrival, token));
+        if let Some(grant) = granted {
             let named = [
                 Some(start.call_id.as_str()),
                 // Where the stream has another name for the call than the webhook.
@@ -200,7 +202,7 @@ impl Voice {
                     Dialect::Telnyx | Dialect::Vonage => {
                         start.parameters.get("callSid").map(String::as_str)
                     }
-                    Dialect::Twilio | Dialect::Plivo | Dialect::Exotel => None,
+                    Dialect::Twilio | Dialect::Plivo | Dialect::Exotel | Dialect::Browser => None,
                 },
             ];
             let bound = grant.call.as_deref();
@@ -212,9 +214,10 @@ impl Voice {
                 from: grant.from,
                 to: grant.to,
                 inbound: grant.inbound,
-                control: self.control(arrival.dialect, start),
+                control: self.control(arrival.dialect, grant.owner.as_ref(), start),
                 bridge: false,
                 carrier_call: start.call_id.clone(),
+                id: None,
             });
         }
         if self.trusts(arrival, token) {
@@ -251,8 +254,8 @@ impl Voice {
         let called = if outbound { &from } else { &to };
         let known = self
             .engine
-            .stream_line(arrival.dialect, line, called)
-            .or_else(|| self.engine.stream_line(arrival.dialect, None, ""))?;
+            .stream_line(arrival.dialect, None, line, called)
+            .or_else(|| self.engine.stream_line(arrival.dialect, None, None, ""))?;
         Some(StreamCall {
             line: known.name,
             from,
@@ -261,12 +264,21 @@ impl Voice {
             control: None,
             bridge: true,
             carrier_call: start.call_id.clone(),
+            id: None,
         })
     }
 
-    /// How the carrier of a stream is asked for things. The call must be of the account that is configured.
-    fn control(&self, dialect: Dialect, start: &Start) -> Option<CarrierControl> {
-        let account = self.account(dialect)?;
+    /// How the carrier of a stream is asked for things: in the tenant's own account, or in the one that is configured.
+    fn control(
+        &self,
+        dialect: Dialect,
+        owner: Option<&Owner>,
+        start: &Start,
+    ) -> Option<CarrierControl> {
+        let account = match owner {
+            Some(owner) => owner.account(&self.config.twilio.api_url),
+            None => self.account(dialect)?,
+        };
         (!start.call_id.is_empty()).then(|| CarrierControl {
             courier: self.courier.clone(),
             account,

@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use wire::twilio::Dialect;
 
+use super::accounts::Owner;
+
 /// Tokens that wait for their stream; beyond it the oldest is forgotten, and its call ends unheard.
 const TOKENS_MAX: usize = 4_096;
 
 /// What a token lets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Grant {
+pub(super) struct Grant {
     pub(crate) dialect: Dialect,
     /// The carrier's name of the call; `None` for a call that we place, until it has one.
     pub(crate) call: Option<String>,
@@ -20,6 +22,8 @@ pub(crate) struct Grant {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) inbound: bool,
+    /// The tenant by whose own account of the carrier it comes.
+    pub(super) owner: Option<Owner>,
 }
 
 struct Waiting {
@@ -29,7 +33,7 @@ struct Waiting {
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Tokens {
+pub(super) struct Tokens {
     waiting: Mutex<HashMap<String, Waiting>>,
 }
 
@@ -86,6 +90,7 @@ mod tests {
             from: "+1".to_owned(),
             to: "+2".to_owned(),
             inbound: true,
+            owner: None,
         }
     }
 

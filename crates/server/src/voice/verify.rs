@@ -13,6 +13,7 @@ use wire::twilio::signature::{
 };
 
 use super::Voice;
+use super::accounts::Owner;
 
 /// Why a request is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,24 +52,65 @@ pub(super) fn equal(known: &Secret, said: &str) -> bool {
     !known.is_empty() && known.len() == said.len() && bool::from(known.ct_eq(said.as_bytes()))
 }
 
+/// Whether one of these keys signed a request: the account's token, or a shared key that it names.
+fn twilio_signed(
+    asked: &Asked<'_>,
+    auth_token: &Secret,
+    shared_keys: &[(String, Secret)],
+) -> Result<(), Disbelief> {
+    let Some(signature) = header(asked.headers, TWILIO_HEADER) else {
+        return Err(Disbelief::NotSigned);
+    };
+    let settings = header(asked.headers, TWILIO_SETTINGS_HEADER).unwrap_or_default();
+    let settings = SignatureSettings::read(settings).ok_or(Disbelief::WrongSignature)?;
+    let key = match (&settings.key, settings.algorithm) {
+        (Some(id), _) => shared_keys
+            .iter()
+            .find_map(|(known, secret)| (known == id).then_some(secret)),
+        (None, Algorithm::HmacSha1) => Some(auth_token),
+        (None, Algorithm::HmacSha256) => None,
+    };
+    let key = key.filter(|key| !key.is_empty()).ok_or(Disbelief::NoKey)?;
+    let signed = match (asked.form, asked.body) {
+        (Some(form), _) => Signed::Form(form),
+        (None, []) => Signed::Address,
+        (None, body) => Signed::Body(body),
+    };
+    let valid = signature::twilio_is_valid(
+        key.expose(),
+        settings.algorithm,
+        asked.url,
+        signed,
+        signature,
+    );
+    if valid {
+        Ok(())
+    } else {
+        Err(Disbelief::WrongSignature)
+    }
+}
+
 impl Voice {
-    /// Whether a webhook is the carrier's own.
-    pub(super) fn believe(
+    /// Whether a webhook is the carrier's own; whose it is, where a tenant's account signed it. `account` is the one it names.
+    pub(super) async fn believe(
         &self,
         dialect: Dialect,
         peer: SocketAddr,
         asked: &Asked<'_>,
-    ) -> Result<(), Disbelief> {
+        account: &str,
+    ) -> Result<Option<Owner>, Disbelief> {
         let verdict = match dialect {
-            Dialect::Twilio => self.twilio(asked),
-            Dialect::Telnyx => self.telnyx(asked),
-            Dialect::Plivo => self.plivo(asked),
+            Dialect::Twilio => self.twilio(asked, account).await,
+            Dialect::Telnyx => self.telnyx(asked).map(|()| None),
+            Dialect::Plivo => self.plivo(asked).map(|()| None),
             // They sign nothing that we could check: their addresses carry a key of ours.
-            Dialect::Exotel | Dialect::Vonage => self.keyed(asked),
+            Dialect::Exotel | Dialect::Vonage | Dialect::Browser => {
+                self.keyed(asked).map(|()| None)
+            }
         };
         match verdict {
             Err(Disbelief::NotSigned | Disbelief::NoKey) if self.is_trusted_neighbour(peer) => {
-                Ok(())
+                Ok(None)
             }
             verdict => verdict,
         }
@@ -79,40 +121,28 @@ impl Voice {
         self.config.unsigned_loopback && peer.ip().to_canonical().is_loopback()
     }
 
-    /// Twilio signs the handshake of its stream as well.
-    pub(super) fn twilio(&self, asked: &Asked<'_>) -> Result<(), Disbelief> {
-        let Some(signature) = header(asked.headers, TWILIO_HEADER) else {
-            return Err(Disbelief::NotSigned);
-        };
-        let settings = header(asked.headers, TWILIO_SETTINGS_HEADER).unwrap_or_default();
-        let settings = SignatureSettings::read(settings).ok_or(Disbelief::WrongSignature)?;
+    /// Twilio signs the handshake of its stream as well. The operator's keys come first; a tenant's token counts for the account
+    /// that the request names.
+    pub(super) async fn twilio(
+        &self,
+        asked: &Asked<'_>,
+        account: &str,
+    ) -> Result<Option<Owner>, Disbelief> {
         let twilio = &self.config.twilio;
-        let key = match (&settings.key, settings.algorithm) {
-            (Some(id), _) => twilio
-                .shared_keys
-                .iter()
-                .find_map(|(known, secret)| (known == id).then_some(secret)),
-            (None, Algorithm::HmacSha1) => Some(&twilio.auth_token),
-            (None, Algorithm::HmacSha256) => None,
-        };
-        let key = key.filter(|key| !key.is_empty()).ok_or(Disbelief::NoKey)?;
-        let signed = match (asked.form, asked.body) {
-            (Some(form), _) => Signed::Form(form),
-            (None, []) => Signed::Address,
-            (None, body) => Signed::Body(body),
-        };
-        let valid = signature::twilio_is_valid(
-            key.expose(),
-            settings.algorithm,
-            asked.url,
-            signed,
-            signature,
-        );
-        if valid {
-            Ok(())
-        } else {
-            Err(Disbelief::WrongSignature)
+        let own = twilio_signed(asked, &twilio.auth_token, &twilio.shared_keys);
+        let is_settled = matches!(own, Ok(()) | Err(Disbelief::NotSigned));
+        if is_settled || account == twilio.account_sid {
+            return own.map(|()| None);
         }
+        let owners = self.owners(account).await;
+        if owners.is_empty() {
+            return own.map(|()| None);
+        }
+        let mut owners = owners.into_iter();
+        owners
+            .find(|owner| twilio_signed(asked, &owner.token, &[]).is_ok())
+            .map(Some)
+            .ok_or(Disbelief::WrongSignature)
     }
 
     fn telnyx(&self, asked: &Asked<'_>) -> Result<(), Disbelief> {

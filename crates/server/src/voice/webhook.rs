@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use catalog::Message;
 use wire::twilio::Dialect;
 
+use super::accounts::Owner;
 use super::carriers::{self, Announced};
 use super::tokens::Grant;
 use super::verify::Asked;
@@ -85,7 +86,7 @@ pub(super) async fn incoming_twilio(
         headers,
         body,
     };
-    answer(&voice, Dialect::Twilio, None, &request)
+    answer(&voice, Dialect::Twilio, None, &request).await
 }
 
 pub(super) async fn incoming(
@@ -105,7 +106,7 @@ pub(super) async fn incoming(
         body,
     };
     match Dialect::from_name(&carrier) {
-        Some(dialect) => answer(&voice, dialect, None, &request),
+        Some(dialect) => answer(&voice, dialect, None, &request).await,
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -127,18 +128,18 @@ pub(super) async fn incoming_on_line(
         body,
     };
     match Dialect::from_name(&carrier) {
-        Some(dialect) => answer(&voice, dialect, Some(&line), &request),
+        Some(dialect) => answer(&voice, dialect, Some(&line), &request).await,
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
 impl Voice {
-    /// Checks who asks; the fields of the request, or the refusal.
-    fn check(
+    /// Checks who asks; the fields of the request with the tenant whose account signed it, or the refusal.
+    async fn check(
         &self,
         dialect: Dialect,
         request: &Request,
-    ) -> Result<Vec<(String, String)>, Box<Response>> {
+    ) -> Result<(Vec<(String, String)>, Option<Owner>), Box<Response>> {
         if !self.rate.take(Instant::now()) {
             return Err(Box::new(StatusCode::TOO_MANY_REQUESTS.into_response()));
         }
@@ -159,8 +160,11 @@ impl Voice {
             form: form.as_deref(),
             body: &request.body,
         };
-        match self.believe(dialect, request.peer, &asked) {
-            Ok(()) => Ok(request.fields(form.as_deref())),
+        let fields = request.fields(form.as_deref());
+        let named = fields.iter().find(|(name, _)| name == "AccountSid");
+        let account = named.map_or("", |(_, sid)| sid);
+        match self.believe(dialect, request.peer, &asked, account).await {
+            Ok(owner) => Ok((fields, owner)),
             Err(why) => {
                 let message = Message::new("log_webhook_refused")
                     .with("carrier", dialect.name())
@@ -180,9 +184,14 @@ fn document((content_type, text): (&'static str, String)) -> Response {
     (headers, text).into_response()
 }
 
-fn answer(voice: &Voice, dialect: Dialect, line: Option<&str>, request: &Request) -> Response {
-    let fields = match voice.check(dialect, request) {
-        Ok(fields) => fields,
+async fn answer(
+    voice: &Voice,
+    dialect: Dialect,
+    line: Option<&str>,
+    request: &Request,
+) -> Response {
+    let (fields, owner) = match voice.check(dialect, request).await {
+        Ok(checked) => checked,
         Err(refusal) => return *refusal,
     };
     let call = Announced::read(dialect, &fields);
@@ -190,7 +199,8 @@ fn answer(voice: &Voice, dialect: Dialect, line: Option<&str>, request: &Request
         return StatusCode::BAD_REQUEST.into_response();
     }
     let called = if call.outbound { &call.from } else { &call.to };
-    let Some(known) = voice.engine.stream_line(dialect, line, called) else {
+    let tenant = owner.as_ref().map(|owner| &owner.tenant);
+    let Some(known) = voice.engine.stream_line(dialect, tenant, line, called) else {
         return document(carriers::refuse(dialect, false));
     };
     if !voice.engine.readiness().ready || !known.open {
@@ -204,11 +214,16 @@ fn answer(voice: &Voice, dialect: Dialect, line: Option<&str>, request: &Request
         from: call.from.clone(),
         to: call.to.clone(),
         inbound: !call.outbound,
+        owner: owner.clone(),
     };
     let token = voice.tokens.issue(now, now + TOKEN_FOR, grant);
     let host = request.headers.get(header::HOST);
     let origin = voice.origin(host.and_then(|host| host.to_str().ok()));
-    document(carriers::connect(dialect, &origin, &call, &token))
+    let path = owner.map_or_else(
+        || carriers::stream_path(dialect),
+        |owner| owner.stream_path(),
+    );
+    document(carriers::connect(dialect, (&origin, &path), &call, &token))
 }
 
 /// A carrier tells what became of a call or of its stream: a line of the log.
@@ -231,8 +246,8 @@ pub(super) async fn status(
     let Some(dialect) = Dialect::from_name(&carrier) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let fields = match voice.check(dialect, &request) {
-        Ok(fields) => fields,
+    let (fields, owner) = match voice.check(dialect, &request).await {
+        Ok(checked) => checked,
         Err(refusal) => return *refusal,
     };
     let text = |names: &[&str]| -> String {
@@ -243,9 +258,9 @@ pub(super) async fn status(
             .unwrap_or_default()
     };
     if dialect == Dialect::Twilio {
-        voice
-            .placing
-            .status(&text(&["call"]), &text(&["CallStatus"]));
+        let tenant = owner.as_ref().map(|owner| &owner.tenant);
+        let status = text(&["CallStatus"]);
+        voice.placing.status(tenant, &text(&["call"]), &status);
     }
     let state = [
         text(&["StreamEvent", "CallStatus", "Event", "status"]),

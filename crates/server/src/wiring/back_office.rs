@@ -3,10 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::{Extension, Router};
 use catalog::{Language, Message};
 use courier::{Courier, Secret};
 use platform::need::Scopes;
-use platform::{Actor, AdminToken, Caller, Door, NotRecognised};
+use platform::{Actor, AdminToken, Caller, Door, NotRecognised, Transport};
+use restaurant::after::SenderConfig;
+use restaurant::domain::geo::Places;
+use restaurant::domain::geo::services::{Geocoder, Router as Roads};
+use restaurant::maps::{MapConfig, Service};
 use restaurant::provision;
 use restaurant::{App, Config, Credential, Doors, Refused, Role};
 use store::secret::Vault;
@@ -16,7 +21,8 @@ use tokio::task::JoinHandle;
 
 use super::provisioning;
 use crate::api::listener::Listener;
-use crate::config::BackOfficeConfig;
+use crate::config::{BackOfficeConfig, MapService};
+use crate::pages;
 use crate::terminal::Terminal;
 
 /// The voice server where nobody names one and there is none in this process.
@@ -35,6 +41,7 @@ pub(crate) struct Running {
     pub(super) app: Arc<App>,
     voice_by_default: bool,
     provisioning: Option<provision::Handle>,
+    after: restaurant::after::Handle,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -46,6 +53,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) courier: &'a Courier,
     pub(crate) token: &'a str,
     pub(crate) language: Language,
+    /// The platform API of this process, once it is there.
+    pub(crate) platform: pages::Late,
 }
 
 /// Takes the address. Where nobody asked for that address and another program has it, there is no back office here, and that is
@@ -113,6 +122,55 @@ impl Bound {
         format!("{scheme}://{}", self.address)
     }
 
+    fn senders(&self) -> SenderConfig {
+        let (mail_url, mail_from) = self.config.mail.clone();
+        let (sms_url, sms_headers, sms_body) = self.config.sms.clone();
+        SenderConfig {
+            mail_url: mail_url.map(Secret::new),
+            mail_from,
+            sms_url: sms_url.map(Secret::new),
+            sms_headers: sms_headers.map(Secret::new),
+            sms_body,
+            printers: self.config.printers.clone(),
+        }
+    }
+
+    /// # Errors
+    /// The imported places cannot be read.
+    fn maps(&self) -> Result<MapConfig, Message> {
+        let maps = &self.config.maps;
+        let (path, needed) = &maps.places;
+        let places = if *needed || path.exists() {
+            let failed = |cause: String| {
+                Message::new("geo_failed")
+                    .with("path", path.display().to_string())
+                    .with("cause", cause)
+            };
+            let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+            let places = Places::unpack(&bytes).map_err(|error| failed(error.to_string()))?;
+            Some(Arc::new(places))
+        } else {
+            None
+        };
+        Ok(MapConfig {
+            geocoder: maps.geocoder.as_ref().map(|service| {
+                let google = service.kind == "google";
+                let kind = if google {
+                    Geocoder::Google
+                } else {
+                    Geocoder::Nominatim
+                };
+                of_service(service, kind)
+            }),
+            router: maps.router.as_ref().map(|service| {
+                let google = service.kind == "google";
+                let kind = if google { Roads::Google } else { Roads::Osrm };
+                of_service(service, kind)
+            }),
+            places,
+        })
+    }
+
     async fn start(self, parts: Parts<'_>) -> Result<Running, Message> {
         let config = Config {
             language: parts.language,
@@ -126,6 +184,8 @@ impl Bound {
                 .unwrap_or_else(|| VOICE_URL.to_owned()),
             own_url: self.url(),
             voice_key: self.config.voice_key.clone().map(Secret::new),
+            senders: self.senders(),
+            maps: self.maps()?,
         };
         let doors = doors(&parts, self.config.rate_per_s);
         let app = App::open(
@@ -136,23 +196,59 @@ impl Bound {
             config,
         );
         let app = app.await.map_err(|error| error.message())?;
+        let origins = &self.config.origins;
+        let after = restaurant::after::start(Arc::clone(&app)).map_err(|bad| {
+            let origin = origins.iter().find(|(name, _)| *name == bad.setting);
+            Message::new("config_bad_value")
+                .with("key", format!("back_office.{}", bad.setting))
+                .with(
+                    "origin",
+                    origin.map_or("allo.toml", |(_, origin)| origin.as_str()),
+                )
+                .with("value", "…")
+                .with("expected", bad.cause)
+        })?;
         let (stop, stopped) = watch::channel(false);
-        let router = restaurant::router(&app);
+        let own = restaurant::router(&app);
+        let router = own
+            .clone()
+            .merge(pages::router())
+            .nest_service(pages::PLATFORM, parts.platform.router())
+            .nest_service(pages::BACK_OFFICE, own)
+            .layer(Extension(Transport {
+                tls: self.config.tls.is_some(),
+                relayed: false,
+            }));
         let task = tokio::spawn(platform::serve(self.listener, router, stopped));
         Ok(Running {
             address: self.address,
             app,
             voice_by_default: self.config.voice_url.is_none(),
             provisioning: None,
+            after,
             stop,
             task,
         })
     }
 }
 
+fn of_service<K>(service: &MapService, kind: K) -> Service<K> {
+    Service {
+        kind,
+        url: service.url.clone(),
+        key: service.key.clone().map(Secret::new),
+        price: service.price,
+    }
+}
+
 impl Running {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its API.
+    pub(crate) fn router(&self) -> Router {
+        restaurant::router(&self.app)
     }
 
     /// Begins to provision restaurants: at the voice server of the settings, else at the one of this process, whose platform API
@@ -187,6 +283,7 @@ impl Running {
     /// Stops taking requests and waits for those in progress, a few seconds at most.
     pub(crate) async fn stop(mut self) {
         self.stop_provisioning().await;
+        self.after.stop().await;
         let _ = self.stop.send(true);
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the back office ended");
@@ -201,13 +298,14 @@ fn doors(parts: &Parts<'_>, rate_per_s: u32) -> Doors {
     let counting = Arc::clone(&door);
     let (store, vault) = (parts.store.clone(), parts.vault.clone());
     Doors {
-        recognise: Arc::new(move |headers| {
+        recognise: Arc::new(move |method, headers| {
             let door = Arc::clone(&door);
             Box::pin(async move {
-                match door.recognise(&headers).await {
+                match door.recognise(&method, &headers).await {
                     Ok(Some(caller)) => credential(caller).map(Some),
                     Ok(None) => Ok(None),
                     Err(NotRecognised::Unknown) => Err(Refused::Unknown),
+                    Err(NotRecognised::Forged) => Err(Refused::Forged),
                     Err(NotRecognised::Unavailable) => Err(Refused::Unavailable),
                 }
             })

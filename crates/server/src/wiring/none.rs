@@ -23,6 +23,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) courier: &'a Courier,
     pub(crate) token: &'a str,
     pub(crate) language: Language,
+    pub(crate) platform: crate::pages::Late,
 }
 
 #[expect(clippy::unused_async, reason = "as with a vertical")]
@@ -84,6 +85,10 @@ pub(crate) struct Left {
 #[expect(clippy::unused_async, reason = "as with a vertical")]
 impl Running {
     pub(crate) fn address(&self) -> SocketAddr {
+        match *self {}
+    }
+
+    pub(crate) fn router(&self) -> axum::Router {
         match *self {}
     }
 

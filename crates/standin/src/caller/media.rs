@@ -68,6 +68,8 @@ impl Audio {
         let codec = |name, payload| CodecOffer {
             name,
             clock_rate: 8_000,
+            channels: 1,
+            parameters: None,
             static_payload: Some(payload),
         };
         self.version += 1;
@@ -88,14 +90,20 @@ impl Audio {
 
     /// Begins, or changes, what was agreed. False when the codec is unknown.
     pub(super) fn agree(&mut self, now: Instant, agreed: &Negotiated) -> bool {
-        let Some(codec) = Codec::from_name(&agreed.codec.name) else {
+        let Some(codec) =
+            Codec::from_name(&agreed.codec.name).filter(|codec| codec.form() != media::Form::Wide)
+        else {
             return false;
         };
         self.codec = codec;
         let config = StreamConfig {
             codec,
             payload_type: agreed.codec.payload_type,
+            keypad: media::Keypad::default(),
+            treatment: media::Treatment::default(),
+            opus: media::OpusTerms::default(),
             telephone_event: agreed.telephone_event,
+            event_clock_hz: agreed.event_clock_rate,
             comfort_noise: agreed.comfort_noise,
             ptime_ms: agreed.ptime_ms,
             remote: agreed.remote,
@@ -125,8 +133,8 @@ impl Audio {
     /// How the stream wants its audio.
     pub(super) fn encoding(&self) -> Encoding {
         match self.codec {
-            Codec::Pcmu => Encoding::Ulaw,
             Codec::Pcma => Encoding::Alaw,
+            Codec::Pcmu | Codec::G722 | Codec::Opus => Encoding::Ulaw,
         }
     }
 

@@ -78,6 +78,7 @@ impl Phone {
         };
         let wish = OutgoingInvite {
             account: None,
+            device: None,
             to,
             from: Some(config.from.clone()),
             offer: Some(offer(&audio.local(), sip::sdp::Direction::SendRecv)),
@@ -203,6 +204,8 @@ impl Phone {
             | Event::ReferAnswered { .. }
             | Event::ReferNotified { .. }
             | Event::Registration { .. }
+            | Event::Bindings { .. }
+            | Event::RegisterRefused { .. }
             | Event::Trace(_)
             | Event::Dropped { .. } => {}
         }
@@ -315,6 +318,7 @@ impl Phone {
             | StreamEvent::Latched { .. }
             | StreamEvent::SourceRefused { .. }
             | StreamEvent::Dtmf { .. }
+            | StreamEvent::KeyDue { .. }
             | StreamEvent::MediaLost { .. }
             | StreamEvent::MediaResumed
             | StreamEvent::SrtpFailure { .. }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use media::{Codec, g711, level};
+use media::{Law, g711, level};
 
 /// Bytes of one tick, 20 ms of G.711.
 pub(super) const TICK_BYTES: usize = 160;
@@ -104,7 +104,7 @@ impl PlayQueue {
     /// Plays 20 ms; the marks that were reached.
     pub(super) fn tick(&mut self, at: Instant) -> Vec<String> {
         let mut marks = Vec::new();
-        let mut frame = [Codec::Pcmu.silence(); TICK_BYTES];
+        let mut frame = [Law::Pcmu.silence(); TICK_BYTES];
         let mut filled = 0;
         while let Some(entry) = self.entries.front_mut() {
             match entry {
@@ -139,7 +139,7 @@ impl PlayQueue {
 
     fn listen(&mut self, at: Instant, frame: &[u8; TICK_BYTES]) {
         let mut samples = [0; TICK_BYTES];
-        g711::decode_into(Codec::Pcmu, frame, &mut samples);
+        g711::decode_into(Law::Pcmu, frame, &mut samples);
         let now_ms = as_ms(at.saturating_duration_since(self.began));
         if level::dbov(&samples) < LOUD {
             let from_ms = self.sounding.map_or(now_ms, |sounding| sounding.from_ms);

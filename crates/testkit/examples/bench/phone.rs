@@ -138,6 +138,11 @@ impl Total {
                 as_f64(figures.received) / expected,
             ),
             ("rss_mb".to_owned(), as_f64(run.rss_kb) / 1024.0),
+            // Of the caller's own packets, those that came back by way of the engine.
+            (
+                "echoed_share".to_owned(),
+                as_f64(figures.rtt_us.len() as u64) / expected,
+            ),
         ];
         for (name, times) in [
             ("rtt", &mut figures.rtt_us),

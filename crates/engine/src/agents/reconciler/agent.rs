@@ -160,6 +160,8 @@ pub(super) enum Stage {
 )]
 pub(super) struct Agent {
     pub(super) wanted: bool,
+    /// When an operator last said so.
+    pub(super) ordered_at: Option<Instant>,
     /// It can be used as it is written.
     pub(super) usable: bool,
     pub(super) revision: u64,
@@ -190,6 +192,7 @@ impl Agent {
     pub(super) const fn new(revision: u64, wanted: bool) -> Self {
         Self {
             wanted,
+            ordered_at: None,
             usable: true,
             revision,
             state: State::Stopped,

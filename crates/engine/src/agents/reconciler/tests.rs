@@ -64,6 +64,10 @@ impl World {
     }
 
     fn desired(&mut self, all: &[(&str, u64, bool)]) {
+        self.desired_as_read(all, self.now);
+    }
+
+    fn desired_as_read(&mut self, all: &[(&str, u64, bool)], read_at: Instant) {
         let all: Vec<Desired> = all
             .iter()
             .map(|(id, revision, stopped)| Desired {
@@ -73,7 +77,8 @@ impl World {
                 usable: !self.unusable,
             })
             .collect();
-        self.reconciler.handle(self.now, Input::Desired(&all));
+        self.reconciler
+            .handle(self.now, Input::Desired(&all, read_at));
         self.run();
     }
 
@@ -204,6 +209,27 @@ fn it_comes_up_in_the_order_of_dependency_and_goes_down_in_the_other() {
             "0.000 stopping>stopped",
         ]
     );
+}
+
+#[test]
+fn a_list_that_was_read_before_an_order_does_not_undo_it() {
+    let mut world = running();
+    world.pass(seconds(1));
+    let read_at = world.now;
+    world.pass(seconds(1));
+    world.order("a", Order::Stop);
+    world.desired_as_read(&[("a", 1, false)], read_at);
+    assert_eq!(world.state(), State::Stopped);
+    // Another node's operator started it since.
+    world.pass(seconds(1));
+    world.desired(&[("a", 1, false)]);
+    assert_eq!(world.state(), State::Running);
+    let read_at = world.now;
+    world.pass(seconds(1));
+    world.order("a", Order::Stop);
+    world.order("a", Order::Start);
+    world.desired_as_read(&[("a", 1, true)], read_at);
+    assert_eq!(world.state(), State::Running);
 }
 
 #[test]

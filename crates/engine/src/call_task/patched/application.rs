@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use call::EndReason;
 use http::Uri;
 use media::frame::FRAME_SAMPLES;
-use media::{Codec, Gain, ItemKey, g711};
+use media::{Gain, ItemKey, Reform};
 use rustls::pki_types::ServerName;
 use serde_json::json;
 use tokio::net::TcpStream;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_websockets::{ClientBuilder, CloseCode, Limits, Message};
 use wire::twilio::carrier::{APPLICATION_MESSAGE_BYTES_MAX, CarrierSide, Order, StreamIds};
 
-use super::item;
+use super::{FAR_FORM, item};
 use crate::leg::audio::LegAudio;
 use crate::switchboard::ApplicationEnd;
 use crate::web_pipe::{StreamIo, WebPipe};
@@ -29,6 +29,8 @@ pub(super) struct ApplicationIo {
     side: CarrierSide,
     segment: u64,
     item: ItemKey,
+    /// On the way to the form of the leg.
+    said: Option<Reform>,
     /// Frames of the telephone that the application did not take in time.
     dropped: u64,
     cleared: u64,
@@ -52,6 +54,7 @@ pub(super) async fn connect(
                 side: CarrierSide::new(ids, &end.parameters),
                 segment: 0,
                 item: item(0),
+                said: None,
                 dropped: 0,
                 cleared: 0,
             };
@@ -136,9 +139,9 @@ impl ApplicationIo {
                     if let Some(gain) = gain {
                         gain.apply(&mut audio);
                     }
-                    g711::transcode(Codec::Pcmu, media.codec(), &mut audio);
+                    let reform = Reform::between(&mut self.said, FAR_FORM, media.form());
                     // Never full: the state machine's own bound is lower.
-                    let _ = media.push(&self.item, &audio);
+                    let _ = media.push(&self.item, reform.convert(&audio));
                 }
                 Order::Clear => {
                     self.cleared += 1;

@@ -9,6 +9,7 @@ use store::journal::Milestone;
 use super::{Patched, Phase};
 use crate::call_task::agreement;
 use crate::call_task::preparation::end_of_leg;
+use crate::leg::key_info;
 use crate::sip_driver::LegEvent;
 use crate::switchboard::CallNews;
 
@@ -42,8 +43,8 @@ impl Patched {
             }
             LegEvent::OfferFailed { .. } | LegEvent::CommandRefused { .. } => {}
             LegEvent::Info { content_type, body } => {
-                if let Some(digit) = agreement::digit_of_info(&content_type, &body) {
-                    self.pressed(now, digit);
+                if let Some((digit, duration_ms)) = key_info::key_of_info(&content_type, &body) {
+                    self.media.handle_key(now, digit, duration_ms);
                 }
             }
             LegEvent::TransferAccepted => self.tell(CallNews::TransferAccepted),

@@ -4,11 +4,11 @@ use std::task::{Context, Poll};
 
 use media::frame::FRAME_SAMPLES;
 use media::tone::Sine;
-use media::{Codec, Gain, ItemKey, g711};
+use media::{Gain, ItemKey, Law, Reform, g711};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::item;
+use super::{FAR_FORM, item};
 use crate::leg::audio::LegAudio;
 use crate::switchboard::{LocalEnd, LocalFrame, LocalSource};
 
@@ -38,6 +38,8 @@ pub(super) struct LocalIo {
     item: ItemKey,
     /// A frame that came and is not queued yet, µ-law.
     waiting: Option<[u8; FRAME_SAMPLES]>,
+    /// On the way to the form of the leg.
+    said: Option<Reform>,
     heard: u64,
     dropped: u64,
 }
@@ -60,6 +62,7 @@ impl LocalIo {
             hears: end.hears,
             item: item(0),
             waiting: None,
+            said: None,
             heard: 0,
             dropped: 0,
         }
@@ -92,7 +95,7 @@ impl LocalIo {
         }
         if let Some(hears) = &self.hears {
             let mut frame = Box::new([0; FRAME_SAMPLES]);
-            g711::decode_into(Codec::Pcmu, audio, frame.as_mut_slice());
+            g711::decode_into(Law::Pcmu, audio, frame.as_mut_slice());
             self.dropped += u64::from(hears.try_send(frame).is_err());
         }
     }
@@ -140,13 +143,13 @@ impl LocalIo {
         Some(encode(&frame))
     }
 
-    fn push(&self, media: &mut LegAudio, gain: Option<&Gain>, mut frame: [u8; FRAME_SAMPLES]) {
+    fn push(&mut self, media: &mut LegAudio, gain: Option<&Gain>, mut frame: [u8; FRAME_SAMPLES]) {
         if let Some(gain) = gain {
             gain.apply(&mut frame);
         }
-        g711::transcode(Codec::Pcmu, media.codec(), &mut frame);
+        let reform = Reform::between(&mut self.said, FAR_FORM, media.form());
         // Never full: it is kept a fraction of a second ahead.
-        let _ = media.push(&self.item, &frame);
+        let _ = media.push(&self.item, reform.convert(&frame));
     }
 
     pub(super) fn figures(&self) -> serde_json::Value {
@@ -156,6 +159,6 @@ impl LocalIo {
 
 fn encode(frame: &LocalFrame) -> [u8; FRAME_SAMPLES] {
     let mut coded = [0; FRAME_SAMPLES];
-    g711::encode_into(Codec::Pcmu, frame, &mut coded);
+    g711::encode_into(Law::Pcmu, frame, &mut coded);
     coded
 }

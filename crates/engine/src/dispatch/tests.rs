@@ -1,0 +1,175 @@
+use super::*;
+use crate::config::{LineCredentials, LineProvider, Secret, SrtpPolicy};
+use crate::limits::BANNED_FOR;
+
+#[test]
+fn the_called_number_is_the_user_part() {
+    assert_eq!(
+        called_number("sip:+33123;phone-context=x@a.test;user=phone"),
+        "+33123"
+    );
+    assert_eq!(called_number("sips:bob@[2001:db8::1]:5061"), "bob");
+    assert_eq!(called_number("sip:a.test"), "");
+    assert_eq!(called_number("tel:+33123;ext=1"), "+33123");
+    assert!(same_number("+33123", "33123"));
+}
+
+fn line(name: &str, username: &str, realm: &str) -> LineConfig {
+    LineConfig {
+        name: name.to_owned(),
+        tenant: TenantId::from("default"),
+        agent: "agent".to_owned(),
+        account: None,
+        domain: None,
+        provider: LineProvider::Sip,
+        numbers: Vec::new(),
+        allow: vec!["192.0.2.0/24".parse().expect("a network")],
+        credentials: Some(LineCredentials {
+            realm: realm.to_owned(),
+            username: username.to_owned(),
+            password: Secret::new("p"),
+        }),
+        srtp: SrtpPolicy::Off,
+        codecs: vec![media::Codec::Pcmu],
+        keypad: media::Keypad::default(),
+        treatment: media::Treatment::default(),
+        calls_max: 0,
+        sip_account: None,
+        device: None,
+    }
+}
+
+fn dispatcher(lines: Vec<LineConfig>) -> Dispatcher {
+    let agent = AgentConfig {
+        name: "agent".to_owned(),
+        instructions: String::new(),
+        profile: call::Profile::default(),
+        tools: Vec::new(),
+        engine: EngineChoice::new(RealtimeConfig::default()),
+        fallback: None,
+        office: None,
+    };
+    let config = Config {
+        lines,
+        agents: vec![agent],
+        ..Config::default()
+    };
+    Dispatcher::new(Instant::now(), &config, Draining::default()).expect("usable")
+}
+
+fn invite(source: [u8; 4], from: &str, proof: Option<(&str, &str)>) -> IncomingInvite {
+    let user = called_number(from);
+    IncomingInvite {
+        device: None,
+        invite: sip::InviteId(1),
+        account: None,
+        protocol: sip::Protocol::Udp,
+        source: (source, 5060).into(),
+        listener: None,
+        local: ([127, 0, 0, 1], 5060).into(),
+        call_id: "c".to_owned(),
+        from: sip::Party {
+            uri: from.to_owned(),
+            user: if from.starts_with("tel:") { "" } else { user }.to_owned(),
+            display: None,
+        },
+        to: sip::Party::default(),
+        request_uri: "sip:anything@allo.test".to_owned(),
+        p_asserted_identity: None,
+        offer: None,
+        authenticated: proof.map(|(user, _)| user.to_owned()),
+        realm: proof.map(|(_, realm)| realm.to_owned()),
+        proof_rejected: false,
+        user_agent: None,
+        secure: false,
+    }
+}
+
+/// A decision in a word.
+fn word(decision: &Decision) -> String {
+    match decision {
+        Decision::Accept { line, .. } => format!("accept {}", line.config.name),
+        Decision::Refuse { status, code, .. } => format!("{status} {code}"),
+        Decision::Challenge { .. } => "challenge".to_owned(),
+        Decision::Drop => "drop".to_owned(),
+    }
+}
+
+const STRANGER: [u8; 4] = [198, 51, 100, 1];
+
+#[test]
+fn pattern_27_the_password_of_one_is_not_the_name_of_another() {
+    let now = Instant::now();
+    let mut two = dispatcher(vec![line("one", "alice", "a"), line("two", "33123", "a")]);
+    let mut decide = |from, proof| word(&two.decide(now, &invite(STRANGER, from, Some(proof))));
+    assert_eq!(decide("sip:alice@x.test", ("alice", "a")), "accept one");
+    assert_eq!(decide("sip:+33999@x.test", ("alice", "a")), "accept one");
+    assert_eq!(
+        decide("sip:33123@x.test", ("alice", "a")),
+        "403 other_identity"
+    );
+    assert_eq!(
+        decide("sip:+33123@x.test", ("alice", "a")),
+        "403 other_identity"
+    );
+    assert_eq!(decide("tel:+33123", ("alice", "a")), "403 other_identity");
+    assert_eq!(decide("tel:+33123", ("33123", "a")), "accept two");
+}
+
+#[test]
+fn pattern_27_the_same_name_in_another_realm_is_somebody_else() {
+    let now = Instant::now();
+    let mut two = dispatcher(vec![line("one", "bob", "a"), line("two", "bob", "b")]);
+    let mut decide = |realm| {
+        let invite = invite(STRANGER, "sip:bob@x.test", Some(("bob", realm)));
+        word(&two.decide(now, &invite))
+    };
+    assert_eq!(decide("a"), "accept one");
+    assert_eq!(decide("b"), "accept two");
+    assert_eq!(decide("c"), "404 unknown_number");
+}
+
+#[test]
+fn pattern_28_an_unknown_source_is_always_challenged() {
+    let now = Instant::now();
+    let mut one = dispatcher(vec![line("one", "alice", "a")]);
+    for from in ["sip:alice@192.0.2.1", "sip:127.0.0.1", "tel:+33123"] {
+        assert_eq!(
+            word(&one.decide(now, &invite(STRANGER, from, None))),
+            "challenge"
+        );
+    }
+    let known = invite([192, 0, 2, 9], "sip:anybody@x.test", None);
+    assert_eq!(word(&one.decide(now, &known)), "accept one");
+    let mut without = line("one", "alice", "a");
+    without.credentials = None;
+    let stranger = invite(STRANGER, "sip:alice@192.0.2.1", None);
+    let refused = dispatcher(vec![without]).decide(now, &stranger);
+    assert_eq!(word(&refused), "403 source_not_allowed");
+}
+
+#[test]
+fn a_guesser_of_passwords_is_banned_and_a_trunk_never() {
+    let now = Instant::now();
+    let mut one = dispatcher(vec![line("one", "alice", "a")]);
+    let mut guess = invite(STRANGER, "sip:alice@x.test", None);
+    guess.proof_rejected = true;
+    for _ in 0..9 {
+        assert_eq!(word(&one.decide(now, &guess)), "challenge");
+    }
+    assert_eq!(word(&one.decide(now, &guess)), "challenge");
+    assert_eq!(word(&one.decide(now, &guess)), "drop");
+    let right = invite(STRANGER, "sip:alice@x.test", Some(("alice", "a")));
+    assert_eq!(
+        word(&one.decide(now, &right)),
+        "drop",
+        "the right one comes too late"
+    );
+    let later = now + BANNED_FOR;
+    assert_eq!(word(&one.decide(later, &right)), "accept one");
+    let mut trunk = invite([192, 0, 2, 1], "sip:alice@x.test", None);
+    trunk.proof_rejected = true;
+    for _ in 0..30 {
+        assert_eq!(word(&one.decide(now, &trunk)), "accept one");
+    }
+}
