@@ -1,0 +1,111 @@
+// The typed client of the platform API. Every page asks through it: nothing here that docs/openapi.json does not name.
+import createFetchClient, { type Middleware } from 'openapi-fetch';
+import { useQuery, type Query } from '@tanstack/react-query';
+import type { components, paths } from './schema';
+import i18n from '../i18n';
+
+export type Schemas = components['schemas'];
+
+/** What the API answers when it refuses (RFC 9457), as far as the pages read it. */
+export interface Problem {
+  status: number;
+  code: string;
+  title: string;
+  remedy?: string | null;
+  errors?: { path: string; code: string; detail: string }[];
+  requestId?: string;
+}
+
+/** The token that each request that changes something carries; it comes with `GET /api/auth/me`. */
+let csrfToken: string | null = null;
+export function setCsrfToken(token: string | null) {
+  csrfToken = token;
+}
+
+let whenLoggedOut: () => void = () => undefined;
+export function onLoggedOut(then: () => void) {
+  whenLoggedOut = then;
+}
+
+export function commonHeaders(method: string): Record<string, string> {
+  const headers: Record<string, string> = { 'Accept-Language': i18n.language };
+  if (csrfToken && method !== 'GET' && method !== 'HEAD') headers['X-CSRF-Token'] = csrfToken;
+  return headers;
+}
+
+/** A session that ended while a page was open leads to the log-in, whichever request finds it out. */
+export function noticeStatus(status: number, address: string) {
+  if (status === 401 && !address.includes('/api/auth/')) whenLoggedOut();
+}
+
+const middleware: Middleware = {
+  onRequest({ request }) {
+    for (const [name, value] of Object.entries(commonHeaders(request.method))) request.headers.set(name, value);
+    return request;
+  },
+  onResponse({ request, response }) {
+    noticeStatus(response.status, request.url);
+  },
+};
+
+/** Where the platform API is found on whichever address served the pages. */
+export const PLATFORM = '/platform';
+
+export const client = createFetchClient<paths>({ baseUrl: PLATFORM, credentials: 'same-origin' });
+client.use(middleware);
+
+type Get<P extends keyof paths> = paths[P] extends { get: infer Operation } ? Operation : never;
+type AnswerOf<Operation> = Operation extends { responses: { 200: { content: { 'application/json': infer Body } } } } ? Body : never;
+type ParamsOf<Operation> = Operation extends { parameters: infer Params } ? Params : never;
+
+interface ReadOptions<T> {
+  enabled?: boolean;
+  staleTime?: number;
+  refetchInterval?: number | false | ((query: Query<T, Error>) => number | false);
+}
+
+/** Reads a path of the document and keeps the answer under `[path, params]`. */
+export function useApi<P extends keyof paths>(path: P, params: Partial<ParamsOf<Get<P>>> = {}, options: ReadOptions<AnswerOf<Get<P>>> = {}) {
+  return useQuery<AnswerOf<Get<P>>>({
+    queryKey: [path, params],
+    queryFn: async ({ signal }) => {
+      const { data, error } = await client.GET(path as never, { params, signal } as never) as { data?: unknown; error?: unknown };
+      if (error !== undefined) throw error;
+      return data as AnswerOf<Get<P>>;
+    },
+    ...options,
+  });
+}
+
+/** A failed request, whatever it was: a problem of the API, a refusal of the back office, or no network. */
+export function problemOf(error: unknown): Problem {
+  if (error && typeof error === 'object') {
+    const it = error as Partial<Problem> & { error?: string };
+    if (typeof it.title === 'string') return { status: it.status ?? 0, code: it.code ?? '', ...it, title: it.title };
+    if (typeof it.error === 'string') return { status: it.status ?? 0, code: it.code ?? '', title: it.error };
+  }
+  if (error instanceof TypeError) return { status: 0, code: 'offline', title: i18n.t('common.offline'), remedy: i18n.t('common.offlineRemedy') };
+  return { status: 0, code: '', title: i18n.t('common.failed') };
+}
+
+/** For requests whose answer the document types loosely (`Object`) or under a name that two answers share. */
+export async function ask<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', address: string, body?: unknown): Promise<T> {
+  const headers = commonHeaders(method);
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  const response = await fetch(address.startsWith('/api/') ? PLATFORM + address : address, {
+    method,
+    headers,
+    credentials: 'same-origin',
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  noticeStatus(response.status, address);
+  const text = await response.text();
+  let content: unknown = null;
+  try {
+    content = text ? JSON.parse(text) : null;
+  } catch {
+    content = text;
+  }
+  if (!response.ok) throw { status: response.status, ...(content && typeof content === 'object' ? content : { title: `${response.status}` }) };
+  return content as T;
+}

@@ -1,0 +1,269 @@
+import { Accordion, Alert, Anchor, Box, Button, Checkbox, Group, List, NumberInput, PasswordInput, Select, SegmentedControl, SimpleGrid, Stack, Text, TextInput, ThemeIcon } from '@mantine/core';
+import { useForm } from '@mantine/form';
+import { IconAlertTriangle, IconCheck, IconMinus, IconPhoneCall, IconX } from '@tabler/icons-react';
+import { useMutation } from '@tanstack/react-query';
+import { useMemo, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useApi, ask } from '../../api/client';
+import { useSession } from '../../api/session';
+import { useAction } from '../../parts/actions';
+import { milliseconds } from '../../parts/format';
+import { ErrorNote } from '../../parts/Page';
+import type { SipAccount, TestStep } from './types';
+
+interface Values {
+  account_id: string;
+  label: string;
+  trunk_uri: string;
+  username: string;
+  password: string;
+  contact_host: string;
+  contact_port: number | '';
+  contact_transport: string;
+  is_default: boolean;
+  is_active: boolean;
+  provider_profile: string;
+  registrar: string;
+  outbound_proxy: string;
+  expires_s: number | '';
+  caller_id_number: string;
+  srtp: string;
+  weight: number;
+  backup_account_id: string;
+  calls_max: number;
+}
+
+const TEST_ICON = { passed: IconCheck, warning: IconAlertTriangle, failed: IconX, skipped: IconMinus };
+const TEST_COLOR = { passed: 'teal', warning: 'orange', failed: 'red', skipped: 'gray' };
+
+export function SipAccountForm({ account, others, done }: { account: SipAccount | null; others: SipAccount[]; done: () => void }) {
+  const { t, i18n } = useTranslation();
+  const { accountId, accounts, isNode } = useSession();
+  const profiles = useApi('/api/admin/sip-profiles', {}, { staleTime: Infinity });
+  const [replacing, setReplacing] = useState(!account?.has_password);
+  const [number, setNumber] = useState('');
+  const form = useForm<Values>({
+    initialValues: {
+      account_id: account?.account_id ?? accountId ?? accounts[0]?.id ?? '',
+      label: account?.label ?? '',
+      trunk_uri: account?.trunk_uri ?? '',
+      username: account?.username ?? '',
+      password: '',
+      contact_host: account?.contact_host ?? '',
+      contact_port: account?.contact_port ?? '',
+      contact_transport: account?.contact_transport ?? 'udp',
+      is_default: account?.is_default ?? others.length === 0,
+      is_active: account?.is_active ?? true,
+      provider_profile: account?.provider_profile ?? '',
+      registrar: account?.registrar ?? '',
+      outbound_proxy: account?.outbound_proxy ?? '',
+      expires_s: account?.expires_s ?? '',
+      caller_id_number: account?.caller_id_number ?? '',
+      srtp: account?.srtp ?? '',
+      weight: account?.weight ?? 1,
+      backup_account_id: account?.backup_account_id ?? '',
+      calls_max: account?.calls_max ?? 0,
+    },
+    validate: {
+      label: (value) => (value.trim() ? null : t('telephony.form.labelMissing')),
+      trunk_uri: (value) => (/^sips?:([^@\s]+@)?[^@\s]+$/.test(value.trim()) ? null : t('telephony.form.uriInvalid')),
+      contact_port: (value) => (value === '' || (value >= 1 && value <= 65535 && Number.isInteger(value)) ? null : t('telephony.form.portInvalid')),
+      expires_s: (value) => (value === '' || (value >= 10 && value <= 86400) ? null : t('telephony.form.expiresInvalid')),
+      weight: (value) => (value >= 0 && value <= 1000 ? null : t('telephony.form.weightInvalid')),
+    },
+  });
+
+  function body(values: Values) {
+    const { password, account_id, ...rest } = values;
+    const sent: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(rest)) sent[name] = value === '' ? null : typeof value === 'string' ? value.trim() : value;
+    if (replacing && password) sent.password = password;
+    if (!account && account_id) sent.account_id = account_id;
+    return sent;
+  }
+
+  const save = useAction(
+    (values: Values) => (account ? ask('PATCH', `/api/admin/sip-accounts/${account.id}`, body(values)) : ask('POST', '/api/admin/sip-accounts', body(values))),
+    { stale: [['/api/admin/sip-accounts']], done: account ? t('telephony.form.saved') : t('telephony.form.created'), quiet: true },
+  );
+  const test = useMutation({
+    mutationFn: () => {
+      const { trunk_uri, username, password, contact_host, contact_transport, registrar, outbound_proxy, expires_s } = form.values;
+      const given = { trunk_uri, username, password, contact_host, contact_transport, registrar, outbound_proxy, expires_s, number };
+      return ask<{ passed: boolean; steps: TestStep[] }>('POST', '/api/admin/sip-accounts/test', Object.fromEntries(Object.entries(given).filter(([, value]) => value !== '')));
+    },
+  });
+  const profile = useMemo(() => profiles.data?.find((one) => one.id === form.values.provider_profile), [profiles.data, form.values.provider_profile]);
+  const language = i18n.language === 'en' ? 'en' : 'fr';
+  // A stored password is not read by the page: the test wants it typed.
+  const canTest = form.values.trunk_uri.trim() !== '' && (form.values.password !== '' || !account?.has_password);
+
+  return (
+    <form
+      onSubmit={form.onSubmit((values) => save.mutate(values, { onSuccess: done }))}
+      noValidate
+    >
+      <Stack>
+        {save.error ? <ErrorNote error={save.error} /> : null}
+        {!account && isNode && accounts.length > 1 && (
+          <Select label={t('common.account')} data={accounts.map((one) => ({ value: one.id, label: one.name }))} allowDeselect={false} {...form.getInputProps('account_id')} />
+        )}
+        <Select
+          label={t('telephony.form.profile')}
+          description={t('telephony.form.profileHint')}
+          placeholder={t('telephony.form.noProfile')}
+          data={(profiles.data ?? []).map((one) => ({ value: one.id, label: one.name }))}
+          clearable
+          searchable
+          clearButtonProps={{ 'aria-label': t('telephony.form.noProfile') }}
+          value={form.values.provider_profile || null}
+          onChange={(value) => {
+            const chosen = profiles.data?.find((one) => one.id === value);
+            const transport = chosen?.values.find((one) => one.field === 'contact_transport')?.value;
+            form.setValues({ provider_profile: value ?? '', ...(transport && ['udp', 'tcp', 'tls'].includes(transport) ? { contact_transport: transport } : {}) });
+          }}
+        />
+        {profile && (
+          <Accordion variant="contained">
+            <Accordion.Item value="why">
+              <Accordion.Control>
+                <Text size="sm">{t('telephony.form.profileSets', { name: profile.name })}</Text>
+              </Accordion.Control>
+              <Accordion.Panel>
+                <List size="sm" spacing={4}>
+                  {profile.values.map((one) => (
+                    <List.Item key={one.field}>
+                      <Text span size="sm" ff="monospace">
+                        {one.field}
+                        {one.value ? ` = ${one.value}` : ''}
+                      </Text>{' '}
+                      <Text span size="sm" c="dimmed">
+                        {one.why[language]}
+                      </Text>
+                    </List.Item>
+                  ))}
+                </List>
+              </Accordion.Panel>
+            </Accordion.Item>
+          </Accordion>
+        )}
+        <TextInput label={t('telephony.form.label')} placeholder={t('telephony.form.labelExample')} withAsterisk data-autofocus {...form.getInputProps('label')} />
+        <TextInput label={t('telephony.form.uri')} description={t('telephony.form.uriHint')} placeholder="sip:0033491234567@sip.ovh.fr" withAsterisk spellCheck={false} autoComplete="off" {...form.getInputProps('trunk_uri')} />
+        <SimpleGrid cols={{ base: 1, sm: 2 }}>
+          <TextInput label={t('telephony.form.username')} autoComplete="off" spellCheck={false} {...form.getInputProps('username')} />
+          {replacing ? (
+            <PasswordInput label={t('common.password')} autoComplete="new-password" visibilityToggleButtonProps={{ 'aria-label': t('common.showPassword') }} {...form.getInputProps('password')} />
+          ) : (
+            <Box>
+              <Text size="sm" fw={500}>
+                {t('common.password')}
+              </Text>
+              <Group gap="xs" h={36}>
+                <Text size="sm">{t('telephony.form.passwordKept')}</Text>
+                <Anchor component="button" type="button" size="sm" onClick={() => setReplacing(true)}>
+                  {t('telephony.form.passwordReplace')}
+                </Anchor>
+              </Group>
+            </Box>
+          )}
+          <TextInput label={t('telephony.form.host')} description={t('telephony.form.hostHint')} spellCheck={false} {...form.getInputProps('contact_host')} />
+          <NumberInput label={t('telephony.form.port')} description={t('telephony.form.portHint')} min={1} max={65535} clampBehavior="none" allowDecimal={false} hideControls {...form.getInputProps('contact_port')} />
+        </SimpleGrid>
+        <Box>
+          <Text size="sm" fw={500} mb={4} id="transport-label">
+            {t('telephony.form.transport')}
+          </Text>
+          <SegmentedControl aria-labelledby="transport-label" data={[{ value: 'udp', label: 'UDP' }, { value: 'tcp', label: 'TCP' }, { value: 'tls', label: 'TLS' }]} {...form.getInputProps('contact_transport')} />
+        </Box>
+        <Group gap="xl">
+          <Checkbox label={t('telephony.form.isDefault')} {...form.getInputProps('is_default', { type: 'checkbox' })} />
+          <Checkbox label={t('telephony.form.isActive')} {...form.getInputProps('is_active', { type: 'checkbox' })} />
+        </Group>
+        <Accordion variant="contained">
+          <Accordion.Item value="more">
+            <Accordion.Control>
+              <Text size="sm">{t('telephony.form.advanced')}</Text>
+            </Accordion.Control>
+            <Accordion.Panel>
+              <SimpleGrid cols={{ base: 1, sm: 2 }}>
+                <TextInput label={t('telephony.form.registrar')} placeholder="sip.example.org:5060" spellCheck={false} {...form.getInputProps('registrar')} />
+                <TextInput label={t('telephony.form.proxy')} spellCheck={false} {...form.getInputProps('outbound_proxy')} />
+                <NumberInput label={t('telephony.form.expires')} suffix=" s" allowDecimal={false} hideControls {...form.getInputProps('expires_s')} />
+                <TextInput label={t('telephony.form.callerId')} placeholder="+33491234567" {...form.getInputProps('caller_id_number')} />
+                <Select label={t('telephony.form.srtp')} data={[{ value: '', label: t('telephony.form.asProfile') }, { value: 'off', label: t('telephony.form.srtpOff') }, { value: 'preferred', label: t('telephony.form.srtpPreferred') }, { value: 'required', label: t('telephony.form.srtpRequired') }]} allowDeselect={false} {...form.getInputProps('srtp')} />
+                <NumberInput label={t('telephony.form.callsMax')} description={t('telephony.form.callsMaxHint')} min={0} allowDecimal={false} {...form.getInputProps('calls_max')} />
+                <NumberInput label={t('telephony.form.weight')} description={t('telephony.form.weightHint')} min={0} max={1000} allowDecimal={false} {...form.getInputProps('weight')} />
+                <Select
+                  label={t('telephony.form.backup')}
+                  description={t('telephony.form.backupHint')}
+                  placeholder={t('telephony.form.noBackup')}
+                  clearable
+                  clearButtonProps={{ 'aria-label': t('telephony.form.noBackup') }}
+                  data={others.filter((one) => one.id !== account?.id && one.account_id === form.values.account_id).map((one) => ({ value: one.id, label: one.label }))}
+                  value={form.values.backup_account_id || null}
+                  onChange={(value) => form.setFieldValue('backup_account_id', value ?? '')}
+                />
+              </SimpleGrid>
+            </Accordion.Panel>
+          </Accordion.Item>
+        </Accordion>
+
+        <Alert color="gray" variant="light" title={t('telephony.test.title')}>
+          <Stack gap="sm">
+            <Text size="sm">{t('telephony.test.intro')}</Text>
+            {!canTest && account?.has_password && form.values.password === '' && (
+              <Text size="sm" c="dimmed">
+                {t('telephony.test.needsPassword')}
+              </Text>
+            )}
+            <Group align="flex-end">
+              <TextInput label={t('telephony.test.number')} placeholder="+33612345678" value={number} onChange={(event) => setNumber(event.currentTarget.value)} inputMode="tel" />
+              <Button variant="default" leftSection={<IconPhoneCall size={16} />} loading={test.isPending} disabled={!canTest} onClick={() => test.mutate()}>
+                {t('telephony.test.run')}
+              </Button>
+            </Group>
+            {test.error ? <ErrorNote error={test.error} /> : null}
+            <Box aria-live="polite">
+              {test.data && (
+                <List spacing="xs" size="sm" center={false} listStyleType="none">
+                  {test.data.steps.map((step) => {
+                    const Shown = TEST_ICON[step.verdict];
+                    return (
+                      <List.Item
+                        key={step.step}
+                        icon={
+                          <ThemeIcon size={22} radius="xl" color={TEST_COLOR[step.verdict]} variant="light">
+                            <Shown size={14} aria-label={t(`telephony.test.verdicts.${step.verdict}`)} />
+                          </ThemeIcon>
+                        }
+                      >
+                        <Text size="sm">
+                          <b>{t(`telephony.test.steps.${step.step}`)}</b>{step.verdict === 'skipped' ? '' : ` · ${milliseconds(step.tookMs)}`}
+                        </Text>
+                        <Text size="sm">{step.sentence}</Text>
+                        {step.remedy && step.verdict !== 'passed' && (
+                          <Text size="sm" c="dimmed">
+                            {step.remedy}
+                          </Text>
+                        )}
+                      </List.Item>
+                    );
+                  })}
+                </List>
+              )}
+            </Box>
+          </Stack>
+        </Alert>
+
+        <Group justify="flex-end">
+          <Button variant="default" onClick={done}>
+            {t('common.cancel')}
+          </Button>
+          <Button type="submit" loading={save.isPending}>
+            {account ? t('common.save') : t('common.create')}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}

@@ -1,0 +1,21 @@
+import type { Schemas } from '../../api/client';
+
+export type SipState = 'registered' | 'registering' | 'failed' | 'unregistered' | 'inactive' | 'unknown';
+
+export type SipAccount = Schemas['AccountFields'] & {
+  id: string;
+  account_id: string;
+  has_password: boolean;
+  status: Schemas['AccountStatus'];
+  metrics: Schemas['AccountFigures'];
+  version: number;
+};
+
+export interface TestStep {
+  step: 'dns' | 'port' | 'tls' | 'options' | 'register' | 'call';
+  verdict: 'passed' | 'warning' | 'failed' | 'skipped';
+  code: string;
+  sentence: string;
+  remedy?: string | null;
+  tookMs: number;
+}
