@@ -2,14 +2,18 @@
 our code is asked. It is `allo serve` that answers."""
 
 import base64
+import csv
+import datetime
 import hashlib
 import hmac
+import io
 import json
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+import zoneinfo
 
 import pytest
 
@@ -258,6 +262,162 @@ def test_menu_export_and_import(client, restaurant):
     assert [(one["name"], one["price"], one["options"]) for one in copied] == [("Margherita", 12.5, item["options"])]
 
 
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+@pytest.fixture
+def kitchen(client):
+    """Open day and night, near the old port of Marseille."""
+    always = {day: [{"open": "00:00", "close": "23:59"}] for day in WEEK}
+    row = client.post("/api/restaurants", {
+        "name": "Les Tilleuls", "openingHours": always, "deliveryEnabled": True, "deliveryRadiusKm": 10, "deliveryFee": 2.5, "avgPrepTimeMin": 25,
+        "kitchenCapacity": 50, "reservationEnabled": True, "totalSeats": 10, "avgMealDurationMin": 90, "minReservationAdvanceMin": 30,
+        "city": "Marseille", "postalCode": "13001", "lat": 43.2965, "lng": 5.3698, "transferEnabled": True, "transferPhoneNumber": "+33491000000",
+    })  # fmt: skip
+    pizzas = client.post("/api/menu", {"type": "category", "data": {"restaurantId": row["id"], "name": "Pizzas", "displayOrder": 1}})["id"]
+    size = [{"name": "Taille", "required": True, "choices": [{"id": 1, "label": "33 cm", "price": 0}, {"id": 2, "label": "40 cm", "price": 4}]}]
+    reine = {"restaurantId": row["id"], "categoryId": pizzas, "name": "Reine", "price": 11.5, "options": size, "displayOrder": 1}
+    water = {"restaurantId": row["id"], "categoryId": pizzas, "name": "Eau", "price": 2.5, "displayOrder": 2}
+    ids = [client.post("/api/menu", item)["id"] for item in (reine, water)]
+    return {"id": row["id"], "items": ids}
+
+
+def test_the_session_of_a_call(client, kitchen):
+    fails(client, "GET", "/api/ai", 400)
+    session = client.get("/api/ai", restaurantId=kitchen["id"], callerPhone=CALLER)
+    assert {name: session[name] for name in ("voice", "avgPrepTimeMin", "deliveryEnabled", "reservationEnabled", "customerContext", "currency", "timezone")} == {
+        "voice": "sage", "avgPrepTimeMin": 25, "deliveryEnabled": True, "reservationEnabled": True, "customerContext": None, "currency": "EUR",
+        "timezone": "Europe/Paris",
+    }  # fmt: skip
+    assert (session["transferEnabled"], session["transferPhoneNumber"], session["transferAutomatic"]) == (True, "+33491000000", False)
+    assert (session["aiCostMarginPct"], session["exchangeRateToLocal"]) == (30, 1)
+    assert session["itemMap"] == {"1": {"id": kitchen["items"][0], "name": "Reine"}, "2": {"id": kitchen["items"][1], "name": "Eau"}}
+    assert "#1" in session["systemPrompt"] and "Reine" in session["systemPrompt"]
+    assert {tool["type"] for tool in session["tools"]} == {"function"} and all({"name", "description", "parameters"} <= set(tool) for tool in session["tools"])
+    assert "sipCredentials" not in session, "no password leaves with a call"
+    context = session["initialContext"]
+    assert (context["restaurant_id"], context["item_map"], context["transfer_phone"]) == (kitchen["id"], session["itemMap"], "+33491000000")
+    client.post("/api/customers", {"restaurantId": kitchen["id"], "phone": CALLER, "firstName": "Jeanne"})
+    known = client.get("/api/ai", restaurantId=kitchen["id"], callerPhone=CALLER)
+    assert (known["customerContext"]["firstName"], known["customerContext"]["totalOrders"]) == ("Jeanne", 0)
+    assert "Jeanne" in known["greeting"] and known["initialContext"]["customer_name"] == "Jeanne"
+
+
+def test_availability(client, kitchen):
+    def check(**more):
+        status, answer = client.ask("POST", "/api/availability/check", {"restaurantId": kitchen["id"]} | more)
+        assert status == 200, answer
+        return answer
+
+    pickup = check(mode="pickup")
+    assert pickup["available"] is True and pickup["mode"] == "pickup"
+    assert len(pickup["estimatedTime"]) == 5 and pickup["estimatedTimeISO"].startswith("20")
+    near = check(mode="delivery", customerLat=43.30, customerLng=5.38)
+    assert near["available"] is True, near
+    assert near["deliveryFee"] == 2.5 and 0 < near["deliveryDistanceKm"] < 5 and near["deliveryDurationMin"] >= 1
+    assert (near["customerLat"], near["customerLng"]) == (43.30, 5.38)
+    town = check(mode="delivery", customerAddress="1 rue Paradis", customerCity="Marseille", customerPostalCode="13006")
+    assert town["available"] is True and "Marseille" in town["customerAddressFormatted"]
+    far = check(mode="delivery", customerCity="Paris", customerPostalCode="75001")
+    assert far["available"] is False and far["estimatedTime"] == ""
+    assert check(mode="delivery")["reason"] == "customer_address_required"
+    table = check(mode="reservation", partySize=4, requestedTime="12:00")
+    assert table["available"] is True and table["seatsAvailable"] >= 4
+    assert check(mode="reservation", requestedTime="12:00")["reason"] == "party_size_required"
+    assert check(mode="reservation", partySize=11, requestedTime="12:00")["reason"] == "not_enough_seats_available_10_requested_11"
+    assert check(mode="teleport")["reason"] == "unknown_mode"
+    fails(client, "POST", "/api/availability/check", 400, {"mode": "pickup"})
+
+
+def test_orders_of_the_first_version(client, kitchen):
+    order = {
+        "restaurantId": kitchen["id"], "callId": "call-7", "customerName": "Jeanne", "customerPhone": CALLER, "total": 28, "orderType": "pickup", "deliveryFee": 0,
+        "notes": "sonner", "paymentMethod": "card",
+        "items": [{"menuItemId": kitchen["items"][0], "name": "Reine", "quantity": 2, "unitPrice": 11.5, "totalPrice": 23,
+                   "selectedOptions": [{"name": "Taille", "choice": "33 cm", "extra_price": 0}], "notes": "sans olives"},
+                  {"menuItemId": kitchen["items"][1], "name": "Eau", "quantity": 2, "unitPrice": 2.5, "totalPrice": 5, "selectedOptions": []}],
+    }  # fmt: skip
+    row = client.post("/api/orders", order)
+    assert (row["total"], row["orderSize"], row["status"], row["paymentMethod"], row["notes"]) == (28, "M", "confirmed", "card", "sonner")
+    assert [(line["name"], line["quantity"], line["totalPrice"], line["notes"]) for line in row["items"]] == [("Reine", 2, 23, "sans olives"), ("Eau", 2, 5, None)]
+    assert row["cookStartAt"] < row["handoffAt"] <= row["estimatedReadyAt"]
+    assert [one["id"] for one in client.get("/api/orders", restaurantId=kitchen["id"])] == [row["id"]]
+    assert client.get("/api/orders", restaurantId=kitchen["id"], status="pending,cancelled") == []
+    found = client.get("/api/orders/status", restaurantId=kitchen["id"], phone=CALLER)
+    assert found["found"] is True
+    [seen] = found["orders"]
+    assert (seen["id"], seen["orderNumber"], seen["status"], seen["total"], seen["itemCount"], seen["itemsSummary"]) == (
+        row["id"], row["orderNumber"], "confirmed", 28, 4, "2x Reine, 2x Eau",
+    )  # fmt: skip
+    assert client.get("/api/orders/status", restaurantId=kitchen["id"], phone="+33600000000") == {"found": False, "orders": []}
+    status, changed = client.ask("PATCH", "/api/orders", {"id": row["id"], "status": "preparing", "items": [{"id": row["items"][1]["id"], "_delete": True}]})
+    assert (status, changed["status"], len(changed["items"]), changed["total"]) == (200, "preparing", 1, 23)
+    customer = client.get("/api/customers", restaurantId=kitchen["id"], phone=CALLER)
+    assert customer["totalOrders"] == 1
+    fails(client, "POST", "/api/orders", 400, {"restaurantId": kitchen["id"]})
+    fails(client, "PATCH", "/api/orders", 400, {"status": "ready"})
+    fails(client, "PATCH", "/api/orders", 404, {"id": str(uuid.uuid4()), "status": "ready"})
+
+
+def test_an_order_by_the_tools(client, kitchen):
+    session = client.get("/api/ai", restaurantId=kitchen["id"], callerPhone=CALLER)
+    order = {
+        "restaurantId": kitchen["id"], "order_type": "pickup", "total": 99, "delivery_fee": 0, "payment_method": "cash", "notes": "", "item_map": session["itemMap"],
+        "call_id": "call-9", "caller_phone": CALLER, "customer_name": "Jeanne",
+        "items": [{"id": 1, "quantity": 1, "unit_price": 11.5, "selected_options": [{"name": "Taille", "choice_id": 2}]}],
+    }  # fmt: skip
+    status, said = client.ask("POST", "/api/ai/tools/confirm-order", order)
+    assert status == 200 and said["success"] is True and said["mode"] == "prete" and len(said["heure_estimee"]) == 5, said
+    [row] = client.get("/api/orders", restaurantId=kitchen["id"])
+    assert (row["id"], row["orderNumber"], row["total"]) == (said["order_id"], said["order_number"], 15.5), "the menu's price, not the model's"
+    status, again = client.ask("POST", "/api/ai/tools/confirm-order", order)
+    assert (status, again["order_id"]) == (200, said["order_id"]), "one order for one confirmation"
+    # A refusal is words for the model: what it did not ask.
+    status, refused = client.ask("POST", "/api/ai/tools/confirm-order", order | {"call_id": "call-10", "items": [{"id": 1, "quantity": 1}]})
+    assert status == 200 and refused["success"] is False and "Taille" in refused["error"]
+    cancel = {"restaurantId": kitchen["id"], "order_number": said["order_number"]}
+    status, foreign = client.ask("POST", "/api/ai/tools/cancel-order", cancel | {"caller_phone": "+33600000000"})
+    assert status == 200 and foreign["success"] is False
+    status, cancelled = client.ask("POST", "/api/ai/tools/cancel-order", cancel | {"caller_phone": CALLER})
+    assert status == 200 and cancelled["success"] is True and cancelled["message"]
+    assert client.get("/api/orders", restaurantId=kitchen["id"], status="cancelled")[0]["id"] == row["id"]
+
+
+def test_reservations(client, kitchen):
+    at = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)).replace(hour=11, minute=0, second=0, microsecond=0)
+    iso = at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    body = {
+        "restaurantId": kitchen["id"], "callId": "call-3", "customerName": "Jeanne", "customerPhone": CALLER, "partySize": 4, "reservationTime": iso,
+        "seatingPreference": "window", "notes": "chaise haute",
+    }  # fmt: skip
+    row = client.post("/api/reservations", body)
+    assert (row["partySize"], row["reservationTime"], row["status"], row["durationMin"]) == (4, iso, "confirmed", 90)
+    assert row["endTime"] == (at + datetime.timedelta(minutes=90)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    day = at.astimezone(zoneinfo.ZoneInfo("Europe/Paris")).strftime("%Y-%m-%d")
+    assert [one["id"] for one in client.get("/api/reservations", restaurantId=kitchen["id"], date=day, status="pending,confirmed")] == [row["id"]]
+    assert client.get("/api/reservations", restaurantId=kitchen["id"], date="2020-01-01") == []
+    found = client.get("/api/reservations/lookup", restaurantId=kitchen["id"], phone=CALLER)
+    assert found["found"] is True
+    shown = {name: row[name] for name in ("id", "customerName", "partySize", "reservationTime", "status", "seatingPreference", "notes")}
+    assert [{name: one[name] for name in shown} for one in found["reservations"]] == [shown]
+    assert client.get("/api/reservations/lookup", restaurantId=kitchen["id"], phone="+33600000000") == {"found": False, "reservations": []}
+    # Seats are not sold twice: ten less four are six.
+    status, refused = client.ask("POST", "/api/reservations", body | {"customerPhone": "+33600000001", "partySize": 7, "callId": "call-4"})
+    assert status == 409 and refused["error"] and refused["code"] == "not_enough_seats_available_6_requested_7"
+    status, cancelled = client.ask("PATCH", "/api/reservations", {"id": row["id"], "status": "cancelled"})
+    assert (status, cancelled["status"]) == (200, "cancelled")
+    client.post("/api/reservations", body | {"customerPhone": "+33600000001", "partySize": 7, "callId": "call-5"})
+    for missing in ("customerPhone", "partySize", "reservationTime"):
+        fails(client, "POST", "/api/reservations", 400, {name: value for name, value in body.items() if name != missing})
+
+
+def test_a_menu_as_a_table(client, kitchen):
+    request = urllib.request.Request(f"{client.base}/api/menu/csv?restaurantId={kitchen['id']}")
+    with urllib.request.urlopen(request, timeout=10) as response:
+        rows = list(csv.DictReader(io.StringIO(response.read().decode("utf-8-sig"))))
+    assert {row["name"] for row in rows} == {"Reine", "Eau"}
+
+
 def test_signed_requests_of_the_voice_side(allo, client):
     platform = Client(f"http://{allo.addresses['platform']}")
     account = platform.post("/api/accounts", {"name": "AlloResto", "email": "a@example.org", "isActive": True})["id"]
@@ -272,6 +432,57 @@ def test_signed_requests_of_the_voice_side(allo, client):
     fails(voice, "GET", "/api/messages", 403, restaurantId=own)
     forged = Client(client.base, account=account, secret=secret + "x")
     fails(forged, "GET", "/api/blocked-phones/check", 401, restaurantId=own, phone=CALLER)
+
+    # Heard on the way and sent again: for its own call it is that request once more, for another call it is nobody's.
+    data, now = json.dumps({"restaurantId": own, "content": "Une fois"}), str(int(time.time()))
+    digest = hmac.new(secret.encode(), f"{now}.POST./api/messages.{data}".encode(), hashlib.sha256).hexdigest()
+
+    def send(call, digest=digest):
+        headers = {"Content-Type": "application/json", "X-Allo-Tenant": account, "X-Allo-Timestamp": now, "X-Allo-Signature": f"v1={digest}"}
+        request = urllib.request.Request(client.base + "/api/messages", data.encode(), headers | ({"X-Allo-Call": call} if call else {}), method="POST")
+        try:
+            return urllib.request.urlopen(request, timeout=10).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert [send("call-1"), send("call-1")] == [201, 201], "one call's attempts"
+    assert [send("call-2"), send(None), send("call-2", digest.upper())] == [401, 401, 401]
+
+
+def test_a_row_that_another_changed(client, kitchen):
+    """`ETag` and `If-Match`: who changes what he has not seen is told so, on every kind of row."""
+
+    def row_of(path, **query):
+        with urllib.request.urlopen(f"{client.base}{path}?{urllib.parse.urlencode(query)}", timeout=10) as response:
+            return json.loads(response.read()), response.headers["ETag"]
+
+    restaurant = kitchen["id"]
+    item = client.post("/api/menu-items", {"restaurantId": restaurant, "name": "Tarte", "price": 11})
+    message = client.post("/api/messages", {"restaurantId": restaurant, "content": "Rappeler"})
+    order = client.post("/api/orders", {"restaurantId": restaurant, "customerPhone": CALLER, "items": [{"menuItemId": item["id"], "quantity": 1}], "total": 11})
+    house, tag = row_of("/api/restaurants", id=restaurant)
+    assert tag == f'"{house["updatedAt"]}"'
+    assert row_of("/api/menu-items", restaurantId=restaurant, id=item["id"])[1] == f'"{item["updatedAt"]}"'
+    for path, row, change in [
+        ("/api/restaurants", house, {"name": "Le Tilleul"}),
+        ("/api/menu-items", item, {"price": 12}),
+        ("/api/menu", {**item, "updatedAt": None}, {"price": 13}),
+        ("/api/messages", message, {"isRead": True}),
+        ("/api/orders", order, {"notes": "sans sel"}),
+    ]:
+        if row["updatedAt"] is None:
+            row = row_of("/api/menu-items", restaurantId=restaurant, id=item["id"])[0]
+        seen = {"If-Match": f'"{row["updatedAt"]}"'}
+        body = {"id": row["id"]} | change
+        status, first = client.ask("PATCH", path, body, headers=seen)
+        assert status == 200 and first["updatedAt"] > row["updatedAt"], (path, first)
+        status, refused = client.ask("PATCH", path, body, headers=seen)
+        assert (status, refused["code"]) == (412, "api_precondition_failed"), (path, refused)
+        status, _ = client.ask("PATCH", path, body, headers={"If-Match": f'"x", "{first["updatedAt"]}"'})
+        assert status == 200, path
+        assert client.ask("PATCH", path, body)[0] == 200, "who names no state overwrites, as before"
+    status, _ = client.ask("DELETE", "/api/menu-items", query={"id": item["id"]}, headers={"If-Match": f'"{item["updatedAt"]}"'})
+    assert status == 412
 
 
 def test_nobody_without_a_credential(standin, server):

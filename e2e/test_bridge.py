@@ -19,8 +19,9 @@ from lib.audio import speak, tone
 from lib.backoffice import BackOffice
 from lib.bridge import Application, Bridge
 from lib.kamailio import PASSWORD, Kamailio
+from lib.ports import free_port
 from lib.sipp import Script, Sipp, header, sdp
-from lib.softphone import Baresip, free_port
+from lib.softphone import Baresip
 
 
 BOT = pathlib.Path(__file__).parent / "twilio_bot"

@@ -19,7 +19,8 @@ from cryptography.x509.oid import NameOID
 
 from lib.allo import BINARY, TOKEN, clean_environment, wait_for
 from lib.kamailio import PASSWORD, USER, Kamailio
-from lib.softphone import Baresip, free_port
+from lib.ports import free_port
+from lib.softphone import Baresip
 
 KEY = "sk-0123456789abcdef"
 

@@ -7,6 +7,7 @@ import pytest
 
 from lib.allo import ROOT, wait_for
 from lib.audio import decode, speak
+from lib.ports import free_port
 from lib.sipp import Script
 
 FAILURES = r"engine|Engine|voice|service"
@@ -76,13 +77,8 @@ def test_an_engine_that_cannot_be_used(standin, server, sipp, peer, name):
 
 @pytest.mark.allowed_log(FAILURES)
 def test_an_engine_that_cannot_be_reached(server, sipp, peer):
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"ws://127.0.0.1:{taken.getsockname()[1]}/v1/realtime"
-        allo = server(url)
-        sipp(Script("unreachable").call().until_bye(), allo, peer).wait()
+    allo = server(f"ws://127.0.0.1:{free_port()}/v1/realtime")
+    sipp(Script("unreachable").call().until_bye(), allo, peer).wait()
     assert similarity(peer.words(), sound("apology")) > 0.9
     call = allo.ended_call()
     assert (call["endReason"], failures(allo, call)[0]) == ("engine_unavailable", "engine_unreachable")

@@ -14,6 +14,7 @@ from google.genai import types
 
 from lib.allo import wait_for
 from lib.audio import speak, tone
+from lib.coroutines import run as run_coroutine
 from lib.sipp import Script
 from test_openai_judge import cargo_example
 
@@ -168,7 +169,7 @@ def test_the_packages_own_client_talks_to_the_stand_in(standin):
             _, said, _, _ = await turn(session, [])
             assert said == "reprompt tone", "it knows that it has greeted already"
 
-    asyncio.run(asyncio.wait_for(main(), 90))
+    run_coroutine(asyncio.wait_for(main(), 90))
 
 
 @pytest.mark.timeout(60)
@@ -206,7 +207,7 @@ def test_what_the_stand_in_sends_is_of_the_packages_types_and_what_it_refuses_cl
                 await asyncio.wait_for(socket.recv(), 5)
             assert closed.value.rcvd.code == 1007 and "API key not valid" in closed.value.rcvd.reason
 
-    asyncio.run(asyncio.wait_for(main(), 50))
+    run_coroutine(asyncio.wait_for(main(), 50))
 
 
 def gemini(server, engine, **settings):

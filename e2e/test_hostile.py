@@ -273,6 +273,7 @@ def reads(world):
     tenant = {
         "account": world.account, "customer": world.customer, "agent": world.agent, "tool": world.tool, "line": world.spare,
         "faq": "none", "blocked": "none", "plan": "none", "key_id": world.key_id, "user": world.user,
+        "device": "none",
     }  # fmt: skip
     call = world.calls()[0]["id"]
     for path in owner.document()["paths"]:

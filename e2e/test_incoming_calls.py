@@ -12,7 +12,8 @@ import pytest
 from lib.allo import BINARY, Process, clean_environment, wait_for
 from lib.audio import speak
 from lib.kamailio import PASSWORD, Kamailio
-from lib.softphone import Baresip, free_port, read_growing_wav, tones, write_wav
+from lib.ports import free_port
+from lib.softphone import Baresip, read_growing_wav, tones, write_wav
 from lib.wiretap import Wiretap
 
 KEY = "sk-0123456789abcdef"

@@ -16,7 +16,8 @@ import pytest
 from lib.allo import wait_for
 from lib.audio import loud_spans
 from lib.backoffice import RESTAURANT
-from lib.kamailio import PASSWORD, Kamailio, kept_port
+from lib.kamailio import PASSWORD, Kamailio
+from lib.ports import free_port
 from lib.softphone import Baresip
 from test_manager import FIELDS, KEY, Manager, bound, office, sip_agent, twilio_agent  # noqa: F401
 
@@ -137,7 +138,7 @@ def isolated(server, office):  # noqa: F811
     def make(engine_url, **settings):
         settings = {
             "agents_discover": "true", "agents_check_every_s": 1, "agents_refresh_s": 60, "agents_isolation": "process",
-            "agents_app_base_port": kept_port(), "agents_bridge_base_port": kept_port(),
+            "agents_app_base_port": free_port(), "agents_bridge_base_port": free_port(),
             "admin_agents_unauthenticated": "true", "tools_back_office": office.url, "server_encryption_key": KEY, "agent_idle_reprompt_s": 0,
             "line_allow_loopback": "false",
         } | settings  # fmt: skip

@@ -305,6 +305,47 @@ def test_a_supervisor_hears_both_sides_of_a_live_call(house, sipp, peer, tmp_pat
     assert again.wait(10) == 22, "there is nothing to hear after the end"
 
 
+def test_nothing_is_recorded_before_the_caller_was_told(house, sipp, peer):
+    """The notice is said with the first words, as the account words it, and the recording begins after them: of these words, and of
+    what the caller says meanwhile, nothing is in it."""
+    notice = "Cet appel est gardé pour la qualité du service."
+    world = house(recording_announce="true").provision(recordingNotice=notice).ready()
+    recordings = pathlib.Path(world.allo.settings["server_data_dir"]) / "recordings"
+    phone = sipp(Script("told").call().until_bye(), world.allo, peer, service=world.number)
+    peer.wait_tone(480, 100)
+    peer.say(tone(900, 200), "too early")
+    assert not list(recordings.glob("*.wav")), "recorded before the notice was said"
+    # What was said meanwhile reaches the engine afterwards, which does not understand it.
+    peer.wait_tone(350, 250, ended=True)
+    answered_to(peer, 700)
+    peer.press("#")
+    phone.wait()
+    call = ended_call(world)
+    [first, *_] = world.tap.wait_session().sent("response.create")
+    said = json.dumps(first, ensure_ascii=False)
+    assert "intelligence artificielle" in said and notice in said and "word for word" in said
+    caller, agent = read_wav(recordings / f"{call['id']}.wav")
+    assert not [hz for hz in heard_hz(agent) if abs(hz - 480) < 10], "the first words are in it"
+    assert [hz for hz in heard_hz(agent) if abs(hz - 350) < 10], "what was said after them is not"
+    assert [round(hz, -2) for hz in heard_hz(caller) if hz in range(600, 1200)] == [700]
+
+
+def test_an_agent_that_records_nothing_says_nothing_of_it(house, sipp, peer):
+    """The server records; this agent's calls are neither recorded nor announced as recorded."""
+    notice = "Cet appel est gardé pour la qualité du service."
+    world = house(recording_announce="true").provision(recordingNotice=notice, recordingEnabled=False).ready()
+    phone = sipp(Script("unrecorded").call().until_bye(), world.allo, peer, service=world.number)
+    peer.wait_tone(440, 250, ended=True)
+    answered_to(peer, 700)
+    peer.press("#")
+    phone.wait()
+    assert not ended_call(world)["hasRecording"]
+    [first, *_] = world.tap.wait_session().sent("response.create")
+    said = json.dumps(first, ensure_ascii=False)
+    assert "intelligence artificielle" in said and notice not in said
+    assert not list((pathlib.Path(world.allo.settings["server_data_dir"]) / "recordings").glob("*.wav"))
+
+
 FIXED = {"disclosure": "Je suis un assistant virtuel.", "greeting": {"cachedText": "Les Tilleuls, bonjour !"}}
 
 

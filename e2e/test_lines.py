@@ -17,8 +17,8 @@ import pytest
 from lib.allo import BINARY, clean_environment, wait_for
 from lib.backoffice import BackOffice
 from lib.kamailio import PASSWORD, Kamailio
+from lib.ports import free_port
 from lib.sipp import Script, Sipp, sdp
-from lib.softphone import free_port
 from lib.tenancy import OWNER, Platform
 
 ACCOUNTS = 200

@@ -48,7 +48,7 @@ def wait_spoken(allo, lines, phase="finished"):
     ("transport", "encryption", "mandatory"), [("udp", "none", False), ("tcp", "none", False), ("tls", "srtp", False), ("tls", "srtp", True)]
 )
 def test_greeting_goodbye_and_hang_up(folder, standin, server, linphone, transport, encryption, mandatory):
-    allo = server(standin("tone").url)
+    allo = server(standin("tone").url, line_codecs="pcmu,pcma")
     telephone = linphone(encryption=encryption, mandatory=mandatory).dial(address(allo, transport))
     wait_spoken(allo, 1)
     telephone.say(speak(GOODBYE), after_ms=6000)  # linphone begins again at the end: said again if not understood
@@ -66,7 +66,7 @@ def test_greeting_goodbye_and_hang_up(folder, standin, server, linphone, transpo
 @pytest.mark.allowed_log("log_tls_refused")
 def test_a_telephone_that_verifies_the_certificate(folder, standin, server, linphone):
     """allo's self-signed certificate, given to the telephone as its authority, is accepted; with another authority there is no call."""
-    allo = server(standin("tone").url)
+    allo = server(standin("tone").url, line_codecs="pcmu,pcma")
     stranger = linphone(name="stranger", authority=certificate(folder)[0]).dial(address(allo, "tls"))
     stranger.wait_output(r"Call 1 with \S+ error")
     assert allo.calls() == []
@@ -76,7 +76,7 @@ def test_a_telephone_that_verifies_the_certificate(folder, standin, server, linp
 
 def test_an_ipv6_address_over_ipv4_signalling(folder, standin, server, linphone):
     """linphone's default on a machine with both: it names its IPv6 address and sends and takes its audio over IPv4."""
-    allo = server(standin("tone").url)
+    allo = server(standin("tone").url, line_codecs="pcmu,pcma")
     telephone = linphone(ipv6=True).dial(address(allo, "udp"))
     call = wait_spoken(allo, 1)
     telephone.say(speak(GOODBYE), after_ms=6000)  # linphone begins again at the end: said again if not understood
@@ -88,7 +88,7 @@ def test_an_ipv6_address_over_ipv4_signalling(folder, standin, server, linphone)
 
 
 def test_hold_and_resume(folder, standin, server, linphone):
-    allo = server(standin("tone").url)
+    allo = server(standin("tone").url, line_codecs="pcmu,pcma")
     telephone = linphone(encryption="srtp").dial(address(allo, "tls"))
     call = wait_spoken(allo, 1)
     telephone.say(speak("Please tell me a very long story."))

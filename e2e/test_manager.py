@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lib.allo import BINARY, TOKEN, Process, Standin, clean_environment, only_expected_log_lines, wait_for
 from lib.backoffice import RESTAURANT, BackOffice
 from lib.kamailio import PASSWORD, Kamailio
+from lib.ports import free_port
 from lib.provisioning import Client
 from lib.sipp import Script, header
-from lib.softphone import Baresip, free_port
+from lib.softphone import Baresip
 from lib.wiretap import Wiretap
 
 KEY = "00112233445566778899aabbccddeeff" * 2
@@ -207,6 +208,10 @@ def test_agents_follow_truth_and_survive_lies(standin, kamailio, manager, office
         wait_for("the lie to be told", lambda: len(office.to("/api/sip/agents")) > before, 35)
         assert house.state(RESTAURANT) == "running", lie
     office.well()
+    office.go_away()
+    status, _ = curl(f"{house.url}/refresh", "-X", "POST")
+    assert status != 200 and house.state(RESTAURANT) == "running", "nobody there is not nobody to serve"
+    office.come_back()
     wait_for("the truth to be read again", lambda: curl(f"{house.url}/refresh", "-X", "POST")[0] == 200, 30)
     assert house.agents().keys() == {RESTAURANT, "r-twilio"}
     assert bound(registrar, "33491000001") == contact, "never registered anew"

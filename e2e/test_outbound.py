@@ -8,6 +8,7 @@ import socket as socket_module
 import pytest
 from lib.allo import Process, BINARY, wait_for
 from lib.house import House
+from lib.ports import free_port
 from lib.provisioning import Client, Refused
 from lib.sipp import Script, sdp
 import re
@@ -26,12 +27,6 @@ def house(standin, server):
     yield make
     for world in made:
         world.close()
-
-
-def free_port(kind=socket_module.SOCK_DGRAM):
-    with socket_module.socket(socket_module.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Callee(Script):
@@ -94,7 +89,7 @@ def statuses(world, count):
 
 def test_an_agent_calls_with_its_context(house, sipp, peer):
     world = world_that_calls(house)
-    port = free_port()
+    port = free_port(socket_module.SOCK_DGRAM)
     phone = sipp(Callee("callee").answers().until_bye(), world.allo, peer, extra=("-p", str(port)))
     call = place(world, port)
     assert call["status"] == "initiated" and call["sid"] == call["id"] and call["from"] == world.number, call
@@ -132,7 +127,7 @@ def test_an_agent_calls_with_its_context(house, sipp, peer):
 )
 def test_a_call_that_is_not_answered(house, sipp, peer, name, script, reason, status):
     world = world_that_calls(house)
-    port = free_port()
+    port = free_port(socket_module.SOCK_DGRAM)
     phone = sipp(script(), world.allo, peer, extra=("-p", str(port)))
     call = place(world, port, **({"timeoutSec": 5} if name == "silent" else {}))
     if name == "taken-back":
@@ -178,7 +173,7 @@ def carrier(folder):
 
 
 def twilio_world(standin, server, carrier):
-    port = free_port(socket_module.SOCK_STREAM)
+    port = free_port()
     allo = server(
         standin("barge_in").url,
         voice_twilio_account_sid="AC00000000000000000000000000000001",

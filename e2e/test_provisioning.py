@@ -180,3 +180,23 @@ def test_in_one_process_the_account_and_its_key_make_themselves(server, standin)
     office.assert_one(restaurant, wait_for("the agent", lambda: office.complete(restaurant), 20))
     log = allo.log() + allo.output()
     assert "acc_" not in log and "whsec_" not in log
+
+
+@pytest.mark.allowed_log(r"\[sip-provisioning\]", "does not exist in the DNS", "failed too often and is tried again")
+def test_a_restaurant_that_is_removed_takes_its_agent_and_line_along(office, proxy):
+    """By the API that made them, also where the voice server is down at that moment; its neighbour stays."""
+    first, second = office.restaurant(), office.restaurant(name="La Voisine")
+    line = {"phoneNumber": "+33491234568", "provider": "sip", "sipDomain": "sip.example", "sipUsername": "x", "sipPassword": "y", "isActive": True}
+    office.ask("back_office", "PUT", "/api/phone-lines", line | {"restaurantId": first})
+    agents = [wait_for("an agent", lambda of=of: office.complete(of), 30) for of in (first, second)]
+    lines = lambda: [l["phoneNumber"] for l in office.ask("platform", "GET", f"/api/phone-lines?accountId={office.account()}")]  # noqa: E731
+    wait_for("its line", lambda: line["phoneNumber"] in lines(), 20)
+    proxy.down = True
+    office.ask("back_office", "DELETE", f"/api/restaurants?id={first}")
+    wait_for("an attempt that fails", lambda: "RemoveAgent" in office.allo.log() or "FindAgent" in office.allo.log(), 20)
+    assert office.agents(first), "the voice server was down"
+    proxy.down = False
+    # The next restaurant that changes wakes the task; else the pause does.
+    wait_for("the agent to go", lambda: not office.agents(first), 60)
+    assert line["phoneNumber"] not in lines()
+    office.assert_one(second, agents[1])

@@ -17,6 +17,8 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 
+from lib.coroutines import run as run_coroutine
+
 FRAME = 160
 SILENCE = b"\xff"
 WAIT_S = 20
@@ -151,7 +153,7 @@ def run(url, conversation, key="sk-test"):
         async with client.realtime.connect(model="gpt-realtime-2.1") as connection:
             await conversation(Session(connection))
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    run_coroutine(asyncio.wait_for(main(), 60))
 
 
 def level(audio):

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import socket as socket_module
 import subprocess
 import urllib.error
 import urllib.parse
@@ -20,6 +19,8 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 
 from lib.allo import BINARY, TOKEN as ADMIN_TOKEN, Process, clean_environment, wait_for
+from lib.coroutines import run as run_coroutine
+from lib.ports import free_port
 from lib.provisioning import Client
 
 ACCOUNT = "AC00000000000000000000000000000001"
@@ -195,7 +196,7 @@ def test_stream_signatures_and_tokens(allo):
     right = sign("wss://voice.example.test/media-stream", {})
 
     def opened(signature, parameters=None, **more):
-        return asyncio.run(open_stream(server, signature, parameters, **more))
+        return run_coroutine(open_stream(server, signature, parameters, **more))
 
     token = document_token(server)
     assert opened(None, {"token": token}) == "refused", "not signed"
@@ -219,7 +220,7 @@ def test_a_bridge_that_signs_nothing(allo):
     server = allo(voice_twilio_auth_token=None, voice_bridge_token="bridge-token-0123456789")
 
     def opened(parameters):
-        return asyncio.run(open_stream(server, None, {"callerPhone": "+33611111111", "to": "+33900000001", "direction": "inbound"} | parameters))
+        return run_coroutine(open_stream(server, None, {"callerPhone": "+33611111111", "to": "+33900000001", "direction": "inbound"} | parameters))
 
     assert opened({}) == "closed"
     assert opened({"token": "bridge-token-0123456780"}) == "closed"
@@ -309,7 +310,7 @@ def test_a_stream_that_ends_ends_the_call(allo, how):
         else:
             socket.transport.abort()
 
-    asyncio.run(run())
+    run_coroutine(run())
     call = server.ended_call(timeout=10)
     assert call["endReason"] == "caller_hung_up", call
 
@@ -330,7 +331,7 @@ def test_a_bridge_is_told_to_hang_up(allo):
                     messages.append(json.loads(await asyncio.wait_for(socket.recv(), 10)))
             return messages
 
-    messages = asyncio.run(run())
+    messages = run_coroutine(run())
     assert messages[-1] == {"event": "stop", "streamSid": "MZ1"}, messages[-3:]
 
 
@@ -340,12 +341,6 @@ class Interface(Process):
     def __init__(self, folder):
         super().__init__([BINARY, "carrier-standin"], folder, "carrier")
         self.url = wait_for("the carrier's interface", lambda: re.search(r"http://\S+", self.output()), 20).group(0)
-
-
-def free_port():
-    with socket_module.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def post_json(server, path, value):
@@ -427,3 +422,91 @@ def test_a_line_of_the_database_and_a_transfer_through_the_interface(allo, folde
 
     call = wait_for("the call's record", ended, 15, 0.3)
     assert call["carrier"] == "twilio" and call["carrierCallId"].startswith("CA"), call
+
+
+def test_tenants_with_accounts_of_their_own(allo, folder):
+    """Each tenant's token proves its calls, reaches its lines and no other's, and hangs up in its own account."""
+    port = free_port()
+    server = allo(
+        "tone", voice_public_url=PUBLIC, voice_twilio_api_url=f"http://127.0.0.1:{port}", platform_unauthenticated="true",
+    )
+    client = Client(f"http://{server.addresses['platform']}")
+    tenants, agents = [], []
+    for place, name in enumerate(("Les Tilleuls", "Chez Rosa")):
+        account = client.account(name)
+        agent = client.post("/agents", {"accountId": account, "name": name, "basePrompt": "Be kind.", "isActive": True, "preCallChecks": []})
+        number, sid, token = f"+3397777770{place}", f"AC{place + 2:032x}", f"token of {name}"
+        client.post(f"/agents/{agent['id']}/phone-lines", {"phoneNumber": number, "provider": "twilio", "isActive": True})
+        client.put(f"/accounts/{account}/secrets/twilio:{sid}", {"value": token})
+        tenants.append((account, number, sid, token))
+        agents.append(agent["id"])
+    (rosa, rosas, _, _), (_, number, sid, token) = tenants[1], tenants[0]
+
+    def asked(to, named, key, path="/incoming-call", **more):
+        form = FORM | {"To": to, "AccountSid": named} | more
+        return webhook(server, path=path, form=form, headers={"X-Twilio-Signature": sign(f"{PUBLIC}{path}", form, key)})
+
+    wait_for("the lines", lambda: all("<Connect>" in asked(to, named, key)[1] for _, to, named, key in tenants), 60)
+    assert asked(number, sid, "another")[0] == 403
+    assert asked(number, tenants[1][2], token)[0] == 403, "an account that is another's"
+    assert asked(number, f"AC{9:032x}", token)[0] == 403, "an account that nobody has"
+    # Right by itself, but the line is another's: as unknown as any number.
+    for path in ("/incoming-call", f"/twilio/{rosas}/incoming-call"):
+        status, text = asked(rosas, sid, token, path)
+        assert status == 200 and "<Reject" in text and "<Connect>" not in text, (path, text)
+    assert "<Connect>" in asked(rosas, ACCOUNT, TOKEN)[1], "the operator's account brings calls to every line"
+
+    def granted():
+        return re.search(r'name="token" value="([0-9a-f]{64})"', asked(number, sid, token)[1]).group(1)
+
+    def opened(path, key):
+        right = sign(f"wss://voice.example.test{path}", {}, key)
+        return run_coroutine(open_stream(server, right, {"token": granted()}, path=path))
+
+    assert f'url="wss://voice.example.test/media-stream/twilio/{sid}"' in asked(number, sid, token)[1]
+    own, others = f"/media-stream/twilio/{sid}", f"/media-stream/twilio/{tenants[1][2]}"
+    assert opened(own, tenants[1][3]) == "refused", "signed by another tenant"
+    assert opened(others, tenants[1][3]) == "closed", "another tenant's handshake with this one's token"
+    assert opened("/media-stream", TOKEN) == "closed", "the operator's handshake is of the operator's calls"
+    assert opened("/media-stream", token) == "refused"
+    assert opened(own, token) == "open"
+
+    # A whole call by the carrier, whose interface asks for that account's name and token.
+    server.idle()
+    client.put(f"/agents/{agents[0]}", {"transferAutomatic": True, "transferTargets": {"default": "+33155555555"}})
+    command = [
+        BINARY, "carrier-standin", "--webhook", f"http://{server.addresses['voice']}/incoming-call", "--public-url", PUBLIC, "--account", sid, "--token", token,
+        "--listen", f"127.0.0.1:{port}", "--to", number, "--seconds", "3",
+    ]  # fmt: skip
+
+    def outcome():
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, env=clean_environment())
+        assert done.returncode == 0, done.stderr
+        return json.loads([row for row in done.stdout.splitlines() if row.startswith("{")][0])
+
+    # The call that begins before the change is read goes on to its end.
+    result = wait_for("a call that is handed over", lambda: (found := outcome())["ended_by"] == "interface" and found, 60)
+    assert result["stream_status"] == 101 and result["asked"] == "<Response><Dial>+33155555555</Dial></Response>", result
+    assert not client.get(f"/calls?accountId={rosa}&limit=5"), "a call of another tenant"
+
+
+def test_a_fixed_greeting_is_heard_at_once_by_the_next_caller(allo, carrier):
+    server = allo("contract", engine={"replace": [("first_byte_ms = 20", "first_byte_ms = 1800")]}, platform_unauthenticated="true", platform_listen="127.0.0.1:0")
+    client = Client(f"http://{server.addresses['platform']}")
+    fixed = {"disclosure": "Je suis un assistant virtuel.", "greeting": {"cachedText": "Les Tilleuls, bonjour !"}}
+    agent = client.post("/agents", {"accountId": client.account("Les Tilleuls"), "name": "Accueil", "basePrompt": "Be kind.", "isActive": True, "preCallChecks": []} | fixed)
+    client.post(f"/agents/{agent['id']}/phone-lines", {"phoneNumber": "+33977777701", "provider": "twilio", "isActive": True})
+    path = "/twilio/+33977777701/incoming-call"
+    headers = {"X-Twilio-Signature": sign(f"http://{server.addresses['voice']}{path}", FORM)}
+    wait_for("the line", lambda: "<Connect>" in webhook(server, path, headers=headers)[1], 60)
+    folder = server.settings["server_data_dir"] / "greetings"
+    made, kept = [], []
+    for outcome, seconds in ((made, 10), (kept, 5)):
+        outcome += carrier(server, "--to", "+33977777701", "--seconds", str(seconds), path=path)
+        wait_for("the sounds", lambda: len(list(folder.glob("*.greeting"))) == 2, 10)
+    print(f"from the stream to the first sound: {made[0]['first_audio_ms']} ms by the engine, {kept[0]['first_audio_ms']} ms kept")
+    assert made[0]["first_audio_ms"] > 1500 and kept[0]["first_audio_ms"] < 800
+    for outcome in (made[0], kept[0]):
+        # Half a second of disclosure and three of greeting, whole.
+        assert sum(stretch["to_ms"] - stretch["from_ms"] for stretch in outcome["stretches"]) == pytest.approx(3500, abs=60), outcome["stretches"]
+        assert outcome["wrong_marks"] == 0 and outcome["wrong_messages"] == 0, outcome

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -25,6 +26,15 @@ def wait_for(what, condition, timeout=10.0, interval=0.02):
         if time.monotonic() > deadline:
             raise AssertionError(f"timed out after {timeout} s waiting for {what}")
         time.sleep(interval)
+
+
+def known_to_calls(route, account, number, agent):
+    """Waits until a call of this number would reach this agent: the telephone side reads what was written a moment later.
+
+    `route` asks `GET /api/admin/route` with a query.
+    """
+    query = urllib.parse.urlencode({"account_id": account, "number": number})
+    wait_for(f"the number of {agent}", lambda: route(query)["agent_id"] == agent, 30)
 
 
 def clean_environment(**extra):
@@ -130,6 +140,7 @@ class Server(Process):
             "engine_url": engine_url,
             "engine_api_key": "sk-test-key-of-the-stand-in",
             "recording_enabled": "true",
+            "recording_announce": "false",
             "agent_language": "en",
         }
         self.settings = defaults | settings
@@ -137,10 +148,13 @@ class Server(Process):
         # A process that was killed leaves its file.
         (pathlib.Path(self.settings["server_data_dir"]) / "addresses.json").unlink(missing_ok=True)
         environment = clean_environment(**{f"ALLO_{key.upper()}": value for key, value in self.settings.items()})
-        super().__init__([BINARY, "serve"], folder, name, environment)
+        super().__init__(self.command(), folder, name, environment)
         self.environment = environment
         self.data = pathlib.Path(self.settings["server_data_dir"])
         self.addresses = wait_for("the server's addresses", self._addresses, 20)
+
+    def command(self):
+        return [BINARY, "serve"]
 
     def _addresses(self):
         if not self.alive():

@@ -105,6 +105,19 @@ class BackOffice:
                 assert len({body for body, _ in copies}) == 1, "the same webhook id with two bodies"
             return {key: json.loads(copies[0][0]) for key, copies in self.webhooks.items()}
 
+    def go_away(self):
+        """Its port is closed until `come_back`."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        with self.lock:
+            for connection in list(self.open):
+                connection.close()
+
+    def come_back(self):
+        """It listens on its old port again."""
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
+        threading.Thread(target=self._accept, daemon=True).start()
+
     def close(self):
         self.closing = True
         self.listener.close()

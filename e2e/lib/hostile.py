@@ -7,13 +7,13 @@ import base64
 import collections
 import json
 import threading
+import time
 
 import pydantic
 from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
-from .allo import wait_for
 from .audio import tone, ulaw_encode
 
 SERVER_EVENT, CLIENT_EVENT = pydantic.TypeAdapter(RealtimeServerEvent), pydantic.TypeAdapter(RealtimeClientEvent)
@@ -44,8 +44,9 @@ def caller(text):
 class Session:
     """One connection. It greets, then follows its plan, then ends the call."""
 
-    def __init__(self, socket, plan):
-        self.socket, self.plan = socket, collections.deque(plan)
+    def __init__(self, socket, begin):
+        #: What it does, from its first answer on.
+        self.socket, self.plan, self.begin = socket, collections.deque(), begin
         self.headers = {name.lower(): value for name, value in socket.request.headers.raw_items()}
         #: (sent by allo, event), without audio.
         self.events, self.faults = [], []
@@ -84,6 +85,8 @@ class Session:
                 self.emit(f"conversation.item.{what}", item=item, previous_item_id=None)
         elif kind == "response.create":
             self.asked += 1
+            if self.asked == 1:
+                self.plan.extend(self.begin(self))
             # The disclosure, then the greeting; from then on the plan.
             if self.asked == 1:
                 self.respond("Je suis une intelligence artificielle.")
@@ -170,7 +173,10 @@ class Session:
 
 
 class HostileEngine:
-    """Serves on a free port; give `url` to allo. Each session takes the next of the plans."""
+    """Serves on a free port; give `url` to allo. Each session takes the next of the plans when it is asked to speak.
+
+    A connection that is given up before that (the caller of a slow machine had hung up) is no session and takes no plan.
+    """
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -180,14 +186,20 @@ class HostileEngine:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def _session(self, socket):
+        Session(socket, self._begin).run()
+
+    def _begin(self, session):
         with self.lock:
-            session = Session(socket, self.plans.popleft() if self.plans else [])
             self.sessions.append(session)
-        session.run()
+            return self.plans.popleft() if self.plans else []
 
     def over(self, timeout=30):
         """Waits until every plan was followed to its end."""
-        wait_for("the plans to be followed", lambda: not self.plans and all(not session.plan for session in self.sessions), timeout)
+        deadline = time.monotonic() + timeout
+        while self.plans or any(session.plan for session in self.sessions):
+            rest = [(place, list(session.plan), session.events[-3:]) for place, session in enumerate(self.sessions) if session.plan]
+            assert time.monotonic() < deadline, f"plans that no session took: {len(self.plans)}; not followed to the end: {rest}"
+            time.sleep(0.02)
         faults = [fault for session in self.sessions for fault in session.faults]
         assert not faults, "events that the official package does not know:\n" + "\n".join(faults[:5])
 

@@ -4,7 +4,7 @@ import base64
 import json
 import os
 
-from .allo import wait_for
+from .allo import known_to_calls, wait_for
 from .backoffice import RESTAURANT, BackOffice
 from .provisioning import Client
 from .wiretap import Wiretap
@@ -47,6 +47,7 @@ class House:
         """The line is known to the telephone side."""
         bridges = self.client.get(f"/bridges?accountId={self.account}")["bridges"]
         assert [(b["agentId"], b["phoneLineId"]) for b in bridges] == [(self.agent, self.line["id"])], bridges
+        known_to_calls(lambda query: self.client.get(f"/admin/route?{query}"), self.account, self.number, self.agent)
         return self
 
     def calls(self):

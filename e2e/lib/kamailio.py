@@ -1,7 +1,6 @@
 """Kamailio as the operator's registrar and proxy: a SIP server that we did not write. Its configuration is e2e/kamailio/kamailio.cfg."""
 
 import pathlib
-import random
 import re
 import shutil
 import socket
@@ -9,6 +8,7 @@ import subprocess
 import tempfile
 
 from .allo import Process, wait_for
+from .ports import free_port
 
 CONFIGURATION = pathlib.Path(__file__).resolve().parents[1] / "kamailio" / "kamailio.cfg"
 USER, PASSWORD, DOMAIN = "accueil", "correct-horse", "allo.test"
@@ -33,24 +33,11 @@ def certificate(folder):
     return ca, signed, key
 
 
-def kept_port(kind=socket.SOCK_STREAM):
-    """A free port below those that the system gives to whoever asks for any: while its server is away nobody else gets it."""
-    for _ in range(1_000):
-        port = random.randrange(21_000, 32_000)
-        with socket.socket(socket.AF_INET, kind) as taken:
-            try:
-                taken.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise AssertionError("no free port between 21000 and 32000")
-
-
 class Ports:
     """Ports that stay the same when the registrar is started again."""
 
     def __init__(self):
-        self.udp, self.tcp, self.tls = kept_port(socket.SOCK_DGRAM), kept_port(), kept_port()
+        self.udp, self.tcp, self.tls = free_port(socket.SOCK_DGRAM), free_port(), free_port()
 
     def of(self, transport):
         return {"udp": self.udp, "tcp": self.tcp, "tls": self.tls}[transport]

@@ -14,15 +14,10 @@ import wave
 import numpy as np
 
 from .allo import Process, clean_environment, wait_for
-from .audio import RATE, dominant_hz, loud_spans, rms, silence
+from .audio import RATE, dominant_hz, loud_spans, rms, silence, speak
+from .ports import free_port
 
 MODULES = next((p for p in ("/usr/lib/baresip/modules", f"/usr/lib/{os.uname().machine}-linux-gnu/baresip/modules") if os.path.isdir(p)), "")
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def write_wav(path, *pieces):
@@ -31,6 +26,24 @@ def write_wav(path, *pieces):
         file.setsampwidth(2)
         file.setframerate(RATE)
         file.writeframes(np.concatenate(pieces).astype("<i2").tobytes())
+    return path
+
+
+def microphone(path, words, times=3):
+    """A microphone's file at 48 kHz: some silence, then the words, again and again. Each time begins a third of a sample of 8 kHz later than the one
+    before: whatever the page's resampler begins with, one of them falls near to the samples that the stand-in compares with."""
+    spoken = subprocess.run(
+        ["sox", "-t", "raw", "-r", "8000", "-c", "1", "-b", "16", "-e", "signed-integer", "-L", "-", "-t", "raw", "-r", "48000", "-"],
+        input=speak(words).astype("<i2").tobytes(), capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(bytes(2 * 48_000 * 5))
+        for time in range(times):
+            file.writeframes(bytes(2 * 2 * time) + spoken + bytes(2 * 48_000 * 4))
+        file.writeframes(bytes(2 * 48_000 * 60))
     return path
 
 
@@ -68,6 +81,18 @@ def heard_tone(samples, hz, ms, tolerance_ms=100):
         if abs(found - hz) < 6 and share > 0.85 and abs(end - start - ms) <= tolerance_ms and end + 200 <= len(samples) // 8:
             return start, end
     return None
+
+
+def strongest_pair(samples, low, high):
+    """Whether 60 ms somewhere are these two tones and hardly anything else."""
+    for start in range(0, len(samples) - 480, 160):
+        part = samples[start : start + 480]
+        spectrum = np.abs(np.fft.rfft(part * np.hanning(480), 4096)) ** 2
+        frequencies = np.fft.rfftfreq(4096, 1 / RATE)
+        both = sum(spectrum[np.abs(frequencies - hz) < 40].sum() for hz in (low, high))
+        if rms(part) > 1000 and both > 0.9 * spectrum.sum():
+            return True
+    return False
 
 
 class Softphone:
@@ -117,7 +142,7 @@ class Softphone:
 class Baresip(Process, Softphone):
     """baresip, driven over its TCP control port. Its sndfile filter writes what it decoded."""
 
-    def __init__(self, folder, name="baresip", account="<sip:tester@127.0.0.1>;regint=0", source=None):
+    def __init__(self, folder, name="baresip", account="<sip:tester@127.0.0.1>;regint=0", source=None, rate=RATE, modules=()):
         home = pathlib.Path(folder) / name
         self.recordings = home / "heard"
         self.recordings.mkdir(parents=True)
@@ -126,8 +151,9 @@ class Baresip(Process, Softphone):
         lines = [
             "poll_method epoll", "sip_listen 127.0.0.1:0", "call_local_timeout 120", "call_max_calls 4",
             "audio_player aubridge,out", f"audio_source aufile,{source or self.quiet}", "audio_alert aubridge,alert",
-            "ausrc_srate 8000", "auplay_srate 8000", "ausrc_channels 1", "auplay_channels 1", "audio_telev_pt 101", "rtp_timeout 60",
+            f"ausrc_srate {rate}", f"auplay_srate {rate}", "ausrc_channels 1", "auplay_channels 1", "audio_telev_pt 101", "rtp_timeout 60",
             f"module_path {MODULES}", "module g711.so", "module sndfile.so", "module aubridge.so", "module aufile.so", "module srtp.so",
+            *(f"module {module}" for module in modules),
             "module_tmp account.so", "module_app menu.so", "module_app ctrl_tcp.so",
             f"ctrl_tcp_listen 127.0.0.1:{self.control_port}", f"snd_path {name}/heard",
         ]

@@ -56,6 +56,7 @@ class Platform:
         post("faq", "/api/faqs", {"agentId": made["agent"], "question": f"{name}?"})
         post("blocked", "/api/blocked-numbers", {"agentId": made["agent"], "phoneNumber": f"+44{name}"})
         post("plan", "/api/plans", {"name": f"{name} plan", "price": 10})
+        post("device", "/api/admin/devices", {"label": f"{name} phone", "username": name, "password": f"password-of-{name}", "agent_id": made["agent"]})
         user = {"email": f"{name}@example.org", "name": name, "password": "correct horse battery", "role": "admin"}
         post("user", "/api/users", user)
         made["key_id"] = self.good("GET", "/api/keys", headers=as_owner)[0]["id"]
@@ -67,6 +68,7 @@ def fill(path, tenant):
     kinds = {
         "/api/accounts/": "account", "/api/final-customers/": "customer", "/api/agents/": "agent", "/api/faqs/": "faq",
         "/api/blocked-numbers/": "blocked", "/api/plans/": "plan", "/api/keys/": "key_id", "/api/users/": "user", "/api/admin/sip-accounts/": "line",
+        "/api/admin/devices/": "device",
     }  # fmt: skip
     own = next((tenant[kind] for prefix, kind in kinds.items() if path.startswith(prefix)), "0193f1d0-0000-7000-8000-000000000000")
     values = {"id": own, "toolId": tenant["tool"], "lineId": tenant["line"], "version": "1", "purpose": "engine:openai"}

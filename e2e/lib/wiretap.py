@@ -62,7 +62,7 @@ class Wiretap:
         session = Session(client.request.path, dict(client.request.headers.raw_items()))
         self.sessions.append(session)
         address = f"ws://{self.engine.netloc}{client.request.path}"
-        headers = {key: value for key, value in session.headers.items() if key.lower() in ("authorization", "api-key", "openai-beta")}
+        headers = {key: value for key, value in session.headers.items() if key.lower() in ("authorization", "api-key", "openai-beta", "x-goog-api-key")}
         with connect(address, additional_headers=headers, compression=None, max_size=None) as engine:
             back = threading.Thread(target=self._pump, args=(session, engine, client, False), daemon=True)
             back.start()

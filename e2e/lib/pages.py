@@ -1,0 +1,122 @@
+"""The pages in Debian's Chromium, by Playwright: every fault of a page (an error of its console, a request to another host, a missing
+text) fails the test that meets it."""
+
+import atexit
+import pathlib
+import re
+import shutil
+from urllib.parse import urlsplit
+
+from playwright.sync_api import expect, sync_playwright
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+AXE = ROOT / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+WORDS = {"fr": ("Adresse électronique", "Se connecter"), "en": ("E-mail address", "Log in")}
+
+
+# Two cores are shared by three tests.
+expect.set_options(timeout=20_000)
+
+_driver = []
+
+
+def driver():
+    """Playwright's driver, one a process: it cannot be begun twice."""
+    if not _driver:
+        _driver.append(sync_playwright().start())
+        atexit.register(_driver[0].stop)
+    return _driver[0]
+
+
+# Chromium's own treatment of a voice changes a synthetic one: a recorded file is to arrive as it was recorded.
+UNTOUCHED = """const media = navigator.mediaDevices, take = media?.getUserMedia.bind(media);
+if (take) media.getUserMedia = () => take({audio: {echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1}});
+// Larger buffers: a machine that is busy with other tests drops none of it.
+window.AudioContext = class extends AudioContext { constructor(options) { super({...options, latencyHint: 'playback'}); } };"""
+
+
+class Browser:
+    """`clicks` counts what a hand does: presses of the mouse. `untouched`: the microphone's file is not treated as a voice."""
+
+    def __init__(self, base, folder, language="fr", dark=False, width=1440, microphone=None, untouched=False):
+        self.base, self.folder, self.language, self.width, self.clicks = base, folder, language, width, 0
+        self.faults, self.expected = [], []
+        hearing = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
+        self._browser = driver().chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES + hearing)
+        self.context = self._browser.new_context(
+            viewport={"width": width, "height": 900 if width > 600 else 844}, color_scheme="dark" if dark else "light",
+            locale="fr-FR" if language == "fr" else "en-GB", has_touch=width < 600, timezone_id="Europe/Paris", permissions=["microphone"] if microphone else [],
+        )
+        self.context.set_default_timeout(20_000)
+        self.context.expose_binding("countPress", lambda _: self._pressed())
+        self.context.add_init_script("addEventListener('pointerdown', event => event.isTrusted && countPress(), true)")
+        if untouched:
+            self.context.add_init_script(UNTOUCHED)
+        self.page = self.context.new_page()
+        self._watch(self.page)
+
+    def _watch(self, page):
+        own = urlsplit(self.base).netloc
+
+        def console(message):
+            if message.type in ("error", "warning"):
+                self.faults.append(f"console: {message.text} ({message.location.get('url')})")
+
+        def request(asked):
+            parts = urlsplit(asked.url)
+            if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != own:
+                self.faults.append(f"a request to another house: {asked.url}")
+
+        page.on("console", console)
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("request", request)
+
+    def _pressed(self):
+        self.clicks += 1
+
+    def log_in(self, address, password):
+        email, submit = WORDS[self.language]
+        self.page.goto(f"{self.base}/admin/login")
+        self.page.get_by_label(email).fill(address)
+        self.page.locator("input[type=password]").fill(password)
+        self.page.get_by_role("button", name=submit).click()
+        self.page.wait_for_url("**/admin/live")
+        # Whether somebody is logged in is asked before the log-in too: that answer is 401.
+        self.faults = [fault for fault in self.faults if "401" not in fault]
+        return self
+
+    def open(self, path):
+        self.page.goto(f"{self.base}/admin{path}")
+        expect(self.page.locator("h1").first).to_be_visible()
+        return self.page
+
+    def settled(self):
+        """Nothing is being loaded any more."""
+        expect(self.page.get_by_role("status", name=re.compile("Chargement|Loading"))).to_have_count(0)
+        self.page.wait_for_load_state("domcontentloaded")
+
+    def shot(self, name):
+        path = self.folder / "screenshots" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        self.page.screenshot(path=path, full_page=True)
+        return path
+
+    def accessible(self):
+        """Findings of axe-core that are serious or critical."""
+        self.page.evaluate(AXE.read_text())
+        # Without `preload`: it would bring styles into the page, which its policy refuses.
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
+        serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        return [f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:200]}" for one in serious for node in one["nodes"][:3]]
+
+    def no_faults(self):
+        left = [fault for fault in self.faults if not any(re.search(pattern, fault) for pattern in self.expected)]
+        assert not left, "\n".join(left)
+
+    def close(self):
+        self.context.close()
+        self._browser.close()
+
+
+__all__ = ["Browser", "expect"]

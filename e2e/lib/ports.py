@@ -1,0 +1,27 @@
+"""Ports for programs that cannot be told to take any and say which: baresip's console, a registrar that is started again, an address where nobody listens."""
+
+import os
+import random
+import socket
+
+# Below those that the system gives to whoever asks for any, so that nobody else gets one between the choice and its use.
+FIRST, LAST = 21_000, 32_000
+# Each worker of the tests takes from a share of its own.
+SHARES = 8
+_share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0) % SHARES
+_size = (LAST - FIRST) // SHARES
+_walk = list(range(FIRST + _share * _size, FIRST + (_share + 1) * _size))
+random.Random(os.getpid()).shuffle(_walk)
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    """One that is free on every address of the machine, and was given to nobody before in this process."""
+    while _walk:
+        port = _walk.pop()
+        with socket.socket(socket.AF_INET, kind) as taken:
+            try:
+                taken.bind(("", port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError(f"this worker's share of the ports {FIRST} to {LAST} is used up")
