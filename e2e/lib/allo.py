@@ -248,8 +248,12 @@ class Server(Process):
         )
 
 
+#: How long the database took is the machine's affair in a test: four of them and their peers share two cores and one disk.
+SLOW = r"WARN slow statement: execution time exceeded|WARN acquired connection, but time to acquire exceeded"
+
+
 def only_expected_log_lines(text, allowed=()):
     """Any WARN or ERROR line that a test did not expect is a failure of that test."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    bad = [line for line in text.splitlines() if re.search(r"\b(WARN|ERROR)\b", line)]
+    bad = [line for line in text.splitlines() if re.search(r"\b(WARN|ERROR)\b", line) and not re.search(SLOW, line)]
     return [line for line in bad if not any(re.search(pattern, line) for pattern in allowed)]
