@@ -368,11 +368,7 @@ impl Dispatcher {
         }
         let called = called_number(&invite.request_uri);
         let source = invite.source.ip();
-        let by_source: Vec<&Arc<Line>> = self
-            .lines
-            .iter()
-            .filter(|line| allows(line, source))
-            .collect();
+        let by_source = self.lines_of_source(source);
         let by_workflow = by_source.iter().find(|line| {
             let tenant = &line.config.tenant;
             self.routes.by_number(tenant, &[called]).is_some()
@@ -402,6 +398,18 @@ impl Dispatcher {
             }
             UnknownSource::Drop => Decision::Drop,
         }
+    }
+
+    /// The lines that list a source, the one with the narrowest network first: a trunk's own address says more than a carrier's whole range.
+    /// A line that names the dialled number still comes before one that takes any (`best`): nobody takes another's numbers by a narrower list.
+    fn lines_of_source(&self, source: IpAddr) -> Vec<&Arc<Line>> {
+        let mut found: Vec<(u8, &Arc<Line>)> = self
+            .lines
+            .iter()
+            .filter_map(|line| Some((narrowest(line, source)?, line)))
+            .collect();
+        found.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        found.into_iter().map(|(_, line)| line).collect()
     }
 
     /// Sources whose wrong passwords are remembered.
@@ -574,8 +582,17 @@ impl Dispatcher {
 pub(crate) const LINE_BUSY: &str = "line_busy";
 
 fn allows(line: &Line, address: IpAddr) -> bool {
+    narrowest(line, address).is_some()
+}
+
+/// Prefix length, in bits, of the narrowest network of a line that holds this address.
+fn narrowest(line: &Line, address: IpAddr) -> Option<u8> {
     let address = address.to_canonical();
-    line.config.allow.iter().any(|net| net.contains(&address))
+    let networks = line.config.allow.iter();
+    networks
+        .filter(|net| net.contains(&address))
+        .map(ipnet::IpNet::prefix_len)
+        .max()
 }
 
 fn proves(line: &Line, user: &str, realm: Option<&str>) -> bool {

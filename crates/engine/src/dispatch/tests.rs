@@ -149,6 +149,43 @@ fn pattern_28_an_unknown_source_is_always_challenged() {
 }
 
 #[test]
+fn the_narrowest_network_says_whose_trunk_it_is() {
+    let now = Instant::now();
+    let of = |name: &str, allow: &[&str], numbers: &[&str]| LineConfig {
+        allow: allow
+            .iter()
+            .map(|net| net.parse().expect("a net"))
+            .collect(),
+        numbers: numbers.iter().map(|number| (*number).to_owned()).collect(),
+        ..line(name, "alice", "a")
+    };
+    let mut house = dispatcher(vec![
+        of("carrier", &["192.0.2.0/24", "198.51.100.0/24"], &[]),
+        of("exchange", &["192.0.2.0/24", "192.0.2.9/32"], &[]),
+        of("named", &["192.0.0.0/16"], &["+33123"]),
+    ]);
+    let mut decide = |source: [u8; 4], called: &str| {
+        let request_uri = format!("sip:{called}@allo.test");
+        let from = invite(source, "sip:anybody@x.test", None);
+        word(&house.decide(
+            now,
+            &IncomingInvite {
+                request_uri,
+                ..from
+            },
+        ))
+    };
+    assert_eq!(decide([192, 0, 2, 9], "500"), "accept exchange");
+    assert_eq!(decide([192, 0, 2, 8], "500"), "accept carrier", "as listed");
+    assert_eq!(decide([198, 51, 100, 9], "500"), "accept carrier");
+    assert_eq!(
+        decide([192, 0, 2, 9], "0033123"),
+        "accept named",
+        "a narrow list takes no number of another line"
+    );
+}
+
+#[test]
 fn a_guesser_of_passwords_is_banned_and_a_trunk_never() {
     let now = Instant::now();
     let mut one = dispatcher(vec![line("one", "alice", "a")]);
