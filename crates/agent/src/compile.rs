@@ -15,7 +15,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::hours::Hours;
 use crate::limits::TOOLS_MAX;
 use crate::price::PriceBook;
-use crate::settings::AgentSettings;
+use crate::settings::{AgentSettings, TransferManner};
 use crate::template::{Place, Rules, Template, Tree, UrlTemplate};
 use crate::tool::ToolConfig;
 
@@ -116,6 +116,7 @@ pub(crate) struct Check {
 pub(crate) struct Target {
     pub(crate) destination: Destination,
     pub(crate) description: Option<String>,
+    pub(crate) manner: TransferManner,
 }
 
 /// What is sent at the edges of a call.

@@ -36,8 +36,8 @@ pub use price::{Costs, Usage};
 pub use settings::{
     AgentSettings, CallRules, ChatSettings, CostSettings, EngineChoice, GreetingSettings, Limits,
     OpeningHours, OutcomeRule, PolicySettings, PreCallCheck, PromptSettings, SecureInput,
-    SessionSettings, SpeechSettings, Transcription, TransferSetting, TransferSettings,
-    TurnDetection, VoiceSettings,
+    SessionSettings, SpeechSettings, Transcription, TransferManner, TransferMode, TransferSetting,
+    TransferSettings, TurnDetection, VoiceSettings,
 };
 pub use tool::{
     Condition, Effect, HttpTemplate, McpTemplate, PreStep, Retry, ToolConfig, ToolFlags, ToolPolicy,

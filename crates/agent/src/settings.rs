@@ -14,7 +14,7 @@ use crate::json::null_default;
 
 pub use call_rules::{
     CallRules, CostSettings, Limits, OpeningHours, OutcomeRule, PolicySettings, PreCallCheck,
-    TransferSetting, TransferSettings,
+    TransferManner, TransferMode, TransferSetting, TransferSettings,
 };
 pub use engine::{EngineChoice, Transcription, TurnDetection};
 

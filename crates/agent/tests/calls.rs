@@ -903,7 +903,7 @@ fn a_definition_tells_all_its_faults() {
     let mut definition = definition();
     settings(
         json!({"timezone": "Europe/Marseille", "vadThreshold": 3, "apiBaseUrl": "ftp://x", "disclosure": "Bonjour !", "onCallEndWebhook": "={{ctx.url}}",
-        "transferTargets": {"desk": "0899123456"}, "basePrompt": "={{$ai.x}}", "engine": {"provider": "azure", "turnDetection": {"type": "magic"}}, "openingHours": {"days": {"lundi": []}}}),
+        "transferTargets": {"desk": "0899123456", "far": {"destination": "+33140000001", "mode": "telepathy"}, "slow": {"destination": "+33140000001", "ringSeconds": 900}}, "basePrompt": "={{$ai.x}}", "engine": {"provider": "azure", "turnDetection": {"type": "magic"}}, "openingHours": {"days": {"lundi": []}}}),
     )(&mut definition);
     tool(
         json!({"name": "bad name", "parameters": {"type": "object", "properties": {"x": {"type": "wrong"}}}, "http": {"method": "FETCH", "url": "={{BASE_URL}}/x"}}),
@@ -929,6 +929,8 @@ fn a_definition_tells_all_its_faults() {
         disclosure: The sentence must say that a machine speaks, e.g. with "assistant virtuel" or "AI assistant". [disclosure_unclear]
         openingHours.days.lundi: A day is one of monday to sunday. [bad_time]
         transferTargets.desk: This is a telephone number or a sip: address; premium and satellite numbers are refused. [bad_destination]
+        transferTargets.far.mode: The mode is one of refer, bridge, auto. [out_of_range]
+        transferTargets.slow.ringSeconds: A second leg rings for 5 to 120 seconds. [out_of_range]
         onCallEndWebhook, character 1: This value cannot choose the host: an address begins with http:// or https://, BASE_URL or config. [not_here]
         tools[12].name: The name of a tool is 1 to 64 of A-Z a-z 0-9 _ -. [bad_name]
         tools[12].http.method: The method is GET, POST, PUT, PATCH or DELETE. [bad_method]
@@ -938,6 +940,34 @@ fn a_definition_tells_all_its_faults() {
         tools[13].contextUpdates.call_id: This key belongs to the call: no reply can change it. Choose another name. [bad_name]
         tools[14].parameters: "http://evil.example/schema" is outside of the schema: only references that begin with # are followed. [bad_schema]
         tools[11].name: There are two tools "end_call". [duplicate]"#]].assert_eq(&faults.join("\n"));
+}
+
+#[test]
+fn a_target_says_how_it_is_reached() {
+    let manner = |target: Value| {
+        let settings = json!({ "transferTargets": { "desk": target } });
+        let settings = agent::AgentSettings::parse(&settings).expect("it can be read");
+        settings.rules.transfer.transfer_targets["desk"].manner()
+    };
+    let usual = agent::TransferManner::default();
+    assert_eq!(usual.mode, agent::TransferMode::Auto);
+    assert_eq!(manner(json!("+33140000001")), usual);
+    // As rows were written before there was a choice.
+    let old = json!({"destination": "+33140000001", "description": "orders"});
+    assert_eq!(manner(old), usual);
+    let told = json!({"destination": "+33140000001", "mode": "bridge", "ringSeconds": 40, "showCaller": true});
+    assert_eq!(
+        manner(told),
+        agent::TransferManner {
+            mode: agent::TransferMode::Bridge,
+            ring_seconds: 40,
+            shows_caller: true,
+        }
+    );
+    assert_eq!(
+        manner(json!({"destination": "+33140000001", "mode": "refer"})).mode,
+        agent::TransferMode::Refer
+    );
 }
 
 #[test]

@@ -163,6 +163,23 @@ pub enum SessionEvent {
         /// Name of the target.
         target: String,
     },
+    /// The other side hands nobody over; a second leg is called instead.
+    TransferDeclined {
+        /// Why, in its words.
+        reason: String,
+    },
+    /// A second leg is called, to be joined with the caller's.
+    TargetCalled {
+        /// Name of the target.
+        target: String,
+    },
+    /// The second leg rings, and the caller hears it.
+    TargetRings,
+    /// The second leg hung up on the caller that it was joined with.
+    TargetEnded {
+        /// How.
+        reason: String,
+    },
     /// The transfer is over.
     TransferFinished {
         /// The caller was taken.
@@ -250,6 +267,20 @@ pub enum Effect {
     Transfer {
         /// Where to.
         target: TransferTarget,
+    },
+    /// Call a second leg; answered by `TargetRings`, `TargetAnswered`, `TargetEnded`. Never while another lives.
+    CallTarget {
+        /// Whom.
+        target: TransferTarget,
+    },
+    /// The caller and the second leg hear each other from here on, and the agent neither.
+    Join,
+    /// End the second leg in whatever state it is. Nothing of it is to be told any more.
+    DropTarget,
+    /// The caller hears that it rings.
+    Ringback {
+        /// It does.
+        on: bool,
     },
     /// Run an external tool; answered by `ToolFinished`.
     RunTool {

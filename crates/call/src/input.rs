@@ -185,6 +185,15 @@ pub enum Input {
         /// The words; empty when there were none.
         text: String,
     },
+    /// The second leg rings there.
+    TargetRings,
+    /// The second leg answered, and its audio is agreed.
+    TargetAnswered,
+    /// The second leg is over, or could not be called.
+    TargetEnded {
+        /// Why, in a few words for the model: `busy`, `no answer`, `refused`, `unreachable`; `hung up` after its answer.
+        reason: String,
+    },
     /// The other side wrote (a text chat): it is answered, as words that were spoken are.
     UserText {
         /// The words.

@@ -48,4 +48,4 @@ pub use redacted::Redacted;
 pub use secure::{SecureDigits, TypedDigits};
 pub use session::{Session, SessionStart};
 pub use transcript::{Speaker, TranscriptEntry};
-pub use transfer::{TransferEnd, TransferTarget};
+pub use transfer::{TransferEnd, TransferMode, TransferTarget};

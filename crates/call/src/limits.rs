@@ -16,6 +16,10 @@ pub const SECURE_MS_MAX: u64 = 120_000;
 pub const TRANSFER_DRAIN_MS_MAX: u64 = 8_000;
 /// The other side must have taken the caller, or refused, within this time.
 pub const TRANSFER_MS_MAX: u64 = 60_000;
+/// How long a second leg rings where nobody says it.
+pub const TRANSFER_RING_MS_DEFAULT: u32 = 25_000;
+/// Longest ringing of a second leg.
+pub const TRANSFER_RING_MS_MAX: u32 = 120_000;
 /// The disclosure is protected at most this long after the answer.
 pub const DISCLOSURE_MS_MAX: u64 = 20_000;
 /// Prepared words whose end is not reported are taken as heard this long after it.

@@ -13,6 +13,8 @@ pub enum Phase {
     Talking,
     /// The caller is being handed over.
     Transferring,
+    /// The caller and the person they were handed to talk through us; the agent has left.
+    Joined,
     /// The last words, protected from interruption.
     Goodbye,
     /// A sound of ours tells the caller that it does not work.
@@ -37,7 +39,10 @@ const LEGAL: &[(Phase, Phase)] = &[
     (Phase::Talking, Phase::Transferring),
     (Phase::Transferring, Phase::Talking),
     (Phase::Transferring, Phase::HangingUp),
+    (Phase::Transferring, Phase::Joined),
     (Phase::Transferring, Phase::Ended),
+    (Phase::Joined, Phase::HangingUp),
+    (Phase::Joined, Phase::Ended),
     (Phase::Talking, Phase::Goodbye),
     (Phase::Talking, Phase::Apologising),
     (Phase::Talking, Phase::HangingUp),
@@ -63,6 +68,7 @@ impl Phase {
             Self::Answering => "answering",
             Self::Talking => "talking",
             Self::Transferring => "transferring",
+            Self::Joined => "joined",
             Self::Goodbye => "goodbye",
             Self::Apologising => "apologising",
             Self::HangingUp => "hanging_up",
@@ -75,12 +81,13 @@ impl Phase {
 mod tests {
     use super::*;
 
-    const ALL: [Phase; 9] = [
+    const ALL: [Phase; 10] = [
         Phase::Ringing,
         Phase::Dialing,
         Phase::Answering,
         Phase::Talking,
         Phase::Transferring,
+        Phase::Joined,
         Phase::Goodbye,
         Phase::Apologising,
         Phase::HangingUp,

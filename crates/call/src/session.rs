@@ -63,6 +63,8 @@ struct Leaving {
     goodbye: Option<Goodbye>,
     transfer: Option<Transfer>,
     closing: Option<Closing>,
+    /// The caller hears that a second leg rings.
+    ringback: bool,
 }
 
 /// What is to be told to the engine once it is there.
@@ -195,7 +197,7 @@ impl Session {
             self.keypad.timeout(),
             self.keypad.secure.timeout(),
             self.opening.disclosure.timeout(),
-            self.leaving.transfer.as_ref().map(Transfer::timeout),
+            self.leaving.transfer.as_ref().and_then(Transfer::timeout),
             self.ledger.timeout(),
             self.ledger.filler_at(self.profile.tool_filler_ms),
         ];
@@ -213,6 +215,9 @@ impl Session {
     }
 
     fn apply(&mut self, input: Input) {
+        if self.phase == Phase::Joined {
+            return self.apply_joined(input);
+        }
         match input {
             Input::LegAnswered => self.leg_answered(),
             Input::LegEnded { cause } => self.leg_ended(cause),
@@ -263,6 +268,9 @@ impl Session {
             Input::TransferRequested { target } => self.transfer_requested(target),
             Input::TransferAccepted => self.transfer_accepted(),
             Input::TransferFinished { end } => self.transfer_finished(end),
+            Input::TargetRings => self.target_rings(),
+            Input::TargetAnswered => self.target_answered(),
+            Input::TargetEnded { reason } => self.target_ended(reason),
             Input::SendDtmf { digits } => self.send_dtmf(&digits),
             Input::SecureInput { on } => self.secure_input(on),
             Input::BudgetSpent => self.budget_spent(),
@@ -340,6 +348,10 @@ impl Session {
                 self.turn.want(Purpose::Warning);
             }
             LivenessStep::DurationReached if conversing => self.say_goodbye(EndReason::MaxDuration),
+            // Nobody of ours is there to say goodbye.
+            LivenessStep::DurationReached if self.phase == Phase::Joined => {
+                self.hang_up(EndReason::MaxDuration);
+            }
             LivenessStep::Reprompt { .. }
             | LivenessStep::SilentForTooLong
             | LivenessStep::Warn
@@ -357,7 +369,11 @@ impl Session {
             | Phase::Answering
             | Phase::Talking
             | Phase::Goodbye => true,
-            Phase::Transferring | Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
+            Phase::Transferring
+            | Phase::Joined
+            | Phase::Apologising
+            | Phase::HangingUp
+            | Phase::Ended => false,
         };
         if !may_speak || !self.link.is_ready() || self.welcomes() {
             return;
@@ -424,12 +440,14 @@ impl Session {
     /// Who is expected to be heard at this instant.
     fn floor(&self) -> Floor {
         let heard = match self.phase {
+            // While it rings there, that is what the caller hears.
             Phase::Talking | Phase::Transferring | Phase::Goodbye | Phase::Apologising => {
-                !self.liveness.is_held()
+                !self.liveness.is_held() && !self.leaving.ringback && !self.target_is_ringing()
             }
             Phase::Ringing
             | Phase::Dialing
             | Phase::Answering
+            | Phase::Joined
             | Phase::HangingUp
             | Phase::Ended => false,
         };

@@ -1,7 +1,22 @@
-//! Handing the caller over: what was being said is heard first, then the leg is asked, and its answer is awaited within a bound.
+//! Handing the caller over: what was being said is heard first, then the leg is asked (REFER, a carrier's redirect), or a second leg
+//! is called and the two are joined here. Each step is awaited within a bound.
 
-use crate::limits::{TRANSFER_DRAIN_MS_MAX, TRANSFER_MS_MAX};
+use crate::limits::{
+    TRANSFER_DRAIN_MS_MAX, TRANSFER_MS_MAX, TRANSFER_RING_MS_DEFAULT, TRANSFER_RING_MS_MAX,
+};
 use crate::redacted::Redacted;
+
+/// How a caller is handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransferMode {
+    /// The leg's own way alone: REFER (RFC 3515), or what the carrier has for it. The call leaves us.
+    Refer,
+    /// A second leg is called and joined with the caller's. The call stays with us.
+    Bridge,
+    /// The leg's own way, and a second leg where the other side hands nobody over.
+    #[default]
+    Auto,
+}
 
 /// Where a caller is handed to. Only names that the agent's settings know lead here: the model never writes an address.
 #[derive(Clone, PartialEq, Eq)]
@@ -10,6 +25,25 @@ pub struct TransferTarget {
     pub name: String,
     /// Telephone number or SIP address.
     pub address: Redacted<String>,
+    /// How.
+    pub mode: TransferMode,
+    /// How long a second leg may ring, milliseconds; at most [`TRANSFER_RING_MS_MAX`].
+    pub ring_ms: u32,
+    /// A second leg shows the caller's number, where its line has a place for one.
+    pub shows_caller: bool,
+}
+
+impl TransferTarget {
+    /// A target that is reached in the usual way.
+    pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            address: Redacted::new(address.into()),
+            mode: TransferMode::default(),
+            ring_ms: TRANSFER_RING_MS_DEFAULT,
+            shows_caller: false,
+        }
+    }
 }
 
 impl std::fmt::Debug for TransferTarget {
@@ -23,6 +57,11 @@ impl std::fmt::Debug for TransferTarget {
 pub enum TransferEnd {
     /// The other side took the caller.
     Done,
+    /// The other side hands nobody over: it refused the request itself, or says beforehand that it would.
+    Declined {
+        /// Why, in a few words for the model.
+        reason: String,
+    },
     /// It did not happen; the caller is still with us.
     Failed {
         /// Why, in a few words for the model: `busy`, `no answer`, `refused`.
@@ -36,12 +75,19 @@ enum Stage {
     Draining { until: u64 },
     /// The leg was asked.
     Asked { until: u64, accepted: bool },
+    /// The second leg is called.
+    Calling { until: u64, rings: bool },
+    /// The caller and the second leg talk.
+    Joined,
 }
 
 /// What the transfer needs next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TransferStep {
-    Go(TransferTarget),
+    /// The leg is asked.
+    Ask(TransferTarget),
+    /// A second leg is called.
+    Call(TransferTarget),
     TimedOut,
 }
 
@@ -80,24 +126,80 @@ impl Transfer {
         matches!(self.stage, Stage::Asked { .. })
     }
 
+    pub(crate) fn is_calling(&self) -> bool {
+        matches!(self.stage, Stage::Calling { .. })
+    }
+
+    pub(crate) fn is_joined(&self) -> bool {
+        self.stage == Stage::Joined
+    }
+
+    /// A second leg lives: whatever ends the transfer ends it as well.
+    pub(crate) fn has_leg(&self) -> bool {
+        self.is_calling() || self.is_joined()
+    }
+
+    /// The second leg rings there; false when that is no news.
+    pub(crate) fn rings(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Calling { rings, .. } => !std::mem::replace(rings, true),
+            Stage::Draining { .. } | Stage::Asked { .. } | Stage::Joined => false,
+        }
+    }
+
+    /// The caller hears that it rings.
+    pub(crate) fn is_ringing(&self) -> bool {
+        matches!(self.stage, Stage::Calling { rings: true, .. })
+    }
+
+    /// The second leg answered.
+    pub(crate) fn joined(&mut self) {
+        self.stage = Stage::Joined;
+    }
+
+    /// The other side hands nobody over: the second leg, where this target may be reached by one.
+    pub(crate) fn declined(&mut self, now: u64) -> Option<TransferStep> {
+        (self.is_asked() && self.target.mode == TransferMode::Auto).then(|| self.call(now))
+    }
+
+    fn call(&mut self, now: u64) -> TransferStep {
+        let ring_ms = self.target.ring_ms.min(TRANSFER_RING_MS_MAX);
+        self.stage = Stage::Calling {
+            until: now + u64::from(ring_ms),
+            rings: false,
+        };
+        TransferStep::Call(self.target.clone())
+    }
+
     /// The next step; `quiet`: nothing is being said or played.
     pub(crate) fn advance(&mut self, now: u64, quiet: bool) -> Option<TransferStep> {
         match self.stage {
             Stage::Draining { until } if quiet || now >= until => {
+                if self.target.mode == TransferMode::Bridge {
+                    return Some(self.call(now));
+                }
                 self.stage = Stage::Asked {
                     until: now + TRANSFER_MS_MAX,
                     accepted: false,
                 };
-                Some(TransferStep::Go(self.target.clone()))
+                Some(TransferStep::Ask(self.target.clone()))
             }
-            Stage::Asked { until, .. } if now >= until => Some(TransferStep::TimedOut),
-            Stage::Draining { .. } | Stage::Asked { .. } => None,
+            Stage::Asked { until, .. } | Stage::Calling { until, .. } if now >= until => {
+                Some(TransferStep::TimedOut)
+            }
+            Stage::Draining { .. }
+            | Stage::Asked { .. }
+            | Stage::Calling { .. }
+            | Stage::Joined => None,
         }
     }
 
-    pub(crate) fn timeout(&self) -> u64 {
+    pub(crate) fn timeout(&self) -> Option<u64> {
         match self.stage {
-            Stage::Draining { until } | Stage::Asked { until, .. } => until,
+            Stage::Draining { until }
+            | Stage::Asked { until, .. }
+            | Stage::Calling { until, .. } => Some(until),
+            Stage::Joined => None,
         }
     }
 }

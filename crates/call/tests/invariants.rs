@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use call::{
     Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Recorded,
     Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, Session, SessionEvent,
-    SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferTarget,
+    SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
 };
 
 /// Calls tried in one run of the test; `ALLO_SEEDS` asks for another number (see `scripts/prove`).
@@ -61,6 +61,9 @@ struct Watch {
     background: bool,
     secure: bool,
     held: bool,
+    /// A second leg lives.
+    target: bool,
+    ringback: bool,
 }
 
 impl Watch {
@@ -90,12 +93,26 @@ impl Watch {
             background: false,
             secure: false,
             held: false,
+            target: false,
+            ringback: false,
         };
         watch.drain();
         watch
     }
 
+    /// Only a second leg that lives says anything, and its end is the last that it says.
+    fn can_happen(&mut self, input: &Input) -> bool {
+        match input {
+            Input::TargetRings | Input::TargetAnswered => self.target,
+            Input::TargetEnded { .. } => std::mem::take(&mut self.target),
+            _ => true,
+        }
+    }
+
     fn hand_in(&mut self, input: Input) {
+        if !self.can_happen(&input) {
+            return;
+        }
         let called = if let Input::ToolCalled { id, name, .. } = &input {
             Some((id.clone(), name.clone()))
         } else {
@@ -108,7 +125,7 @@ impl Watch {
             | Phase::Talking
             | Phase::Transferring
             | Phase::Goodbye => self.engine_ready,
-            Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
+            Phase::Joined | Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
         };
         self.session
             .handle(self.base + Duration::from_millis(self.now_ms), input);
@@ -170,6 +187,26 @@ impl Watch {
         }
     }
 
+    /// One second leg at a time, and each ended once.
+    fn take_target(&mut self, effect: &Effect) {
+        let seed = self.seed;
+        match effect {
+            Effect::CallTarget { .. } => {
+                assert!(!self.target, "seed {seed}: two second legs");
+                self.target = true;
+            }
+            Effect::DropTarget => {
+                assert!(self.target, "seed {seed}: no second leg to end");
+                self.target = false;
+            }
+            Effect::Ringback { on } => {
+                assert_ne!(self.ringback, *on, "seed {seed}: it rings as it does");
+                self.ringback = *on;
+            }
+            _ => assert!(self.target, "seed {seed}: joined with nobody"),
+        }
+    }
+
     fn take(&mut self, effect: Effect) {
         let seed = self.seed;
         let shown = format!("{effect:?}");
@@ -209,6 +246,10 @@ impl Watch {
                 self.submitted.push(id.clone());
                 self.answered.insert(id);
             }
+            Effect::CallTarget { .. }
+            | Effect::DropTarget
+            | Effect::Ringback { .. }
+            | Effect::Join => self.take_target(&effect),
             Effect::Background { on } => {
                 assert_ne!(
                     self.background, on,
@@ -319,7 +360,7 @@ fn input(dice: &mut Dice) -> Input {
 
 fn leg_input(dice: &mut Dice) -> Input {
     let yes = dice.below(2) == 0;
-    match dice.below(54) {
+    match dice.below(62) {
         0 => Input::HangUpRequested {
             by: if yes {
                 Requester::Operator
@@ -353,10 +394,25 @@ fn leg_input(dice: &mut Dice) -> Input {
         }
         20..=29 => Input::LegAnswered,
         40 => Input::TransferRequested { target: desk() },
+        54 => Input::TransferRequested {
+            target: TransferTarget {
+                mode: TransferMode::Bridge,
+                ..desk()
+            },
+        },
+        55 | 58..=59 => Input::TargetRings,
+        56 | 60 => Input::TargetAnswered,
+        57 if yes => Input::TargetEnded {
+            reason: "busy".to_owned(),
+        },
         41 => Input::TransferAccepted,
         42..=44 => Input::TransferFinished {
             end: if yes {
                 TransferEnd::Done
+            } else if dice.below(2) == 0 {
+                TransferEnd::Declined {
+                    reason: "refused".to_owned(),
+                }
             } else {
                 TransferEnd::Failed {
                     reason: "busy".to_owned(),
@@ -373,10 +429,7 @@ fn leg_input(dice: &mut Dice) -> Input {
 }
 
 fn desk() -> TransferTarget {
-    TransferTarget {
-        name: "desk".to_owned(),
-        address: "+33491000000".to_owned().into(),
-    }
+    TransferTarget::new("desk", "+33491000000")
 }
 
 fn playout_input(dice: &mut Dice) -> Input {
@@ -533,6 +586,11 @@ fn one_call(seed: u64, base: Instant) -> BTreeSet<String> {
         "seed {seed}: the background sound survives the call"
     );
     assert!(!watch.secure, "seed {seed}: secure input survives the call");
+    assert!(!watch.target, "seed {seed}: a second leg survives the call");
+    assert!(
+        !watch.ringback,
+        "seed {seed}: the ringing survives the call"
+    );
     assert_eq!(watch.session.poll_timeout(), None);
     watch.hand_in(Input::LegEnded {
         cause: LegEnd::RemoteHangUp,
@@ -573,6 +631,10 @@ fn random_calls_keep_the_promises() {
         "RejectCall",
         "AddMessage",
         "Transfer",
+        "CallTarget",
+        "DropTarget",
+        "Ringback",
+        "Join",
         "SecureInput",
         "HoldCaller",
         "transferred",

@@ -5,6 +5,7 @@
 //! what to send by `media::Stream` and `wire::realtime::Conversation`.
 
 mod agreement;
+mod clock;
 pub(crate) mod closing;
 pub(crate) mod consult;
 pub(crate) mod desk;
@@ -20,13 +21,14 @@ pub(crate) mod patched;
 pub(crate) mod placed;
 mod preparation;
 mod privacy;
+mod second_leg;
 mod transfer;
 pub(crate) mod typed;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use call::{EndReason, Input, Session};
 use media::{Form, ItemKey, Reform};
@@ -45,6 +47,7 @@ use crate::leg::media::MediaLeg;
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
+use clock::Clock;
 use closing::Spoken;
 use desk::{Desk, Ending, History, UnfinishedWords};
 use listeners::Listeners;
@@ -52,6 +55,7 @@ use office::{Office, ToolReplied};
 use opening::Opening;
 pub(crate) use preparation::Preparation;
 use privacy::Privacy;
+use second_leg::{SecondLegs, SecondWake};
 
 /// Items whose late audio is dropped after they were cleared; older ones are forgotten.
 const CLEARED_ITEMS_MAX: usize = 16;
@@ -81,39 +85,13 @@ struct Answer {
     is_offer: bool,
 }
 
-/// Instants that the figures of the call are made of.
-#[derive(Default)]
-struct Clock {
-    established: Option<Instant>,
-    speech_stopped: Option<Instant>,
-    statistics_due: Option<Instant>,
-    first_packet: bool,
-    /// The item whose beginning was written last, and when.
-    began: Option<(ItemKey, Instant)>,
-}
-
-/// An item that runs dry and goes on is written again after this long: an engine that is no faster than speech makes every item
-/// do so several times a second. How often it happened is in the statistics.
-const RESUMED_EVERY: Duration = Duration::from_secs(5);
-
-impl Clock {
-    /// Whether the beginning of an item is to be written.
-    fn is_news(&mut self, now: Instant, item: &ItemKey) -> bool {
-        let known = self.began.as_ref().is_some_and(|(known, at)| {
-            known == item && now.saturating_duration_since(*at) < RESUMED_EVERY
-        });
-        if !known {
-            self.began = Some((ItemKey::clone(item), now));
-        }
-        !known
-    }
-}
-
 /// The task of one call.
 pub(crate) struct CallTask {
     desk: Desk,
     session: Session,
     media: LegAudio,
+    /// The person whom the caller is handed to.
+    second: SecondLegs,
     link: EngineLink,
     /// Form of the audio that goes to the link and comes from it, fixed when the session was configured.
     engine_form: Form,
@@ -150,6 +128,7 @@ enum Wake {
     Command(CallCommand),
     Engine(LinkEvent),
     Tool(ToolReplied),
+    Second(SecondWake),
 }
 
 impl CallTask {
@@ -197,6 +176,7 @@ impl CallTask {
                 media,
                 link,
                 office,
+                second,
                 ..
             } = &mut self;
             let wake = tokio::select! {
@@ -207,6 +187,7 @@ impl CallTask {
                 Some(command) = desk.commands.recv() => Wake::Command(command),
                 event = poll_fn(|cx| link.poll(Instant::now(), cx)) => Wake::Engine(event),
                 reply = Office::reply(office) => Wake::Tool(reply),
+                news = second.next() => Wake::Second(news),
             };
             if matches!(wake, Wake::Timer) {
                 armed = None;
@@ -220,6 +201,7 @@ impl CallTask {
         [
             self.session.poll_timeout(),
             self.media.poll_timeout(),
+            self.second.poll_timeout(),
             self.link.poll_timeout(),
             self.clock.statistics_due,
         ]
@@ -244,6 +226,7 @@ impl CallTask {
             Wake::Command(CallCommand::Cut) => self.cut(now),
             Wake::Command(CallCommand::Panic) => panic!("asked for by a test"),
             Wake::Engine(event) => self.link_event(now, event),
+            Wake::Second(news) => self.second_news(now, news),
         }
     }
 
@@ -258,6 +241,7 @@ impl CallTask {
         if self.media.poll_timeout().is_some_and(|at| at <= now) {
             self.media.handle_timeout(now);
         }
+        self.second.handle_timeout(now);
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle(now, Input::Timeout);
         }
@@ -277,6 +261,7 @@ impl CallTask {
     fn drain(&mut self, now: Instant) {
         loop {
             let mut busy = self.drain_media(now);
+            busy |= self.drain_second(now);
             busy |= self.drain_engine(now);
             while let Some(effect) = self.session.poll_effect() {
                 self.effect(now, effect);
@@ -287,6 +272,7 @@ impl CallTask {
             }
         }
         self.media.transmit(now);
+        self.second.transmit(now);
         self.link.flush();
     }
 
@@ -300,6 +286,7 @@ impl CallTask {
         self.listeners.close();
         self.statistics(now, true);
         let reason = self.ended.unwrap_or(EndReason::Internal);
+        self.second.close(now, &self.desk.journal).await;
         let statistics = self.summary(now);
         let recording = self.recording.take();
         // Ports go to rest before the record is written: a slow disk must not hold them.

@@ -5,7 +5,7 @@ pub(crate) mod placing;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use call::{CallId, EndReason, Input, Requester, TenantId};
@@ -22,7 +22,7 @@ use tracing::Instrument;
 use crate::call_task::{CallTask, Start};
 use crate::config::{LimitsConfig, Packing, RtpConfig};
 use crate::devices::Devices;
-use crate::dispatch::{Admitted, Line};
+use crate::dispatch::{Admitted, Dispatcher, Line};
 use crate::engine::{RegistrationChange, StreamCall};
 use crate::greetings::Greetings;
 use crate::journal::{CallJournal, Journal};
@@ -90,6 +90,8 @@ pub(crate) struct Calls {
     events: broadcast::Sender<LiveEvent>,
     live: Mutex<BTreeMap<CallId, Entry>>,
     idle: Notify,
+    /// Who knows the lines.
+    dispatcher: OnceLock<Weak<Mutex<Dispatcher>>>,
 }
 
 /// The parts of [`Calls`] that are made before it.
@@ -169,6 +171,7 @@ impl Calls {
             registrations: shared.registrations,
             live: Mutex::new(BTreeMap::new()),
             idle: Notify::new(),
+            dispatcher: OnceLock::new(),
         }
     }
 

@@ -85,6 +85,13 @@ pub(crate) struct Line {
     places: Places,
 }
 
+impl Line {
+    /// A place for one more leg on the trunk; `None` when it is full.
+    pub(crate) fn take_place(&self) -> Option<Place> {
+        self.places.take()
+    }
+}
+
 /// Permits of one admitted call.
 #[derive(Debug)]
 pub(crate) struct Admitted {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use agent::Placement;
+use agent::TransferManner;
 use call::id::{CallId, TenantId};
 use call::{Input, Requester, TransferTarget};
 use catalog::Message;
@@ -22,6 +23,7 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::admission::Draining;
+use crate::call_task::consult::transfer_target;
 use crate::calls::placing::Dialling;
 use crate::calls::{CallCommand, Calls};
 use crate::chat::Chats;
@@ -288,11 +290,13 @@ impl Engine {
 
     /// The named targets that calls of this agent may be transferred to are the agent's own affair; this takes an address that
     /// a person wrote.
-    pub fn transfer(&self, call: &CallId, name: &str, address: &str) -> bool {
-        let target = TransferTarget {
-            name: name.to_owned(),
-            address: address.to_owned().into(),
-        };
+    pub fn transfer(
+        &self,
+        call: &CallId,
+        (name, address): (&str, &str),
+        manner: TransferManner,
+    ) -> bool {
+        let target = transfer_target(name, address, manner);
         self.command(call, OperatorCommand::Transfer { target })
     }
 

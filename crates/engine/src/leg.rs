@@ -6,7 +6,7 @@ pub(crate) mod key_info;
 pub(crate) mod media;
 pub(crate) mod negotiation;
 
-use call::{EndReason, LegEnd, TransferTarget};
+use call::{EndReason, LegEnd, TransferMode, TransferTarget};
 use sip::{EndCause, InviteError, InviteId, Rejection};
 use tokio::sync::{mpsc, oneshot};
 
@@ -130,7 +130,7 @@ impl Leg {
     /// Hands the other side over; `TransferAccepted` and `TransferFinished` follow. A number is called in `domain`.
     pub(crate) fn transfer(&mut self, target: &TransferTarget, domain: &str) -> bool {
         match self {
-            Self::Sip(sip) => sip.transfer(target.address.reveal(), domain),
+            Self::Sip(sip) => sip.transfer(target, domain),
             Self::Carrier(carrier) => carrier.transfer(target),
         }
     }
@@ -138,8 +138,8 @@ impl Leg {
     /// Sends a key by SIP INFO.
     pub(crate) fn send_key(&self, digit: char, duration_ms: u32) -> bool {
         match self {
-            Self::Sip(sip) => sip.command(Command::Key {
-                invite: sip.invite,
+            Self::Sip(sip) => sip.command(|invite| Command::Key {
+                invite,
                 body: key_info::info_of_key(digit, duration_ms),
             }),
             Self::Carrier(_) => false,
@@ -157,10 +157,11 @@ impl Leg {
 
 /// The SIP signalling of one leg.
 pub(crate) struct SipLeg {
-    invite: InviteId,
+    /// `None` as long as the driver has not taken the INVITE.
+    invite: Option<InviteId>,
     commands: mpsc::Sender<Command>,
     events: mpsc::Receiver<LegEvent>,
-    /// The INVITE that takes the place of one that reached nobody, as long as its id is not known.
+    /// What tells the id of an INVITE that was asked for.
     placing: Option<oneshot::Receiver<Result<InviteId, InviteError>>>,
     ended: bool,
 }
@@ -172,7 +173,7 @@ impl SipLeg {
         events: mpsc::Receiver<LegEvent>,
     ) -> Self {
         Self {
-            invite,
+            invite: Some(invite),
             commands,
             events,
             placing: None,
@@ -180,8 +181,20 @@ impl SipLeg {
         }
     }
 
+    /// The leg of an INVITE that was asked for.
+    pub(crate) fn placed(commands: mpsc::Sender<Command>, (events, placing): Placing) -> Self {
+        Self {
+            invite: None,
+            commands,
+            events,
+            placing: Some(placing),
+            ended: false,
+        }
+    }
+
     /// Another INVITE takes the place of the one that ended.
     pub(crate) fn replace(&mut self, (events, placing): Placing) {
+        self.invite = None;
         self.events = events;
         self.placing = Some(placing);
     }
@@ -192,7 +205,7 @@ impl SipLeg {
             let placed = placing.await;
             self.placing = None;
             match placed {
-                Ok(Ok(invite)) => self.invite = invite,
+                Ok(Ok(invite)) => self.invite = Some(invite),
                 Ok(Err(_)) | Err(_) => {
                     return Some(LegEvent::Ended {
                         cause: EndCause::Unreachable,
@@ -217,38 +230,30 @@ impl SipLeg {
         self.ended
     }
 
-    /// False when the driver cannot take the command.
-    fn command(&self, command: Command) -> bool {
-        self.commands.try_send(command).is_ok()
+    /// False when the driver cannot take the command, or knows no INVITE of this leg.
+    fn command(&self, command: impl FnOnce(InviteId) -> Command) -> bool {
+        let command = self.invite.map(command);
+        command.is_some_and(|command| self.commands.try_send(command).is_ok())
     }
 
     pub(crate) fn ring(&self) -> bool {
-        self.command(Command::Ring {
-            invite: self.invite,
+        self.command(|invite| Command::Ring {
+            invite,
             status: 180,
             sdp: None,
         })
     }
 
     pub(crate) fn answer(&self, sdp: Vec<u8>) -> bool {
-        self.command(Command::Answer {
-            invite: self.invite,
-            sdp,
-        })
+        self.command(|invite| Command::Answer { invite, sdp })
     }
 
     pub(crate) fn answer_offer(&self, sdp: Vec<u8>) -> bool {
-        self.command(Command::AnswerOffer {
-            invite: self.invite,
-            sdp,
-        })
+        self.command(|invite| Command::AnswerOffer { invite, sdp })
     }
 
     pub(crate) fn reject_offer(&self, status: u16) -> bool {
-        self.command(Command::RejectOffer {
-            invite: self.invite,
-            status,
-        })
+        self.command(|invite| Command::RejectOffer { invite, status })
     }
 
     /// Refuses the call.
@@ -262,44 +267,56 @@ impl SipLeg {
             reason: Some(reason_header(reason)),
             retry_after_s,
         };
-        self.ended
-            || self.command(Command::Reject {
-                invite: self.invite,
-                rejection,
-            })
+        self.ended || self.command(|invite| Command::Reject { invite, rejection })
     }
 
-    fn transfer(&self, address: &str, domain: &str) -> bool {
+    fn transfer(&self, target: &TransferTarget, domain: &str) -> bool {
+        let address = target.address.reveal();
         let to = if address.starts_with("sip:") || address.starts_with("sips:") {
             address.to_owned()
         } else {
             format!("sip:{address}@{domain}")
         };
-        self.command(Command::Refer {
-            invite: self.invite,
+        self.command(|invite| Command::Refer {
+            invite,
             to,
+            even_if_unlisted: target.mode == TransferMode::Refer,
         })
     }
 
     /// Ends the call in whatever state it is.
-    pub(crate) fn hang_up(&self, reason: EndReason) -> bool {
+    pub(crate) fn hang_up(&mut self, reason: EndReason) -> bool {
+        self.settle();
         self.ended
-            || self.command(Command::HangUp {
-                invite: self.invite,
+            || self.command(|invite| Command::HangUp {
+                invite,
                 reason: Some(reason_header(reason)),
             })
+    }
+}
+
+impl SipLeg {
+    /// Before the end: the driver has either told the id of the INVITE that was asked for, or finds that nobody waits for it, and
+    /// ends it by itself.
+    fn settle(&mut self) {
+        let Some(mut placing) = self.placing.take() else {
+            return;
+        };
+        placing.close();
+        match placing.try_recv() {
+            Ok(Ok(invite)) => self.invite = Some(invite),
+            Ok(Err(_)) | Err(_) => self.ended = true,
+        }
     }
 }
 
 impl Drop for SipLeg {
     /// A call task that falls (a panic) must not leave its dialog behind.
     fn drop(&mut self) {
+        self.settle();
         if !self.ended {
             let reason = Some(reason_header(EndReason::Internal));
-            self.command(Command::HangUp {
-                invite: self.invite,
-                reason,
-            });
+            self.command(|invite| Command::HangUp { invite, reason });
         }
     }
 }
@@ -308,6 +325,16 @@ impl Drop for SipLeg {
 pub(crate) fn reason_header(reason: EndReason) -> String {
     let row = reason.row();
     format!("Q.850;cause={};text=\"{}\"", row.q850_cause, row.code)
+}
+
+/// Why nobody came to a telephone that was called, in a few words for the model.
+pub(crate) const fn unreached(status: u16) -> &'static str {
+    match status {
+        404 | 410 | 484 | 604 => "no such number",
+        408 | 480 | 487 => "no answer",
+        486 | 600 => "busy",
+        _ => "refused",
+    }
 }
 
 /// How the leg ended, in the words of the session.

@@ -5,6 +5,7 @@
 
 mod devices;
 mod events;
+mod legs;
 mod tables;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -14,16 +15,15 @@ use std::time::{Duration, Instant};
 
 use call::TransferEnd;
 use sip::{
-    AccountConfig, AccountId, CommandError, DeviceId, EndCause, Input, InviteError, InviteId,
-    ListenerId, OutgoingInvite, Output, Protocol, QueryId, RegistrationState, Rejection, Target,
-    Trace, UserAgent,
+    AccountConfig, AccountId, DeviceId, EndCause, Input, InviteError, InviteId, ListenerId,
+    OutgoingInvite, Output, Protocol, QueryId, RegistrationState, Rejection, Target, Trace,
+    UserAgent,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::{SourceRates, is_of_scanner};
 use crate::calls::Calls;
 use crate::dispatch::{AccountChanges, Dispatcher, Line};
-use crate::leg::key_info;
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::random::Choice;
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Refer {
         invite: InviteId,
         to: String,
+        /// Sent even where the other side lists what it takes, and REFER is not there.
+        even_if_unlisted: bool,
     },
     Place {
         outgoing: Box<OutgoingInvite>,
@@ -187,6 +189,7 @@ pub(crate) struct SipDriver {
 impl SipDriver {
     pub(crate) fn new(parts: Parts, answers: mpsc::Sender<(QueryId, Vec<Target>)>) -> Self {
         let lines = lock(&parts.dispatcher).lines().to_vec();
+        parts.calls.ask_for_backups(&parts.dispatcher);
         let refusals = Refusals::new(Arc::clone(&parts.calls));
         let tables = Tables::new(&parts.calls.metrics);
         Self {
@@ -466,7 +469,15 @@ impl SipDriver {
                 self.user_agent.reject_offer(now, invite, status),
             ),
             Command::Key { invite, body } => (invite, "info", self.key(now, invite, body)),
-            Command::Refer { invite, to } => (invite, "refer", self.refer(now, invite, &to)),
+            Command::Refer {
+                invite,
+                to,
+                even_if_unlisted,
+            } => (
+                invite,
+                "refer",
+                self.refer(now, invite, &to, even_if_unlisted),
+            ),
             Command::Place {
                 outgoing,
                 events,
@@ -493,35 +504,6 @@ impl SipDriver {
             tracing::debug!(code = "log_sip_command_refused", command = name, %error);
             self.tell(invite, LegEvent::CommandRefused { command: name });
         }
-    }
-
-    fn key(&mut self, now: Instant, invite: InviteId, body: Vec<u8>) -> Result<(), CommandError> {
-        self.user_agent
-            .send_info(now, invite, key_info::KEY_CONTENT_TYPE, body)
-    }
-
-    fn refer(&mut self, now: Instant, invite: InviteId, to: &str) -> Result<(), CommandError> {
-        let done = self.user_agent.refer(now, invite, to);
-        if done.is_err() {
-            let reason = "the line refused".to_owned();
-            let end = TransferEnd::Failed { reason };
-            self.tell(invite, LegEvent::TransferFinished { end });
-        }
-        done
-    }
-
-    fn place(
-        &mut self,
-        now: Instant,
-        outgoing: OutgoingInvite,
-        events: mpsc::Sender<LegEvent>,
-        placed: oneshot::Sender<Result<InviteId, InviteError>>,
-    ) {
-        let result = self.user_agent.invite(now, outgoing);
-        if let Ok(invite) = result {
-            self.routes.legs.insert(invite, events);
-        }
-        let _ = placed.send(result);
     }
 
     fn set_accounts(

@@ -34,6 +34,8 @@ pub enum Background {
     ComfortNoise,
     /// A quiet, pleasant sound: the agent is at work.
     Thinking,
+    /// Somebody else's telephone rings.
+    Ringback,
 }
 
 /// What was played of one item when it was cleared.
@@ -364,6 +366,7 @@ impl Playout {
         let sound = match background {
             Background::ComfortNoise => tone::comfort_noise(self.form),
             Background::Thinking => tone::thinking(self.form),
+            Background::Ringback => tone::ringback(self.form),
         };
         for byte in out {
             *byte = sound[self.background_at];

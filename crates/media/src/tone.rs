@@ -15,6 +15,13 @@ const COMFORT_NOISE_MS: usize = 1_000;
 /// Length of the loop of the thinking sound, samples (2.4 s).
 const THINKING_SAMPLES: usize = 19_200;
 
+/// The tone of a telephone that rings there: 440 Hz, 1.5 s in 5 s, as in France (ITU-T E.180 supplement 2).
+const RINGBACK_HZ: f32 = 440.0;
+const RINGBACK_MS: usize = 1_500;
+const RINGBACK_EVERY_MS: usize = 5_000;
+/// Peak: some 24 dB below the loudest sine.
+const RINGBACK_AMPLITUDE: f32 = 2_800.0;
+
 /// A sine of constant frequency and amplitude.
 #[derive(Debug, Clone)]
 pub struct Sine {
@@ -133,6 +140,19 @@ pub fn thinking(form: Form) -> &'static [u8] {
     })
 }
 
+/// The tone that a caller hears while it rings there, to be looped.
+#[must_use]
+pub fn ringback(form: Form) -> &'static [u8] {
+    static LOOPS: [OnceLock<Box<[u8]>>; 3] = [const { OnceLock::new() }; 3];
+    LOOPS[index(form)].get_or_init(|| {
+        let per_ms = form.frame_samples() / 20;
+        let mut samples = vec![0; RINGBACK_EVERY_MS * per_ms];
+        let rings = &mut samples[..RINGBACK_MS * per_ms];
+        Sine::at(form.rate(), RINGBACK_HZ, RINGBACK_AMPLITUDE).fill(rings);
+        coded(form, &samples)
+    })
+}
+
 fn coded(form: Form, samples: &[i16]) -> Box<[u8]> {
     let mut audio = Vec::with_capacity(samples.len() * form.sample_bytes());
     form.append(samples, &mut audio);
@@ -202,6 +222,21 @@ mod tests {
         assert!(goertzel(&samples, 1_000.0) < 100.0);
         assert!(purity(&samples, 440.0) > 0.99);
         assert!(purity(&[0; 160], 440.0) < 0.01);
+    }
+
+    #[test]
+    fn the_ringing_is_the_one_of_a_telephone() {
+        for form in [Law::Pcmu.into(), Law::Pcma.into(), Form::Wide] {
+            let sound = ringback(form);
+            let mut samples = vec![0; sound.len() / form.sample_bytes()];
+            form.decode_into(sound, &mut samples);
+            let per_ms = form.frame_samples() / 20;
+            assert_eq!(samples.len(), 5_000 * per_ms);
+            let (rings, rests) = samples.split_at(1_500 * per_ms);
+            assert!(purity_at(form.rate(), rings, 440.0) > 0.98);
+            assert!((20..=30).contains(&level::dbov(rings)));
+            assert!(rests.iter().all(|sample| sample.abs() < 16), "it rests");
+        }
     }
 
     #[test]

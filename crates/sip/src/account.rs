@@ -260,10 +260,15 @@ impl Account {
         address
     }
 
-    /// From of the account's calls, and the header that carries the number that callees shall see.
-    pub(crate) fn identity(&self) -> (NameAddr, Option<(String, String)>) {
+    /// From of the account's calls, and the header that carries the number that callees shall see: `shown`, else the account's own.
+    pub(crate) fn identity(&self, shown: Option<&str>) -> (NameAddr, Option<(String, String)>) {
         let mut from = self.from();
-        let Some(number) = &self.config.caller_id_number else {
+        let is_number = |text: &&str| {
+            let digits = text.strip_prefix('+').unwrap_or(text);
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let own = self.config.caller_id_number.as_deref();
+        let Some(number) = shown.filter(is_number).or(own) else {
             return (from, None);
         };
         let mut shown = Uri::sip(Some(number), &self.aor.host, None);

@@ -78,6 +78,8 @@ pub(crate) enum Ending {
 pub(crate) struct Peer {
     /// UPDATE (RFC 3311).
     pub(crate) update: bool,
+    /// It lists what it takes (Allow), and REFER (RFC 3515) is not there.
+    pub(crate) refuses_refer: bool,
 }
 
 /// One INVITE session.

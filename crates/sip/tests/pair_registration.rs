@@ -753,6 +753,15 @@ fn the_stream_of_a_registration_is_lost_and_it_registers_again() {
 
 /// From of the INVITE that reached the trunk, and its header of that name.
 fn shown(form: sip::CallerIdForm, header: &str) -> (String, Option<String>) {
+    shown_as(form, header, None)
+}
+
+/// With a number of this call in the place of the account's.
+fn shown_as(
+    form: sip::CallerIdForm,
+    header: &str,
+    number: Option<&str>,
+) -> (String, Option<String>) {
     let (mut net, registrar) = start(71);
     registrar.borrow_mut().faults = [Response::new(486)].into();
     let mut config = account();
@@ -764,6 +773,7 @@ fn shown(form: sip::CallerIdForm, header: &str) -> (String, Option<String>) {
         account: Some(ID),
         to: "sip:+33612345678@198.51.100.1".to_owned(),
         offer: Some(sdp("offer")),
+        number: number.map(str::to_owned),
         ..OutgoingInvite::default()
     };
     let call = net
@@ -778,6 +788,22 @@ fn shown(form: sip::CallerIdForm, header: &str) -> (String, Option<String>) {
     let from = invite.headers.get(name::FROM).unwrap();
     let from = from.split(";tag").next().unwrap().to_owned();
     (from, invite.headers.get(header).map(str::to_owned))
+}
+
+#[test]
+fn a_call_shows_anothers_number_where_the_operator_has_a_place_for_it() {
+    use sip::CallerIdForm as Form;
+    let own = "<sip:alice@198.51.100.1>".to_owned();
+    let caller = "<sip:+33699999999@198.51.100.1>".to_owned();
+    let asserted = "P-Asserted-Identity";
+    let as_caller = |form| shown_as(form, asserted, Some("+33699999999"));
+    assert_eq!(as_caller(Form::Account), (own.clone(), None));
+    assert_eq!(as_caller(Form::FromNumber), (caller.clone(), None));
+    assert_eq!(as_caller(Form::Asserted), (own.clone(), Some(caller)));
+    // What is no number says nothing.
+    let number = "<sip:+33140000000@198.51.100.1>".to_owned();
+    let wrong = shown_as(Form::Asserted, asserted, Some("x@evil>"));
+    assert_eq!(wrong, (own, Some(number)));
 }
 
 #[test]

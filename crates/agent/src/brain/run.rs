@@ -10,6 +10,7 @@ use crate::destination;
 use crate::json;
 use crate::limits::{ARGUMENTS_BYTES_MAX, JSON_DEPTH_MAX, RUNS_PENDING_MAX, TOOL_RUNS_DEFAULT};
 use crate::policy::Code;
+use crate::settings::TransferManner;
 use crate::template::{EvalError, Scope, plain_text};
 use crate::tool::Effect;
 
@@ -484,6 +485,7 @@ impl CallBrain {
             return Ok(Some(TransferTarget {
                 name: name.clone(),
                 destination: target.destination.clone(),
+                manner: target.manner,
             }));
         }
         let prefixes = &self
@@ -496,6 +498,7 @@ impl CallBrain {
             return Ok(Some(TransferTarget {
                 name: "number".to_owned(),
                 destination,
+                manner: TransferManner::default(),
             }));
         }
         let names: Vec<&str> = self.agent.transfers.keys().map(String::as_str).collect();

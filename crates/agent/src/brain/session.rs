@@ -14,6 +14,7 @@ use crate::limits::{
     CONTEXT_BYTES_MAX, CONTEXT_KEYS_MAX, DESCRIPTION_BYTES_MAX, JSON_DEPTH_MAX, SESSION_BYTES_MAX,
 };
 use crate::price::decimal;
+use crate::settings::TransferManner;
 use crate::template::{Place, Rules, Tree};
 
 /// Where the context of the first sessions (contracts.md 1.1, v1) stands in their answer.
@@ -324,6 +325,7 @@ impl CallBrain {
             return Some(TransferTarget {
                 name: "ctx.transfer_phone".to_owned(),
                 destination,
+                manner: TransferManner::default(),
             });
         }
         let targets = &self.agent.transfers;
@@ -336,6 +338,7 @@ impl CallBrain {
         Some(TransferTarget {
             name: name.clone(),
             destination: target.destination.clone(),
+            manner: target.manner,
         })
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exchange::{HttpCall, McpCall};
+use crate::settings::TransferManner;
 use crate::tool::ToolFlags;
 
 /// Which way the call goes.
@@ -136,6 +137,8 @@ pub struct TransferTarget {
     pub name: String,
     /// The address.
     pub destination: Destination,
+    /// How it is reached.
+    pub manner: TransferManner,
 }
 
 impl fmt::Debug for TransferTarget {

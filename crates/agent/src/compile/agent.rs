@@ -547,6 +547,9 @@ impl Compiler<'_> {
         let mut targets = BTreeMap::new();
         for (name, target) in &settings.rules.transfer.transfer_targets {
             let path = format!("transferTargets.{name}");
+            if let Some((field, told)) = target.fault() {
+                self.fault(format!("{path}.{field}"), FaultCode::OutOfRange, told);
+            }
             match destination::operators(target.destination()) {
                 Some(destination) => {
                     targets.insert(
@@ -554,6 +557,7 @@ impl Compiler<'_> {
                         Target {
                             destination,
                             description: target.description().map(str::to_owned),
+                            manner: target.manner(),
                         },
                     );
                 }

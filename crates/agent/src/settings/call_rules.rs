@@ -175,7 +175,77 @@ pub enum TransferSetting {
         /// When to choose it, for the model.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
+        /// `refer`, `bridge` or `auto` (default).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<String>,
+        /// How long a second leg rings, seconds: 5 to 120 (default 25).
+        #[serde(
+            default,
+            rename = "ringSeconds",
+            skip_serializing_if = "Option::is_none"
+        )]
+        ring_seconds: Option<u32>,
+        /// A second leg shows the caller's number (default no).
+        #[serde(
+            default,
+            rename = "showCaller",
+            skip_serializing_if = "Option::is_none"
+        )]
+        show_caller: Option<bool>,
     },
+}
+
+/// How a caller is handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransferMode {
+    /// The telephone side's own way alone (REFER, a carrier's redirect).
+    Refer,
+    /// A second leg, joined with the caller's.
+    Bridge,
+    /// The telephone side's own way, and a second leg where it hands nobody over.
+    #[default]
+    Auto,
+}
+
+impl TransferMode {
+    /// The names, as settings have them.
+    pub const NAMES: [&str; 3] = ["refer", "bridge", "auto"];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "refer" => Some(Self::Refer),
+            "bridge" => Some(Self::Bridge),
+            "auto" => Some(Self::Auto),
+            _ => None,
+        }
+    }
+}
+
+/// The way to a target. What is not said, or out of its range, is as usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferManner {
+    /// By what.
+    pub mode: TransferMode,
+    /// How long a second leg rings, seconds.
+    pub ring_seconds: u32,
+    /// A second leg shows the caller's number.
+    pub shows_caller: bool,
+}
+
+impl TransferManner {
+    /// Seconds that a second leg may be asked to ring.
+    pub const RING_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
+}
+
+impl Default for TransferManner {
+    fn default() -> Self {
+        Self {
+            mode: TransferMode::default(),
+            ring_seconds: 25,
+            shows_caller: false,
+        }
+    }
 }
 
 impl TransferSetting {
@@ -192,6 +262,54 @@ impl TransferSetting {
             Self::Plain(_) => None,
             Self::Full { description, .. } => description.as_deref(),
         }
+    }
+
+    /// How it is reached.
+    pub fn manner(&self) -> TransferManner {
+        let usual = TransferManner::default();
+        let Self::Full {
+            mode,
+            ring_seconds,
+            show_caller,
+            ..
+        } = self
+        else {
+            return usual;
+        };
+        let known = ring_seconds.filter(|known| TransferManner::RING_SECONDS.contains(known));
+        TransferManner {
+            mode: mode
+                .as_deref()
+                .and_then(TransferMode::named)
+                .unwrap_or_default(),
+            ring_seconds: known.unwrap_or(usual.ring_seconds),
+            shows_caller: show_caller.unwrap_or(usual.shows_caller),
+        }
+    }
+
+    /// What of it says nothing that is known: the field, and what may stand there.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        let Self::Full {
+            mode, ring_seconds, ..
+        } = self
+        else {
+            return None;
+        };
+        if mode
+            .as_deref()
+            .is_some_and(|mode| TransferMode::named(mode).is_none())
+        {
+            let names = TransferMode::NAMES.join(", ");
+            return Some(("mode", format!("The mode is one of {names}.")));
+        }
+        let range = TransferManner::RING_SECONDS;
+        ring_seconds
+            .is_some_and(|seconds| !range.contains(&seconds))
+            .then(|| {
+                let (least, most) = (range.start(), range.end());
+                let text = format!("A second leg rings for {least} to {most} seconds.");
+                ("ringSeconds", text)
+            })
     }
 }
 

@@ -119,7 +119,7 @@ impl Session {
                     .map_or(reason, Goodbye::reason);
                 self.hang_up(reason);
             }
-            (Phase::Transferring, Requester::Shutdown) => self.hang_up(reason),
+            (Phase::Transferring | Phase::Joined, Requester::Shutdown) => self.hang_up(reason),
             (Phase::HangingUp | Phase::Ended, _) => {}
             (Phase::Ringing | Phase::Dialing | Phase::Answering, Requester::Shutdown)
             | (
@@ -128,6 +128,7 @@ impl Session {
                 | Phase::Answering
                 | Phase::Talking
                 | Phase::Transferring
+                | Phase::Joined
                 | Phase::Goodbye
                 | Phase::Apologising,
                 Requester::Operator,
@@ -154,7 +155,11 @@ impl Session {
     /// Nothing comes from the caller.
     pub(super) fn caller_gone(&mut self) {
         match self.phase {
-            Phase::Answering | Phase::Talking | Phase::Goodbye | Phase::Apologising => {
+            Phase::Answering
+            | Phase::Talking
+            | Phase::Joined
+            | Phase::Goodbye
+            | Phase::Apologising => {
                 self.hang_up(EndReason::MediaLost);
             }
             // A side that hands its caller over may fall silent.
@@ -174,6 +179,7 @@ impl Session {
             Phase::Ringing | Phase::Dialing | Phase::Answering => self.hang_up(reason),
             // The call is ending, or leaves us.
             Phase::Transferring
+            | Phase::Joined
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp
@@ -184,6 +190,7 @@ impl Session {
     /// Ends the leg; a call that only rings is refused.
     pub(super) fn hang_up(&mut self, reason: EndReason) {
         let ringing = self.phase == Phase::Ringing;
+        self.drop_target();
         self.enter(Phase::HangingUp);
         self.leaving.goodbye = None;
         self.leaving.transfer = None;
@@ -212,6 +219,8 @@ impl Session {
 
     /// The one end. What was being said is marked with what can have been heard of it.
     pub(super) fn finish(&mut self, reason: EndReason) {
+        self.drop_target();
+        self.leaving.transfer = None;
         for (item, played_ms) in self.turn.queue().unfinished(self.now) {
             let entry = self.transcript.interrupted(&item, played_ms);
             self.record(entry);

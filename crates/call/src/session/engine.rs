@@ -13,7 +13,7 @@ use crate::profile::Greeting;
 impl Session {
     pub(super) fn settle_link(&mut self) {
         match self.phase {
-            Phase::HangingUp | Phase::Ended | Phase::Apologising => return,
+            Phase::Joined | Phase::HangingUp | Phase::Ended | Phase::Apologising => return,
             Phase::Ringing
             | Phase::Dialing
             | Phase::Answering
@@ -57,7 +57,11 @@ impl Session {
             Phase::Ringing | Phase::Answering => {}
             // The transfer goes on without an engine.
             Phase::Transferring => {}
-            Phase::Goodbye | Phase::Apologising | Phase::HangingUp | Phase::Ended => {}
+            Phase::Joined
+            | Phase::Goodbye
+            | Phase::Apologising
+            | Phase::HangingUp
+            | Phase::Ended => {}
         }
     }
 
@@ -108,7 +112,7 @@ impl Session {
 
     pub(super) fn engine_lost(&mut self, failure: EngineFailure) {
         match self.phase {
-            Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
+            Phase::Joined | Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
             Phase::Ringing
             | Phase::Dialing
             | Phase::Answering

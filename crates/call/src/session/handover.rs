@@ -1,10 +1,12 @@
 //! Handing the caller over: after the last words, with the caller kept from interrupting, and back into the conversation when it
-//! fails.
+//! fails. Where a second leg was called, its end is this machine's business: none is left behind, whoever hangs up.
 
 use super::Session;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
+use crate::input::Input;
 use crate::phase::Phase;
+use crate::transcript::{Speaker, TranscriptEntry};
 use crate::transfer::{Transfer, TransferEnd, TransferStep, TransferTarget};
 
 impl Session {
@@ -31,17 +33,35 @@ impl Session {
         let Some(transfer) = &mut self.leaving.transfer else {
             return;
         };
-        match transfer.advance(self.now, quiet) {
-            Some(TransferStep::Go(target)) => {
+        let ringing = transfer.is_ringing();
+        if ringing != self.leaving.ringback {
+            self.leaving.ringback = ringing;
+            self.effect(Effect::Ringback { on: ringing });
+            return;
+        }
+        if let Some(step) = transfer.advance(self.now, quiet) {
+            self.take_transfer_step(step);
+        }
+    }
+
+    fn take_transfer_step(&mut self, step: TransferStep) {
+        match step {
+            TransferStep::Ask(target) => {
                 self.journal(SessionEvent::TransferStarted {
                     target: target.name.clone(),
                 });
                 self.effect(Effect::Transfer { target });
             }
-            Some(TransferStep::TimedOut) => self.transfer_finished(TransferEnd::Failed {
-                reason: "no answer".to_owned(),
-            }),
-            None => {}
+            TransferStep::Call(target) => {
+                self.journal(SessionEvent::TargetCalled {
+                    target: target.name.clone(),
+                });
+                self.effect(Effect::CallTarget { target });
+            }
+            TransferStep::TimedOut => {
+                self.drop_target();
+                self.transfer_failed("no answer");
+            }
         }
     }
 
@@ -51,29 +71,112 @@ impl Session {
         }
     }
 
+    /// What the leg made of the request.
     pub(super) fn transfer_finished(&mut self, end: TransferEnd) {
         let Some(transfer) = self
             .leaving
             .transfer
-            .take_if(|transfer| transfer.is_asked())
+            .as_mut()
+            .filter(|transfer| transfer.is_asked())
         else {
             return;
         };
-        let (done, reason) = match end {
-            TransferEnd::Done => (true, String::new()),
-            TransferEnd::Failed { reason } => (false, reason),
+        match end {
+            TransferEnd::Done => {
+                self.leaving.transfer = None;
+                self.journal(SessionEvent::TransferFinished {
+                    done: true,
+                    reason: String::new(),
+                });
+                if self.phase == Phase::Transferring {
+                    self.hang_up(EndReason::Transferred);
+                }
+            }
+            TransferEnd::Declined { reason } => match transfer.declined(self.now) {
+                Some(step) => {
+                    self.journal(SessionEvent::TransferDeclined { reason });
+                    self.take_transfer_step(step);
+                }
+                None => self.transfer_failed(&reason),
+            },
+            TransferEnd::Failed { reason } => self.transfer_failed(&reason),
+        }
+    }
+
+    /// The second leg rings.
+    pub(super) fn target_rings(&mut self) {
+        if let Some(transfer) = &mut self.leaving.transfer
+            && transfer.rings()
+        {
+            self.journal(SessionEvent::TargetRings);
+        }
+    }
+
+    /// The second leg answered: the agent leaves, the two talk.
+    pub(super) fn target_answered(&mut self) {
+        let Some(transfer) = self
+            .leaving
+            .transfer
+            .as_mut()
+            .filter(|transfer| transfer.is_calling())
+        else {
+            return;
+        };
+        transfer.joined();
+        let name = transfer.target().name.clone();
+        self.silence();
+        let interruption = self.turn.interrupt();
+        self.stop_speech(interruption);
+        self.journal(SessionEvent::TransferFinished {
+            done: true,
+            reason: String::new(),
+        });
+        self.record(Some(TranscriptEntry {
+            role: Speaker::System,
+            text: format!("[transfer] {name}: joined"),
+            at_ms: self.now,
+            item: None,
+            interrupted_at_ms: None,
+        }));
+        self.forget_typing();
+        if self.link.stop() {
+            self.effect(Effect::CloseEngine);
+        }
+        self.enter(Phase::Joined);
+        // What became due while it rang is due again.
+        self.liveness.resume();
+        self.effect(Effect::Join);
+    }
+
+    /// The second leg is over, by itself or from its side.
+    pub(super) fn target_ended(&mut self, reason: String) {
+        let Some(transfer) = self.leaving.transfer.take_if(|transfer| transfer.has_leg()) else {
+            return;
+        };
+        if transfer.is_joined() {
+            self.journal(SessionEvent::TargetEnded { reason });
+            if self.phase == Phase::Joined {
+                self.hang_up(EndReason::Transferred);
+            }
+        } else {
+            self.leaving.transfer = Some(transfer);
+            self.transfer_failed(&reason);
+        }
+    }
+
+    /// The caller is still with us: the model hears why, and the conversation goes on.
+    fn transfer_failed(&mut self, reason: &str) {
+        let Some(transfer) = self.leaving.transfer.take() else {
+            return;
         };
         self.journal(SessionEvent::TransferFinished {
-            done,
-            reason: reason.clone(),
+            done: false,
+            reason: reason.to_owned(),
         });
         if self.phase != Phase::Transferring {
             return;
         }
-        if done {
-            self.hang_up(EndReason::Transferred);
-            return;
-        }
+        self.silence();
         self.enter(Phase::Talking);
         self.liveness.resume();
         if self.profile.transfer_at_once.is_some() {
@@ -88,11 +191,83 @@ impl Session {
         }
     }
 
-    /// The leg ended while the other side was trying the transfer it had agreed to: that is how many systems say that it worked.
-    pub(super) fn was_handed_over(&self) -> bool {
-        self.leaving
+    /// Ends the second leg, in whatever state it is; the end of the call comes by here as well.
+    pub(super) fn drop_target(&mut self) {
+        self.silence();
+        let lives = self
+            .leaving
             .transfer
             .as_ref()
-            .is_some_and(Transfer::is_accepted)
+            .is_some_and(Transfer::has_leg);
+        if lives {
+            self.effect(Effect::DropTarget);
+        }
+    }
+
+    pub(super) fn target_is_ringing(&self) -> bool {
+        let transfer = self.leaving.transfer.as_ref();
+        transfer.is_some_and(Transfer::is_ringing)
+    }
+
+    /// The ringing that the caller hears stops.
+    fn silence(&mut self) {
+        if std::mem::take(&mut self.leaving.ringback) {
+            self.effect(Effect::Ringback { on: false });
+        }
+    }
+
+    /// People talk: of what can happen only this concerns the session. Words, tools and the model are over, and keys are theirs.
+    pub(super) fn apply_joined(&mut self, input: Input) {
+        match input {
+            Input::LegEnded { cause } => self.leg_ended(cause),
+            Input::MediaLost { ms } => self.liveness.media_lost(self.now, ms),
+            Input::MediaResumed => self.liveness.media_resumed(),
+            Input::HoldChanged { held } => self.hold_changed(held),
+            Input::HangUpRequested { by } => self.hang_up_requested(by),
+            Input::TargetEnded { reason } => self.target_ended(reason),
+            // The end of what the agent was saying when they were joined.
+            Input::PlayoutCleared {
+                item,
+                played_ms,
+                finished,
+            } => self.playout_cleared(item, played_ms, finished),
+            Input::ToolFinished { id, outcome } => self.tool_finished(&id, outcome),
+            Input::LegAnswered
+            | Input::Dtmf { .. }
+            | Input::EngineReady { .. }
+            | Input::EngineLost { .. }
+            | Input::EngineExpires { .. }
+            | Input::UserSpeechStarted { .. }
+            | Input::UserSpeechStopped { .. }
+            | Input::UserTranscript { .. }
+            | Input::UserText { .. }
+            | Input::ResponseStarted { .. }
+            | Input::AgentAudioStarted { .. }
+            | Input::AgentAudioDone { .. }
+            | Input::AgentTranscript { .. }
+            | Input::ToolCalled { .. }
+            | Input::ResponseDone { .. }
+            | Input::PlayoutStarted { .. }
+            | Input::PlayoutStarved { .. }
+            | Input::PlayoutFinished { .. }
+            | Input::PlayoutDrained
+            | Input::TransferRequested { .. }
+            | Input::TransferAccepted
+            | Input::TransferFinished { .. }
+            | Input::TargetRings
+            | Input::TargetAnswered
+            | Input::SendDtmf { .. }
+            | Input::SecureInput { .. }
+            | Input::BudgetSpent
+            | Input::Instruct { .. }
+            | Input::Timeout => {}
+        }
+    }
+
+    /// The caller hung up on a second leg, or while the other side was trying the transfer it had agreed to: that is how many
+    /// systems say that it worked.
+    pub(super) fn was_handed_over(&self) -> bool {
+        let transfer = self.leaving.transfer.as_ref();
+        transfer.is_some_and(|transfer| transfer.is_accepted() || transfer.is_joined())
     }
 }

@@ -53,6 +53,7 @@ impl Session {
             Phase::Ringing
             | Phase::Talking
             | Phase::Transferring
+            | Phase::Joined
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp

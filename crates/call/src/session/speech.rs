@@ -58,6 +58,7 @@ impl Session {
         let listens = match self.phase {
             Phase::Ringing | Phase::Dialing | Phase::Answering | Phase::Talking => true,
             Phase::Transferring
+            | Phase::Joined
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp

@@ -21,7 +21,7 @@ impl Session {
             Phase::Talking => None,
             Phase::Ringing | Phase::Dialing | Phase::Answering => Some(Refusal::NotAnswered),
             Phase::Transferring | Phase::Goodbye => Some(Refusal::CallEnding),
-            Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
+            Phase::Joined | Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
         };
         if !self.link.is_ready() {
             return;
@@ -116,7 +116,7 @@ impl Session {
             took_ms: finished.took_ms,
         });
         match self.phase {
-            Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
+            Phase::Joined | Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
             Phase::Ringing
             | Phase::Dialing
             | Phase::Answering

@@ -1,9 +1,9 @@
 //! The language of call scripts: one line, one input or one expectation.
 
 use call::{
-    EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, Profile, Recorded, Redacted,
-    Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId, ToolOutcome,
-    ToolSpec, TransferEnd, TransferTarget,
+    EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, Profile, Recorded, Refusal,
+    Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId, ToolOutcome, ToolSpec,
+    TransferEnd, TransferMode, TransferTarget,
 };
 
 /// One line of a script.
@@ -110,6 +110,7 @@ fn input(text: &str) -> Result<Input, String> {
         "secure" => Ok(Input::SecureInput { on: verb == "on" }),
         "budget_spent" => Ok(Input::BudgetSpent),
         "transfer" => transfer(verb, rest),
+        "target" => second_leg(verb, rest),
         "write" => Ok(Input::UserText {
             text: split(text).1.to_owned(),
         }),
@@ -120,11 +121,27 @@ fn input(text: &str) -> Result<Input, String> {
     }
 }
 
-/// `transfer to desk +33123`, `transfer accepted`, `transfer done`, `transfer failed busy`
+/// `transfer to desk +33123`, `transfer bridge desk +33123`, `transfer accepted`, `transfer done`, `transfer failed busy`,
+/// `transfer declined refused`
 fn transfer(verb: &str, rest: &str) -> Result<Input, String> {
     Ok(match verb {
         "to" => Input::TransferRequested {
             target: target(rest),
+        },
+        "refer" | "bridge" => Input::TransferRequested {
+            target: TransferTarget {
+                mode: if verb == "bridge" {
+                    TransferMode::Bridge
+                } else {
+                    TransferMode::Refer
+                },
+                ..target(rest)
+            },
+        },
+        "declined" => Input::TransferFinished {
+            end: TransferEnd::Declined {
+                reason: rest.to_owned(),
+            },
         },
         "accepted" => Input::TransferAccepted,
         "done" => Input::TransferFinished {
@@ -141,10 +158,19 @@ fn transfer(verb: &str, rest: &str) -> Result<Input, String> {
 
 fn target(text: &str) -> TransferTarget {
     let (name, address) = split(text);
-    TransferTarget {
-        name: name.to_owned(),
-        address: Redacted::new(address.to_owned()),
-    }
+    TransferTarget::new(name, address)
+}
+
+/// `target rings`, `target answered`, `target ended busy`
+fn second_leg(verb: &str, rest: &str) -> Result<Input, String> {
+    Ok(match verb {
+        "rings" => Input::TargetRings,
+        "answered" => Input::TargetAnswered,
+        "ended" => Input::TargetEnded {
+            reason: rest.to_owned(),
+        },
+        _ => return Err(format!("unknown input of the target: {verb}")),
+    })
 }
 
 fn leg(verb: &str, rest: &str) -> Result<Input, String> {

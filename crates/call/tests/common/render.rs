@@ -48,9 +48,13 @@ pub(crate) fn effect(effect: &Effect) -> String {
                 .unwrap_or_default();
             format!("run_tool {id} {name} deadline={deadline_ms}{typed} {arguments}")
         }
-        Effect::HoldCaller { .. } | Effect::SecureInput { .. } | Effect::Transfer { .. } => {
-            caller(effect)
-        }
+        Effect::HoldCaller { .. }
+        | Effect::SecureInput { .. }
+        | Effect::Transfer { .. }
+        | Effect::CallTarget { .. }
+        | Effect::Ringback { .. }
+        | Effect::Join
+        | Effect::DropTarget => caller(effect),
         Effect::SubmitToolOutput { id, output } => format!("submit_tool_output {id} {output}"),
         Effect::SendDtmf { digits } => format!("send_dtmf {digits}"),
         Effect::PlayLocal { .. } | Effect::PlayRecorded { .. } => sound(effect),
@@ -102,6 +106,14 @@ fn caller(effect: &Effect) -> String {
         format!("secure_input {}", on(*hidden))
     } else if let Effect::Transfer { target } = effect {
         format!("transfer {} {}", target.name, target.address.reveal())
+    } else if let Effect::CallTarget { target } = effect {
+        format!("call_target {} {}", target.name, target.address.reveal())
+    } else if let Effect::Ringback { on: ringing } = effect {
+        format!("ringback {}", on(*ringing))
+    } else if matches!(effect, Effect::Join) {
+        "join".to_owned()
+    } else if matches!(effect, Effect::DropTarget) {
+        "drop_target".to_owned()
     } else {
         String::new()
     }
@@ -134,6 +146,10 @@ fn journal(event: &SessionEvent) -> String {
         SessionEvent::DeadAirCovered { silent_ms } => format!("dead_air_covered {silent_ms}"),
         SessionEvent::Disclosed => "disclosed".to_owned(),
         SessionEvent::TransferStarted { target } => format!("transfer_started {target}"),
+        SessionEvent::TransferDeclined { reason } => format!("transfer_declined {reason}"),
+        SessionEvent::TargetCalled { target } => format!("target_called {target}"),
+        SessionEvent::TargetRings => "target_rings".to_owned(),
+        SessionEvent::TargetEnded { reason } => format!("target_ended {reason}"),
         SessionEvent::TransferFinished { done, reason } => {
             format!("transfer_finished done={} {reason}", yes(*done))
         }

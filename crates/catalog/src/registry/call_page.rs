@@ -103,6 +103,13 @@ super::table! { Label:
     Notice line_dead_air(silent: Duration);
     Info line_hold();
     Info line_unhold();
+    Info line_transfer_started(target: Text);
+    Notice line_transfer_declined(reason: Text);
+    Info line_target_called(target: Text);
+    Info line_target_rings();
+    Info line_target_ended(reason: Text);
+    Info line_transfer_done();
+    Notice line_transfer_failed(reason: Text);
     Info line_dtmf_received(digit: Text);
     Info line_dtmf_sent(digit: Text);
     Info line_session(name: Text);

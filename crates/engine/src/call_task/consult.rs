@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use agent::{CallBrain, HttpCall, OpeningVerdict, PreCallVerdict, ToolReply};
-use call::{EndReason, Greeting, OpeningWords, Profile, Refusal, ToolSpec, TransferTarget};
+use agent::{CallBrain, HttpCall, OpeningVerdict, PreCallVerdict, ToolReply, TransferManner};
+use call::{
+    EndReason, Greeting, OpeningWords, Profile, Refusal, ToolSpec, TransferMode, TransferTarget,
+};
 use catalog::Message;
 use courier::Caller;
 use futures_util::future::{join, join_all};
@@ -178,9 +180,20 @@ fn verbatim(text: &str) -> String {
 }
 
 pub(super) fn transfer(target: &agent::TransferTarget) -> TransferTarget {
+    transfer_target(&target.name, target.destination.as_str(), target.manner)
+}
+
+/// A target in the session's words.
+pub(crate) fn transfer_target(name: &str, address: &str, manner: TransferManner) -> TransferTarget {
     TransferTarget {
-        name: target.name.clone(),
-        address: target.destination.as_str().to_owned().into(),
+        mode: match manner.mode {
+            agent::TransferMode::Refer => TransferMode::Refer,
+            agent::TransferMode::Bridge => TransferMode::Bridge,
+            agent::TransferMode::Auto => TransferMode::Auto,
+        },
+        ring_ms: manner.ring_seconds.saturating_mul(1_000),
+        shows_caller: manner.shows_caller,
+        ..TransferTarget::new(name, address)
     }
 }
 

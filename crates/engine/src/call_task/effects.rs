@@ -54,15 +54,7 @@ impl CallTask {
             Effect::SubmitToolOutput { id, output } => {
                 self.tell_engine(|engine| engine.submit_tool_output(id.as_str(), &output));
             }
-            Effect::AddMessage { role, text } => {
-                // Keys that the caller pressed are the caller's turn.
-                if role == SessionRole::User
-                    && let Some(office) = &mut self.office
-                {
-                    office.brain.heard_caller(&text);
-                }
-                self.tell_engine(|engine| engine.add_message(engine_role(role), &text));
-            }
+            Effect::AddMessage { role, text } => self.add_message(role, &text),
             Effect::MuteCaller { muted } => self.link.set_muted(muted),
             Effect::HoldCaller { held, said } => {
                 self.hold_caller(now, held);
@@ -72,6 +64,9 @@ impl CallTask {
             }
             Effect::SecureInput { on } => self.secure_input(now, on),
             Effect::Transfer { target } => self.transfer(now, &target),
+            Effect::CallTarget { target } => self.call_target(now, &target),
+            Effect::DropTarget => self.drop_target(now),
+            Effect::Join => self.join(now),
             Effect::ClearPlayout => self.clear_playout(now),
             Effect::FinishItem { item } => self.media.finish(item.as_arc()),
             Effect::ReleasePlayout => self.media.hold_back(false),
@@ -80,6 +75,10 @@ impl CallTask {
             Effect::Background { on } => {
                 self.media
                     .set_background(on.then_some(Background::Thinking));
+            }
+            Effect::Ringback { on } => {
+                self.media
+                    .set_background(on.then_some(Background::Ringback));
             }
             Effect::SendDtmf { digits } => self.send_dtmf(now, &digits),
             Effect::RunTool {
@@ -93,6 +92,16 @@ impl CallTask {
             Effect::Journal(event) => self.journal_session(now, &event),
             Effect::Ended { reason } => self.ended = Some(reason),
         }
+    }
+
+    fn add_message(&mut self, role: SessionRole, text: &str) {
+        // Keys that the caller pressed are the caller's turn.
+        if role == SessionRole::User
+            && let Some(office) = &mut self.office
+        {
+            office.brain.heard_caller(text);
+        }
+        self.tell_engine(|engine| engine.add_message(engine_role(role), text));
     }
 
     fn ring(&mut self, now: Instant) {

@@ -173,6 +173,10 @@ impl CallTask {
 
     /// The caller pressed a key.
     pub(super) fn pressed(&mut self, now: Instant, digit: char) {
+        // Between people a key is theirs, and written nowhere.
+        if self.second.press(digit) {
+            return;
+        }
         if !self.privacy.is_secure() {
             self.desk
                 .journal

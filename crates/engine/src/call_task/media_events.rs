@@ -15,7 +15,9 @@ use crate::metrics::Metrics;
 impl CallTask {
     /// Carries the caller's frames to the engine and the recording to the recorder and those who listen; true when an event was handled.
     pub(super) fn drain_media(&mut self, now: Instant) -> bool {
-        self.forward_frames(now);
+        if !self.second.relay(&mut self.media) {
+            self.forward_frames(now);
+        }
         self.drain_recording(now);
         self.media.transmit(now);
         let mut busy = false;
@@ -70,6 +72,8 @@ impl CallTask {
             StreamEvent::KeyDue { digit, duration_ms } => {
                 self.desk.leg.send_key(digit, duration_ms);
             }
+            // What the caller hears of somebody else is no item of the agent.
+            StreamEvent::Playout(_) if self.second.is_joined() => {}
             StreamEvent::Playout(event) => self.playout_event(now, event),
             StreamEvent::MediaLost { since_ms } => {
                 journal.event(
@@ -247,6 +251,7 @@ impl CallTask {
             "answer_ms": timings.answer_ms,
             "answer_to_first_audio_ms": timings.answer_to_first_audio_ms,
             "interruptions": timings.interruptions,
+            "second_legs": self.second.figures(now),
             "codec": self.media.codec().name(),
             "rtp": {
                 "packets_sent": figures.packets_sent,

@@ -52,6 +52,8 @@ pub(crate) struct Office {
     replies: mpsc::Receiver<ToolReplied>,
     /// Since when minutes are counted.
     pub(crate) answered: Option<Instant>,
+    /// The engine left the call then: its minutes are counted no further.
+    pub(crate) engine_until: Option<Instant>,
 }
 
 impl Office {
@@ -75,6 +77,7 @@ impl Office {
             sender,
             replies,
             answered: None,
+            engine_until: None,
         }
     }
 

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use call::{EndReason, Requester, TransferTarget};
+use call::{EndReason, Requester, TransferMode, TransferTarget};
 use catalog::Message;
 use media::{Form, Gain, Law, Reform, StreamEvent};
 use serde_json::json;
@@ -298,8 +298,8 @@ impl Patched {
             return;
         }
         let target = TransferTarget {
-            name: String::new(),
-            address: address.into(),
+            mode: TransferMode::Refer,
+            ..TransferTarget::new(String::new(), address)
         };
         let account = self.desk.line.config.account.as_ref();
         let domain = account.and_then(|account| account.aor.rsplit_once('@'));

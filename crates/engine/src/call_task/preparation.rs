@@ -16,6 +16,7 @@ use store::Event;
 use store::journal::Milestone;
 use wire::realtime::Usage;
 
+use super::clock::Clock;
 use super::closing::{Spoken, assignment};
 use super::consult::{self, Plan, Verdict};
 use super::desk::{Desk, History, UnfinishedWords};
@@ -25,7 +26,8 @@ use super::office::Office;
 use super::opening::Opening;
 use super::placed::{self, NoStream};
 use super::privacy::Privacy;
-use super::{Answer, CallTask, Clock, Start};
+use super::second_leg::SecondLegs;
+use super::{Answer, CallTask, Start};
 use crate::calls::placing::{Awaited, Placed};
 use crate::calls::{CallCommand, Dialled};
 use crate::config::{AgentConfig, OfficeConfig};
@@ -390,6 +392,7 @@ impl Preparation {
         CallTask {
             session: Session::new(now, profile, start),
             media,
+            second: SecondLegs::default(),
             link,
             engine_form: form,
             upward: None,

@@ -18,7 +18,7 @@ impl CallTask {
     }
 
     /// Where a number is called: the domain of the line's account, else the host that sent the call.
-    fn transfer_domain(&self) -> String {
+    pub(super) fn transfer_domain(&self) -> String {
         let account = self.desk.line.config.account.as_ref();
         let of_account = account.and_then(|account| account.aor.rsplit_once('@'));
         of_account.map_or_else(

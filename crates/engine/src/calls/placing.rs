@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use agent::Placement;
@@ -15,7 +15,7 @@ use wire::twilio::Dialect;
 
 use super::{Calls, Parties};
 use crate::call_task::{CallTask, Start};
-use crate::dispatch::{Admitted, Line};
+use crate::dispatch::{Admitted, Dispatcher, Line};
 use crate::engine::PlaceCallError;
 use crate::leg::carrier::{CarrierControl, CarrierLeg, CarrierProgress};
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
@@ -140,6 +140,17 @@ fn own_address(line: &Line) -> Option<String> {
         .map(|(number, domain)| format!("sip:{number}@{domain}"))
 }
 
+fn outgoing(line: &Line, to: String, from: Option<String>, offer: Vec<u8>) -> OutgoingInvite {
+    OutgoingInvite {
+        account: line.account,
+        device: line.device,
+        to,
+        from,
+        offer: Some(offer),
+        ..OutgoingInvite::default()
+    }
+}
+
 /// Host and port of a SIP address.
 fn sip_authority(uri: &str) -> Option<&str> {
     let rest = uri.split_once(':')?.1;
@@ -147,20 +158,75 @@ fn sip_authority(uri: &str) -> Option<&str> {
     rest.split([';', '?']).next()
 }
 
+/// How a second leg of a call shows itself: with the caller's number where the line has a place for one. A device of ours always
+/// has.
+fn shown_as(line: &Line, caller: Option<&str>) -> (Option<String>, Option<String>) {
+    let Some(caller) = caller else {
+        return (own_address(line), None);
+    };
+    if line.account.is_some() {
+        return (None, Some(caller.to_owned()));
+    }
+    let domain = line.config.domain.as_ref();
+    let shown = domain.map(|domain| format!("sip:{caller}@{domain}"));
+    (shown.or_else(|| own_address(line)), None)
+}
+
+/// The second leg of a call that is asked for: the caller's number where it may be shown, and the domain that a number is called
+/// in where the line knows none.
+pub(crate) struct SecondParty<'a> {
+    pub(crate) to: &'a str,
+    pub(crate) caller: Option<&'a str>,
+    pub(crate) domain: &'a str,
+}
+
 impl Calls {
+    /// Who tells the lines that a call tries after its own; told once.
+    pub(crate) fn ask_for_backups(&self, dispatcher: &Arc<Mutex<Dispatcher>>) {
+        let _ = self.dispatcher.set(Arc::downgrade(dispatcher));
+    }
+
+    /// The lines that a leg tries after this one, where nobody was reached.
+    pub(crate) fn backups(&self, line: &Arc<Line>) -> VecDeque<Arc<Line>> {
+        let dispatcher = self.dispatcher.get().and_then(Weak::upgrade);
+        dispatcher.map_or_else(VecDeque::new, |dispatcher| {
+            let dispatcher = dispatcher.lock().unwrap_or_else(PoisonError::into_inner);
+            dispatcher.backups(line).into()
+        })
+    }
+
+    /// Asks for the second leg of a call by its line; an error says why there is none, in a few words for the model.
+    pub(crate) fn place_second(
+        &self,
+        now: Instant,
+        line: &Line,
+        party: &SecondParty<'_>,
+    ) -> Result<(MediaLeg, SipLeg), &'static str> {
+        let known = address(line, party.to);
+        let to = known.unwrap_or_else(|| format!("sip:{}@{}", party.to, party.domain));
+        let (media, offer) = self
+            .outgoing_media(now, line, &to)
+            .map_err(|_| "this line takes no more calls now")?;
+        let (from, number) = shown_as(line, party.caller);
+        let outgoing = OutgoingInvite {
+            number,
+            ..outgoing(line, to, from, offer)
+        };
+        let placing = self.ask_driver(outgoing);
+        let placing = placing.ok_or("this line takes no more calls now")?;
+        Ok((media, SipLeg::placed(self.driver.clone(), placing)))
+    }
+
     /// Asks for an INVITE by a line; `None` where the driver cannot take it or the number is none.
     pub(crate) fn try_place(&self, line: &Line, to: &str, offer: Vec<u8>) -> Option<Placing> {
+        self.ask_driver(outgoing(line, address(line, to)?, own_address(line), offer))
+    }
+
+    fn ask_driver(&self, outgoing: OutgoingInvite) -> Option<Placing> {
         let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
         let (placed, result) = oneshot::channel();
         let command = Command::Place {
-            outgoing: Box::new(OutgoingInvite {
-                account: line.account,
-                device: line.device,
-                to: address(line, to)?,
-                from: own_address(line),
-                offer: Some(offer),
-                ..OutgoingInvite::default()
-            }),
+            outgoing: Box::new(outgoing),
             events,
             placed,
         };
@@ -282,14 +348,7 @@ impl Calls {
     ) -> Result<(InviteId, MediaLeg, mpsc::Receiver<LegEvent>), PlaceCallError> {
         let (media, offer) = self.outgoing_media(now, line, to)?;
         let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
-        let outgoing = OutgoingInvite {
-            account: line.account,
-            device: line.device,
-            to: to.to_owned(),
-            from,
-            offer: Some(offer),
-            ..OutgoingInvite::default()
-        };
+        let outgoing = outgoing(line, to.to_owned(), from, offer);
         let (placed, result) = oneshot::channel();
         let command = Command::Place {
             outgoing: Box::new(outgoing),

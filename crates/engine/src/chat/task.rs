@@ -452,6 +452,8 @@ impl ChatTask {
             } => self.run_tool(now, id, name, arguments),
             Effect::Record(entry) => self.record(&entry),
             Effect::Journal(event) => self.tell_of(&event),
+            // A chat has no second leg: its transfers fail before one is called.
+            Effect::CallTarget { .. } | Effect::DropTarget | Effect::Join => {}
             // Nothing of this is heard in a chat.
             Effect::Ring
             | Effect::TruncateItem { .. }
@@ -462,7 +464,8 @@ impl ChatTask {
             | Effect::SecureInput { .. }
             | Effect::SendDtmf { .. }
             | Effect::PlayRecorded { .. }
-            | Effect::Background { .. } => {}
+            | Effect::Background { .. }
+            | Effect::Ringback { .. } => {}
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::{LegEvent, SipDriver, lock};
 use crate::dispatch::Decision;
 use crate::engine::RegistrationChange;
+use crate::leg::unreached;
 use crate::limits::{EARLY_TRACES_MAX, LEG_EVENTS_MAX};
 use crate::log::say;
 use crate::metrics::Metrics;
@@ -53,7 +54,9 @@ impl SipDriver {
                 let event = if (200..300).contains(&status) {
                     LegEvent::TransferAccepted
                 } else {
-                    transfer_finished(status)
+                    let reason = unreached(status).to_owned();
+                    let end = TransferEnd::Declined { reason };
+                    LegEvent::TransferFinished { end }
                 };
                 self.tell(invite, event);
             }
@@ -206,22 +209,14 @@ impl SipDriver {
 
 /// A subscription that ends with a provisional status says no more than that the peer took the transfer on (RFC 4488).
 fn transfer_finished(status: u16) -> LegEvent {
-    let failure = match status {
-        0..300 => {
-            return LegEvent::TransferFinished {
-                end: TransferEnd::Done,
-            };
+    let end = if status < 300 {
+        TransferEnd::Done
+    } else {
+        TransferEnd::Failed {
+            reason: unreached(status).to_owned(),
         }
-        404 | 410 | 484 | 604 => "no such number",
-        408 | 480 | 487 => "no answer",
-        486 | 600 => "busy",
-        _ => "refused",
     };
-    LegEvent::TransferFinished {
-        end: TransferEnd::Failed {
-            reason: failure.to_owned(),
-        },
-    }
+    LegEvent::TransferFinished { end }
 }
 
 fn drop_label(reason: sip::DropReason) -> &'static str {

@@ -67,14 +67,14 @@ pub(crate) async fn transfer(
         .ok_or_else(unknown)?;
     let settings = AgentSettings::parse(&Value::Object(object(&agent.settings)))
         .map_err(crate::brain::problem)?;
-    let address = settings
+    let target = settings
         .rules
         .transfer
         .transfer_targets
         .get(&body.target)
-        .map(|target| target.destination().to_owned())
         .ok_or_else(unknown)?;
-    let asked = api.engine.transfer(&id, &body.target, &address);
+    let to = (body.target.as_str(), target.destination());
+    let asked = api.engine.transfer(&id, to, target.manner());
     let detail = json!({ "target": body.target });
     done(
         asked,

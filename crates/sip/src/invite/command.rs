@@ -17,6 +17,9 @@ pub struct OutgoingInvite {
     pub to: String,
     /// URI for From; default: the account's AoR, else an anonymous one.
     pub from: Option<String>,
+    /// The number that the callee shall see in the place of the account's own, where the account's form has a place for one
+    /// ([`CallerIdForm`](crate::CallerIdForm)); no more than `+` and digits.
+    pub number: Option<String>,
     /// SDP; `None` = the peer's 200 must carry an offer.
     pub offer: Option<Vec<u8>>,
     /// Send here instead of asking the resolver.

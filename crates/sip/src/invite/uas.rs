@@ -284,6 +284,7 @@ impl Invite {
 pub(crate) fn peer_of(headers: &Headers) -> Peer {
     Peer {
         update: headers.has_token(name::ALLOW, "UPDATE"),
+        refuses_refer: headers.has(name::ALLOW) && !headers.has_token(name::ALLOW, "REFER"),
     }
 }
 
@@ -341,5 +342,24 @@ fn party(address: &NameAddr) -> Party {
         uri: address.uri.to_string(),
         user: address.uri.user_decoded(),
         display: address.display.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_lists_what_it_takes_without_refer_refuses_it() {
+        let refuses = |allow: &[&str]| {
+            let mut headers = Headers::default();
+            for value in allow {
+                headers.push(name::ALLOW, *value);
+            }
+            peer_of(&headers).refuses_refer
+        };
+        assert!(!refuses(&[]), "one that lists nothing may take it");
+        assert!(refuses(&["INVITE, ACK, BYE"]));
+        assert!(!refuses(&["INVITE, ACK", "bye, refer"]));
     }
 }

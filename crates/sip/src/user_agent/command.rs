@@ -39,7 +39,7 @@ impl UserAgent {
         let to = sip_uri(&wish.to)?;
         let mut headers = wish.headers.clone();
         if let Some(account) = wish.account.and_then(|id| self.accounts.find(id)) {
-            headers.extend(account.identity().1);
+            headers.extend(account.identity(wish.number.as_deref()).1);
         }
         let (dialog, mut next_hop, routes) = self.outgoing_dialog(&wish, &to)?;
         if let Some((protocol, address)) = wish.destination {
@@ -104,7 +104,7 @@ impl UserAgent {
             .accounts
             .find(account)
             .ok_or(InviteError::UnknownAccount)?;
-        let (mut from, _) = account.identity();
+        let (mut from, _) = account.identity(wish.number.as_deref());
         if let Some(uri) = own_from {
             from.uri = uri;
         }
@@ -314,6 +314,13 @@ impl UserAgent {
     ) -> Result<(), CommandError> {
         let uri = sip_uri(refer_to).map_err(|_| CommandError::BadUri)?;
         self.command(now, invite, |invite, cx| invite.refer(cx, uri))
+    }
+
+    /// Whether the peer of an INVITE may take a REFER: it does not say that it does not (Allow, RFC 3261 section 20.5).
+    #[must_use]
+    pub fn may_refer(&self, invite: InviteId) -> bool {
+        let invite = self.invites.get(&invite);
+        invite.is_some_and(|invite| !invite.peer.refuses_refer)
     }
 
     fn command(

@@ -77,6 +77,7 @@ impl Phone {
             config.target.clone()
         };
         let wish = OutgoingInvite {
+            number: None,
             account: None,
             device: None,
             to,

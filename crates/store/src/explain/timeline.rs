@@ -205,6 +205,19 @@ fn session(name: &str, fields: &BTreeMap<String, Param>) -> (Message, bool) {
         }
         "hold" if set("held") => told(Message::new("line_hold")),
         "hold" => told(Message::new("line_unhold")),
+        "transfer_started" => {
+            told(Message::new("line_transfer_started").with("target", field("target")))
+        }
+        "transfer_declined" => {
+            told(Message::new("line_transfer_declined").with("reason", field("reason")))
+        }
+        "target_called" => told(Message::new("line_target_called").with("target", field("target"))),
+        "target_rings" => told(Message::new("line_target_rings")),
+        "target_ended" => told(Message::new("line_target_ended").with("reason", field("reason"))),
+        "transfer_finished" if set("done") => told(Message::new("line_transfer_done")),
+        "transfer_finished" => {
+            told(Message::new("line_transfer_failed").with("reason", field("reason")))
+        }
         _ => (Message::new("line_session").with("name", name), true),
     }
 }

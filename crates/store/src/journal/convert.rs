@@ -7,14 +7,6 @@ use super::Event;
 
 impl From<&SessionEvent> for Event {
     fn from(event: &SessionEvent) -> Self {
-        let session = |name: &str, fields: Vec<(&str, Param)>| Self::Session {
-            name: name.to_owned(),
-            fields: fields
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        };
-        let flag = |value: bool| Param::from(u8::from(value));
         match event {
             SessionEvent::PhaseChanged { from, to } => session(
                 "phase_changed",
@@ -64,8 +56,14 @@ impl From<&SessionEvent> for Event {
             }
             SessionEvent::Disclosed => session("disclosed", vec![]),
             SessionEvent::TransferStarted { target } => {
-                session("transfer_started", vec![("target", target.as_str().into())])
+                handover("transfer_started", "target", target)
             }
+            SessionEvent::TransferDeclined { reason } => {
+                handover("transfer_declined", "reason", reason)
+            }
+            SessionEvent::TargetCalled { target } => handover("target_called", "target", target),
+            SessionEvent::TargetRings => session("target_rings", vec![]),
+            SessionEvent::TargetEnded { reason } => handover("target_ended", "reason", reason),
             SessionEvent::TransferFinished { done, reason } => session(
                 "transfer_finished",
                 vec![("done", flag(*done)), ("reason", reason.as_str().into())],
@@ -75,6 +73,25 @@ impl From<&SessionEvent> for Event {
             SessionEvent::Hold { held } => session("hold", vec![("held", flag(*held))]),
         }
     }
+}
+
+fn session(name: &str, fields: Vec<(&str, Param)>) -> Event {
+    Event::Session {
+        name: name.to_owned(),
+        fields: fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    }
+}
+
+fn flag(value: bool) -> Param {
+    Param::from(u8::from(value))
+}
+
+/// A step of a transfer.
+fn handover(name: &str, field: &str, value: &str) -> Event {
+    session(name, vec![(field, value.into())])
 }
 
 fn tool(

@@ -50,7 +50,9 @@ impl Patched {
             LegEvent::TransferAccepted => self.tell(CallNews::TransferAccepted),
             LegEvent::TransferFinished { end } => match end {
                 TransferEnd::Done => self.end(EndReason::Transferred),
-                TransferEnd::Failed { reason } => self.tell(CallNews::TransferFailed(reason)),
+                TransferEnd::Declined { reason } | TransferEnd::Failed { reason } => {
+                    self.tell(CallNews::TransferFailed(reason));
+                }
             },
             LegEvent::Ended { cause } => self.leg_over(&cause),
         }

@@ -1,0 +1,225 @@
+//! The second leg of a bridged transfer: the person whom the caller is handed to. It is called while the caller is still with the
+//! agent; once it answers, the two hear each other through this task, and the end of one is the end of the other.
+//!
+//! What happens when is decided by `call::Session`. Here is the INVITE, its audio, and the promise that no such leg stays behind:
+//! it is ended by `Effect::DropTarget`, by the close of the task, and where the task falls by the drop of its leg.
+
+mod events;
+mod relay;
+
+use std::future::poll_fn;
+use std::time::{Duration, Instant};
+
+use call::EndReason;
+use serde_json::{Value, json};
+
+use crate::admission::Place;
+use crate::calls::Dialled;
+use crate::journal::CallJournal;
+use crate::leg::Leg;
+use crate::leg::audio::LegAudio;
+use crate::sip_driver::LegEvent;
+use relay::Relay;
+
+/// How long the last messages of the leg are awaited for the journal, as those of the caller's are.
+const LAST_MESSAGES_WITHIN: Duration = Duration::from_millis(500);
+/// How long a relayed key is pressed, ms.
+const KEY_MS: u32 = 120;
+
+/// Where the leg is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Nobody has answered.
+    Calling,
+    /// Answered; the session has the word.
+    Answered,
+    /// The caller and the second leg hear each other.
+    Joined,
+    /// It ends, or has ended: only its last messages are still read.
+    Over,
+}
+
+/// One second leg.
+struct SecondLeg {
+    target: String,
+    leg: Leg,
+    /// Whom it calls, and by whom else it may.
+    dialled: Dialled,
+    media: LegAudio,
+    relay: Relay,
+    stage: Stage,
+    rang: Option<Instant>,
+    joined: Option<Instant>,
+    ended: Option<Instant>,
+    /// Why it is over, for the record.
+    end: Option<String>,
+    /// The message that closes its signalling was seen.
+    last_seen: bool,
+    /// Nothing more is to come.
+    is_spent: bool,
+    /// Its channel of the trunk.
+    _place: Place,
+}
+
+/// What a second leg has to say.
+pub(super) enum SecondWake {
+    Media,
+    Leg(Option<LegEvent>),
+}
+
+/// The second legs of a call: one at a time, and the figures of those before it.
+#[derive(Default)]
+pub(super) struct SecondLegs {
+    current: Option<Box<SecondLeg>>,
+    told: Vec<Value>,
+}
+
+impl SecondLeg {
+    fn is_open(&self) -> bool {
+        self.stage < Stage::Over
+    }
+
+    /// Ends it, in whatever state it is.
+    fn end(&mut self, now: Instant, reason: EndReason, why: &str) {
+        if self.is_open() {
+            self.leg.hang_up(reason);
+            self.over(now, why);
+        }
+    }
+
+    /// It is over.
+    fn over(&mut self, now: Instant, why: &str) {
+        if self.is_open() {
+            self.stage = Stage::Over;
+            self.ended = Some(now);
+            self.end = Some(why.to_owned());
+            self.media.stop(now);
+            self.media.transmit(now);
+        }
+    }
+
+    fn figures(&self, now: Instant) -> Value {
+        let ms = |from: Instant, to: Instant| {
+            u64::try_from(to.saturating_duration_since(from).as_millis()).unwrap_or(u64::MAX)
+        };
+        let until = self.ended.unwrap_or(now);
+        let figures = self.media.statistics(now);
+        json!({
+            "target": self.target,
+            "ring_ms": self.rang.map(|rang| ms(rang, self.joined.unwrap_or(until))),
+            "answered": self.joined.is_some(),
+            "talked_ms": self.joined.map(|joined| ms(joined, until)),
+            "end": self.end,
+            "codec": self.joined.map(|_| self.media.codec().name()),
+            "dropped_ms": self.relay.dropped_ms(),
+            "rtp": self.joined.map(|_| json!({
+                "packets_sent": figures.packets_sent,
+                "packets_received": figures.packets_received,
+                "packets_lost": figures.packets_lost,
+                "concealed_ms": figures.concealed_ms,
+                "jitter_ms_max": figures.jitter_ms_max,
+                "mos": figures.mos,
+            })),
+        })
+    }
+}
+
+impl SecondLegs {
+    /// Takes the place of the one before, which is over.
+    fn begin(&mut self, now: Instant, second: SecondLeg) {
+        if let Some(before) = self.current.replace(Box::new(second)) {
+            self.told.push(before.figures(now));
+        }
+    }
+
+    /// What it says next; never ready without one. Cancel safe.
+    pub(super) async fn next(&mut self) -> SecondWake {
+        let live = self.current.as_deref_mut().filter(|one| !one.is_spent);
+        let Some(SecondLeg {
+            leg, media, stage, ..
+        }) = live
+        else {
+            return std::future::pending().await;
+        };
+        let hears = *stage < Stage::Over;
+        tokio::select! {
+            biased;
+            event = leg.next() => SecondWake::Leg(event),
+            () = poll_fn(|cx| media.poll_readable(cx)), if hears => SecondWake::Media,
+        }
+    }
+
+    fn open(&mut self) -> Option<&mut SecondLeg> {
+        self.current.as_deref_mut().filter(|one| one.is_open())
+    }
+
+    pub(super) fn is_joined(&self) -> bool {
+        self.current
+            .as_ref()
+            .is_some_and(|one| one.stage == Stage::Joined)
+    }
+
+    /// Carries the audio of both sides across; false where nobody is joined, and the caller's audio is the engine's.
+    pub(super) fn relay(&mut self, caller: &mut LegAudio) -> bool {
+        let Some(second) = self.open() else {
+            return false;
+        };
+        let joined = second.stage == Stage::Joined;
+        second.relay.carry(joined, caller, &mut second.media);
+        joined
+    }
+
+    /// A key of the caller; false where it is not the second leg's.
+    pub(super) fn press(&mut self, digit: char) -> bool {
+        let second = self.open().filter(|one| one.stage == Stage::Joined);
+        let Some(second) = second else {
+            return false;
+        };
+        // A side that takes no keys has lost nothing that it could have had.
+        let _ = second
+            .media
+            .send_dtmf(digit.encode_utf8(&mut [0; 4]), KEY_MS);
+        true
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let open = self.current.as_ref().filter(|one| one.is_open())?;
+        open.media.poll_timeout()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(second) = self.open()
+            && second.media.poll_timeout().is_some_and(|at| at <= now)
+        {
+            second.media.handle_timeout(now);
+        }
+    }
+
+    pub(super) fn transmit(&mut self, now: Instant) {
+        if let Some(second) = self.open() {
+            second.media.transmit(now);
+        }
+    }
+
+    /// What each of them did, oldest first; `None` for a call that had none.
+    pub(super) fn figures(&self, now: Instant) -> Option<Vec<Value>> {
+        let current = self.current.as_ref().map(|one| one.figures(now));
+        let all: Vec<Value> = self.told.iter().cloned().chain(current).collect();
+        (!all.is_empty()).then_some(all)
+    }
+
+    /// Ends what is left at the end of the call, and awaits its last messages.
+    pub(super) async fn close(&mut self, now: Instant, journal: &CallJournal) {
+        let Some(second) = self.current.as_deref_mut() else {
+            return;
+        };
+        second.end(now, EndReason::Internal, "the call ended");
+        let deadline = tokio::time::Instant::now() + LAST_MESSAGES_WITHIN;
+        while !second.last_seen && !second.is_spent {
+            match tokio::time::timeout_at(deadline, second.leg.next()).await {
+                Ok(event) => second.last_message(event, journal),
+                Err(_) => break,
+            }
+        }
+    }
+}

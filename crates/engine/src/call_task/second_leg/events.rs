@@ -1,0 +1,309 @@
+//! What the session asks of a second leg, and what the leg tells.
+
+use std::time::Instant;
+
+use call::{EndReason, Input, TransferTarget};
+use catalog::Message;
+use media::StreamEvent;
+use sip::EndCause;
+use store::Event;
+
+use super::{KEY_MS, SecondLeg, SecondWake, Stage};
+use crate::call_task::CallTask;
+use crate::call_task::desk::phone;
+use crate::call_task::failover::NextAccount;
+use crate::call_task::second_leg::relay::Relay;
+use crate::calls::placing::SecondParty;
+use crate::calls::{Calls, Dialled};
+use crate::journal::CallJournal;
+use crate::leg::audio::LegAudio;
+use crate::leg::{Leg, key_info, unreached};
+use crate::sip_driver::LegEvent;
+
+impl CallTask {
+    /// Calls the person whom the caller is handed to.
+    pub(in crate::call_task) fn call_target(&mut self, now: Instant, target: &TransferTarget) {
+        match self.place_target(now, target) {
+            Ok(second) => self.second.begin(now, second),
+            Err(reason) => {
+                let reason = reason.to_owned();
+                self.session.handle(now, Input::TargetEnded { reason });
+            }
+        }
+    }
+
+    fn place_target(
+        &self,
+        now: Instant,
+        target: &TransferTarget,
+    ) -> Result<SecondLeg, &'static str> {
+        let line = &self.desk.line;
+        let place = line.take_place();
+        let place = place.ok_or("this line takes no more calls now")?;
+        let parties = &self.desk.identity.parties;
+        let caller = phone(if self.desk.identity.inbound {
+            &parties.from
+        } else {
+            &parties.to
+        });
+        let shows = target.shows_caller || line.device.is_some();
+        let domain = self.transfer_domain();
+        let party = SecondParty {
+            to: target.address.reveal(),
+            caller: caller.as_deref().filter(|_| shows),
+            domain: &domain,
+        };
+        let (media, leg) = self.desk.calls.place_second(now, line, &party)?;
+        Ok(SecondLeg {
+            target: target.name.clone(),
+            leg: Leg::Sip(leg),
+            dialled: Dialled {
+                to: target.address.reveal().clone(),
+                backups: self.desk.calls.backups(line),
+            },
+            media: LegAudio::Rtp(Box::new(media)),
+            relay: Relay::new(),
+            stage: Stage::Calling,
+            rang: None,
+            joined: None,
+            ended: None,
+            end: None,
+            last_seen: false,
+            is_spent: false,
+            _place: place,
+        })
+    }
+
+    /// The session gives the second leg up, or the call is over.
+    pub(in crate::call_task) fn drop_target(&mut self, now: Instant) {
+        let caller_left = self.desk.leg.is_ended();
+        if let Some(second) = self.second.open() {
+            let (reason, why) = match (second.stage, caller_left) {
+                (Stage::Joined, true) => (EndReason::Transferred, "the caller hung up"),
+                (_, true) => (EndReason::CallerHungUp, "the caller hung up"),
+                (Stage::Joined, false) => (EndReason::Transferred, "we hung up"),
+                (_, false) => (EndReason::NoAnswer, "no answer"),
+            };
+            second.end(now, reason, why);
+        }
+    }
+
+    /// The two hear each other from here on.
+    pub(in crate::call_task) fn join(&mut self, now: Instant) {
+        if let Some(second) = self.second.open() {
+            second.stage = Stage::Joined;
+            second.joined = Some(now);
+        }
+        if let Some(office) = &mut self.office {
+            office.brain.transferred();
+            office.engine_until = Some(now);
+            // After the death of the process the outcome is known from here.
+            let kept = office.brain.snapshot().to_string();
+            self.desk.journal.brain(kept);
+        }
+    }
+
+    pub(in crate::call_task) fn second_news(&mut self, now: Instant, news: SecondWake) {
+        match news {
+            SecondWake::Media => {
+                if let Some(second) = self.second.open() {
+                    second.media.receive(now);
+                }
+            }
+            SecondWake::Leg(event) => self.second_event(now, event),
+        }
+    }
+
+    /// Keys of the second leg, and those that it is to be sent by message; true when there was one.
+    pub(in crate::call_task) fn drain_second(&mut self, now: Instant) -> bool {
+        let Some(second) = self.second.open() else {
+            return false;
+        };
+        let joined = second.stage == Stage::Joined;
+        let mut busy = false;
+        while let Some(event) = second.media.poll_event() {
+            busy = true;
+            match event {
+                StreamEvent::Dtmf { digit, .. } if joined => {
+                    // A caller whose side takes no keys has lost nothing that they could have had.
+                    let digit = digit.encode_utf8(&mut [0; 4]).to_owned();
+                    let _ = self.media.send_dtmf(&digit, KEY_MS);
+                }
+                StreamEvent::KeyDue { digit, duration_ms } => {
+                    second.leg.send_key(digit, duration_ms);
+                }
+                StreamEvent::SrtpFailure { count } => {
+                    let message = Message::new("srtp_failures").with("count", count);
+                    self.desk.journal.note(now, message);
+                }
+                StreamEvent::Dtmf { .. }
+                | StreamEvent::Latched { .. }
+                | StreamEvent::SourceRefused { .. }
+                | StreamEvent::Playout(_)
+                | StreamEvent::MediaLost { .. }
+                | StreamEvent::MediaResumed
+                | StreamEvent::Bye => {}
+            }
+        }
+        busy
+    }
+
+    fn second_event(&mut self, now: Instant, event: Option<LegEvent>) {
+        let Some(second) = self.second.current.as_deref_mut() else {
+            return;
+        };
+        if !second.is_open() {
+            second.last_message(event, &self.desk.journal);
+            return;
+        }
+        match event {
+            Some(LegEvent::Trace(trace)) => second.trace(&trace, &self.desk.journal),
+            Some(LegEvent::Progress { status }) if status > 100 => {
+                second.rang.get_or_insert(now);
+                self.session.handle(now, Input::TargetRings);
+            }
+            Some(LegEvent::Accepted { sdp }) => self.target_answered(now, sdp.as_deref()),
+            Some(LegEvent::Ended { cause }) => {
+                if second.fail_over(now, &cause, (&self.desk.calls, &self.desk.journal)) {
+                    return;
+                }
+                second.leg.set_ended();
+                self.target_over(now, why(&cause));
+            }
+            // The driver gave this leg up: its events were not taken in time.
+            None => {
+                second.is_spent = true;
+                second.leg.hang_up(EndReason::Overload);
+                self.target_over(now, "failed");
+            }
+            Some(event) => second.within(now, event),
+        }
+    }
+
+    fn target_answered(&mut self, now: Instant, sdp: Option<&[u8]>) {
+        let Some(second) = self.second.open() else {
+            return;
+        };
+        let agreed = second
+            .media
+            .sdp()
+            .is_some_and(|media| media.accept(now, sdp.unwrap_or_default()).is_ok());
+        if agreed {
+            second.stage = Stage::Answered;
+            second.media.start(now);
+            second.media.hold_back(false);
+            self.session.handle(now, Input::TargetAnswered);
+        } else {
+            second.leg.hang_up(EndReason::NoCommonCodec);
+            self.target_over(now, "no common codec");
+        }
+    }
+
+    fn target_over(&mut self, now: Instant, why: &str) {
+        if let Some(second) = self.second.open() {
+            second.over(now, why);
+        }
+        let reason = why.to_owned();
+        self.session.handle(now, Input::TargetEnded { reason });
+    }
+}
+
+impl SecondLeg {
+    /// True where nobody was reached, and another account of the line calls.
+    fn fail_over(
+        &mut self,
+        now: Instant,
+        cause: &EndCause,
+        (calls, journal): (&Calls, &CallJournal),
+    ) -> bool {
+        if self.stage != Stage::Calling || self.rang.is_some() {
+            return false;
+        }
+        NextAccount::new(calls, &mut self.leg, &mut self.dialled, journal).try_after(
+            now,
+            cause,
+            Some(&mut self.media),
+        )
+    }
+
+    /// A message of the leg, for the record of the call.
+    fn trace(&mut self, trace: &sip::Trace, journal: &CallJournal) {
+        let event = crate::trace::event(trace);
+        if let Event::SipMessage(message) = &event {
+            let answer = message.start_line.starts_with("SIP/2.0") && message.cseq.ends_with("BYE");
+            let acknowledged = message.start_line.starts_with("ACK ") && self.stage == Stage::Over;
+            self.last_seen |= answer || acknowledged;
+        }
+        journal.event(Instant::now(), event);
+    }
+
+    /// What follows the end.
+    pub(super) fn last_message(&mut self, event: Option<LegEvent>, journal: &CallJournal) {
+        match event {
+            Some(LegEvent::Trace(trace)) => self.trace(&trace, journal),
+            Some(LegEvent::Ended { .. }) => self.leg.set_ended(),
+            Some(_) => {}
+            None => self.is_spent = true,
+        }
+    }
+
+    /// Something inside of the leg: hold, another codec, a key.
+    fn within(&mut self, now: Instant, event: LegEvent) {
+        match event {
+            LegEvent::Offer { sdp } => {
+                let answer = self
+                    .media
+                    .sdp()
+                    .and_then(|media| media.answer_again(now, &sdp).ok());
+                match answer {
+                    Some((answer, _)) => self.leg.answer_offer(answer),
+                    None => self.leg.reject_offer(488),
+                };
+            }
+            LegEvent::OfferRequested => {
+                if let Some(media) = self.media.sdp() {
+                    let offer = media.offer_again();
+                    self.leg.answer_offer(offer);
+                }
+            }
+            LegEvent::Answer { sdp } => {
+                if let Some(media) = self.media.sdp() {
+                    // An answer that does not fit leaves the audio as it was agreed.
+                    let _ = media.accept(now, &sdp);
+                }
+            }
+            LegEvent::Info { content_type, body } => {
+                if let Some((digit, duration_ms)) = key_info::key_of_info(&content_type, &body) {
+                    self.media.handle_key(now, digit, duration_ms);
+                }
+            }
+            LegEvent::Progress { .. }
+            | LegEvent::Accepted { .. }
+            | LegEvent::Established { .. }
+            | LegEvent::OfferFailed { .. }
+            | LegEvent::TransferAccepted
+            | LegEvent::TransferFinished { .. }
+            | LegEvent::CommandRefused { .. }
+            | LegEvent::Trace(_)
+            | LegEvent::Ended { .. } => {}
+        }
+    }
+}
+
+/// Why the leg is over, in a few words for the model and the record.
+const fn why(cause: &EndCause) -> &'static str {
+    match cause {
+        EndCause::Refused { status, .. } => unreached(*status),
+        EndCause::RemoteBye { .. } => "hung up",
+        EndCause::Timeout => "no answer",
+        EndCause::Unreachable | EndCause::TransportLost => "unreachable",
+        EndCause::RemoteCancel
+        | EndCause::LocalHangUp
+        | EndCause::Rejected { .. }
+        | EndCause::AckMissing
+        | EndCause::MissingAnswer
+        | EndCause::SessionExpired
+        | EndCause::DialogLost
+        | EndCause::Overload => "failed",
+    }
+}

@@ -1,0 +1,353 @@
+"""Every way in which a transfer can end, by REFER and by a second leg that allo calls and joins: who has which leg then, what the record
+says, and what the agent's owner is told. Callers and targets are sipp; where somebody has to hang up at an exact moment the caller is a
+socket of the test. What each side hears after the join is judged by its frequency. The calls run at the same time in one house.
+"""
+
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lib.allo import Server, Standin, only_expected_log_lines, wait_for
+from lib.audio import RtpPeer, dominant_hz, loud_spans, read_wav, tone
+from lib.house import House
+from lib.phone import Phone
+from lib.ports import free_port
+from lib.provisioning import Client
+from lib.sipp import Script, Sipp, header, sdp
+from test_outbound import Callee
+
+CALLER_HZ, TARGET_HZ = 620, 1040
+PCMA = "8 101", "a=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16"
+RING_S = 5
+#: Calls at the same time.
+WORKERS = 6
+
+
+class Target(Callee):
+    """The person whom the caller is handed to."""
+
+    def hangs_up_after(self, ms):
+        """As the called side of a dialog: the caller's From is our To. It talks another law than the caller."""
+        caller = '<ereg regexp="&lt;.*" search_in="hdr" header="From:" assign_to="caller"/>'
+        contact = '<ereg regexp="sip:[^>]*" search_in="hdr" header="Contact:" assign_to="contact"/>'
+        self.steps.append(f'<recv request="INVITE" timeout="50000"><action>{caller}{contact}</action></recv>')
+        self.reply("180 Ringing").reply("200 OK", sdp(codecs=PCMA)).receive_request("ACK").pause(ms)
+        lines = [
+            "BYE [$contact] SIP/2.0",
+            "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-[call_number]-bye",
+            "From: <sip:desk@[local_ip]:[local_port]>;tag=[pid]u[call_number]",
+            "To: [$caller]",
+            "Call-ID: [call_id]",
+            "CSeq: 1 BYE",
+            "Max-Forwards: 70",
+            "Content-Length: 0",
+        ]
+        return self.send("\n".join(lines) + "\n\n").receive(200)
+
+
+class Case:
+    """One call: the caller, the target, and how it went."""
+
+    def __init__(self, world, name, mode):
+        self.world, self.name, self.desk = world, name, f"desk-{name}"
+        self.caller, self.target = RtpPeer(), RtpPeer()
+        self.port = free_port(socket.SOCK_DGRAM)
+        self.number = f"+3315550{len(world.cases):04d}"
+        world.cases.append(self)
+        self.setting = {"destination": f"sip:desk@127.0.0.1:{self.port}", "ringSeconds": RING_S} | ({"mode": mode} if mode else {})
+        self.processes, self.phone = [], None
+
+    def sipp(self, script, peer, **options):
+        self.processes.append(Sipp(self.world.folder, script, self.world.allo.udp, peer.port, service=self.world.number, **options))
+        return self.processes[-1]
+
+    def answers_as(self, script):
+        self.called = self.sipp(script, self.target, extra=("-p", str(self.port)))
+        return self
+
+    def calls_by_sipp(self, script=None):
+        script = script or Script(f"{self.name}-caller").call().until_bye()
+        script.steps = [step.replace("+33123456789", self.number) for step in script.steps]
+        self.calling = self.sipp(script, self.caller)
+        return self.is_handed_over()
+
+    def calls_by_socket(self):
+        self.phone = Phone(self.world.allo.udp, self.caller.port, user=self.number, service=self.world.number)
+        self.phone.invite()
+        self.phone.wait(lambda m: m.status == 200 and m.cseq_method == "INVITE", 20)
+        self.phone.ack()
+        return self.is_handed_over()
+
+    def is_handed_over(self):
+        self.caller.wait_tone(440, 550, ended=True, timeout=40)
+        self.id = wait_for("the record", lambda: next((r["id"] for r in self.world.calls() if r["callerNumber"] == self.number), None), 10)
+        self.asked = time.monotonic()
+        self.world.client.post(f"/calls/{self.id}/transfer", {"target": self.desk})
+        return self
+
+    def both_talk(self):
+        """Audio crosses in both directions, and each side hears the other."""
+        wait_for("the target hears the line", lambda: self.target.remote, 20)
+        self.caller.say(tone(CALLER_HZ, 700))
+        self.target.say(tone(TARGET_HZ, 700))
+        self.target.wait_tone(CALLER_HZ, 650, timeout=20)
+        self.caller.wait_tone(TARGET_HZ, 650, timeout=20)
+        heard = [round(hz) for hz, ms, _ in self.target.tones() if ms > 100]
+        assert all(abs(hz - CALLER_HZ) < 8 for hz in heard), f"nothing of the agent reaches the target: {heard}"
+        return self
+
+    def goes_on(self, reason):
+        """The model was told why, and speaks to the caller again."""
+        told = f"[transfer] {self.desk}: {reason}"
+
+        def session():
+            sessions = self.world.tap.sessions
+            return next((s for s in sessions if told in json.dumps(s.sent("conversation.item.create"), ensure_ascii=False)), None)
+
+        known = wait_for(f"the model to be told {told!r}", session, 40)
+        wait_for("the model to be asked for words", lambda: len(known.sent("response.create")) >= 2, 10)
+        self.hang_up()
+        return self
+
+    def hang_up(self):
+        """By a person, through the interface."""
+        self.world.client.request("DELETE", f"/calls/{self.id}")
+        return self
+
+    def is_over(self, reason, transferred, leg=None):
+        """Every telephone agrees that it is over; record, webhook and figures say what was."""
+        for process in self.processes:
+            process.wait()
+        record = wait_for("the end of the record", lambda: (r := self.world.detail(self.id))["endedAt"] and r, 30)
+        assert record["endReason"] == reason, record
+        payloads = self.world.office.calls_ended
+        told = wait_for("the webhook", lambda: [p for p in payloads().values() if p["callerNumber"] == self.number], 30)
+        assert len(told) == 1 and (told[0]["outcome"] == "transferred") == transferred, told
+        legs = (record["statistics"] or {}).get("second_legs") or []
+        assert [(known["target"], known["end"], known["answered"]) for known in legs] == ([(self.desk, *leg)] if leg else []), legs
+        return record
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+        if self.phone:
+            self.phone.close()
+        self.caller.close()
+        self.target.close()
+
+
+def notified(script, *lines):
+    """What the caller's side says of the call that it was asked to make: a NOTIFY for each status line."""
+    for line in lines:
+        state = "active;expires=60" if line.startswith("1") else "terminated;reason=noresource"
+        headers = ["Contact: <sip:caller@[local_ip]:[local_port]>", "Event: refer", f"Subscription-State: {state}", "Content-Type: message/sipfrag;version=2.0"]
+        script.cseq += 1
+        text = script._request("NOTIFY", "[next_url]", script.cseq, "[peer_tag_param]", None, headers)
+        script.send(text.rstrip("\n") + f"\n\nSIP/2.0 {line}\n").receive(200)
+    return script
+
+
+def referred(case, *lines):
+    script = Script(f"{case.name}-caller").call().receive_request("REFER").answer_request("202 Accepted")
+    case.calls_by_sipp(notified(script, *lines).until_bye())
+    return case
+
+
+def declines(case):
+    """The caller's side takes no REFER."""
+    return case.calls_by_sipp(Script(f"{case.name}-caller").call().receive_request("REFER").answer_request("603 Decline").until_bye())
+
+
+def target(case):
+    return Target(f"{case.name}-target")
+
+
+# By REFER: the caller's side makes the call, and says how it goes.
+
+
+def refer_answered(case):
+    referred(case, "100 Trying", "200 OK").is_over("transferred", True)
+    (refer,) = case.calling.received("REFER")
+    assert f"sip:desk@127.0.0.1:{case.port}" in header(refer, "Refer-To")
+
+
+def refer_busy(case):
+    referred(case, "486 Busy Here").goes_on("busy").is_over("operator_hung_up", False)
+
+
+def refer_no_answer(case):
+    referred(case, "180 Ringing", "408 Request Timeout").goes_on("no answer").is_over("operator_hung_up", False)
+
+
+def refer_refused(case):
+    declines(case).goes_on("refused").is_over("operator_hung_up", False)
+    assert len(case.calling.received("REFER")) == 1
+
+
+def refer_caller_first(case):
+    script = Script(f"{case.name}-caller").call().receive_request("REFER").answer_request("202 Accepted").bye()
+    case.calls_by_sipp(script).is_over("transferred", True)
+
+
+def refer_target_first(case):
+    """It rang there, and the person declined."""
+    referred(case, "180 Ringing", "603 Decline").goes_on("refused").is_over("operator_hung_up", False)
+
+
+# By a second leg.
+
+
+def bridge_answered(case):
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp().both_talk().hang_up()
+    record = case.is_over("operator_hung_up", True, ("we hung up", True))
+    assert f"[transfer] {case.desk}: joined" in json.dumps(record["transcript"], ensure_ascii=False), record["transcript"]
+    assert not case.calling.received("REFER")
+    lanes = read_wav(case.world.allo.data / "recordings" / f"{case.id}.wav")
+    for lane, hz in zip(lanes, (CALLER_HZ, TARGET_HZ)):
+        last = loud_spans(lane)[-1]
+        assert abs(dominant_hz(lane[last[0] * 8 + 400 : last[1] * 8 - 400])[0] - hz) < 8, f"the recording goes on with both people: {last}"
+
+
+def bridge_busy(case):
+    case.answers_as(target(case).refuses("486 Busy Here")).calls_by_sipp().goes_on("busy").is_over("operator_hung_up", False, ("busy", False))
+
+
+def bridge_no_answer(case):
+    case.answers_as(target(case).is_cancelled()).calls_by_sipp().goes_on("no answer")
+    rang = [ms for hz, ms, _ in case.caller.tones() if abs(hz - 440) < 8 and ms > 1_000]
+    assert rang, "the caller heard that it rings"
+    case.is_over("operator_hung_up", False, ("no answer", False))
+
+
+def bridge_refused(case):
+    case.answers_as(target(case).refuses("603 Decline")).calls_by_sipp().goes_on("refused").is_over("operator_hung_up", False, ("refused", False))
+
+
+def bridge_caller_first(case):
+    case.answers_as(target(case).answers().until_bye()).calls_by_socket().both_talk()
+    case.phone.bye()
+    record = case.is_over("transferred", True, ("the caller hung up", True))
+    (leg,) = record["statistics"]["second_legs"]
+    assert leg["talked_ms"] >= 700 and leg["codec"] == "PCMU" and leg["rtp"]["packets_sent"] > 0, leg
+
+
+def bridge_caller_leaves_while_it_rings(case):
+    case.answers_as(target(case).is_cancelled()).calls_by_socket()
+    case.called.wait_message("180 Ringing", 20)
+    case.phone.bye()
+    case.is_over("caller_hung_up", False, ("the caller hung up", False))
+
+
+def bridge_target_first(case):
+    case.target.payload_type = 8
+    case.answers_as(target(case).hangs_up_after(4_000)).calls_by_sipp().both_talk().is_over("transferred", True, ("hung up", True))
+
+
+# By whichever the caller's side takes.
+
+
+def auto_declined(case):
+    case.answers_as(target(case).answers().until_bye())
+    declines(case).both_talk().hang_up()
+    case.is_over("operator_hung_up", True, ("we hung up", True))
+
+
+def auto_unlisted(case):
+    """What the caller's side lists has no REFER: none is sent, and a keypress reaches the target."""
+    case.answers_as(target(case).answers().until_bye())
+    case.calls_by_sipp(Script(f"{case.name}-caller").call(headers=["Allow: INVITE, ACK, BYE, CANCEL, OPTIONS"]).until_bye()).both_talk()
+    assert not case.calling.received("REFER")
+    case.caller.press("7")
+    events = wait_for("the key at the target", lambda: [p for p in case.target.packets if p.kind == 101], 10)
+    assert {packet.payload[0] for packet in events} == {7}
+    case.hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+
+
+CASES = {
+    "refer": [refer_answered, refer_busy, refer_no_answer, refer_refused, refer_caller_first, refer_target_first],
+    "bridge": [
+        bridge_answered, bridge_busy, bridge_no_answer, bridge_refused, bridge_caller_first, bridge_caller_leaves_while_it_rings, bridge_target_first,
+    ],
+    "": [auto_declined, auto_unlisted],
+}  # fmt: skip
+RUNS = [run for runs in CASES.values() for run in runs]
+
+
+class World(House):
+    def __init__(self, folder):
+        self.folder, self.cases, self.started = folder, [], []
+
+        def started(made):
+            self.started.append(made)
+            return made
+
+        super().__init__(lambda name: started(Standin(folder, name)), lambda url, **settings: started(Server(folder, url, **settings)))
+        self.provision().ready()
+
+    def detail(self, call):
+        return self.client.get(f"/calls/{call}?accountId={self.account}")
+
+    def begin(self):
+        """Begins all calls; a mapping from the case's function to its future."""
+        cases = {run: Case(self, run.__name__, mode) for mode, runs in CASES.items() for run in runs}
+        self.client.put(f"/agents/{self.agent}", {"transferTargets": {case.desk: case.setting for case in cases.values()}})
+        self.pool = ThreadPoolExecutor(WORKERS)
+        return {run: self.pool.submit(run, case) for run, case in cases.items()}
+
+    def close(self):
+        self.pool.shutdown(cancel_futures=True)
+        super().close()
+        for case in self.cases:
+            case.close()
+        for process in reversed(self.started):
+            process.stop()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    made = World(tmp_path_factory.mktemp("transfers"))
+    yield made
+    made.close()
+    unexpected = only_expected_log_lines(made.allo.log(), [])
+    assert not unexpected, unexpected
+
+
+@pytest.fixture(scope="module")
+def futures(world):
+    return world.begin()
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__)
+def test_a_transfer(futures, run):
+    futures[run].result(timeout=150)
+
+
+def test_no_leg_is_left(world, futures):
+    """Every telephone has had its BYE or CANCEL (sipp's own verdict, in each case); here no call is left, and no place on the line."""
+    for future in futures.values():
+        assert future.exception(timeout=150) is None
+    world.allo.idle()
+    assert world.allo.metric("allo_calls_active") == 0
+
+
+@pytest.mark.allowed_log("log_calls_recovered")
+def test_killed_while_two_people_talk(folder, standin, server):
+    """kill -9: the next start finishes the record, and knows that the caller had been handed over."""
+    house = House(standin, server).provision().ready()
+    house.folder, house.cases = folder, []
+    case = Case(house, "killed", "bridge")
+    house.client.put(f"/agents/{house.agent}", {"transferTargets": {case.desk: case.setting}})
+    case.answers_as(target(case).answers().pause(60_000)).calls_by_socket()
+    wait_for("the target hears the line", lambda: case.target.remote, 20)
+    wait_for("the join in the journal", lambda: "transfer_finished" in json.dumps(house.client.get(f"/calls/{case.id}/events?accountId={house.account}")), 10)
+    house.allo.kill()
+    again = server(**house.allo.settings)
+    client = Client(f"http://{again.addresses['platform']}")
+    record = wait_for("the finished record", lambda: (r := client.get(f"/calls/{case.id}?accountId={house.account}"))["endedAt"] and r, 20)
+    assert (record["endReason"], record["outcome"]) == ("process_lost", "transferred"), record
+    told = wait_for("the webhook", lambda: list(house.office.calls_ended().values()), 30)
+    assert [payload["outcome"] for payload in told] == ["transferred"]
+    case.close()
+    house.close()
