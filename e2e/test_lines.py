@@ -18,7 +18,7 @@ from lib.allo import BINARY, clean_environment, wait_for
 from lib.backoffice import BackOffice
 from lib.kamailio import PASSWORD, Kamailio
 from lib.ports import free_port
-from lib.sipp import Script, Sipp, sdp
+from lib.sipp import Script, Sipp, header, sdp
 from lib.tenancy import OWNER, Platform
 
 ACCOUNTS = 200
@@ -540,6 +540,30 @@ def test_calls_of_a_workflow_are_distributed(out, trunks):
     allo.idle()
     figures = {name: accounts(platform)[ids[name]]["metrics"]["calls_placed"] for name in made}
     assert figures == {"one": 8, "two": 4, "three": 2}, figures
+
+
+@pytest.mark.allowed_log("registration_.*")
+def test_a_second_leg_fails_over_as_a_call_does(out, trunks, peer):
+    """The person whom a caller is handed to is called by the line of the call, then by its backup, in the number's own form."""
+    _, platform = out
+    speaks = agent(platform, "standard")
+    platform.good("PUT", f"/api/agents/{speaks}", {"transferTargets": {"desk": {"destination": "+33622222222", "mode": "bridge"}}})
+    backup = trunks("backup", Callee("takes").answers(), peer)
+    second = platform.good("POST", "/api/admin/sip-accounts", backup.account())["id"]
+    first = trunks("first", Callee("refuses").refuses("503 Service Unavailable"))
+    made = platform.good("POST", "/api/admin/sip-accounts", first.account(backup_account_id=second))["id"]
+    platform.good("POST", "/api/admin/workflows", {"slug": "w-second", "agent_id": speaks, "sip_account_id": made})
+    call = f"/api/calls/{place(platform, 'w-second')['id']}"
+    peer.wait_tone(440, 500, ended=True, timeout=30)
+    platform.good("POST", f"{call}/transfer", {"target": "desk"})
+    wait_for("the join", lambda: "transfer_finished" in json.dumps(platform.good("GET", f"{call}/events")), 20)
+    platform.good("DELETE", call)
+    view = wait_for("the end", lambda: (v := platform.good("GET", call))["endedAt"] and v, 30)
+    assert (len(first.called()), len(backup.called())) == (2, 2), view
+    assert {header(text, "To").split("@")[0] for text in backup.phone.received("INVITE")} == {"<sip:+33611111111", "<sip:+33622222222"}
+    (leg,) = view["statistics"]["second_legs"]
+    assert (leg["target"], leg["answered"], leg["end"]) == ("desk", True, "we hung up"), leg
+    wait_for("both of them to be told", lambda: {header(text, "Call-ID") for text in backup.phone.received("BYE")} == backup.called(), 10)
 
 
 @pytest.mark.allowed_log("registration_.*|log_account_.*|Alert|not answer|reached|trunk")

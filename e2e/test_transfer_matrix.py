@@ -22,7 +22,7 @@ CALLER_HZ, TARGET_HZ = 620, 1040
 PCMA = "8 101", "a=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16"
 RING_S = 5
 #: Calls at the same time.
-WORKERS = 6
+WORKERS = 5
 
 
 class Target(Callee):
@@ -90,12 +90,13 @@ class Case:
     def both_talk(self):
         """Audio crosses in both directions, and each side hears the other."""
         wait_for("the target hears the line", lambda: self.target.remote, 20)
-        self.caller.say(tone(CALLER_HZ, 700))
-        self.target.say(tone(TARGET_HZ, 700))
-        self.target.wait_tone(CALLER_HZ, 650, timeout=20)
-        self.caller.wait_tone(TARGET_HZ, 650, timeout=20)
+        # A stalled sender catches up in a burst, of which a relay passes on 200 ms at most.
+        self.caller.say(tone(CALLER_HZ, 1_000))
+        self.target.say(tone(TARGET_HZ, 1_000))
+        self.target.wait_tone(CALLER_HZ, 400, timeout=20)
+        self.caller.wait_tone(TARGET_HZ, 400, timeout=20)
         heard = [round(hz) for hz, ms, _ in self.target.tones() if ms > 100]
-        assert all(abs(hz - CALLER_HZ) < 8 for hz in heard), f"nothing of the agent reaches the target: {heard}"
+        assert all(abs(hz - CALLER_HZ) < 25 for hz in heard), f"nothing of the agent reaches the target: {heard}"
         return self
 
     def goes_on(self, reason):
@@ -115,6 +116,9 @@ class Case:
         """By a person, through the interface."""
         self.world.client.request("DELETE", f"/calls/{self.id}")
         return self
+
+    def events(self):
+        return self.world.client.get(f"/calls/{self.id}/events?accountId={self.world.account}")
 
     def is_over(self, reason, transferred, leg=None):
         """Every telephone agrees that it is over; record, webhook and figures say what was."""
@@ -169,7 +173,7 @@ def target(case):
 
 def refer_answered(case):
     referred(case, "100 Trying", "200 OK").is_over("transferred", True)
-    (refer,) = case.calling.received("REFER")
+    (*_, refer) = case.calling.received("REFER")
     assert f"sip:desk@127.0.0.1:{case.port}" in header(refer, "Refer-To")
 
 
@@ -183,7 +187,7 @@ def refer_no_answer(case):
 
 def refer_refused(case):
     declines(case).goes_on("refused").is_over("operator_hung_up", False)
-    assert len(case.calling.received("REFER")) == 1
+    assert len({header(text, "CSeq") for text in case.calling.received("REFER")}) == 1
 
 
 def refer_caller_first(case):
@@ -200,14 +204,17 @@ def refer_target_first(case):
 
 
 def bridge_answered(case):
-    case.answers_as(target(case).answers().until_bye()).calls_by_sipp().both_talk().hang_up()
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp().both_talk()
+    events = [entry["event"] for entry in case.events()]
+    assert any(event["type"] == "engine_state" and event["state"] == "closed" for event in events), "the engine costs nothing while people talk"
+    case.hang_up()
     record = case.is_over("operator_hung_up", True, ("we hung up", True))
     assert f"[transfer] {case.desk}: joined" in json.dumps(record["transcript"], ensure_ascii=False), record["transcript"]
     assert not case.calling.received("REFER")
     lanes = read_wav(case.world.allo.data / "recordings" / f"{case.id}.wav")
     for lane, hz in zip(lanes, (CALLER_HZ, TARGET_HZ)):
         last = loud_spans(lane)[-1]
-        assert abs(dominant_hz(lane[last[0] * 8 + 400 : last[1] * 8 - 400])[0] - hz) < 8, f"the recording goes on with both people: {last}"
+        assert abs(dominant_hz(lane[last[0] * 8 : last[1] * 8])[0] - hz) < 25, f"the recording goes on with both people: {last}"
 
 
 def bridge_busy(case):
@@ -230,7 +237,7 @@ def bridge_caller_first(case):
     case.phone.bye()
     record = case.is_over("transferred", True, ("the caller hung up", True))
     (leg,) = record["statistics"]["second_legs"]
-    assert leg["talked_ms"] >= 700 and leg["codec"] == "PCMU" and leg["rtp"]["packets_sent"] > 0, leg
+    assert leg["talked_ms"] >= 400 and leg["codec"] == "PCMU" and leg["rtp"]["packets_sent"] > 0, leg
 
 
 def bridge_caller_leaves_while_it_rings(case):
@@ -242,7 +249,7 @@ def bridge_caller_leaves_while_it_rings(case):
 
 def bridge_target_first(case):
     case.target.payload_type = 8
-    case.answers_as(target(case).hangs_up_after(4_000)).calls_by_sipp().both_talk().is_over("transferred", True, ("hung up", True))
+    case.answers_as(target(case).hangs_up_after(6_000)).calls_by_sipp().both_talk().is_over("transferred", True, ("hung up", True))
 
 
 # By whichever the caller's side takes.

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -18,10 +19,12 @@ import websockets
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import Connect, Stream, VoiceResponse
 
-from lib.allo import BINARY, TOKEN as ADMIN_TOKEN, Process, clean_environment, wait_for
+from lib.allo import BINARY, TOKEN as ADMIN_TOKEN, Process, clean_environment, known_to_calls, wait_for
+from lib.audio import tone
 from lib.coroutines import run as run_coroutine
 from lib.ports import free_port
 from lib.provisioning import Client
+from test_transfer_matrix import Target
 
 ACCOUNT = "AC00000000000000000000000000000001"
 TOKEN = "stand-in-token"
@@ -422,6 +425,36 @@ def test_a_line_of_the_database_and_a_transfer_through_the_interface(allo, folde
 
     call = wait_for("the call's record", ended, 15, 0.3)
     assert call["carrier"] == "twilio" and call["carrierCallId"].startswith("CA"), call
+
+
+def test_a_caller_of_a_stream_is_joined_with_a_telephone(allo, folder, sipp, peer):
+    """The caller is the carrier's, the second leg is SIP: sound crosses, and the telephone's BYE ends the carrier's call."""
+    interface, port = free_port(), free_port(socket.SOCK_DGRAM)
+    server = allo("barge_in", voice_twilio_api_url=f"http://127.0.0.1:{interface}", platform_unauthenticated="true")
+    client = Client(f"http://{server.addresses['platform']}")
+    account = client.account("Les Tilleuls")
+    desk = {"destination": f"sip:desk@127.0.0.1:{port}", "mode": "bridge"}
+    agent = client.post("/agents", {
+        "accountId": account, "name": "Standard", "basePrompt": "Be kind.", "isActive": True, "transferAutomatic": True,
+        "transferTargets": {"default": desk}, "preCallChecks": [],
+    })
+    client.post(f"/agents/{agent['id']}/phone-lines", {"phoneNumber": "+33977777777", "provider": "twilio", "isActive": True})
+    known_to_calls(lambda query: client.get(f"/admin/route?{query}"), account, "+33977777777", agent["id"])
+    telephone = sipp(Target("desk").hangs_up_after(3_000), server, peer, extra=("-p", str(port)))
+    peer.payload_type = 8
+    peer.say(tone(1_040, 1_500))
+    command = [BINARY, "carrier-standin", "--webhook", f"http://{server.addresses['voice']}/twilio/+33977777777/incoming-call",
+               "--listen", f"127.0.0.1:{interface}", "--to", "+33977777777", "--seconds", "30"]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=90, env=clean_environment())
+    assert done.returncode == 0, done.stderr
+    telephone.wait()
+    result = json.loads([row for row in done.stdout.splitlines() if row.startswith("{")][0])
+    assert result["stream_status"] == 101 and result["ended_by"] in ("agent", "interface"), result
+    longest = max(stretch["to_ms"] - stretch["from_ms"] for stretch in result["stretches"])
+    assert longest >= 600, f"what the telephone said was heard: {result['stretches']}"
+    assert peer.remote and len(peer.audio()) > 50, "the line reached the telephone"
+    call = wait_for("the call's record", lambda: next((c for c in client.get(f"/calls?accountId={account}&limit=5") if c["endedAt"]), None), 15)
+    assert (call["endReason"], call["outcome"], call["carrier"]) == ("transferred", "transferred", "twilio"), call
 
 
 def test_tenants_with_accounts_of_their_own(allo, folder):
