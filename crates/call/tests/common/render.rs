@@ -1,6 +1,8 @@
 //! Effects as a script writes them.
 
-use call::{Effect, LocalSound, OpeningWords, Purpose, Role, SessionEvent, Speaker};
+use call::{
+    Effect, LocalSound, OpeningWords, Purpose, Role, SessionEvent, Speaker, TranscriptEntry,
+};
 
 /// Effects that a script need not expect: they tell, they do not act.
 pub(crate) fn is_aside(effect: &Effect) -> bool {
@@ -65,21 +67,23 @@ pub(crate) fn effect(effect: &Effect) -> String {
             Role::System => format!("add_message system {text}"),
             Role::Agent => format!("add_message agent {text}"),
         },
-        Effect::Record(entry) => {
-            let role = match entry.role {
-                Speaker::Caller => "caller",
-                Speaker::Agent => "agent",
-                Speaker::System => "system",
-            };
-            let cut = entry
-                .interrupted_at_ms
-                .map(|ms| format!(" cut={ms}"))
-                .unwrap_or_default();
-            format!("record {role} at={}{cut} {}", entry.at_ms, entry.text)
-        }
+        Effect::Record(entry) => line(entry),
         Effect::Journal(event) => format!("journal {}", journal(event)),
         Effect::Ended { reason } => format!("ended {}", reason.code()),
     }
+}
+
+fn line(entry: &TranscriptEntry) -> String {
+    let role = match entry.role {
+        Speaker::Caller => "caller",
+        Speaker::Agent => "agent",
+        Speaker::System => "system",
+    };
+    let cut = entry
+        .interrupted_at_ms
+        .map(|ms| format!(" cut={ms}"))
+        .unwrap_or_default();
+    format!("record {role} at={}{cut} {}", entry.at_ms, entry.text)
 }
 
 fn sound(effect: &Effect) -> String {
