@@ -127,10 +127,6 @@ impl Session {
         self.silence();
         let interruption = self.turn.interrupt();
         self.stop_speech(interruption);
-        self.journal(SessionEvent::TransferFinished {
-            done: true,
-            reason: String::new(),
-        });
         self.record(Some(TranscriptEntry {
             role: Speaker::System,
             text: format!("[transfer] {name}: joined"),
@@ -146,6 +142,10 @@ impl Session {
         // What became due while it rang is due again.
         self.liveness.resume();
         self.effect(Effect::Join);
+        self.journal(SessionEvent::TransferFinished {
+            done: true,
+            reason: String::new(),
+        });
     }
 
     /// The second leg is over, by itself or from its side.
