@@ -97,8 +97,7 @@ impl Preparation {
                 Ok((Audio::Here(media), Some(stream_answer())))
             }
             Start::Page { media } => {
-                let media = LegAudio::Page(media);
-                Ok((Audio::Here(media), Some(stream_answer())))
+                Ok((Audio::Here(LegAudio::Page(media)), Some(stream_answer())))
             }
             Start::Incoming { offer, source } => self
                 .incoming(now, offer.as_deref(), source)
