@@ -25,11 +25,15 @@ class House(Small):
 
     def __init__(self, folder, **settings):
         super().__init__(folder, **settings)
-        self.agent = self.agent_of("Accueil")
-        self.before, self.sleeping = self.sockets(), None
-        # Answered, and never heard of again.
-        asked = self.ask(OFFER)
-        assert asked.status_code == 201 and self.sockets() > self.before, asked.text
+        try:
+            self.agent = self.agent_of("Accueil")
+            self.before, self.sleeping = self.sockets(), None
+            # Answered, and never heard of again.
+            asked = self.ask(OFFER)
+            assert asked.status_code == 201 and self.sockets() > self.before, asked.text
+        except BaseException:
+            self.close()
+            raise
 
     def events(self, id):
         return [entry["event"] for entry in self.platform.good("GET", f"/api/calls/{id}/events")]
@@ -71,7 +75,7 @@ class House(Small):
         for entry in os.listdir(folder):
             with contextlib.suppress(FileNotFoundError):
                 open_ones.add(os.readlink(f"{folder}/{entry}"))
-        lines = pathlib.Path("/proc/net/udp").read_text().splitlines()[1:]
+        lines = [line for family in ("udp", "udp6") for line in pathlib.Path(f"/proc/net/{family}").read_text().splitlines()[1:]]
         return sum(f"socket:[{line.split()[9]}]" in open_ones for line in lines)
 
 
