@@ -41,7 +41,7 @@ WORDS = {
 def test_a_newcomer_hears_his_own_agent(language, standin, server, folder):
     words = WORDS[language]
     registrar = Kamailio(folder)
-    said = microphone(folder / "microphone.wav", SAID)
+    said = microphone(folder / "microphone.wav", SAID, first=1)
     allo = server(standin("tone", key=KEY).url, engine_api_key="", server_language=language, agent_language="en", agent_idle_reprompt_s=0, platform_rate_per_s=10_000)
     browser = None
     try:

@@ -29,7 +29,7 @@ def write_wav(path, *pieces):
     return path
 
 
-def microphone(path, words, times=3):
+def microphone(path, words, times=3, silent_s=5, first=0):
     """A microphone's file at 48 kHz: some silence, then the words, again and again. Each time begins a third of a sample of 8 kHz later than the one
     before: whatever the page's resampler begins with, one of them falls near to the samples that the stand-in compares with."""
     spoken = subprocess.run(
@@ -40,8 +40,8 @@ def microphone(path, words, times=3):
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(48_000)
-        file.writeframes(bytes(2 * 48_000 * 5))
-        for time in range(times):
+        file.writeframes(bytes(2 * 48_000 * silent_s))
+        for time in range(first, first + times):
             file.writeframes(bytes(2 * 2 * time) + spoken + bytes(2 * 48_000 * 4))
         file.writeframes(bytes(2 * 48_000 * 60))
     return path

@@ -1045,6 +1045,14 @@ api_shares_full = This call has many links already.
 api_call_runs = The call { $id } is not over yet.
     .remedy = Share it once it is.
 api_call_refused = The call could not be placed: { $cause }.
+api_offer_no_audio = The offer has no audio that may flow.
+    .remedy = Add the microphone to the RTCPeerConnection before you make its offer.
+api_offer_no_codec = None of the codecs of the offer is one of ours: { $offered }
+    .remedy = Offer Opus, PCMU or PCMA.
+api_offer_unusable = The offer cannot be used: { $cause }
+    .remedy = Send the whole SDP text of the RTCPeerConnection's local description, once its candidates are gathered.
+api_no_media_port = No port is free for audio by WebRTC.
+    .remedy = Call without an offer, which is by WebSocket; if it repeats, widen the range of RTP ports.
 
 carrier_stream = Call brought by { $carrier } under the name { $call }.
 log_carrier_refused = { $carrier } did not do what it was asked ({ $request }): { $cause }.

@@ -1044,6 +1044,14 @@ api_shares_full = Cet appel a déjà beaucoup de liens.
 api_call_runs = L'appel { $id } n'est pas terminé.
     .remedy = Partagez-le quand il le sera.
 api_call_refused = L'appel n'a pas pu être passé : { $cause }.
+api_offer_no_audio = L'offre ne contient aucun son qui puisse passer.
+    .remedy = Ajoutez le microphone à la RTCPeerConnection avant de faire son offre.
+api_offer_no_codec = Aucun des codecs de l'offre n'est des nôtres : { $offered }
+    .remedy = Proposez Opus, PCMU ou PCMA.
+api_offer_unusable = L'offre est inutilisable : { $cause }
+    .remedy = Envoyez tout le texte SDP de la description locale de la RTCPeerConnection, une fois ses candidats réunis.
+api_no_media_port = Aucun port n'est libre pour le son par WebRTC.
+    .remedy = Appelez sans offre, c'est-à-dire par WebSocket ; si cela se répète, élargissez la plage de ports RTP.
 
 carrier_stream = Appel apporté par { $carrier } sous le nom { $call }.
 log_carrier_refused = { $carrier } n'a pas fait ce qui lui était demandé ({ $request }) : { $cause }.

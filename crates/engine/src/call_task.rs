@@ -44,6 +44,7 @@ use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
 use crate::leg::carrier::CarrierMedia;
 use crate::leg::media::MediaLeg;
+use crate::leg::page::PageMedia;
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
@@ -76,6 +77,8 @@ pub(crate) enum Start {
     Awaited { awaited: Awaited, placed: Placed },
     /// A carrier brings the call: it is answered there, and its audio flows.
     Stream { media: Box<CarrierMedia> },
+    /// A page is connected: its audio flows.
+    Page { media: Box<PageMedia> },
 }
 
 /// What waits to be said in the answer.

@@ -1,5 +1,6 @@
 //! The calls that run, and what they share: ports, journal, recorder, metrics, watchers.
 
+mod pages;
 mod patched;
 pub(crate) mod placing;
 
@@ -15,7 +16,7 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use sip::IncomingInvite;
 use store::{CallEnd, Direction, NewCall, Store, TenantScope};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tracing::Instrument;
 
@@ -28,7 +29,7 @@ use crate::greetings::Greetings;
 use crate::journal::{CallJournal, Journal};
 use crate::leg::carrier::{CarrierLeg, CarrierMedia};
 use crate::leg::{Leg, SipLeg};
-use crate::limits::CALL_COMMANDS_MAX;
+use crate::limits::{CALL_COMMANDS_MAX, PAGES_WAITING_MAX};
 use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
@@ -88,6 +89,8 @@ pub(crate) struct Calls {
     /// Changes of registrations, for whoever watches.
     pub(crate) registrations: broadcast::Sender<RegistrationChange>,
     events: broadcast::Sender<LiveEvent>,
+    /// Pages that may wait to be connected.
+    pub(crate) pages: Arc<Semaphore>,
     live: Mutex<BTreeMap<CallId, Entry>>,
     idle: Notify,
     /// Who knows the lines.
@@ -167,6 +170,7 @@ impl Calls {
             deliveries: Arc::new(Notify::new()),
             registered: Notify::new(),
             events: shared.events,
+            pages: Arc::new(Semaphore::new(PAGES_WAITING_MAX)),
             devices: Devices::new(),
             registrations: shared.registrations,
             live: Mutex::new(BTreeMap::new()),

@@ -2,6 +2,7 @@
 
 mod error;
 mod listeners;
+mod pages;
 mod patched;
 mod start;
 mod streams;
@@ -38,6 +39,7 @@ use crate::recorder::Recorder;
 use crate::routes::{MayCall, RouteAnswer};
 use crate::sip_driver::Command;
 pub use error::{BeginStreamError, PlaceCallError, StartError};
+pub use pages::{PageCall, PageError};
 pub use streams::{StreamCall, StreamLine};
 
 /// Addresses that are really bound.

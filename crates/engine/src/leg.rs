@@ -5,14 +5,19 @@ pub(crate) mod carrier;
 pub(crate) mod key_info;
 pub(crate) mod media;
 pub(crate) mod negotiation;
+pub(crate) mod page;
 
 use call::{EndReason, LegEnd, TransferMode, TransferTarget};
 use sip::{EndCause, InviteError, InviteId, Rejection};
 use tokio::sync::{mpsc, oneshot};
 
 use self::carrier::CarrierLeg;
+use self::page::PageLeg;
 use crate::calls::Placing;
 use crate::sip_driver::{Command, LegEvent};
+
+/// How records and logs name what brings a page's call by WebRTC.
+pub(crate) const WEBRTC: &str = "webrtc";
 
 /// The signalling of one leg, as its call sees it.
 pub(crate) enum Leg {
@@ -20,6 +25,8 @@ pub(crate) enum Leg {
     Sip(SipLeg),
     /// A call that a carrier has, and whose audio it brings by WebSocket.
     Carrier(CarrierLeg),
+    /// A page that is connected by WebRTC.
+    Page(PageLeg),
 }
 
 impl Leg {
@@ -28,6 +35,7 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.next().await,
             Self::Carrier(carrier) => carrier.next().await,
+            Self::Page(page) => page.next().await,
         }
     }
 
@@ -36,6 +44,7 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.try_next(),
             Self::Carrier(carrier) => carrier.try_next(),
+            Self::Page(page) => page.try_next(),
         }
     }
 
@@ -44,6 +53,7 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.set_ended(),
             Self::Carrier(carrier) => carrier.set_ended(),
+            Self::Page(page) => page.set_ended(),
         }
     }
 
@@ -51,6 +61,7 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.is_ended(),
             Self::Carrier(carrier) => carrier.is_ended(),
+            Self::Page(page) => page.is_ended(),
         }
     }
 
@@ -59,6 +70,7 @@ impl Leg {
         match self {
             Self::Sip(_) => ("sip", None),
             Self::Carrier(carrier) => (carrier.carrier, carrier.call()),
+            Self::Page(_) => (WEBRTC, None),
         }
     }
 
@@ -66,18 +78,18 @@ impl Leg {
     pub(crate) fn has_last_messages(&self) -> bool {
         match self {
             Self::Sip(_) => true,
-            Self::Carrier(_) => false,
+            Self::Carrier(_) | Self::Page(_) => false,
         }
     }
 
-    /// Another INVITE takes the place of one that reached nobody; false where the leg is a carrier's.
+    /// Another INVITE takes the place of one that reached nobody; false where the leg is none of SIP.
     pub(crate) fn replace(&mut self, placing: Placing) -> bool {
         match self {
             Self::Sip(sip) => {
                 sip.replace(placing);
                 true
             }
-            Self::Carrier(_) => false,
+            Self::Carrier(_) | Self::Page(_) => false,
         }
     }
 
@@ -85,8 +97,8 @@ impl Leg {
     pub(crate) fn ring(&mut self) -> bool {
         match self {
             Self::Sip(sip) => sip.ring(),
-            // The carrier has answered; until we speak it is silent there.
-            Self::Carrier(_) => true,
+            // The carrier has answered, the page is connected; until we speak it is silent there.
+            Self::Carrier(_) | Self::Page(_) => true,
         }
     }
 
@@ -94,20 +106,21 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.answer(sdp),
             Self::Carrier(carrier) => carrier.answer(),
+            Self::Page(page) => page.answer(),
         }
     }
 
     pub(crate) fn answer_offer(&mut self, sdp: Vec<u8>) -> bool {
         match self {
             Self::Sip(sip) => sip.answer_offer(sdp),
-            Self::Carrier(_) => true,
+            Self::Carrier(_) | Self::Page(_) => true,
         }
     }
 
     pub(crate) fn reject_offer(&mut self, status: u16) -> bool {
         match self {
             Self::Sip(sip) => sip.reject_offer(status),
-            Self::Carrier(_) => true,
+            Self::Carrier(_) | Self::Page(_) => true,
         }
     }
 
@@ -116,6 +129,7 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.reject(reason, retry_after_s),
             Self::Carrier(carrier) => carrier.hang_up(reason),
+            Self::Page(page) => page.hang_up(reason),
         }
     }
 
@@ -124,6 +138,7 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.reject_with(status, reason, None),
             Self::Carrier(carrier) => carrier.hang_up(reason),
+            Self::Page(page) => page.hang_up(reason),
         }
     }
 
@@ -132,6 +147,8 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.transfer(target, domain),
             Self::Carrier(carrier) => carrier.transfer(target),
+            // Nobody has the caller but its page.
+            Self::Page(_) => false,
         }
     }
 
@@ -142,7 +159,7 @@ impl Leg {
                 invite,
                 body: key_info::info_of_key(digit, duration_ms),
             }),
-            Self::Carrier(_) => false,
+            Self::Carrier(_) | Self::Page(_) => false,
         }
     }
 
@@ -151,6 +168,7 @@ impl Leg {
         match self {
             Self::Sip(sip) => sip.hang_up(reason),
             Self::Carrier(carrier) => carrier.hang_up(reason),
+            Self::Page(page) => page.hang_up(reason),
         }
     }
 }

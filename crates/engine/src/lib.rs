@@ -58,11 +58,12 @@ pub use chat::{ChatError, ChatEvent, Chats, NewChat, Visitor};
 pub use config::Config;
 pub use devices::{DeviceBinding, DeviceChange};
 pub use engine::{
-    Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PlaceByWorkflow, PlaceCall,
-    PlaceCallError, PlacedByWorkflow, Readiness, RegistrationChange, RegistrationStatus,
-    StartError, StreamCall, StreamLine, wait_in_seconds,
+    Addresses, BeginStreamError, DrainReport, Engine, OperatorCommand, PageCall, PageError,
+    PlaceByWorkflow, PlaceCall, PlaceCallError, PlacedByWorkflow, Readiness, RegistrationChange,
+    RegistrationStatus, StartError, StreamCall, StreamLine, wait_in_seconds,
 };
 pub use leg::carrier::{CarrierControl, CarrierProgress};
+pub use leg::page::OfferError;
 pub use listening::{ListenError, Listener};
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 pub use log::set_language as set_log_language;

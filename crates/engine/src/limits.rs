@@ -84,6 +84,10 @@ pub const GREETING_BYTES_MIN: usize = 1_600;
 pub const GREETINGS_MAX: usize = 1_000;
 /// A sound of first words that is not used for this long is deleted.
 pub const GREETINGS_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Pages whose offer was answered and that are not connected yet; a further one is told to come by WebSocket.
+pub const PAGES_WAITING_MAX: usize = 64;
+/// How long a page whose offer was answered may take to be connected.
+pub const PAGE_CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 /// Interval of the RTP statistics in the journal.
 pub const STATISTICS_EVERY: Duration = Duration::from_secs(5);
 /// A carrier's stream must have come this long after the longest ringing.

@@ -48,6 +48,7 @@ pub use reform::Reform;
 pub use srtp::{SrtpConfig, SrtpSuite};
 pub use statistics::Statistics;
 pub use stream::{
-    DtmfError, LatchPolicy, Stream, StreamConfig, StreamEvent, TRANSMIT_BYTES_MAX, Transmit,
+    DtmfError, LatchPolicy, PathReport, Stream, StreamConfig, StreamEvent, TRANSMIT_BYTES_MAX,
+    Transmit,
 };
 pub use treatment::Treatment;

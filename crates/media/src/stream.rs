@@ -12,7 +12,7 @@ use self::inbound::Inbound;
 pub use self::inbound::{AHEAD_SAMPLES_MAX, REFUSED_SOURCES_MAX};
 use self::outbound::Outbound;
 pub use self::outbound::{CATCH_UP_TICKS_MAX, PACKET_FRAMES_MAX};
-pub use self::report::REPORT_INTERVAL_MS;
+pub use self::report::{PathReport, REPORT_INTERVAL_MS};
 use self::report::{Reports, Sending};
 use crate::dtmf;
 use crate::frame::{
@@ -327,10 +327,8 @@ impl Stream {
         }
         if bye {
             push_event(&mut self.events, StreamEvent::Bye);
-        } else if self.inbound.reception.is_some() {
-            // A peer that suppresses silence is alive while it reports.
-            self.inbound.heard_at = Some(now);
-            self.heard();
+        } else {
+            self.note_alive(now);
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Bench, Network, Pair, Random, address, config, ms, rtp};
 use media::rtcp::{Packet, packets};
-use media::{Codec, StreamEvent};
+use media::{Codec, PathReport, StreamEvent};
 
 #[test]
 fn reports_go_out_about_every_five_seconds_from_the_rtcp_port_and_say_what_was_lost() {
@@ -103,6 +105,41 @@ fn a_goodbye_is_sent_at_the_end_and_read_as_an_event() {
         1
     );
     assert_eq!(peer.statistics().refused_packets, 1);
+}
+
+#[test]
+fn what_another_layer_learns_of_the_way_is_in_the_figures() {
+    let mut bench = Bench::new();
+    bench.voice(0);
+    let unknown = bench.stream.statistics(bench.now);
+    assert_eq!((unknown.round_trip_ms, unknown.remote_loss), (None, None));
+    bench.stream.note_path(&PathReport {
+        round_trip: Some(Duration::from_millis(80)),
+        loss: Some(7.0),
+        jitter: Some(Duration::from_millis(5)),
+    });
+    // What a report does not say stays.
+    bench.stream.note_path(&PathReport::default());
+    let known = bench.stream.statistics(bench.now);
+    assert_eq!(
+        (known.round_trip_ms, known.remote_loss),
+        (Some(80.0), Some(1.0))
+    );
+    assert_eq!(known.remote_jitter_ms, Some(5.0));
+    assert!(known.mos < unknown.mos, "a longer way sounds worse");
+    // And its reports are a sign of life.
+    for second in 1..60 {
+        bench.go(second * 1_000);
+        bench.stream.note_alive(bench.now);
+        bench.drain();
+    }
+    let lost = |bench: &Bench| {
+        let mut events = bench.events.iter();
+        events.any(|event| matches!(event, StreamEvent::MediaLost { .. }))
+    };
+    assert!(!lost(&bench));
+    bench.go(70_000);
+    assert!(lost(&bench));
 }
 
 #[test]

@@ -7,16 +7,21 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 /// What is heard where a filter cannot be read.
-const QUIET: &str = "info,rustls=error";
+const QUIET: &str = "info,rustls=error,str0m=error,is=error,dimpl=error";
+/// Libraries that are heard where they are named.
+const LIBRARIES: [&str; 4] = ["rustls", "str0m", "is", "dimpl"];
 
-/// The TLS library warns of habits of peers that harm nobody (a telephone that writes an address where a name belongs, in each
-/// handshake); whoever wants to see them names it.
+/// The libraries of TLS and of WebRTC warn of habits of peers that harm nobody (a telephone that writes an address where a name belongs,
+/// in each handshake; a browser's attribute), and in detail tell whole descriptions; whoever wants to see them names them.
 fn quiet(filter: &str) -> String {
-    if filter == "off" || filter.contains("rustls") {
-        filter.to_owned()
-    } else {
-        format!("{filter},rustls=error")
+    let mut quiet = filter.to_owned();
+    if filter != "off" {
+        let named = |library: &str| filter.split(',').any(|part| part.starts_with(library));
+        for library in LIBRARIES.into_iter().filter(|library| !named(library)) {
+            quiet += &format!(",{library}=error");
+        }
     }
+    quiet
 }
 
 /// Installs the subscriber. A filter that cannot be read falls back to `info`.
@@ -58,9 +63,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tls_library_is_quiet_unless_it_is_named() {
-        assert_eq!(quiet("info"), "info,rustls=error");
-        assert_eq!(quiet("info,rustls=debug"), "info,rustls=debug");
+    fn libraries_are_quiet_unless_they_are_named() {
+        assert_eq!(quiet("info"), QUIET);
+        assert_eq!(
+            quiet("info,rustls=debug"),
+            "info,rustls=debug,str0m=error,is=error,dimpl=error"
+        );
         assert_eq!(quiet("off"), "off");
         for filter in ["info", "warn", "off", "engine=debug"] {
             assert!(EnvFilter::try_new(quiet(filter)).is_ok(), "{filter}");

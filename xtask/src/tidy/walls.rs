@@ -129,6 +129,7 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("rustls", &["engine", "server", "standin", "courier"]),
     ("reqwest", &["courier"]),
     ("rmcp", &["courier"]),
+    ("str0m", &["engine"]),
     ("x509-parser", &["engine"]),
     ("rustix", &["server"]),
     ("axum", &["server", "platform", "restaurant"]),

@@ -47,6 +47,10 @@ super::table! { Service:
     Warning api_chat_origin(origin: Text);
     Warning chat_turn_failed(cause: Text);
     Warning api_call_refused(cause: Text);
+    Notice api_offer_no_audio();
+    Notice api_offer_no_codec(offered: Text);
+    Notice api_offer_unusable(cause: Text);
+    Warning api_no_media_port();
     Notice api_call_not_allowed();
     Warning api_line_tests_busy();
     Warning api_trials_busy();

@@ -98,6 +98,9 @@ impl Preparation {
                 let media = LegAudio::Carrier(media);
                 Ok((Audio::Here(media), Some(stream_answer())))
             }
+            Start::Page { media } => {
+                Ok((Audio::Here(LegAudio::Page(media)), Some(stream_answer())))
+            }
             Start::Incoming { offer, source } => self
                 .incoming(now, offer.as_deref(), source)
                 .map(|(media, answer)| (Audio::Here(media), answer)),

@@ -11,6 +11,7 @@ use media::{
 
 use super::carrier::CarrierMedia;
 use super::media::MediaLeg;
+use super::page::PageMedia;
 use crate::sip_driver::LegEvent;
 
 /// See the module.
@@ -19,6 +20,8 @@ pub(crate) enum LegAudio {
     Rtp(Box<MediaLeg>),
     /// A carrier's WebSocket.
     Carrier(Box<CarrierMedia>),
+    /// A page's WebRTC connection.
+    Page(Box<PageMedia>),
 }
 
 impl LegAudio {
@@ -26,7 +29,7 @@ impl LegAudio {
     pub(crate) fn sdp(&mut self) -> Option<&mut MediaLeg> {
         match self {
             Self::Rtp(rtp) => Some(rtp),
-            Self::Carrier(_) => None,
+            Self::Carrier(_) | Self::Page(_) => None,
         }
     }
 
@@ -35,6 +38,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.codec(),
             Self::Carrier(carrier) => carrier.feed.law().into(),
+            Self::Page(page) => page.codec(),
         }
     }
 
@@ -48,6 +52,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.recording_rate(),
             Self::Carrier(_) => Rate::Hz8000,
+            Self::Page(page) => page.stream.recording_rate(),
         }
     }
 
@@ -55,7 +60,7 @@ impl LegAudio {
     pub(crate) fn is_held(&self) -> bool {
         match self {
             Self::Rtp(rtp) => rtp.is_held(),
-            Self::Carrier(_) => false,
+            Self::Carrier(_) | Self::Page(_) => false,
         }
     }
 
@@ -64,6 +69,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.sent(),
             Self::Carrier(carrier) => carrier.feed.sent(),
+            Self::Page(page) => page.sent(),
         }
     }
 
@@ -72,6 +78,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.poll_readable(cx),
             Self::Carrier(carrier) => carrier.poll_readable(cx),
+            Self::Page(page) => page.poll_readable(cx),
         }
     }
 
@@ -80,6 +87,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.receive(now),
             Self::Carrier(carrier) => carrier.receive(now),
+            Self::Page(page) => page.receive(now),
         }
     }
 
@@ -88,6 +96,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.transmit(),
             Self::Carrier(carrier) => carrier.transmit(now),
+            Self::Page(page) => page.transmit(now),
         }
     }
 
@@ -96,6 +105,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.start(now),
             Self::Carrier(carrier) => carrier.feed.start(now),
+            Self::Page(page) => page.start(now),
         }
     }
 
@@ -104,6 +114,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.stop(now),
             Self::Carrier(_) => {}
+            Self::Page(page) => page.stream.stop(now),
         }
     }
 
@@ -112,6 +123,7 @@ impl LegAudio {
         match self {
             Self::Rtp(_) => None,
             Self::Carrier(carrier) => carrier.poll_leg(),
+            Self::Page(page) => page.poll_leg(),
         }
     }
 
@@ -120,6 +132,8 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => drop(rtp),
             Self::Carrier(carrier) => carrier.close().await,
+            // It says goodbye when it goes.
+            Self::Page(page) => drop(page),
         }
     }
 
@@ -128,6 +142,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.poll_timeout(),
             Self::Carrier(carrier) => carrier.poll_timeout(),
+            Self::Page(page) => page.poll_timeout(),
         }
     }
 
@@ -136,6 +151,7 @@ impl LegAudio {
             Self::Rtp(rtp) => rtp.stream.handle_timeout(now),
             // Whatever is due happens when everything is drained.
             Self::Carrier(_) => {}
+            Self::Page(page) => page.handle_timeout(now),
         }
     }
 
@@ -144,6 +160,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.set_media_timeout_ms(timeout_ms),
             Self::Carrier(carrier) => carrier.feed.set_media_timeout_ms(timeout_ms),
+            Self::Page(page) => page.stream.set_media_timeout_ms(timeout_ms),
         }
     }
 
@@ -152,6 +169,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.set_recording(on),
             Self::Carrier(carrier) => carrier.feed.set_recording(on),
+            Self::Page(page) => page.stream.set_recording(on),
         }
     }
 
@@ -160,6 +178,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.poll_frame(),
             Self::Carrier(carrier) => carrier.feed.poll_frame(),
+            Self::Page(page) => page.stream.poll_frame(),
         }
     }
 
@@ -168,6 +187,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.poll_recording(),
             Self::Carrier(carrier) => carrier.feed.poll_recording(),
+            Self::Page(page) => page.stream.poll_recording(),
         }
     }
 
@@ -175,6 +195,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.poll_event(),
             Self::Carrier(carrier) => carrier.feed.poll_event(),
+            Self::Page(page) => page.stream.poll_event(),
         }
     }
 
@@ -183,6 +204,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.statistics(now),
             Self::Carrier(carrier) => carrier.feed.statistics(),
+            Self::Page(page) => page.stream.statistics(now),
         }
     }
 
@@ -191,6 +213,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().push(item, audio),
             Self::Carrier(carrier) => carrier.feed.push(item, audio),
+            Self::Page(page) => page.stream.playout().push(item, audio),
         }
     }
 
@@ -199,6 +222,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().finish(item),
             Self::Carrier(carrier) => carrier.feed.finish(item),
+            Self::Page(page) => page.stream.playout().finish(item),
         }
     }
 
@@ -207,6 +231,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().clear(),
             Self::Carrier(carrier) => carrier.clear(now),
+            Self::Page(page) => page.stream.playout().clear(),
         }
     }
 
@@ -215,6 +240,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().hold_back(held),
             Self::Carrier(carrier) => carrier.feed.hold_back(held),
+            Self::Page(page) => page.stream.playout().hold_back(held),
         }
     }
 
@@ -223,6 +249,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().set_background(background),
             Self::Carrier(carrier) => carrier.feed.set_background(background),
+            Self::Page(page) => page.stream.playout().set_background(background),
         }
     }
 
@@ -231,6 +258,7 @@ impl LegAudio {
         match self {
             Self::Rtp(rtp) => rtp.stream.handle_key(now, digit, duration_ms),
             Self::Carrier(carrier) => carrier.feed.handle_dtmf(digit, duration_ms),
+            Self::Page(page) => page.stream.handle_key(now, digit, duration_ms),
         }
     }
 
@@ -240,6 +268,7 @@ impl LegAudio {
             Self::Rtp(rtp) => rtp.stream.send_dtmf(digits, duration_ms),
             // No dialect has a message for it.
             Self::Carrier(_) => Err(DtmfError::NotNegotiated),
+            Self::Page(page) => page.stream.send_dtmf(digits, duration_ms),
         }
     }
 }

@@ -27,6 +27,45 @@ pub(super) struct Reports {
     pub(super) remote_jitter: Option<u32>,
 }
 
+/// What the peer's reports say of our audio, where another layer handles RTCP.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PathReport {
+    /// Round trip; `None`: not known yet.
+    pub round_trip: Option<Duration>,
+    /// Share of our packets that was lost since the last report, 0 to 1.
+    pub loss: Option<f64>,
+    /// Interarrival jitter of our packets at the peer.
+    pub jitter: Option<Duration>,
+}
+
+impl super::Stream {
+    /// What the peer's reports say, where another layer handles RTCP. What a report does not say stays as it was.
+    pub fn note_path(&mut self, report: &PathReport) {
+        let reports = &mut self.reports;
+        if let Some(round_trip) = report.round_trip {
+            reports.round_trip_ms = Some(round_trip.as_secs_f64() * 1_000.0);
+        }
+        if let Some(jitter) = report.jitter {
+            let steps = jitter.as_micros() * u128::from(self.config.codec.clock_hz()) / 1_000_000;
+            reports.remote_jitter = Some(u32::try_from(steps).unwrap_or(u32::MAX));
+        }
+        if let Some(loss) = report.loss {
+            let loss = loss.clamp(0.0, 1.0);
+            reports.remote_loss = Some(loss);
+            self.outbound.encoder.expect_loss(loss);
+        }
+    }
+
+    /// The peer's reports came, where another layer handles RTCP: one that is silent is alive while it reports.
+    pub fn note_alive(&mut self, now: Instant) {
+        self.now = now;
+        if self.inbound.reception.is_some() {
+            self.inbound.heard_at = Some(now);
+            self.heard();
+        }
+    }
+}
+
 /// What a report says of our sending.
 pub(super) struct Sending {
     pub(super) ssrc: u32,

@@ -1,4 +1,4 @@
-//! A call from a page: microphone and loudspeaker of a browser, by WebSocket, to any agent.
+//! A call from a page: microphone and loudspeaker of a browser, by WebRTC or by WebSocket, to any agent.
 
 use super::owner;
 use crate::answer::{Answer, Change};
@@ -14,7 +14,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use call::CallId;
-use engine::{CarrierDialect, StreamCall, StreamSocket};
+use engine::limits::PAGE_CONNECTED_WITHIN;
+use engine::{CarrierDialect, OfferError, PageCall, PageError, StreamCall, StreamSocket};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use utoipa::ToSchema;
 
 /// How long the first message is awaited.
 const START_WITHIN: Duration = Duration::from_secs(10);
+/// When a page may try again where no port was free, s.
+const RETRY_AFTER_S: u64 = 10;
 /// Samples a second, both ways.
 const SAMPLE_RATE: u32 = 8_000;
 /// Who calls where nobody says it: a caller without a number.
@@ -36,6 +39,8 @@ pub(crate) struct BrowserCall {
     agent_id: String,
     /// The number that it believes is calling, to hear what a known caller hears; absent: a withheld one.
     from: Option<String>,
+    /// What the browser's `RTCPeerConnection` offers (SDP), with its candidates: the call comes by WebRTC. Absent: by WebSocket.
+    offer: Option<String>,
 }
 
 /// The way in.
@@ -44,12 +49,17 @@ pub(crate) struct BrowserCall {
 pub(crate) struct BrowserTicket {
     /// Id that the call will have.
     id: String,
-    /// Path of the WebSocket, below the address of the API: it lets one connection in, once.
-    path: String,
-    /// Seconds until it is worth nothing.
+    /// Path of the WebSocket, below the address of the API: it lets one connection in, once. Absent where there is an `answer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    /// Seconds within which the page must be connected.
     expires_in_seconds: u64,
-    /// Samples a second, both ways: 16 bit, little endian, one channel.
-    sample_rate: u32,
+    /// Samples a second by WebSocket, both ways: 16 bit, little endian, one channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_rate: Option<u32>,
+    /// The answer to the `offer` (SDP), with all of our candidates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
 }
 
 /// What a ticket lets in.
@@ -60,7 +70,13 @@ pub(crate) struct Grant {
     from: String,
 }
 
-/// Prepares a call by WebSocket to an agent. Connect to `path` within 30 s, send `{"event":"start"}`, then binary messages of sound (20 ms each);
+/// Prepares a call of a page to an agent.
+///
+/// With an `offer` the call comes by WebRTC: give the `answer` to the `RTCPeerConnection` as its remote description; the call begins when
+/// it is connected, and ends when it is closed. Where no port is free (503 `api_no_media_port`), or where it is not connected within a
+/// few seconds, ask again without an offer.
+///
+/// Without one it comes by WebSocket. Connect to `path` within 30 s, send `{"event":"start"}`, then binary messages of sound (20 ms each);
 /// sound comes the same way. `{"event":"clear"}` means: forget what was not played. `{"event":"mark","mark":{"name":…}}` is sent back once
 /// everything before it was played. `{"event":"dtmf","dtmf":{"digit":"5"}}` types, `{"event":"stop"}` or closing hangs up.
 #[utoipa::path(post, path = "/api/calls/browser", tag = "live", request_body = BrowserCall,
@@ -86,21 +102,40 @@ pub(crate) async fn prepare(
         Problem::new(StatusCode::CONFLICT, "api_call_refused").with("cause", error.to_string())
     })?;
     let id = CallId::from(store::new_id());
-    let grant = Grant {
-        id: id.clone(),
-        agent: agent.id.clone(),
-        from: body
-            .from
-            .filter(|from| !from.trim().is_empty())
-            .unwrap_or_else(|| NOBODY.to_owned()),
+    let from = body.from.filter(|from| !from.trim().is_empty());
+    let from = from.unwrap_or_else(|| NOBODY.to_owned());
+    let ticket = if let Some(offer) = body.offer {
+        let client = caller.address.as_deref();
+        let call = PageCall {
+            id: id.clone(),
+            from,
+            offer,
+            client: client.and_then(|client| client.parse().ok()),
+        };
+        let answered = api.engine.answer_page(&agent.id, call);
+        BrowserTicket {
+            id: id.to_string(),
+            path: None,
+            expires_in_seconds: PAGE_CONNECTED_WITHIN.as_secs(),
+            sample_rate: None,
+            answer: Some(answered.map_err(unanswered)?),
+        }
+    } else {
+        let grant = Grant {
+            id: id.clone(),
+            agent: agent.id.clone(),
+            from,
+        };
+        let ticket = api.browsers.issue(Instant::now(), grant);
+        BrowserTicket {
+            id: id.to_string(),
+            path: Some(format!("/api/calls/browser/{ticket}")),
+            expires_in_seconds: GOOD_FOR.as_secs(),
+            sample_rate: Some(SAMPLE_RATE),
+            answer: None,
+        }
     };
-    let ticket = api.browsers.issue(Instant::now(), grant);
-    let answer = Answer::created(BrowserTicket {
-        id: id.to_string(),
-        path: format!("/api/calls/browser/{ticket}"),
-        expires_in_seconds: GOOD_FOR.as_secs(),
-        sample_rate: SAMPLE_RATE,
-    })?;
+    let answer = Answer::created(ticket)?;
     Ok(answer.changed(Change {
         action: "call_from_page",
         entity: "call",
@@ -108,6 +143,25 @@ pub(crate) async fn prepare(
         tenant: Some(scope.tenant().to_string()),
         detail: Some(json!({ "agentId": agent.id })),
     }))
+}
+
+/// Why an offer is not answered.
+fn unanswered(error: PageError) -> Problem {
+    let wrong = StatusCode::UNPROCESSABLE_ENTITY;
+    match error {
+        PageError::Refused(error) => {
+            Problem::new(StatusCode::CONFLICT, "api_call_refused").with("cause", error.to_string())
+        }
+        PageError::Offer(OfferError::NoAudio) => Problem::new(wrong, "api_offer_no_audio"),
+        PageError::Offer(OfferError::NoCommonCodec(offered)) => {
+            Problem::new(wrong, "api_offer_no_codec").with("offered", offered)
+        }
+        PageError::Offer(OfferError::Unusable(cause)) => {
+            Problem::new(wrong, "api_offer_unusable").with("cause", cause)
+        }
+        PageError::NoPort => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "api_no_media_port")
+            .retry_after(RETRY_AFTER_S),
+    }
 }
 
 /// The WebSocket of a ticket; see `POST /api/calls/browser`.

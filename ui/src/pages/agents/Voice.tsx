@@ -1,4 +1,4 @@
-// A call from the browser: the agent as a caller hears it, in the quality of a telephone, with its words as they are said.
+// A call from the browser: the agent as a caller hears it, by WebRTC or by WebSocket, with its words as they are said.
 import { Badge, Box, Button, Group, Progress, ScrollArea, Stack, Text, TextInput } from '@mantine/core';
 import { IconMicrophone, IconMicrophoneOff, IconPhoneCall, IconPhoneOff } from '@tabler/icons-react';
 import { Link } from '@tanstack/react-router';
@@ -10,18 +10,13 @@ import { useSession } from '../../api/session';
 import { duration, milliseconds } from '../../parts/format';
 import { ErrorNote } from '../../parts/Page';
 import classes from '../calls/Calls.module.css';
-import worklet from './sound.worklet.ts?worker&url';
+import type { Ears, Phone, Prepare, Ticket } from './phone';
 import type { Agent } from './types';
-
-interface Ticket {
-  id: string;
-  path: string;
-}
 
 interface Talking {
   id: string;
   since: number;
-  node: AudioWorkletNode;
+  phone: Phone;
   hangUp: () => void;
 }
 
@@ -42,6 +37,7 @@ export function Voice({ agent }: { agent: Agent }) {
   const [level, setLevel] = useState(0);
   const [speaking, setSpeaking] = useState(false);
   const [latency, setLatency] = useState<number | null>(null);
+  const [roundTrip, setRoundTrip] = useState<number | null>(null);
   const [lines, setLines] = useState<Line[]>([]);
   const [partial, setPartial] = useState('');
   const now = useNow();
@@ -73,7 +69,7 @@ export function Voice({ agent }: { agent: Agent }) {
     setPartial('');
     setLatency(null);
     setEnded(null);
-    let context: AudioContext | null = null;
+    setRoundTrip(null);
     let stream: MediaStream | null = null;
     try {
       // http elsewhere than on this machine has no microphone.
@@ -81,65 +77,46 @@ export function Voice({ agent }: { agent: Agent }) {
       stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 } }).catch(() => {
         throw { status: 0, code: '', title: t('agents.voice.noMicrophone'), remedy: t('agents.voice.noMicrophoneRemedy') };
       });
-      context = new AudioContext({ latencyHint: 'interactive' });
-      await context.audioWorklet.addModule(worklet);
-      const node = new AudioWorkletNode(context, 'telephone', { numberOfInputs: 1, numberOfOutputs: 1, outputChannelCount: [1] });
-      const ticket = await ask<Ticket>('POST', '/api/calls/browser', { agentId: agent.id, from: from.trim() || undefined });
-      const socket = new WebSocket(`${window.location.protocol === 'https:' ? 'wss' : 'ws'}://${window.location.host}${PLATFORM}${ticket.path}`);
-      socket.binaryType = 'arraybuffer';
-      const opened = context;
       const microphone = stream;
+      const ears: Ears = {
+        begins: (id) => (call.current = id),
+        level: setLevel,
+        speaking: setSpeaking,
+        roundTrip: setRoundTrip,
+        closed: () => running.current?.hangUp(),
+      };
+      const prepare: Prepare = async (offer) => {
+        const ticket = await ask<Ticket>('POST', '/api/calls/browser', { agentId: agent.id, from: from.trim() || undefined, offer });
+        return { ...ticket, path: `${PLATFORM}${ticket.path}` };
+      };
+      const { byWebRtc } = await import('./byWebRtc');
+      let phone = await byWebRtc(prepare, microphone, ears);
+      if (!phone) {
+        const { bySocket } = await import('./bySocket');
+        phone = await bySocket(prepare, microphone, ears, { status: 0, code: '', title: t('agents.voice.noConnection') });
+      }
+      const made = phone;
       const hangUp = () => {
-        if (running.current?.id !== ticket.id) return;
+        if (running.current?.id !== made.id) return;
         running.current = null;
-        if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ event: 'stop' }));
-        socket.close();
+        made.hangUp();
         for (const track of microphone.getTracks()) track.stop();
-        void opened.close();
         setTalking(null);
-        setEnded(ticket.id);
+        setEnded(made.id);
         setSpeaking(false);
         setMuted(false);
       };
-      const begun: Talking = { id: ticket.id, since: Date.now(), node, hangUp };
-      node.port.onmessage = (event: MessageEvent<{ sound?: ArrayBuffer; mark?: string; level?: number; speaking?: boolean }>) => {
-        const { sound, mark, level: heard, speaking: sounds } = event.data;
-        if (socket.readyState !== WebSocket.OPEN) return;
-        if (sound) socket.send(sound);
-        if (mark !== undefined) socket.send(JSON.stringify({ event: 'mark', mark: { name: mark } }));
-        if (heard !== undefined) setLevel(heard);
-        if (sounds !== undefined) setSpeaking(sounds);
-      };
-      socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
-        if (typeof event.data !== 'string') {
-          node.port.postMessage({ sound: event.data }, [event.data]);
-          return;
-        }
-        const said = JSON.parse(event.data) as { event?: string; mark?: { name?: string } };
-        if (said.event === 'clear') node.port.postMessage({ clear: true });
-        if (said.event === 'mark') node.port.postMessage({ mark: said.mark?.name ?? '' });
-      };
-      socket.onclose = () => hangUp();
-      await new Promise<void>((resolve, reject) => {
-        socket.onopen = () => resolve();
-        socket.onerror = () => reject({ status: 0, code: '', title: t('agents.voice.noConnection') });
-      });
-      socket.send(JSON.stringify({ event: 'start' }));
-      context.createMediaStreamSource(stream).connect(node).connect(context.destination);
-      await context.resume();
-      call.current = ticket.id;
-      running.current = begun;
-      setTalking(begun);
+      running.current = { id: made.id, since: Date.now(), phone: made, hangUp };
+      setTalking(running.current);
     } catch (error) {
       for (const track of stream?.getTracks() ?? []) track.stop();
-      void context?.close();
       setFailed(error);
     }
     setConnecting(false);
   }
 
   function mute() {
-    talking?.node.port.postMessage({ muted: !muted });
+    talking?.phone.mute(!muted);
     setMuted(!muted);
   }
 
@@ -187,6 +164,11 @@ export function Voice({ agent }: { agent: Agent }) {
           {latency !== null && (
             <Text size="sm" c="dimmed">
               {t('calls.live.lastTurn', { time: milliseconds(latency) })}
+            </Text>
+          )}
+          {roundTrip !== null && (
+            <Text size="sm" c="dimmed">
+              {t('agents.voice.roundTrip', { time: milliseconds(roundTrip) })}
             </Text>
           )}
         </>

@@ -1,0 +1,53 @@
+// The sound of a call by WebSocket, in the quality of a telephone: for where WebRTC finds no way.
+import type { Ears, Phone, Prepare } from './phone';
+import worklet from './sound.worklet.ts?worker&url';
+
+export async function bySocket(prepare: Prepare, microphone: MediaStream, ears: Ears, failure: unknown): Promise<Phone> {
+  const context = new AudioContext({ latencyHint: 'interactive' });
+  try {
+    await context.audioWorklet.addModule(worklet);
+    const node = new AudioWorkletNode(context, 'telephone', { numberOfInputs: 1, numberOfOutputs: 1, outputChannelCount: [1] });
+    const ticket = await prepare();
+    ears.begins(ticket.id);
+    const socket = new WebSocket(`${window.location.protocol === 'https:' ? 'wss' : 'ws'}://${window.location.host}${ticket.path}`);
+    socket.binaryType = 'arraybuffer';
+    node.port.onmessage = (event: MessageEvent<{ sound?: ArrayBuffer; mark?: string; level?: number; speaking?: boolean }>) => {
+      const { sound, mark, level, speaking } = event.data;
+      if (socket.readyState !== WebSocket.OPEN) return;
+      if (sound) socket.send(sound);
+      if (mark !== undefined) socket.send(JSON.stringify({ event: 'mark', mark: { name: mark } }));
+      if (level !== undefined) ears.level(level);
+      if (speaking !== undefined) ears.speaking(speaking);
+    };
+    socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
+      if (typeof event.data !== 'string') {
+        node.port.postMessage({ sound: event.data }, [event.data]);
+        return;
+      }
+      const said = JSON.parse(event.data) as { event?: string; mark?: { name?: string } };
+      if (said.event === 'clear') node.port.postMessage({ clear: true });
+      if (said.event === 'mark') node.port.postMessage({ mark: said.mark?.name ?? '' });
+    };
+    await new Promise<void>((resolve, reject) => {
+      socket.onopen = () => resolve();
+      socket.onerror = () => reject(failure);
+    });
+    socket.onclose = () => ears.closed();
+    socket.send(JSON.stringify({ event: 'start' }));
+    context.createMediaStreamSource(microphone).connect(node).connect(context.destination);
+    await context.resume();
+    return {
+      id: ticket.id,
+      mute: (muted) => node.port.postMessage({ muted }),
+      hangUp: () => {
+        socket.onclose = null;
+        if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ event: 'stop' }));
+        socket.close();
+        void context.close();
+      },
+    };
+  } catch (error) {
+    void context.close();
+    throw error;
+  }
+}
