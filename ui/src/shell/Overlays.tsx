@@ -15,11 +15,12 @@ export { modals, notifications, spotlight };
 
 /** Those of whoever is logged in. */
 export function Overlays({ menu }: { menu: NavGroup[] }) {
+  const { t } = useTranslation();
   useEffect(() => theyStand({ Overlays, openKeys, modals, notifications, spotlight }), []);
   return (
     <>
       <Notifications position="top-right" />
-      <ModalsProvider>
+      <ModalsProvider modalProps={{ closeButtonProps: { 'aria-label': t('common.close') } }}>
         <Help menu={menu} />
       </ModalsProvider>
       <Palette menu={menu} />

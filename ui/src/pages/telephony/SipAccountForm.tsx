@@ -219,7 +219,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
           <Checkbox label={t('telephony.form.isDefault')} {...form.getInputProps('is_default', { type: 'checkbox' })} />
           <Checkbox label={t('telephony.form.isActive')} {...form.getInputProps('is_active', { type: 'checkbox' })} />
         </Group>
-        <Accordion variant="contained">
+        <Accordion variant="contained" multiple>
           <Accordion.Item value="more">
             <Accordion.Control>
               <Text size="sm">{t('telephony.form.advanced')}</Text>
