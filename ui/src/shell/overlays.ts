@@ -2,19 +2,26 @@
 type Overlays = typeof import('./Overlays');
 
 let asked: (() => void) | null = null;
-let stands: ((module: Overlays) => void) | null = null;
-const standing = new Promise<Overlays>((resolve) => {
-  stands = resolve;
-});
+let stands: (module: Overlays) => void = () => undefined;
+let standing = awaited();
+
+function awaited() {
+  return new Promise<Overlays>((resolve) => {
+    stands = resolve;
+  });
+}
 
 /** Whoever shows the overlays says how they are brought. */
 export function bringBy(bring: () => void) {
   asked = bring;
 }
 
-/** The overlays are in the document and listen. */
-export function theyStand(module: Overlays) {
-  stands?.(module);
+/** The overlays are in the document and listen, until the answer is called: somebody logged out. */
+export function theyStand(module: Overlays): () => void {
+  stands(module);
+  return () => {
+    standing = awaited();
+  };
 }
 
 /** The overlays, once they listen: what is shown before that would be lost. */
