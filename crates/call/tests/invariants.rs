@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use call::{
-    Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Recorded,
+    Answerer, Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, MachineAction, Phase, Profile, Recorded,
     Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, Session, SessionEvent,
     SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferTarget,
 };
@@ -61,6 +61,8 @@ struct Watch {
     background: bool,
     secure: bool,
     held: bool,
+    released: bool,
+    message: bool,
 }
 
 impl Watch {
@@ -90,6 +92,8 @@ impl Watch {
             background: false,
             secure: false,
             held: false,
+            released: false,
+            message: false,
         };
         watch.drain();
         watch
@@ -163,8 +167,9 @@ impl Watch {
                 assert_ne!(self.held, *held, "seed {seed}: the caller is held as it is");
                 self.held = *held;
             }
+            // What was never released was heard by nobody; and a message for a machine is no disclosure.
             _ => assert!(
-                !self.held || self.hang_ups > 0,
+                !self.held || self.hang_ups > 0 || !self.released || self.message,
                 "seed {seed}: the disclosure was cut"
             ),
         }
@@ -229,6 +234,10 @@ impl Watch {
             Effect::ConnectEngine { .. } | Effect::CloseEngine | Effect::RotateEngine => {
                 self.engine_ready = false
             }
+            Effect::ReleasePlayout => self.released = true,
+            Effect::Journal(SessionEvent::GoodbyeStarted {
+                reason: EndReason::MessageLeft,
+            }) => self.message = true,
             Effect::Journal(SessionEvent::EngineReady { .. }) => self.engine_ready = true,
             Effect::Journal(SessionEvent::EngineLost { .. }) => self.engine_ready = false,
             // The outcome of a tool that an older engine session asked for travels as a message.
@@ -295,6 +304,14 @@ fn profile(dice: &mut Dice) -> Profile {
             instructions: "closed".to_owned(),
         });
     }
+    profile.answering = match dice.below(6) {
+        0 => Some(MachineAction::HangUp),
+        1 => Some(MachineAction::LeaveMessage {
+            instructions: "leave word".to_owned(),
+        }),
+        2 => Some(MachineAction::CarryOn),
+        _ => None,
+    };
     if dice.below(4) == 0 {
         profile.greeting = Greeting::None;
     }
@@ -352,6 +369,15 @@ fn leg_input(dice: &mut Dice) -> Input {
             }
         }
         20..=29 => Input::LegAnswered,
+        30..=35 => Input::AnsweredBy {
+            who: [
+                Answerer::Human,
+                Answerer::Machine,
+                Answerer::MachineBeep,
+                Answerer::Unknown,
+            ][usize::try_from(dice.below(4)).expect("small")],
+        },
+        36..=37 => Input::MachineWaits,
         40 => Input::TransferRequested { target: desk() },
         41 => Input::TransferAccepted,
         42..=44 => Input::TransferFinished {
@@ -578,6 +604,8 @@ fn random_calls_keep_the_promises() {
         "transferred",
         "no_balance",
         "closed",
+        "answering_machine",
+        "message_left",
     ] {
         assert!(seen.contains(must), "no call reached {must}: {seen:?}");
     }
