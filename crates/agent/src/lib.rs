@@ -23,10 +23,10 @@ pub mod template;
 mod tool;
 
 pub use brain::{
-    Builtin, CALL_END_COMPLETED, CallBrain, CallFacts, Destination, Direction, EndFacts, EndKind,
-    Finished, Greeting, OfferedTool, OpeningVerdict, PlacedEvent, Placement, PreCall,
-    PreCallVerdict, Prepared, Refusal, Round, SessionFault, Speaker, ToolDone, TranscriptLine,
-    TransferTarget, V2Outcome, WebhookBody, record_patch, recording_notice,
+    AnsweringAction, AnsweringWish, Builtin, CALL_END_COMPLETED, CallBrain, CallFacts, Destination,
+    Direction, EndFacts, EndKind, Finished, Greeting, OfferedTool, OpeningVerdict, PlacedEvent,
+    Placement, PreCall, PreCallVerdict, Prepared, Refusal, Round, SessionFault, Speaker, ToolDone,
+    TranscriptLine, TransferTarget, V2Outcome, WebhookBody, record_patch, recording_notice,
 };
 pub use compile::{CompiledAgent, Definition, FaqEntry, check_tool, compile};
 pub use destination::outbound;

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use call::{
-    Answerer, Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, MachineAction, Phase, Profile, Recorded,
-    Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, Session, SessionEvent,
-    SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferTarget,
+    Answerer, Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, MachineAction,
+    Phase, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus, SecureDigits,
+    Session, SessionEvent, SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd,
+    TransferTarget,
 };
 
 /// Calls tried in one run of the test; `ALLO_SEEDS` asks for another number (see `scripts/prove`).

@@ -5,6 +5,7 @@
 //! what to send by `media::Stream` and `wire::realtime::Conversation`.
 
 mod agreement;
+mod answering;
 pub(crate) mod closing;
 pub(crate) mod consult;
 pub(crate) mod desk;
@@ -45,6 +46,7 @@ use crate::leg::media::MediaLeg;
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
+use answering::Answerers;
 use closing::Spoken;
 use desk::{Desk, Ending, History, UnfinishedWords};
 use listeners::Listeners;
@@ -136,6 +138,8 @@ pub(crate) struct CallTask {
     office: Option<Office>,
     /// A message put before the first response.
     opening_words: Option<String>,
+    /// Who answers a call of ours, where that is asked.
+    answerers: Option<Answerers>,
     /// Sounds of the first words: found, or to be kept.
     opening: Option<Box<Opening>>,
     /// What the leg told before there was a session.
@@ -222,6 +226,7 @@ impl CallTask {
             self.media.poll_timeout(),
             self.link.poll_timeout(),
             self.clock.statistics_due,
+            self.answerers.as_ref().and_then(Answerers::poll_timeout),
         ]
         .into_iter()
         .flatten()
@@ -258,6 +263,7 @@ impl CallTask {
         if self.media.poll_timeout().is_some_and(|at| at <= now) {
             self.media.handle_timeout(now);
         }
+        self.answerer_timeout(now);
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle(now, Input::Timeout);
         }
@@ -277,6 +283,7 @@ impl CallTask {
     fn drain(&mut self, now: Instant) {
         loop {
             let mut busy = self.drain_media(now);
+            busy |= self.drain_answerer(now);
             busy |= self.drain_engine(now);
             while let Some(effect) = self.session.poll_effect() {
                 self.effect(now, effect);

@@ -66,6 +66,7 @@ pub use leg::carrier::{CarrierControl, CarrierProgress};
 pub use listening::{ListenError, Listener};
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 pub use log::set_language as set_log_language;
+pub use media::AnsweringTerms;
 pub use routes::{MayCall, RouteAnswer};
 pub use sip::{AccountConfig, Protocol as SipProtocol, RegistrationFailure, RegistrationState};
 pub use stream_socket::{NotStarted, StreamIo, StreamSocket};

@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) journal_dropped: Counter<u64, AtomicU64>,
     pub(crate) audio_dropped_ms: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) interruptions: Counter<u64, AtomicU64>,
+    pub(crate) answerers: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) registrations: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) agent_changes: Family<Kind, Counter<u64, AtomicU64>>,
 }
@@ -70,6 +71,7 @@ impl Metrics {
             journal_dropped: Counter::default(),
             audio_dropped_ms: Family::default(),
             interruptions: Counter::default(),
+            answerers: Family::default(),
             registrations: Family::default(),
             agent_changes: Family::default(),
         };
@@ -130,6 +132,11 @@ impl Metrics {
                 "interruptions",
                 "Times that a caller interrupted an agent",
                 self.interruptions.clone(),
+            );
+            registry.register(
+                "answerers",
+                "Who answered calls of ours, where that was asked",
+                self.answerers.clone(),
             );
             registry.register(
                 "registration_changes",

@@ -12,10 +12,10 @@ mod voices;
 
 use std::collections::BTreeMap;
 
+use media::Law;
 use media::answering::{
     Answerer, AnsweringDetector, AnsweringEvent, AnsweringTerms, MACHINE_PAUSE_MS,
 };
-use media::Law;
 use media::resample::Rate;
 use voices::{Chance, FRAME, Line};
 
@@ -175,7 +175,10 @@ fn two_hundred_destinations() {
     }
     // People are not hung up on, and nobody speaks to a tone.
     assert!(cell(Kind::Human, Answerer::Human) >= 59, "{table:?}");
-    assert!(cell(Kind::RingsThenHuman, Answerer::Human) >= 14, "{table:?}");
+    assert!(
+        cell(Kind::RingsThenHuman, Answerer::Human) >= 14,
+        "{table:?}"
+    );
     let known = cell(Kind::MachineWithBeep, Answerer::MachineBeep);
     assert!(known >= 47, "{table:?}");
     assert_eq!(cell(Kind::MachineWithBeep, Answerer::Human), 0, "{table:?}");

@@ -1,9 +1,9 @@
 //! The language of call scripts: one line, one input or one expectation.
 
 use call::{
-    Answerer, EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, MachineAction, Profile, Recorded, Redacted,
-    Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId, ToolOutcome,
-    ToolSpec, TransferEnd, TransferTarget,
+    Answerer, EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, MachineAction,
+    Profile, Recorded, Redacted, Refusal, Requester, ResponseId, ResponseStatus, SecureDigits,
+    ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferTarget,
 };
 
 /// One line of a script.

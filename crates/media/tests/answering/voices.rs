@@ -136,7 +136,9 @@ impl Line {
                 let place = harmonic * hz;
                 let mut gain = 0.02;
                 for (formant, (width, height)) in
-                    formants.iter().zip([(90.0, 1.0), (120.0, 0.5), (160.0, 0.25)])
+                    formants
+                        .iter()
+                        .zip([(90.0, 1.0), (120.0, 0.5), (160.0, 0.25)])
                 {
                     let off = (place - formant) / width;
                     gain += height / (1.0 + off * off);

@@ -3,6 +3,7 @@
 //! Nobody may call anywhere unless somebody said so: a line calls what its `outboundPrefixes` allow, or its account's where it has none
 //! of its own, and premium and satellite numbers never.
 
+mod answering;
 mod by_device;
 mod by_workflow;
 
@@ -18,6 +19,7 @@ use crate::limits::{
 use crate::problem::Problem;
 use crate::support::{Faults, object, page};
 use agent::Placement;
+use answering::AnsweringMachine;
 use axum::extract::State;
 use axum::http::StatusCode;
 use call::CallId;
@@ -62,6 +64,9 @@ pub(crate) struct Place {
     callback_url: Option<String>,
     /// How long it may ring, 5 to 120 seconds; 30 where absent.
     timeout_sec: Option<u32>,
+    /// What is done where an answering machine may take the call; absent: nobody looks. Not for lines of the settings.
+    #[serde(default)]
+    answering_machine: AnsweringMachine,
 }
 
 /// A call that was placed.
@@ -184,6 +189,7 @@ impl Place {
             web && url.len() <= CALLBACK_CHARACTERS_MAX
         });
         faults.unless(callback, "callbackUrl", "choice", "https://…");
+        self.answering_machine.check(&mut faults);
         faults.done()
     }
 
@@ -216,6 +222,9 @@ impl Place {
                 match found {
                     Some(line) => (scope, vec![line]),
                     // A line of the settings is the operator's own.
+                    None if caller.is_node() && self.answering_machine.wish().is_some() => {
+                        return Err(Problem::field("answeringMachine", "reference", "agentId"));
+                    }
                     None if caller.is_node() => return Ok(self.of_settings(scope, id)),
                     None => return Err(Problem::field("line", "reference", "line")),
                 }
@@ -231,6 +240,7 @@ impl Place {
         Placement {
             custom_params: self.custom_params.clone().unwrap_or_default(),
             callback_url: self.callback_url.clone(),
+            answering: self.answering_machine.wish(),
             ..Placement::default()
         }
     }
