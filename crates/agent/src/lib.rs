@@ -20,6 +20,7 @@ mod price;
 mod schema;
 mod settings;
 pub mod template;
+mod toll;
 mod tool;
 
 pub use brain::{
@@ -39,6 +40,7 @@ pub use settings::{
     SessionSettings, SpeechSettings, Transcription, TransferSetting, TransferSettings,
     TurnDetection, VoiceSettings,
 };
+pub use toll::{Night, TollFigures, TollRefusal, TollRules, is_premium};
 pub use tool::{
     Condition, Effect, HttpTemplate, McpTemplate, PreStep, Retry, ToolConfig, ToolFlags, ToolPolicy,
 };

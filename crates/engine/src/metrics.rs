@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) journal_dropped: Counter<u64, AtomicU64>,
     pub(crate) audio_dropped_ms: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) interruptions: Counter<u64, AtomicU64>,
+    pub(crate) calls_refused: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) answerers: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) registrations: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) agent_changes: Family<Kind, Counter<u64, AtomicU64>>,
@@ -71,6 +72,7 @@ impl Metrics {
             journal_dropped: Counter::default(),
             audio_dropped_ms: Family::default(),
             interruptions: Counter::default(),
+            calls_refused: Family::default(),
             answerers: Family::default(),
             registrations: Family::default(),
             agent_changes: Family::default(),
@@ -132,6 +134,11 @@ impl Metrics {
                 "interruptions",
                 "Times that a caller interrupted an agent",
                 self.interruptions.clone(),
+            );
+            registry.register(
+                "outbound_refused",
+                "Calls that were asked for and not placed, by the rule",
+                self.calls_refused.clone(),
             );
             registry.register(
                 "answerers",

@@ -5,6 +5,7 @@ use crate::answering::{Answerer, AnsweringStep};
 use crate::effect::{Effect, SessionEvent};
 use crate::end::EndReason;
 use crate::phase::Phase;
+use crate::profile::Greeting;
 
 impl Session {
     /// The sound told who answered.
@@ -52,10 +53,25 @@ impl Session {
 
     fn take_answering_step(&mut self, step: Option<AnsweringStep>) {
         match step {
-            Some(AnsweringStep::Converse) => self.converse(),
+            Some(AnsweringStep::Converse) => {
+                self.tell_what_was_said();
+                self.converse();
+            }
             Some(AnsweringStep::HangUp) => self.hang_up(EndReason::AnsweringMachine),
             Some(AnsweringStep::LeaveMessage) => self.leave_message(),
             None => {}
+        }
+    }
+
+    /// The callee's words come before ours in the conversation. Where the agent greets, they are given to the engine now, while the
+    /// disclosure protects the greeting from being cut by them; else after it, as words that are to be answered.
+    fn tell_what_was_said(&mut self) {
+        let greets = matches!(self.profile.greeting, Greeting::Model { .. });
+        if greets && self.outbox.held && self.opening.disclosure.protects() {
+            for held in [false, true] {
+                let said = false;
+                self.effect(Effect::HoldCaller { held, said });
+            }
         }
     }
 

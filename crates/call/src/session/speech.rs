@@ -96,11 +96,14 @@ impl Session {
         if !self.link.is_ready() {
             return;
         }
-        if !self.turn.response_under_way() {
+        let asked = self.turn.response_under_way();
+        if !asked {
             // Not asked for by us: the caller's turn made it.
             self.liveness.caller_answered();
         }
-        if self.turn.response_started(response) {
+        // What a callee said before the first words is answered by them.
+        let unwanted = !asked && self.outbox.held;
+        if self.turn.response_started(response, unwanted) {
             self.effect(Effect::CancelResponse);
         }
         self.ledger.response_started();

@@ -6,6 +6,7 @@
 mod answering;
 mod by_device;
 mod by_workflow;
+mod guard;
 
 use super::owner::agent as find_agent;
 use crate::answer::{Answer, Change};
@@ -18,12 +19,14 @@ use crate::limits::{
 };
 use crate::problem::Problem;
 use crate::support::{Faults, object, page};
+pub(super) use guard::check_ceilings;
+
 use agent::Placement;
 use answering::AnsweringMachine;
 use axum::extract::State;
 use axum::http::StatusCode;
 use call::CallId;
-use engine::{PlaceCall, PlacedByWorkflow};
+use engine::{PlaceCall, PlaceCallError, PlacedByWorkflow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -257,6 +260,7 @@ impl Place {
         caller: &Caller,
     ) -> Result<(PlacedByWorkflow, String, TenantScope), Problem> {
         let way = self.way(api, caller).await?;
+        let _leave = guard::leave(api, caller, &way.scope, &way.to).await?;
         let request = PlaceCall {
             line: way.line.clone(),
             to: way.to.clone(),
@@ -326,10 +330,21 @@ pub(crate) async fn place(
 ) -> Result<Answer, Problem> {
     body.check()?;
     let created_at = jiff::Timestamp::now();
-    let (placed, to, scope) = match (&body.workflow, &body.device) {
-        (Some(workflow), _) => by_workflow::place(&api, &caller, &body, workflow).await?,
-        (None, Some(device)) => by_device::place(&api, &caller, &body, device).await?,
-        (None, None) => body.by_line(&api, &caller).await?,
+    let placed = match (&body.workflow, &body.device) {
+        (Some(workflow), _) => by_workflow::place(&api, &caller, &body, workflow).await,
+        (None, Some(device)) => by_device::place(&api, &caller, &body, device).await,
+        (None, None) => body.by_line(&api, &caller).await,
+    };
+    let (placed, to, scope) = match placed {
+        Ok(placed) => placed,
+        Err(problem) => {
+            // What the account's own ceilings refuse was written down where they were read.
+            if ["api_call_not_allowed", "api_call_premium"].contains(&problem.code()) {
+                let scope = caller.scope(None).ok();
+                guard::refused(&api, &caller, scope.as_ref(), &body.to, &problem).await;
+            }
+            return Err(problem);
+        }
     };
     let id = placed.call;
     let view = PlacedView {
@@ -363,6 +378,14 @@ async fn known(api: &Api, way: &Way) {
     }
 }
 
+/// Why the telephone side did not place a call, as an error of the API.
+fn not_placed(error: &PlaceCallError) -> Problem {
+    if *error == PlaceCallError::Premium {
+        return Problem::new(StatusCode::FORBIDDEN, "api_call_premium");
+    }
+    Problem::new(StatusCode::CONFLICT, "api_call_refused").with("cause", error.to_string())
+}
+
 async fn dial(api: &Api, way: &Way, request: PlaceCall) -> Result<CallId, Problem> {
     known(api, way).await;
     let refused = |status: StatusCode, cause: String| {
@@ -370,7 +393,7 @@ async fn dial(api: &Api, way: &Way, request: PlaceCall) -> Result<CallId, Proble
     };
     if !way.by_carrier {
         let placed = api.engine.place_call(request).await;
-        return placed.map_err(|error| refused(StatusCode::CONFLICT, error.to_string()));
+        return placed.map_err(|error| not_placed(&error));
     }
     let Some(carriers) = &api.config.carriers else {
         return Err(refused(
