@@ -4,6 +4,7 @@ sox, their tones are made here. The agent speaks in tones: its disclosure at 480
 
 import re
 import socket as socket_module
+import time
 
 import numpy as np
 import pytest
@@ -107,6 +108,7 @@ def test_a_person_is_greeted_and_heard(world, calls):
     wait_for("the 183", lambda: "183 Session Progress" in person.phone.messages(), 20)
     person.peer.say(tone(440, 1500))
     person.answered()
+    answered = time.monotonic()
     wait_for("the end of the ringback", lambda: not person.peer.saying(), 20)
     before = len(person.peer.audio())
     assert all(packet.level < 100 for packet in person.peer.audio()[:before]), "nothing was said before the answer"
@@ -119,6 +121,9 @@ def test_a_person_is_greeted_and_heard(world, calls):
     assert disclosure[2][0].at > spoken[-1], "nothing was said before the person had spoken"
     session = world.tap.wait_session()
     wait_for("the person's words at the engine", lambda: session.received("input_audio_buffer.speech_started"), 20)
+    # 20 ms an event at most: of the 1.5 s of ringback nothing is among them.
+    given, since = session.audio[True], time.monotonic() - answered
+    assert given <= since * 50 + 40, "the engine heard what came before the answer"
     record = person.hang_up()
     assert (record["answeredBy"], record["endReason"], record["direction"]) == ("human", "operator_hung_up", "outbound"), record
     assert person.told()["answeredBy"] == "human"

@@ -926,6 +926,12 @@ line_goodbye_cut = the goodbye could not be spoken to its end
 line_reprompted = the agent asks whether the caller is there ({ $count })
 line_max_duration_warned = the agent announces that the end is near
 line_dead_air = silence of { $silent } covered by a sound
+line_answered_by = answered by { $who ->
+    [human] a person
+    [machine] an answering machine
+    [machine_beep] an answering machine, which records now
+   *[other] nobody that could be told: taken for a person
+ }
 line_hold = put on hold
 line_unhold = taken back
 line_dtmf_received = key { $digit } received

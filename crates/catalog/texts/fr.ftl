@@ -925,6 +925,12 @@ line_goodbye_cut = l'au revoir n'a pas pu être prononcé en entier
 line_reprompted = l'agent demande si l'appelant est là ({ $count })
 line_max_duration_warned = l'agent annonce la fin prochaine
 line_dead_air = silence de { $silent } couvert par un son
+line_answered_by = { $who ->
+    [human] une personne a répondu
+    [machine] un répondeur a répondu
+    [machine_beep] le répondeur enregistre à partir d'ici
+   *[other] on ne sait pas qui a répondu : traité comme une personne
+ }
 line_hold = mis en attente
 line_unhold = repris
 line_dtmf_received = touche { $digit } reçue

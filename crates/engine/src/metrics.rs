@@ -79,6 +79,7 @@ impl Metrics {
         };
         metrics.register();
         metrics.register_sip();
+        metrics.register_placed();
         metrics
     }
 
@@ -136,16 +137,6 @@ impl Metrics {
                 self.interruptions.clone(),
             );
             registry.register(
-                "outbound_refused",
-                "Calls that were asked for and not placed, by the rule",
-                self.calls_refused.clone(),
-            );
-            registry.register(
-                "answerers",
-                "Who answered calls of ours, where that was asked",
-                self.answerers.clone(),
-            );
-            registry.register(
                 "registration_changes",
                 "Changes of registration state, by new state",
                 self.registrations.clone(),
@@ -154,6 +145,22 @@ impl Metrics {
                 "agent_state_changes",
                 "Changes of the state of agents, by new state",
                 self.agent_changes.clone(),
+            );
+        });
+    }
+
+    /// Of calls that we place.
+    fn register_placed(&self) {
+        self.with_registry(|registry| {
+            registry.register(
+                "outbound_refused",
+                "Calls that were asked for and not placed, by the rule",
+                self.calls_refused.clone(),
+            );
+            registry.register(
+                "answerers",
+                "Who answered calls of ours, where that was asked",
+                self.answerers.clone(),
             );
         });
     }

@@ -269,7 +269,8 @@ fn a_machine_that_says_nothing_but_its_beep() {
 #[test]
 fn what_is_no_beep() {
     // Too long (a fax), too short, two at once (a key), a melody.
-    let cases: [(&str, &dyn Fn(&mut Line)); 4] = [
+    type Make = dyn Fn(&mut Line);
+    let cases: [(&str, &Make); 4] = [
         ("long", &|line| line.tones(&[1_100.0], 2_600)),
         ("short", &|line| line.tones(&[1_100.0], 60)),
         ("key", &|line| line.tones(&[697.0, 1_209.0], 120)),
