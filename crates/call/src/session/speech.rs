@@ -102,7 +102,7 @@ impl Session {
             self.liveness.caller_answered();
         }
         // What a callee said before the first words is answered by them.
-        let unwanted = !asked && self.outbox.held;
+        let unwanted = !asked && self.outbox.held && self.outbox.told;
         if self.turn.response_started(response, unwanted) {
             self.effect(Effect::CancelResponse);
         }
@@ -124,7 +124,8 @@ impl Session {
                 self.transcript.begin(self.now, item, Speaker::Agent);
                 let entry = self.transcript.interrupted(item, 0);
                 self.record(entry);
-                if clear {
+                // Behind a disclosure that is still to come there is nothing to be cleared, and it is not to be cut.
+                if clear && !self.outbox.held {
                     self.effect(Effect::ClearPlayout);
                 }
             }
