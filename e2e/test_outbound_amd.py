@@ -27,6 +27,7 @@ def world(standin, server):
     made.client.put(f"/agents/{made.agent}/phone-lines/{made.line['id']}", {"outboundPrefixes": ["sip:127.0.0.1", "+33"]})
     made.office.rule("/call-status", status=204, body=b"")
     yield made
+    made.settled()
     made.close()
 
 
