@@ -71,6 +71,8 @@ pub(crate) struct Answering {
     action: Option<MachineAction>,
     stage: Stage,
     who: Option<Answerer>,
+    /// The engine was given what the callee said before the first words, which are the answer to that.
+    told: bool,
 }
 
 impl Answering {
@@ -79,6 +81,7 @@ impl Answering {
             action: profile.answering.clone(),
             stage: Stage::Dialling,
             who: None,
+            told: false,
         }
     }
 
@@ -168,6 +171,16 @@ impl Answering {
             | Stage::WithMachine
             | Stage::Done => None,
         }
+    }
+
+    /// The callee's words were given to the engine before the first words.
+    pub(crate) fn told(&mut self) {
+        self.told = true;
+    }
+
+    /// Whether they were.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told
     }
 
     /// The call goes another way: nobody waits for the verdict.

@@ -76,8 +76,6 @@ struct Outbox {
     muted: bool,
     /// The engine hears the caller later.
     held: bool,
-    /// It was given what a callee said before the first words, which are the answer to that.
-    told: bool,
     /// The agent's side owed something when the engine was lost.
     owed_at_loss: bool,
 }

@@ -68,7 +68,7 @@ impl Session {
     fn tell_what_was_said(&mut self) {
         let greets = matches!(self.profile.greeting, Greeting::Model { .. });
         if greets && self.outbox.held && self.opening.disclosure.protects() {
-            self.outbox.told = true;
+            self.opening.answering.told();
             for held in [false, true] {
                 let said = false;
                 self.effect(Effect::HoldCaller { held, said });

@@ -102,7 +102,7 @@ impl Session {
             self.liveness.caller_answered();
         }
         // What a callee said before the first words is answered by them.
-        let unwanted = !asked && self.outbox.held && self.outbox.told;
+        let unwanted = !asked && self.outbox.held && self.opening.answering.is_told();
         if self.turn.response_started(response, unwanted) {
             self.effect(Effect::CancelResponse);
         }
