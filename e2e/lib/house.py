@@ -69,6 +69,11 @@ class House:
 
         return wait_for("the end of the call", ended, timeout)
 
+    def settled(self):
+        """No call runs, and whoever is told of one was: a webhook whose receiver is gone is a warning in the log."""
+        wait_for("the end of every call", lambda: all(call["endedAt"] for call in self.calls()), 60)
+        wait_for("every webhook", lambda: not self.client.get(f"/webhooks?accountId={self.account}&state=pending"), 30)
+
     def close(self):
         with open(self.allo.folder / "wiretap.jsonl", "w") as out:
             for session in self.tap.sessions:

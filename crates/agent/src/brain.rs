@@ -26,7 +26,7 @@ use end::Counts;
 use run::{Commitment, LogEntry, Run};
 
 pub use end::{CALL_END_COMPLETED, record_patch};
-pub use placed::{PlacedEvent, Placement};
+pub use placed::{AnsweringAction, AnsweringWish, PlacedEvent, Placement};
 pub use types::*;
 pub use words::recording_notice;
 

@@ -1,18 +1,10 @@
 //! Where a call may be transferred: digits that are digits, no premium or satellite number, a SIP address only from an operator.
 
 use crate::brain::Destination;
+use crate::toll::{is_island_of_one, is_premium};
 
-/// Premium, satellite and personal numbers by international prefix.
-const REFUSED_INTERNATIONAL: &[&str] = &[
-    "3389", // France: 089x
-    "1900", "1976", // North America
-    "449", "44871", "44872", "44873", // United Kingdom
-    "49900", "49137", // Germany
-    "3290", "4190", "3989", "34803", "34806", "34807", "31900", "31906", "31909", "43900", "43930",
-    "870", "878", "881", "882", "883", "888", "979",
-    "808", // satellites, international premium and shared cost
-];
-/// The same as people write them at home.
+/// Premium numbers as people write them at home, whatever their country; what is one country's alone is looked for where the country
+/// of the line is known ([`crate::is_premium`]).
 const REFUSED_NATIONAL: &[&str] = &["089", "0900", "0190", "118"];
 /// Digits of an international number (E.164), country code included.
 const E164_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
@@ -40,9 +32,7 @@ pub(crate) fn number(text: &str) -> Option<Destination> {
         Some(international) => {
             E164_DIGITS.contains(&international.len())
                 && !international.starts_with('0')
-                && !REFUSED_INTERNATIONAL
-                    .iter()
-                    .any(|prefix| international.starts_with(prefix))
+                && !is_premium(international)
         }
         None => {
             NATIONAL_DIGITS.contains(&digits.len())
@@ -109,6 +99,8 @@ pub fn outbound(to: &str, rules: &[String]) -> Option<String> {
                 !plain.is_empty()
                     && plain.bytes().all(|byte| byte.is_ascii_digit())
                     && digits.starts_with(rule)
+                    // "+1" is the United States and Canada.
+                    && (rule.len() > 2 || !digits.strip_prefix('+').is_some_and(is_island_of_one))
             }
             (Destination::Sip(_), None) | (Destination::Number(_), Some(_)) => false,
         }
@@ -241,6 +233,10 @@ mod tests {
                 "rules that say nothing"
             );
         }
+        // A rule of North America does not open its islands; one that names them does.
+        assert_eq!(outbound("+18765550100", &rules(&["+1"])), None);
+        assert!(outbound("+18765550100", &rules(&["+1876"])).is_some());
+        assert!(outbound("+12125550100", &rules(&["+1"])).is_some());
         // A rule that names premium numbers does not open them.
         assert_eq!(outbound("+33899123456", &rules(&["+3389", "+"])), None);
     }

@@ -20,13 +20,14 @@ mod price;
 mod schema;
 mod settings;
 pub mod template;
+mod toll;
 mod tool;
 
 pub use brain::{
-    Builtin, CALL_END_COMPLETED, CallBrain, CallFacts, Destination, Direction, EndFacts, EndKind,
-    Finished, Greeting, OfferedTool, OpeningVerdict, PlacedEvent, Placement, PreCall,
-    PreCallVerdict, Prepared, Refusal, Round, SessionFault, Speaker, ToolDone, TranscriptLine,
-    TransferTarget, V2Outcome, WebhookBody, record_patch, recording_notice,
+    AnsweringAction, AnsweringWish, Builtin, CALL_END_COMPLETED, CallBrain, CallFacts, Destination,
+    Direction, EndFacts, EndKind, Finished, Greeting, OfferedTool, OpeningVerdict, PlacedEvent,
+    Placement, PreCall, PreCallVerdict, Prepared, Refusal, Round, SessionFault, Speaker, ToolDone,
+    TranscriptLine, TransferTarget, V2Outcome, WebhookBody, record_patch, recording_notice,
 };
 pub use compile::{CompiledAgent, Definition, FaqEntry, check_tool, compile};
 pub use destination::outbound;
@@ -39,6 +40,7 @@ pub use settings::{
     SessionSettings, SpeechSettings, Transcription, TransferManner, TransferMode, TransferSetting,
     TransferSettings, TurnDetection, VoiceSettings,
 };
+pub use toll::{Night, TollFigures, TollRefusal, TollRules, is_premium};
 pub use tool::{
     Condition, Effect, HttpTemplate, McpTemplate, PreStep, Retry, ToolConfig, ToolFlags, ToolPolicy,
 };

@@ -1,5 +1,6 @@
 //! Everything that a session can ask of the shell.
 
+use crate::answering::Answerer;
 use crate::end::EndReason;
 use crate::id::{ItemId, ToolCallId};
 use crate::input::EngineFailure;
@@ -155,6 +156,11 @@ pub enum SessionEvent {
     Hold {
         /// On hold.
         held: bool,
+    },
+    /// It is known who answered our call; a machine may be told of again, at its beep.
+    AnsweredBy {
+        /// Who.
+        who: Answerer,
     },
     /// The disclosure was played to its end, or its bound passed.
     Disclosed,

@@ -100,6 +100,10 @@ end_reasons! {
     TransferFailed: "transfer_failed", Network, 480, 41, Warning, true;
     /// The agent said goodbye and hung up.
     AgentHungUp: "agent_hung_up", Agent, 480, 16, Normal, true;
+    /// An answering machine took our call, and was left without a word.
+    AnsweringMachine: "answering_machine", Agent, 480, 16, Normal, true;
+    /// An answering machine took our call, and a message was left on it.
+    MessageLeft: "message_left", Agent, 480, 16, Normal, true;
     /// The caller gave up before the answer.
     CallerCancelled: "caller_cancelled", Caller, 487, 16, Normal, true;
     /// The called party is busy.

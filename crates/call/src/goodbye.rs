@@ -2,7 +2,7 @@
 
 use crate::end::EndReason;
 use crate::limits::{
-    APOLOGY_MS_MAX, GOODBYE_ASKS_MAX, GOODBYE_WAIT_MS_MAX, SHUTDOWN_GOODBYE_MS_MAX,
+    APOLOGY_MS_MAX, GOODBYE_ASKS_MAX, GOODBYE_WAIT_MS_MAX, MESSAGE_MS_MAX, SHUTDOWN_GOODBYE_MS_MAX,
 };
 use crate::profile::GoodbyeBounds;
 
@@ -79,6 +79,8 @@ impl Goodbye {
         if reason == EndReason::Draining {
             goodbye.stage = Stage::Waiting { cut_at: Some(now) };
             goodbye.deadline = goodbye.deadline.min(now + SHUTDOWN_GOODBYE_MS_MAX);
+        } else if reason == EndReason::MessageLeft {
+            goodbye.deadline = now + MESSAGE_MS_MAX;
         }
         goodbye
     }

@@ -1,5 +1,6 @@
 //! Everything that can happen to a session.
 
+use crate::answering::Answerer;
 use crate::id::{ItemId, ResponseId, ToolCallId};
 use crate::transfer::{TransferEnd, TransferTarget};
 
@@ -135,6 +136,13 @@ pub enum Input {
         /// How.
         cause: LegEnd,
     },
+    /// A call of ours: the sound tells who answered. A machine may be followed by its beep.
+    AnsweredBy {
+        /// Who.
+        who: Answerer,
+    },
+    /// A call of ours: the greeting of the machine is over, without a beep.
+    MachineWaits,
     /// The caller pressed a key.
     Dtmf {
         /// 0-9, *, #, A-D.

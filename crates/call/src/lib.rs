@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod answering;
 mod disclosure;
 pub mod effect;
 pub mod end;
@@ -34,6 +35,7 @@ pub mod transcript;
 mod transfer;
 mod turn;
 
+pub use answering::{Answerer, MachineAction};
 pub use effect::{Effect, LocalSound, Purpose, Role, SessionEvent};
 pub use end::{EndReason, EndedBy, Severity};
 pub use id::{AgentId, CallId, ItemId, LegId, ResponseId, TenantId, ToolCallId};

@@ -22,6 +22,12 @@ pub const TRANSFER_RING_MS_DEFAULT: u32 = 25_000;
 pub const TRANSFER_RING_MS_MAX: u32 = 120_000;
 /// The disclosure is protected at most this long after the answer.
 pub const DISCLOSURE_MS_MAX: u64 = 20_000;
+/// Who answered a call of ours must be known this long after the answer, whatever the shell says: its own bound is shorter.
+pub const ANSWERER_MS_MAX: u64 = 35_000;
+/// A message for an answering machine waits at most this long for the end of its greeting, whatever the shell says.
+pub const MACHINE_MS_MAX: u64 = 125_000;
+/// A message for an answering machine takes at most this long.
+pub const MESSAGE_MS_MAX: u64 = 90_000;
 /// Prepared words whose end is not reported are taken as heard this long after it.
 pub const WELCOME_GRACE_MS: u64 = 5_000;
 /// Deepest nesting of a tool call's arguments.

@@ -1,5 +1,6 @@
 //! What one call is told about itself: an immutable snapshot taken when the call begins. Later edits apply to the next call.
 
+use crate::answering::MachineAction;
 use crate::secure::SecureDigits;
 use crate::transfer::TransferTarget;
 
@@ -222,6 +223,8 @@ pub struct Profile {
     pub refusal: Option<Refusal>,
     /// The caller is handed over as soon as the call is answered: no engine takes part.
     pub transfer_at_once: Option<TransferTarget>,
+    /// A call of ours: what is done when an answering machine takes it. `None`: nobody looks.
+    pub answering: Option<MachineAction>,
     /// Ring exactly this long before the answer (the engine connects meanwhile).
     pub ring_ms_fixed: Option<u32>,
     /// Without a fixed ring time: answer at the latest after this long, ready or not.
@@ -261,6 +264,7 @@ impl Default for Profile {
             recorded: RecordedOpening::default(),
             refusal: None,
             transfer_at_once: None,
+            answering: None,
             tool_filler: Filler::Phrase,
             greeting: Greeting::Model {
                 instructions: "Greet the caller in one short sentence.".to_owned(),

@@ -1,6 +1,7 @@
 //! The coordinator of one call. It holds no rule of its own: an input goes to the state machine that it concerns, then the
 //! session *settles*: each machine is asked what has become due, until nothing has.
 
+mod answering;
 mod closing;
 mod engine;
 mod handover;
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::answer::AnswerClock;
+use crate::answering::Answering;
 use crate::disclosure::Disclosure;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
@@ -50,6 +52,7 @@ struct Closing {
 #[derive(Debug)]
 struct Opening {
     answer: AnswerClock,
+    answering: Answering,
     disclosure: Disclosure,
     /// Words that were prepared.
     prepared: Prepared,
@@ -116,6 +119,7 @@ impl Session {
             },
             opening: Opening {
                 answer,
+                answering: Answering::new(&profile),
                 disclosure: if prepared.has(OpeningWords::Disclosure) {
                     Disclosure::prepared()
                 } else {
@@ -198,6 +202,7 @@ impl Session {
             self.keypad.secure.timeout(),
             self.opening.disclosure.timeout(),
             self.leaving.transfer.as_ref().and_then(Transfer::timeout),
+            self.opening.answering.timeout(),
             self.ledger.timeout(),
             self.ledger.filler_at(self.profile.tool_filler_ms),
         ];
@@ -221,6 +226,8 @@ impl Session {
         match input {
             Input::LegAnswered => self.leg_answered(),
             Input::LegEnded { cause } => self.leg_ended(cause),
+            Input::AnsweredBy { who } => self.answerer_known(who),
+            Input::MachineWaits => self.machine_waits(),
             Input::Dtmf { digit } => self.keypad_pressed(digit),
             Input::MediaLost { ms } => self.liveness.media_lost(self.now, ms),
             Input::MediaResumed => self.liveness.media_resumed(),
@@ -288,6 +295,7 @@ impl Session {
                 return;
             }
             self.settle_dialing();
+            self.settle_answering();
             self.settle_link();
             self.settle_answer();
             self.settle_prepared();
@@ -442,7 +450,10 @@ impl Session {
         let heard = match self.phase {
             // While it rings there, that is what the caller hears.
             Phase::Talking | Phase::Transferring | Phase::Goodbye | Phase::Apologising => {
-                !self.liveness.is_held() && !self.leaving.ringback && !self.target_is_ringing()
+                !self.liveness.is_held()
+                    && !self.opening.answering.is_silent()
+                    && !self.leaving.ringback
+                    && !self.target_is_ringing()
             }
             Phase::Ringing
             | Phase::Dialing
@@ -457,8 +468,8 @@ impl Session {
             Floor::Caller
         } else if self.turn.queue().is_playing() {
             Floor::Agent
-        } else if self.keypad.secure.is_on() {
-            // The caller types: nobody is expected to be heard.
+        } else if self.keypad.secure.is_on() || self.opening.answering.is_with_machine() {
+            // The caller types, or a machine records: nobody is expected to be heard.
             Floor::Suspended
         } else if self.phase == Phase::Transferring
             || self.turn.response_busy()

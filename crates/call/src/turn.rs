@@ -337,13 +337,13 @@ impl Turn {
 
     // The engine.
 
-    /// A response begins. True when it must be cancelled: it would speak over the caller.
-    pub(crate) fn response_started(&mut self, id: ResponseId) -> bool {
+    /// A response begins. True when it must be cancelled: it would speak over the caller, or it is not wanted.
+    pub(crate) fn response_started(&mut self, id: ResponseId, unwanted: bool) -> bool {
         if self.cancelled.contains(&id) {
             return false;
         }
-        let over_the_caller = self.caller_speaks();
-        if over_the_caller {
+        let is_refused = unwanted || self.caller_speaks();
+        if is_refused {
             self.remember_cancelled(id.clone());
         } else {
             self.caller = Caller::Silent;
@@ -356,9 +356,9 @@ impl Turn {
         self.response = Response::Active {
             id,
             spoke: false,
-            cancelled: over_the_caller,
+            cancelled: is_refused,
         };
-        over_the_caller
+        is_refused
     }
 
     /// The first audio of an item reached the queue.

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use call::{
-    Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Recorded,
-    Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, Session, SessionEvent,
-    SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
+    Answerer, Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, MachineAction,
+    Phase, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus, SecureDigits,
+    Session, SessionEvent, SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd,
+    TransferMode, TransferTarget,
 };
 
 /// Calls tried in one run of the test; `ALLO_SEEDS` asks for another number (see `scripts/prove`).
@@ -64,6 +65,8 @@ struct Watch {
     /// A second leg lives.
     target: bool,
     ringback: bool,
+    released: bool,
+    message: bool,
 }
 
 impl Watch {
@@ -95,6 +98,8 @@ impl Watch {
             held: false,
             target: false,
             ringback: false,
+            released: false,
+            message: false,
         };
         watch.drain();
         watch
@@ -180,8 +185,9 @@ impl Watch {
                 assert_ne!(self.held, *held, "seed {seed}: the caller is held as it is");
                 self.held = *held;
             }
+            // What was never released was heard by nobody; and a message for a machine is no disclosure.
             _ => assert!(
-                !self.held || self.hang_ups > 0,
+                !self.held || self.hang_ups > 0 || !self.released || self.message,
                 "seed {seed}: the disclosure was cut"
             ),
         }
@@ -270,6 +276,10 @@ impl Watch {
             Effect::ConnectEngine { .. } | Effect::CloseEngine | Effect::RotateEngine => {
                 self.engine_ready = false
             }
+            Effect::ReleasePlayout => self.released = true,
+            Effect::Journal(SessionEvent::GoodbyeStarted {
+                reason: EndReason::MessageLeft,
+            }) => self.message = true,
             Effect::Journal(SessionEvent::EngineReady { .. }) => self.engine_ready = true,
             Effect::Journal(SessionEvent::EngineLost { .. }) => self.engine_ready = false,
             // The outcome of a tool that an older engine session asked for travels as a message.
@@ -336,6 +346,14 @@ fn profile(dice: &mut Dice) -> Profile {
             instructions: "closed".to_owned(),
         });
     }
+    profile.answering = match dice.below(6) {
+        0 => Some(MachineAction::HangUp),
+        1 => Some(MachineAction::LeaveMessage {
+            instructions: "leave word".to_owned(),
+        }),
+        2 => Some(MachineAction::CarryOn),
+        _ => None,
+    };
     if dice.below(4) == 0 {
         profile.greeting = Greeting::None;
     }
@@ -393,6 +411,15 @@ fn leg_input(dice: &mut Dice) -> Input {
             }
         }
         20..=29 => Input::LegAnswered,
+        30..=35 => Input::AnsweredBy {
+            who: [
+                Answerer::Human,
+                Answerer::Machine,
+                Answerer::MachineBeep,
+                Answerer::Unknown,
+            ][usize::try_from(dice.below(4)).expect("small")],
+        },
+        36..=37 => Input::MachineWaits,
         40 => Input::TransferRequested { target: desk() },
         54 => Input::TransferRequested {
             target: TransferTarget {
@@ -640,6 +667,8 @@ fn random_calls_keep_the_promises() {
         "transferred",
         "no_balance",
         "closed",
+        "answering_machine",
+        "message_left",
     ] {
         assert!(seen.contains(must), "no call reached {must}: {seen:?}");
     }

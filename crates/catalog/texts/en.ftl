@@ -13,6 +13,8 @@ end_transfer_failed = The caller could not be transferred.
 end_agent_hung_up = The agent hung up.
 end_agent_hung_up_complete = The agent hung up after its goodbye, spoken to the end.
 end_agent_hung_up_cut = The agent hung up; its goodbye was not heard to the end.
+end_answering_machine = An answering machine took the call, and no message was left.
+end_message_left = An answering machine took the call, and the message was left on it.
 end_caller_cancelled = The caller gave up before the answer.
 end_busy = The called party is busy.
 end_no_answer = The called party did not answer.
@@ -924,6 +926,12 @@ line_goodbye_cut = the goodbye could not be spoken to its end
 line_reprompted = the agent asks whether the caller is there ({ $count })
 line_max_duration_warned = the agent announces that the end is near
 line_dead_air = silence of { $silent } covered by a sound
+line_answered_by = answered by { $who ->
+    [human] a person
+    [machine] an answering machine
+    [machine_beep] an answering machine, which records now
+   *[other] nobody that could be told: taken for a person
+ }
 line_hold = put on hold
 line_unhold = taken back
 line_transfer_started = transfer asked of the caller's side: { $target }
@@ -1022,6 +1030,18 @@ api_call_not_heard = The call { $id } cannot be listened to now.
 api_no_chat = This agent does not chat.
 api_call_not_allowed = No line of this agent may call that number.
     .remedy = Allow it in the line's outboundPrefixes, for example "+33". Premium and satellite numbers are never called.
+api_call_premium = Premium, satellite and personal numbers are never called.
+    .remedy = Call another number; no setting opens these.
+api_call_at_night = This account places no calls to that number now: its night lasts until { $until }.
+    .remedy = Call again in the day, or change outbound.night in the account's settings.
+api_calls_at_once = { $max } calls of this account run already, as many as it may place at once.
+    .remedy = Wait for one to end, or raise outbound.callsMax in the account's settings.
+api_calls_per_hour = This account has placed { $max } calls within the hour, as many as it may.
+    .remedy = Wait, or raise outbound.callsPerHour in the account's settings.
+api_calls_spent = The calls that this account placed have cost as much in a day as they may.
+    .remedy = Wait, or raise outbound.spendPerDay in the account's settings.
+api_calls_no_balance = The balance or the budget of this account is spent: it places no calls.
+    .remedy = Add to the balance, or raise the budget of the day.
 api_chat_unavailable = This agent cannot answer now: it is paused, or its settings need correcting.
 api_chat_ended = This chat has ended: begin another one.
 api_chat_busy = The agent has not finished answering the message before: wait for its answer.

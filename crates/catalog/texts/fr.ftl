@@ -13,6 +13,8 @@ end_transfer_failed = L'appelant n'a pas pu être transféré.
 end_agent_hung_up = L'agent a raccroché.
 end_agent_hung_up_complete = L'agent a raccroché après l'au revoir, entièrement prononcé.
 end_agent_hung_up_cut = L'agent a raccroché ; son au revoir n'a pas été entendu en entier.
+end_answering_machine = Un répondeur a pris l'appel ; aucun message n'a été laissé.
+end_message_left = Un répondeur a pris l'appel ; le message y a été laissé.
 end_caller_cancelled = L'appelant a renoncé avant la réponse.
 end_busy = Le correspondant appelé est occupé.
 end_no_answer = Le correspondant appelé n'a pas répondu.
@@ -923,6 +925,12 @@ line_goodbye_cut = l'au revoir n'a pas pu être prononcé en entier
 line_reprompted = l'agent demande si l'appelant est là ({ $count })
 line_max_duration_warned = l'agent annonce la fin prochaine
 line_dead_air = silence de { $silent } couvert par un son
+line_answered_by = { $who ->
+    [human] une personne a répondu
+    [machine] un répondeur a répondu
+    [machine_beep] le répondeur enregistre à partir d'ici
+   *[other] on ne sait pas qui a répondu : traité comme une personne
+ }
 line_hold = mis en attente
 line_unhold = repris
 line_transfer_started = transfert demandé au côté de l'appelant : { $target }
@@ -1021,6 +1029,18 @@ api_call_not_heard = On ne peut pas écouter l'appel { $id } en ce moment.
 api_no_chat = Cet agent ne tient pas de conversation écrite.
 api_call_not_allowed = Aucune ligne de cet agent n'a le droit d'appeler ce numéro.
     .remedy = Autorisez-le dans outboundPrefixes de la ligne, par exemple « +33 ». Les numéros surtaxés ou satellitaires ne sont jamais appelés.
+api_call_premium = Les numéros surtaxés, satellitaires et personnels ne sont jamais appelés.
+    .remedy = Appelez un autre numéro ; aucun réglage n'ouvre ceux-là.
+api_call_at_night = Ce compte n'appelle pas ce numéro en ce moment : sa nuit dure jusqu'à { $until }.
+    .remedy = Rappelez de jour, ou changez outbound.night dans les réglages du compte.
+api_calls_at_once = { $max } appels de ce compte sont déjà en cours, autant qu'il peut en passer à la fois.
+    .remedy = Attendez que l'un se termine, ou relevez outbound.callsMax dans les réglages du compte.
+api_calls_per_hour = Ce compte a passé { $max } appels en une heure, autant qu'il peut.
+    .remedy = Attendez, ou relevez outbound.callsPerHour dans les réglages du compte.
+api_calls_spent = Les appels passés par ce compte ont coûté en un jour tout ce qu'ils pouvaient coûter.
+    .remedy = Attendez, ou relevez outbound.spendPerDay dans les réglages du compte.
+api_calls_no_balance = Le solde ou le budget de ce compte est épuisé : il ne passe plus d'appels.
+    .remedy = Ajoutez au solde, ou relevez le budget du jour.
 api_chat_unavailable = Cet agent ne peut pas répondre en ce moment : il est en pause, ou ses réglages sont à corriger.
 api_chat_ended = Cette conversation est terminée : commencez-en une autre.
 api_chat_busy = L'agent n'a pas fini de répondre au message précédent : attendez sa réponse.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use agent::{CallBrain, Round, WebhookBody};
 use call::{CallId, EndReason, ToolCallId};
 use catalog::Message;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use store::{
     AuditNote, Begun, NewDelivery, NewToolRun, ReadError, Realm, Store, TenantScope, ToolRunEnd,
@@ -277,6 +277,19 @@ pub(crate) async fn allowance(
     }
 }
 
+/// What an account's calls out may cost in a day, in micro-units, where its settings say so.
+fn spend_ceiling(settings: &str) -> Option<i64> {
+    let settings = serde_json::from_str(settings).ok()?;
+    let rules = agent::TollRules::read(&settings).ok()?;
+    rules.spend_per_day_micro
+}
+
+/// The beginning of the day by which budgets are counted (UTC).
+pub fn day_begin(now: Timestamp) -> Timestamp {
+    let today = now.as_second().div_euclid(86_400) * 86_400;
+    Timestamp::from_second(today).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 async fn read_allowance(
     calls: &Arc<Calls>,
     identity: &Identity,
@@ -301,9 +314,16 @@ async fn read_allowance(
             bound(balance);
         }
         if let Some(budget) = tenant.budget_daily_micro {
-            let today = Timestamp::now().as_second().div_euclid(86_400) * 86_400;
-            let since = Timestamp::from_second(today).unwrap_or(Timestamp::UNIX_EPOCH);
+            let since = day_begin(Timestamp::now());
             bound(budget - store.spend_since(&scope, since).await?);
+        }
+        if !identity.inbound
+            && let Some(ceiling) = spend_ceiling(&tenant.settings)
+        {
+            let day = SignedDuration::from_hours(24);
+            let since = Timestamp::now().saturating_sub(day);
+            let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+            bound(ceiling - store.calls_placed_since(&scope, since).await?.cost_micro);
         }
     }
     if let Some(customer) = &definition.final_customer_id

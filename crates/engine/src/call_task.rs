@@ -5,6 +5,7 @@
 //! what to send by `media::Stream` and `wire::realtime::Conversation`.
 
 mod agreement;
+mod answering;
 mod clock;
 pub(crate) mod closing;
 pub(crate) mod consult;
@@ -48,6 +49,7 @@ use crate::leg::page::PageMedia;
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
+use answering::Answerers;
 use clock::Clock;
 use closing::Spoken;
 use desk::{Desk, Ending, History, UnfinishedWords};
@@ -117,6 +119,8 @@ pub(crate) struct CallTask {
     office: Option<Office>,
     /// A message put before the first response.
     opening_words: Option<String>,
+    /// Who answers a call of ours, where that is asked.
+    answerers: Option<Answerers>,
     /// Sounds of the first words: found, or to be kept.
     opening: Option<Box<Opening>>,
     /// What the leg told before there was a session.
@@ -207,6 +211,7 @@ impl CallTask {
             self.second.poll_timeout(),
             self.link.poll_timeout(),
             self.clock.statistics_due,
+            self.answerers.as_ref().and_then(Answerers::poll_timeout),
         ]
         .into_iter()
         .flatten()
@@ -245,6 +250,7 @@ impl CallTask {
             self.media.handle_timeout(now);
         }
         self.second.handle_timeout(now);
+        self.answerer_timeout(now);
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle(now, Input::Timeout);
         }
@@ -265,6 +271,7 @@ impl CallTask {
         loop {
             let mut busy = self.drain_media(now);
             busy |= self.drain_second(now);
+            busy |= self.drain_answerer(now);
             busy |= self.drain_engine(now);
             while let Some(effect) = self.session.poll_effect() {
                 self.effect(now, effect);

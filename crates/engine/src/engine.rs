@@ -641,6 +641,11 @@ impl Engine {
         metrics.text()
     }
 
+    /// Counts a call that was asked for and not placed, by the rule that refused it.
+    pub fn count_refused_call(&self, rule: &'static str) {
+        crate::metrics::Metrics::count(&self.inner.calls.metrics.calls_refused, rule, 1);
+    }
+
     /// Lets the caller add metrics of its own to the registry.
     pub fn with_registry<R>(&self, change: impl FnOnce(&mut Registry) -> R) -> R {
         self.inner.calls.metrics.with_registry(change)

@@ -52,6 +52,7 @@ mod trace;
 mod web_pipe;
 
 pub use admission::Ban;
+pub use books::day_begin;
 pub use calls::placing::Promise;
 pub use certificate::CertificateFacts;
 pub use chat::{ChatError, ChatEvent, Chats, NewChat, Visitor};
@@ -67,6 +68,7 @@ pub use leg::page::OfferError;
 pub use listening::{ListenError, Listener};
 pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 pub use log::set_language as set_log_language;
+pub use media::AnsweringTerms;
 pub use routes::{MayCall, RouteAnswer};
 pub use sip::{AccountConfig, Protocol as SipProtocol, RegistrationFailure, RegistrationState};
 pub use stream_socket::{NotStarted, StreamIo, StreamSocket};

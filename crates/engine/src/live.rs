@@ -1,8 +1,8 @@
 //! What can be watched from outside while calls run: the list of calls, and a lossy stream of events.
 
-use call::TranscriptEntry;
 use call::end::EndReason;
 use call::id::{CallId, TenantId};
+use call::{Answerer, TranscriptEntry};
 
 /// Events kept for a slow watcher before it loses the oldest.
 pub const LIVE_EVENTS_MAX: usize = 1_024;
@@ -60,6 +60,8 @@ pub struct Timings {
     pub last_turn_ms: Option<u32>,
     /// Number of interruptions so far.
     pub interruptions: u32,
+    /// Who answered a call of ours, where that was asked.
+    pub answered_by: Option<Answerer>,
 }
 
 /// Something that happened in a live call.
@@ -95,6 +97,11 @@ pub enum LiveEventKind {
         item: String,
         /// Text to append.
         delta: String,
+    },
+    /// It is known who answered a call of ours.
+    AnsweredBy {
+        /// Who.
+        who: Answerer,
     },
     /// The caller began to speak.
     CallerSpeaking,

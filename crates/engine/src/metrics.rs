@@ -48,6 +48,8 @@ pub(crate) struct Metrics {
     pub(crate) journal_dropped: Counter<u64, AtomicU64>,
     pub(crate) audio_dropped_ms: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) interruptions: Counter<u64, AtomicU64>,
+    pub(crate) calls_refused: Family<Kind, Counter<u64, AtomicU64>>,
+    pub(crate) answerers: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) registrations: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) agent_changes: Family<Kind, Counter<u64, AtomicU64>>,
 }
@@ -70,11 +72,14 @@ impl Metrics {
             journal_dropped: Counter::default(),
             audio_dropped_ms: Family::default(),
             interruptions: Counter::default(),
+            calls_refused: Family::default(),
+            answerers: Family::default(),
             registrations: Family::default(),
             agent_changes: Family::default(),
         };
         metrics.register();
         metrics.register_sip();
+        metrics.register_placed();
         metrics
     }
 
@@ -140,6 +145,22 @@ impl Metrics {
                 "agent_state_changes",
                 "Changes of the state of agents, by new state",
                 self.agent_changes.clone(),
+            );
+        });
+    }
+
+    /// Of calls that we place.
+    fn register_placed(&self) {
+        self.with_registry(|registry| {
+            registry.register(
+                "outbound_refused",
+                "Calls that were asked for and not placed, by the rule",
+                self.calls_refused.clone(),
+            );
+            registry.register(
+                "answerers",
+                "Who answered calls of ours, where that was asked",
+                self.answerers.clone(),
             );
         });
     }

@@ -76,7 +76,7 @@ impl NumberForm {
 const SUBSCRIBER_DIGITS_MIN: usize = 7;
 
 /// The digits of a number with its country's code.
-fn international(country: &str, dialled: &str) -> Option<String> {
+pub(crate) fn international(country: &str, dialled: &str) -> Option<String> {
     let text: String = dialled
         .chars()
         .filter(|c| !matches!(c, ' ' | '.' | '-' | '(' | ')' | '/' | '\u{a0}'))

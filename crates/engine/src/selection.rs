@@ -288,6 +288,11 @@ mod tests {
         for status in [403, 404, 480, 486, 487, 488, 600, 603, 607, 200] {
             assert!(!may_try_another(Some(status)), "{status}");
         }
+        // And no status beside these: what a trunk answers that knows the callee is an answer.
+        for status in 100..700 {
+            let nobody = status == 408 || (500..600).contains(&status);
+            assert_eq!(may_try_another(Some(status)), nobody, "{status}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! deadlines. What a peer sends never panics and is never an error: it is an event or a counted drop.
 #![forbid(unsafe_code)]
 
+pub mod answering;
 mod coder;
 mod comfort_noise;
 pub mod conceal;
@@ -38,6 +39,7 @@ pub mod stream;
 pub mod tone;
 pub mod treatment;
 
+pub use answering::{Answerer, AnsweringDetector, AnsweringEvent, AnsweringTerms};
 pub use feed::{Feed, Position};
 pub use frame::{CallerFrame, Codec, Direction, Form, Lane, Law, RecordingFrame};
 pub use gain::Gain;

@@ -10,8 +10,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use common::{address, config, epoch, ms, rtp, tone};
+use media::resample::Rate;
 use media::srtp::SrtpContext;
-use media::{Codec, ItemKey, SrtpConfig, SrtpSuite, Stream, TRANSMIT_BYTES_MAX};
+use media::{
+    AnsweringDetector, AnsweringTerms, Codec, ItemKey, SrtpConfig, SrtpSuite, Stream,
+    TRANSMIT_BYTES_MAX,
+};
 
 struct Counting;
 
@@ -38,6 +42,31 @@ static ALLOCATOR: Counting = Counting;
 
 fn allocations() -> u64 {
     ALLOCATIONS.with(Cell::get)
+}
+
+/// Five seconds of a callee: voice as far as levels go, a pause, a beep.
+#[test]
+fn listening_for_who_answered_allocates_nothing() {
+    let mut frames = vec![[0_i16; 160]; 250];
+    for (index, frame) in frames.iter_mut().enumerate() {
+        let hertz = if (150..170).contains(&index) {
+            1_000.0
+        } else {
+            120.0
+        };
+        if index % 9 < 6 || (150..170).contains(&index) {
+            media::tone::Sine::new(hertz, 6_000.0).fill(frame);
+        }
+    }
+    let mut detector = AnsweringDetector::new(AnsweringTerms::default(), Rate::Hz8000);
+    let before = allocations();
+    let mut events = 0;
+    for (at, frame) in (0_u64..).step_by(20).zip(&frames) {
+        events += u32::from(detector.frame(at, frame).is_some());
+    }
+    events += u32::from(detector.pass(20_000).is_some());
+    assert_eq!(allocations() - before, 0);
+    assert!(events > 0, "it said something");
 }
 
 /// Ten seconds of packets in, packets out, frames, recording, loss, disorder and reports after a warm-up.

@@ -295,6 +295,7 @@ fn words(event: &LiveEvent) -> (&'static str, Value) {
                 "answerToFirstAudioMs": timings.answer_to_first_audio_ms,
                 "lastTurnMs": timings.last_turn_ms,
                 "interruptions": timings.interruptions,
+                "answeredBy": timings.answered_by.map(call::Answerer::label),
             }),
         ),
         LiveEventKind::Transcript(entry) => (
@@ -310,6 +311,9 @@ fn words(event: &LiveEvent) -> (&'static str, Value) {
         ),
         LiveEventKind::AgentDelta { item, delta } => {
             ("call.agent_delta", json!({ "item": item, "delta": delta }))
+        }
+        LiveEventKind::AnsweredBy { who } => {
+            ("call.answered_by", json!({ "answeredBy": who.label() }))
         }
         LiveEventKind::CallerSpeaking => ("call.caller_speaking", json!({})),
         LiveEventKind::Interrupted { item, played_ms } => (

@@ -68,6 +68,8 @@ pub const RING_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
 pub const RING_SECONDS_DEFAULT: u32 = 30;
 /// Values that come with a call, as JSON, in bytes.
 pub const CUSTOM_PARAMS_BYTES_MAX: usize = 16 * 1024;
+/// Longest message that is left on an answering machine, in characters: a minute and more of speech.
+pub const MACHINE_MESSAGE_CHARACTERS_MAX: usize = 1_000;
 /// Longest address that follows a call, in characters.
 pub const CALLBACK_CHARACTERS_MAX: usize = 2_048;
 /// Rows of one CSV export.

@@ -294,6 +294,7 @@ async fn follow(
             LiveEventKind::Ended { .. } => return,
             LiveEventKind::AgentDelta { .. }
             | LiveEventKind::CallerSpeaking
+            | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Interrupted { .. } => {}
         }
     }

@@ -269,6 +269,7 @@ impl Test {
             LiveEventKind::Changed { .. }
             | LiveEventKind::Interrupted { .. }
             | LiveEventKind::AgentDelta { .. }
+            | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::CallerSpeaking => {}
         }
     }

@@ -75,6 +75,15 @@ pub struct CallEnd {
     pub recording_path: Option<String>,
 }
 
+/// Calls that a tenant placed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlacedCalls {
+    /// How many.
+    pub calls: u64,
+    /// What those that ended have cost, in micro-units.
+    pub cost_micro: i64,
+}
+
 /// Whether a call is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -253,6 +262,29 @@ impl Store {
                 .bind(field(line))
                 .bind(field(agent));
         known(query.execute(self.writer()).await?.rows_affected())
+    }
+
+    /// The calls that a tenant placed since then, and what they have cost so far.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn calls_placed_since(
+        &self,
+        scope: &TenantScope,
+        since: Timestamp,
+    ) -> Result<PlacedCalls, ReadError> {
+        let mut sql = Sql::new(
+            "SELECT COUNT(*) AS calls, CAST(COALESCE(SUM(cost_micro), 0) AS BIGINT) AS cost FROM calls WHERE direction = 'outbound'",
+        );
+        sql.with(" AND tenant_id = ", scope.id().to_owned());
+        sql.with(" AND started_at >= ", since.as_microsecond());
+        let Some(row) = sql.row(self.readers()).await? else {
+            return Ok(PlacedCalls::default());
+        };
+        Ok(PlacedCalls {
+            calls: unsigned(row.try_get("calls")?),
+            cost_micro: row.try_get("cost")?,
+        })
     }
 
     /// Finishes a call. The first end that is written stays; a second one changes nothing.

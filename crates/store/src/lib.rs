@@ -65,7 +65,7 @@ pub use api_key::{ApiKey, ApiKeyFilter};
 pub use audit::{Action, Actor, AuditFilter, AuditLine, AuditNote};
 pub use billing::{Booking, PriceTable, Transaction};
 pub use blocked::{BlockedNumber, BlockedNumberFilter};
-pub use call_record::{CallEnd, CallRecord, CallState, Direction, NewCall, StoredEnd};
+pub use call_record::{CallEnd, CallRecord, CallState, Direction, NewCall, PlacedCalls, StoredEnd};
 pub use call_service::{CallAssignment, CallClose, CallCost, CallService, Closed};
 pub use change::ChangeError;
 pub use chat::{ChatClose, ChatFilter, ChatMessage, ChatSession};

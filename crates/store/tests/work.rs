@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use store::{
     Agent, Artefact, Attempt, Begun, Booking, CallAssignment, CallClose, CallCost, CallEnd,
     ChangeError, ChatClose, ChatMessage, ChatSession, Closed, DeliveryFilter, DeliveryState,
-    Direction, FinalCustomer, NewCall, NewDelivery, NewToolRun, PageRequest, PriceTable, Realm,
-    Repetition, Store, StoredAnswer, TenantScope, ToolRunEnd, ToolRunState, VersionNote, new_id,
+    Direction, FinalCustomer, NewCall, NewDelivery, NewToolRun, PageRequest, PlacedCalls,
+    PriceTable, Realm, Repetition, Store, StoredAnswer, TenantScope, ToolRunEnd, ToolRunState,
+    VersionNote, new_id,
 };
 
 #[path = "common/place.rs"]
@@ -34,15 +35,19 @@ fn call(id: &str) -> CallId {
 }
 
 async fn begin_call(store: &Store, id: &str) {
+    begin(store, id, Direction::Inbound, at(0)).await;
+}
+
+async fn begin(store: &Store, id: &str, direction: Direction, started_at: Timestamp) {
     let new = NewCall {
         id: call(id),
-        direction: Direction::Inbound,
+        direction,
         from: "+33123456789".to_owned(),
         to: "+33491234567".to_owned(),
         line: String::new(),
         agent: String::new(),
         sip_call_id: None,
-        started_at: at(0),
+        started_at,
     };
     store.create_call(&scope(), &new).await.expect("written");
 }
@@ -524,5 +529,26 @@ async fn recordings_are_forgotten_when_they_are_old(place) {
     assert_eq!(store.node_expire_recordings(at(61)).await.unwrap(), ["recordings/c1.wav"]);
     assert!(store.node_expire_recordings(at(61)).await.unwrap().is_empty());
     assert_eq!(store.call(&scope(), &call("c1")).await.unwrap().unwrap().recording_path, None);
+}
+}
+
+on_both! {
+async fn calls_that_a_tenant_placed_are_counted_with_their_cost(place) {
+    let store = place.open().await;
+    begin_call(&store, "came").await;
+    for (id, second) in [("early", 10), ("late", 20), ("runs", 30)] {
+        begin(&store, id, Direction::Outbound, at(second)).await;
+    }
+    for (id, cost) in [("came", 1_000), ("early", 300), ("late", 70)] {
+        let mut end = close(id, cost);
+        end.deliveries.clear();
+        store.finish_call_with(&scope(), &call(id), &end).await.unwrap();
+    }
+    for (since, calls, cost_micro) in [(0, 3, 370), (10, 3, 370), (11, 2, 70), (21, 1, 0), (31, 0, 0)] {
+        let placed = store.calls_placed_since(&scope(), at(since)).await.unwrap();
+        assert_eq!(placed, PlacedCalls { calls, cost_micro }, "{since}");
+    }
+    assert_eq!(store.calls_placed_since(&other(), at(0)).await.unwrap(), PlacedCalls::default());
+    place.assert_sound().await;
 }
 }

@@ -338,6 +338,9 @@ impl CallBrain {
             "outcome".to_owned(),
             Value::String(self.v2_outcome(end).as_str().to_owned()),
         );
+        if let Some(who) = self.answerer() {
+            body.insert("answeredBy".to_owned(), Value::String(who.to_owned()));
+        }
         body.insert("toolCalls".to_owned(), self.tool_calls());
         body.insert("costs".to_owned(), self.costs_body());
         let model = end.model.clone().or_else(|| settings.engine().model);

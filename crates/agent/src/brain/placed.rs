@@ -15,8 +15,50 @@ pub struct Placement {
     pub custom_params: Map<String, Value>,
     /// Address that is told of each status.
     pub callback_url: Option<String>,
+    /// What is done where an answering machine may take the call; `None`: nobody looks.
+    pub answering: Option<AnsweringWish>,
     /// When the other side answered.
     pub answered_at: Option<Timestamp>,
+    /// Who did, where that was looked for: `human`, `machine`, `machine_beep` or `unknown`.
+    pub answered_by: Option<String>,
+}
+
+/// What is done when a machine answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AnsweringAction {
+    /// The agent speaks at once, whoever answered; the verdict is written down.
+    CarryOn,
+    /// The call is ended without a word.
+    HangUp,
+    /// A message is left after the beep, or after the greeting where none comes.
+    LeaveMessage,
+}
+
+/// How a machine is known, and what is done with it. Times are milliseconds; absent ones are those of `media::AnsweringTerms`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AnsweringWish {
+    /// What is done.
+    pub action: AnsweringAction,
+    /// The message to leave, without the words that say that a machine speaks: those come before it.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// A longer greeting is a machine's.
+    #[serde(default)]
+    pub greeting_ms_max: Option<u32>,
+    /// Silence after a short greeting by which a person is known.
+    #[serde(default)]
+    pub pause_ms: Option<u32>,
+    /// Silence from the answer on after which nobody can be told.
+    #[serde(default)]
+    pub silence_ms: Option<u32>,
+    /// Longest time to a verdict.
+    #[serde(default)]
+    pub verdict_ms: Option<u32>,
+    /// How long the beep of a machine is waited for.
+    #[serde(default)]
+    pub beep_ms: Option<u32>,
 }
 
 impl std::fmt::Debug for Placement {
@@ -24,6 +66,7 @@ impl std::fmt::Debug for Placement {
         f.debug_struct("Placement")
             .field("custom_params", &self.custom_params.len())
             .field("callback_url", &self.callback_url.is_some())
+            .field("answering", &self.answering.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -87,6 +130,23 @@ impl CallBrain {
         placement.is_some_and(|placement| placement.answered_at.is_some())
     }
 
+    /// What is done where an answering machine may take this call.
+    pub fn answering(&self) -> Option<&AnsweringWish> {
+        self.placement.as_ref()?.answering.as_ref()
+    }
+
+    /// Who answered the call, by the label that is stored.
+    pub fn answered_by(&mut self, who: &str) {
+        if let Some(placement) = &mut self.placement {
+            placement.answered_by = Some(who.to_owned());
+        }
+    }
+
+    /// Who answered, where that was looked for and found.
+    pub(super) fn answerer(&self) -> Option<&str> {
+        self.placement.as_ref()?.answered_by.as_deref()
+    }
+
     /// What the address that follows the call is told. `status` is one of contracts.md 4: `initiated`, `ringing`, `answered`,
     /// `completed`, `failed`, `busy`, `no-answer`, `cancelled`.
     pub fn placed_status(
@@ -116,7 +176,7 @@ impl CallBrain {
             .filter(|_| ended)
             .map(|answered| at.duration_since(answered).as_secs().max(0));
         let facts = &self.facts;
-        let body = json!({
+        let mut body = json!({
             "sid": facts.call_id,
             "direction": facts.direction.as_str(),
             "from": facts.called_number,
@@ -130,6 +190,9 @@ impl CallBrain {
             "event": event.label(),
             "timestamp": iso(at),
         });
+        if let Some(who) = self.answerer() {
+            body["answeredBy"] = json!(who);
+        }
         Some(WebhookBody {
             kind: event.kind(),
             url,

@@ -1,6 +1,7 @@
 //! The end of a call: goodbye, apology, hang-up, and the one `Ended`.
 
 use super::{Closing, Session};
+use crate::answering::MachineAction;
 use crate::effect::{Effect, LocalSound, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
 use crate::goodbye::{Goodbye, GoodbyeStep, Scene};
@@ -23,6 +24,11 @@ impl Session {
 
     /// The house ends the call: the model is asked for a last word.
     pub(super) fn say_goodbye(&mut self, reason: EndReason) {
+        if self.opening.answering.is_silent() {
+            // Nobody is spoken to before it is known who answered.
+            self.hang_up(reason);
+            return;
+        }
         self.begin_goodbye(Goodbye::decided(self.now, reason, &self.profile.goodbye));
     }
 
@@ -41,6 +47,11 @@ impl Session {
 
     pub(super) fn goodbye_instructions(&self, reason: EndReason) -> String {
         let phrases = &self.profile.phrases;
+        if reason == EndReason::MessageLeft
+            && let Some(MachineAction::LeaveMessage { instructions }) = &self.profile.answering
+        {
+            return instructions.clone();
+        }
         if let Some(refusal) = &self.profile.refusal {
             return refusal.instructions.clone();
         }
@@ -92,10 +103,21 @@ impl Session {
                     let interruption = self.turn.interrupt();
                     self.stop_speech(interruption);
                 }
+                // An apology is not what a machine is to record.
+                Some(GoodbyeStep::PlayLocal) if reason == EndReason::MessageLeft => {
+                    self.journal(SessionEvent::GoodbyeFinished { complete: false });
+                    self.hang_up(EndReason::AnsweringMachine);
+                    return;
+                }
                 Some(GoodbyeStep::PlayLocal) => self.play_apology(),
                 Some(GoodbyeStep::HangUp { complete }) => {
                     self.journal(SessionEvent::GoodbyeFinished { complete });
-                    self.hang_up(reason);
+                    let cut_off = reason == EndReason::MessageLeft && !complete;
+                    self.hang_up(if cut_off {
+                        EndReason::AnsweringMachine
+                    } else {
+                        reason
+                    });
                     return;
                 }
                 None => {}

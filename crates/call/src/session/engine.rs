@@ -52,6 +52,8 @@ impl Session {
         match self.phase {
             // Nobody has answered: they need not be disturbed for an apology.
             Phase::Dialing => self.hang_up(reason),
+            // The same for whoever answered and is not known yet.
+            Phase::Talking if self.opening.answering.is_silent() => {}
             Phase::Talking => self.apologise(reason),
             // The call is answered all the same, so that the caller hears something sensible.
             Phase::Ringing | Phase::Answering => {}

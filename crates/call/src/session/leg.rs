@@ -39,15 +39,8 @@ impl Session {
             Phase::Answering | Phase::Dialing => {
                 self.enter(Phase::Talking);
                 self.liveness.answered(self.now);
-                self.opening.disclosure.answered(self.now);
-                self.begin_prepared();
-                self.effect(Effect::ReleasePlayout);
-                if let Some(target) = self.profile.transfer_at_once.clone() {
-                    self.begin_transfer(target);
-                } else if let Some(refusal) = &self.profile.refusal {
-                    self.say_goodbye(refusal.reason);
-                } else if self.link.is_down() {
-                    self.apologise(self.link.end_reason());
+                if !self.opening.answering.answered(self.now) {
+                    self.converse();
                 }
             }
             Phase::Ringing
@@ -58,6 +51,20 @@ impl Session {
             | Phase::Apologising
             | Phase::HangingUp
             | Phase::Ended => {}
+        }
+    }
+
+    /// The conversation begins: what was made while it rang is heard.
+    pub(super) fn converse(&mut self) {
+        self.opening.disclosure.answered(self.now);
+        self.begin_prepared();
+        self.effect(Effect::ReleasePlayout);
+        if let Some(target) = self.profile.transfer_at_once.clone() {
+            self.begin_transfer(target);
+        } else if let Some(refusal) = &self.profile.refusal {
+            self.say_goodbye(refusal.reason);
+        } else if self.link.is_down() {
+            self.apologise(self.link.end_reason());
         }
     }
 
@@ -113,7 +120,7 @@ impl Session {
         self.finish(reason);
     }
 
-    /// Keeps the caller's sound for the engine until the disclosure was played.
+    /// Keeps the caller's sound for the engine until it is known who answered, and the disclosure was played.
     pub(super) fn settle_disclosure(&mut self) {
         self.opening.disclosure.expire(self.now);
         if !matches!(
@@ -122,10 +129,10 @@ impl Session {
         ) {
             self.opening.disclosure.give_up();
         }
-        let held = self.opening.disclosure.protects();
+        let held = self.opening.disclosure.protects() || self.opening.answering.holds();
         if held != self.outbox.held {
             self.outbox.held = held;
-            if !held {
+            if !held && self.profile.disclosure.is_some() {
                 self.journal(SessionEvent::Disclosed);
             }
             let said = self.opening.disclosure.was_said();

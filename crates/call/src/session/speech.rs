@@ -97,11 +97,14 @@ impl Session {
         if !self.link.is_ready() {
             return;
         }
-        if !self.turn.response_under_way() {
+        let asked = self.turn.response_under_way();
+        if !asked {
             // Not asked for by us: the caller's turn made it.
             self.liveness.caller_answered();
         }
-        if self.turn.response_started(response) {
+        // What a callee said before the first words is answered by them.
+        let unwanted = !asked && self.outbox.held && self.opening.answering.is_told();
+        if self.turn.response_started(response, unwanted) {
             self.effect(Effect::CancelResponse);
         }
         self.ledger.response_started();
@@ -122,7 +125,8 @@ impl Session {
                 self.transcript.begin(self.now, item, Speaker::Agent);
                 let entry = self.transcript.interrupted(item, 0);
                 self.record(entry);
-                if clear {
+                // Behind a disclosure that is still to come there is nothing to be cleared, and it is not to be cut.
+                if clear && !self.outbox.held {
                     self.effect(Effect::ClearPlayout);
                 }
             }

@@ -1,9 +1,9 @@
 //! The language of call scripts: one line, one input or one expectation.
 
 use call::{
-    EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, Profile, Recorded, Refusal,
-    Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId, ToolOutcome, ToolSpec,
-    TransferEnd, TransferMode, TransferTarget,
+    Answerer, EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, MachineAction,
+    Profile, Recorded, Redacted, Refusal, Requester, ResponseId, ResponseStatus, SecureDigits,
+    ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
 };
 
 /// One line of a script.
@@ -176,6 +176,16 @@ fn second_leg(verb: &str, rest: &str) -> Result<Input, String> {
 fn leg(verb: &str, rest: &str) -> Result<Input, String> {
     Ok(match verb {
         "answered" => Input::LegAnswered,
+        "answered_by" => Input::AnsweredBy {
+            who: match rest {
+                "human" => Answerer::Human,
+                "machine" => Answerer::Machine,
+                "machine_beep" => Answerer::MachineBeep,
+                "unknown" => Answerer::Unknown,
+                _ => return Err(format!("unknown answerer: {rest}")),
+            },
+        },
+        "machine_waits" => Input::MachineWaits,
         "ended" => Input::LegEnded {
             cause: match rest {
                 "remote_hang_up" => LegEnd::RemoteHangUp,
@@ -372,6 +382,15 @@ pub(crate) fn configure(profile: &mut Profile, text: &str) -> Result<(), String>
                     reason: EndReason::from_code(value)
                         .ok_or_else(|| format!("no such end reason: {value}"))?,
                     instructions: "say why".to_owned(),
+                });
+            }
+            "answering" => {
+                profile.answering = Some(match value {
+                    "carry_on" => MachineAction::CarryOn,
+                    "hang_up" => MachineAction::HangUp,
+                    message => MachineAction::LeaveMessage {
+                        instructions: message.to_owned(),
+                    },
                 });
             }
             "transfer_at_once" => profile.transfer_at_once = Some(target(&format!("desk {value}"))),

@@ -148,6 +148,7 @@ fn journal(event: &SessionEvent) -> String {
             took_ms,
         } => format!("tool_finished {id} {outcome} took={took_ms}"),
         SessionEvent::DeadAirCovered { silent_ms } => format!("dead_air_covered {silent_ms}"),
+        SessionEvent::AnsweredBy { who } => format!("answered_by {}", who.label()),
         SessionEvent::Disclosed => "disclosed".to_owned(),
         SessionEvent::TransferStarted { target } => format!("transfer_started {target}"),
         SessionEvent::TransferDeclined { reason } => format!("transfer_declined {reason}"),

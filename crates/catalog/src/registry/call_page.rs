@@ -101,6 +101,7 @@ super::table! { Label:
     Info line_reprompted(count: Count);
     Info line_max_duration_warned();
     Notice line_dead_air(silent: Duration);
+    Info line_answered_by(who: Text);
     Info line_hold();
     Info line_unhold();
     Info line_transfer_started(target: Text);

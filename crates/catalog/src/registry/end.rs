@@ -10,6 +10,8 @@ super::table! { End:
     Info end_agent_hung_up();
     Info end_agent_hung_up_complete();
     Notice end_agent_hung_up_cut();
+    Info end_answering_machine();
+    Info end_message_left();
     Info end_caller_cancelled();
     Info end_busy();
     Info end_no_answer();

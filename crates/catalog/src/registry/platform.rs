@@ -52,6 +52,12 @@ super::table! { Service:
     Notice api_offer_unusable(cause: Text);
     Warning api_no_media_port();
     Notice api_call_not_allowed();
+    Notice api_call_premium();
+    Notice api_call_at_night(until: Text);
+    Notice api_calls_at_once(max: Count);
+    Notice api_calls_per_hour(max: Count);
+    Notice api_calls_spent();
+    Notice api_calls_no_balance();
     Warning api_line_tests_busy();
     Warning api_trials_busy();
     Warning api_trial_failed(cause: Text);

@@ -5,14 +5,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use agent::{CallBrain, HttpCall, OpeningVerdict, PreCallVerdict, ToolReply, TransferManner};
+use agent::{
+    AnsweringAction, AnsweringWish, CallBrain, HttpCall, OpeningVerdict, PreCallVerdict, ToolReply,
+    TransferManner,
+};
 use call::{
-    EndReason, Greeting, OpeningWords, Profile, Refusal, ToolSpec, TransferMode, TransferTarget,
+    EndReason, Greeting, MachineAction, OpeningWords, Profile, Refusal, ToolSpec, TransferMode,
+    TransferTarget,
 };
 use catalog::Message;
 use courier::Caller;
 use futures_util::future::{join, join_all};
 use jiff::Timestamp;
+use media::AnsweringTerms;
 use wire::realtime::ToolDefinition;
 
 use crate::calls::{Calls, Identity};
@@ -35,6 +40,8 @@ pub(crate) struct Plan {
     tools: Vec<agent::OfferedTool>,
     refusal: Option<Refusal>,
     transfer_at_once: Option<TransferTarget>,
+    /// What is done when an answering machine takes a call of ours.
+    answering: Option<MachineAction>,
     /// A message put before the first response.
     pub(super) opening_words: Option<String>,
     /// What the call may cost, in micro-units.
@@ -165,6 +172,32 @@ async fn within(reply: impl Future<Output = ToolReply>, request: &HttpCall) -> T
         .unwrap_or(ToolReply::TimedOut)
 }
 
+/// What the session does with a machine. A message says first that a machine speaks, as every call does.
+fn machine(wish: &AnsweringWish, disclosure: &str) -> MachineAction {
+    match wish.action {
+        AnsweringAction::CarryOn => MachineAction::CarryOn,
+        AnsweringAction::HangUp => MachineAction::HangUp,
+        AnsweringAction::LeaveMessage => {
+            let message = wish.message.as_deref().unwrap_or_default();
+            MachineAction::LeaveMessage {
+                instructions: verbatim(&format!("{disclosure} {message}")),
+            }
+        }
+    }
+}
+
+/// The bounds by which a machine is known.
+pub(super) fn terms(wish: &AnsweringWish) -> AnsweringTerms {
+    let usual = AnsweringTerms::default();
+    AnsweringTerms {
+        greeting_ms_max: wish.greeting_ms_max.unwrap_or(usual.greeting_ms_max),
+        pause_ms: wish.pause_ms.unwrap_or(usual.pause_ms),
+        silence_ms: wish.silence_ms.unwrap_or(usual.silence_ms),
+        verdict_ms: wish.verdict_ms.unwrap_or(usual.verdict_ms),
+        beep_ms: wish.beep_ms.unwrap_or(usual.beep_ms),
+    }
+}
+
 fn word(reason: EndReason, text: &str) -> Refusal {
     Refusal {
         reason,
@@ -201,6 +234,9 @@ impl Plan {
     pub(crate) fn of(brain: &CallBrain, now: Timestamp) -> Self {
         let greeting = brain.greeting(now);
         Self {
+            answering: brain
+                .answering()
+                .map(|wish| machine(wish, &greeting.disclosure)),
             instructions: brain.instructions(now),
             voice: brain.voice(),
             opening_words: greeting.user_message.clone(),
@@ -259,6 +295,7 @@ impl Plan {
                 }
             })
             .collect();
+        profile.answering.clone_from(&self.answering);
         profile.refusal.clone_from(&self.refusal);
         profile.transfer_at_once.clone_from(&self.transfer_at_once);
         self.greet(profile);

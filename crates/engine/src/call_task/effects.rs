@@ -280,6 +280,9 @@ impl CallTask {
             });
             self.desk.changed();
         }
+        if let SessionEvent::AnsweredBy { who } = event {
+            self.answered_by(*who);
+        }
         if let SessionEvent::GoodbyeStarted { .. } = event {
             self.desk.set_state(LiveState::Ending);
         }

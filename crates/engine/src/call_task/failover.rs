@@ -44,23 +44,9 @@ impl<'a> NextAccount<'a> {
         cause: &EndCause,
         media: Option<&mut LegAudio>,
     ) -> bool {
-        let status = match cause {
-            EndCause::Refused { status, .. } => Some(*status),
-            EndCause::Timeout => Some(408),
-            EndCause::Unreachable | EndCause::TransportLost => None,
-            EndCause::RemoteBye { .. }
-            | EndCause::RemoteCancel
-            | EndCause::LocalHangUp
-            | EndCause::Rejected { .. }
-            | EndCause::AckMissing
-            | EndCause::MissingAnswer
-            | EndCause::SessionExpired
-            | EndCause::DialogLost
-            | EndCause::Overload => return false,
-        };
-        if !may_try_another(status) {
+        let Some(status) = reached_nobody(cause) else {
             return false;
-        }
+        };
         let Some(media) = media.and_then(LegAudio::sdp) else {
             return false;
         };
@@ -82,6 +68,26 @@ impl<'a> NextAccount<'a> {
     }
 }
 
+/// Whether a leg that ended like this, and never rang, reached nobody: the outer `None` where it did, or where the end is ours. The
+/// inner one is the status, where there was one.
+fn reached_nobody(cause: &EndCause) -> Option<Option<u16>> {
+    let status = match cause {
+        EndCause::Refused { status, .. } => Some(*status),
+        EndCause::Timeout => Some(408),
+        EndCause::Unreachable | EndCause::TransportLost => None,
+        EndCause::RemoteBye { .. }
+        | EndCause::RemoteCancel
+        | EndCause::LocalHangUp
+        | EndCause::Rejected { .. }
+        | EndCause::AckMissing
+        | EndCause::MissingAnswer
+        | EndCause::SessionExpired
+        | EndCause::DialogLost
+        | EndCause::Overload => return None,
+    };
+    may_try_another(status).then_some(status)
+}
+
 impl CallTask {
     /// True where another account took the call over.
     pub(super) fn fail_over(&mut self, now: Instant, cause: &EndCause) -> bool {
@@ -93,5 +99,55 @@ impl CallTask {
         let desk = &mut self.desk;
         let next = NextAccount::new(&desk.calls, &mut desk.leg, &mut desk.dialled, &desk.journal);
         next.try_after(now, cause, Some(&mut self.media))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_ends_are_tried_by_another_account() {
+        let refused = |status| EndCause::Refused {
+            status,
+            reason: String::new(),
+        };
+        for (cause, tried) in [
+            (refused(408), Some(Some(408))),
+            (refused(500), Some(Some(500))),
+            (refused(502), Some(Some(502))),
+            (refused(503), Some(Some(503))),
+            (refused(504), Some(Some(504))),
+            (EndCause::Timeout, Some(Some(408))),
+            (EndCause::Unreachable, Some(None)),
+            (EndCause::TransportLost, Some(None)),
+            // Somebody said something of the callee, or of us.
+            (refused(302), None),
+            (refused(401), None),
+            (refused(403), None),
+            (refused(404), None),
+            (refused(410), None),
+            (refused(480), None),
+            (refused(484), None),
+            (refused(486), None),
+            (refused(487), None),
+            (refused(488), None),
+            (refused(600), None),
+            (refused(603), None),
+            (refused(604), None),
+            (refused(606), None),
+            (refused(607), None),
+            (EndCause::RemoteBye { reason: None }, None),
+            (EndCause::RemoteCancel, None),
+            (EndCause::LocalHangUp, None),
+            (EndCause::Rejected { status: 503 }, None),
+            (EndCause::AckMissing, None),
+            (EndCause::MissingAnswer, None),
+            (EndCause::SessionExpired, None),
+            (EndCause::DialogLost, None),
+            (EndCause::Overload, None),
+        ] {
+            assert_eq!(reached_nobody(&cause), tried, "{cause:?}");
+        }
     }
 }

@@ -121,6 +121,7 @@ impl CallTask {
         self.clock.established = Some(now);
         self.clock.statistics_due = Some(now + STATISTICS_EVERY);
         self.desk.milestone(now, Milestone::Established);
+        self.listen_for_answerer(now);
         self.session.handle(now, Input::LegAnswered);
     }
 

@@ -36,7 +36,15 @@ impl CallTask {
 
     fn forward_frames(&mut self, now: Instant) {
         let (form, wanted) = (self.media.form(), self.engine_form);
+        // What is heard of a call of ours before its answer is the network's: ringback, announcements.
+        let is_early = !self.desk.identity.inbound && self.clock.established.is_none();
         while let Some(frame) = self.media.poll_frame() {
+            if is_early {
+                continue;
+            }
+            if let Some(answerers) = &mut self.answerers {
+                answerers.hears(now, form, frame.audio);
+            }
             let audio = if form == wanted {
                 frame.audio
             } else {
@@ -252,6 +260,7 @@ impl CallTask {
             "answer_to_first_audio_ms": timings.answer_to_first_audio_ms,
             "interruptions": timings.interruptions,
             "second_legs": self.second.figures(now),
+            "answered_by": timings.answered_by.map(call::Answerer::label),
             "codec": self.media.codec().name(),
             "rtp": {
                 "packets_sent": figures.packets_sent,

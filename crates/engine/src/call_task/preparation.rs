@@ -16,9 +16,10 @@ use store::Event;
 use store::journal::Milestone;
 use wire::realtime::Usage;
 
+use super::answering::Answerers;
 use super::clock::Clock;
 use super::closing::{Spoken, assignment};
-use super::consult::{self, Plan, Verdict};
+use super::consult::{self, Plan, Verdict, terms};
 use super::desk::{Desk, History, UnfinishedWords};
 use super::failover::NextAccount;
 use super::listeners::Listeners;
@@ -159,7 +160,9 @@ impl Preparation {
         let mut config = plan.apply(agent);
         let of_call = (&*self.desk.calls, &self.desk.identity);
         let opening = Opening::find(of_call, &plan, &mut config, media.form()).await;
+        let answerers = office.brain.answering().map(terms).map(Answerers::new);
         let mut task = self.open(media, answer, config, Some(office));
+        task.answerers = answerers;
         task.opening = opening.map(Box::new);
         task.opening_words = plan.opening_words;
         task
@@ -413,6 +416,7 @@ impl Preparation {
             listeners: Listeners::default(),
             office,
             opening_words: None,
+            answerers: None,
             opening: None,
             backlog: self.backlog,
             spoken: Spoken::default(),

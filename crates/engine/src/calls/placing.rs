@@ -22,6 +22,7 @@ use crate::leg::media::{LegIdentity, MediaLeg, local_address};
 use crate::leg::negotiation::local_media;
 use crate::leg::{Leg, SipLeg};
 use crate::limits::{LEG_EVENTS_MAX, STREAM_AFTER_RING_WITHIN};
+use crate::provider::international;
 use crate::random;
 use crate::sip_driver::{Command, LegEvent};
 use crate::stream_socket::StreamSocket;
@@ -127,6 +128,13 @@ pub(crate) fn address(line: &Line, to: &str) -> Option<String> {
     Some(format!("sip:{number}@{domain}"))
 }
 
+/// Whether a number is premium in the country of a line: what is dialled at home is not known as such before.
+pub(crate) fn is_premium(line: &Line, to: &str) -> bool {
+    let country = line.config.sip_account.as_ref().map(|known| &known.country);
+    let country = country.map_or("", String::as_str);
+    international(country, to).is_some_and(|number| agent::is_premium(&number))
+}
+
 /// How a line without an account shows itself; an account does by its own address.
 fn own_address(line: &Line) -> Option<String> {
     if line.device.is_some() {
@@ -202,6 +210,9 @@ impl Calls {
         line: &Line,
         party: &SecondParty<'_>,
     ) -> Result<(MediaLeg, SipLeg), &'static str> {
+        if is_premium(line, party.to) {
+            return Err("premium numbers are not called");
+        }
         let known = address(line, party.to);
         let to = known.unwrap_or_else(|| format!("sip:{}@{}", party.to, party.domain));
         let (media, offer) = self
@@ -219,6 +230,9 @@ impl Calls {
 
     /// Asks for an INVITE by a line; `None` where the driver cannot take it or the number is none.
     pub(crate) fn try_place(&self, line: &Line, to: &str, offer: Vec<u8>) -> Option<Placing> {
+        if is_premium(line, to) {
+            return None;
+        }
         self.ask_driver(outgoing(line, address(line, to)?, own_address(line), offer))
     }
 
@@ -303,6 +317,9 @@ impl Calls {
             backups,
         } = dialling;
         let dialled = Dialled { to, backups };
+        if is_premium(&line, &dialled.to) {
+            return Err(PlaceCallError::Premium);
+        }
         let to = address(&line, &dialled.to).ok_or(PlaceCallError::BadAddress)?;
         let number = line.config.numbers.first();
         let own = own_address(&line);

@@ -89,6 +89,9 @@ pub enum PlaceCallError {
     /// The address is not one.
     #[error("the address cannot be called")]
     BadAddress,
+    /// A premium, satellite or personal number.
+    #[error("premium, satellite and personal numbers are never called")]
+    Premium,
     /// The device is nowhere.
     #[error("the device is not registered")]
     NotRegistered,

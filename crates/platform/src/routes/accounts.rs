@@ -1,5 +1,6 @@
 //! Accounts: the platform's tenants.
 
+use super::placing::check_ceilings;
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
@@ -33,7 +34,8 @@ pub(crate) struct AccountWrite {
     budget_daily: Option<f64>,
     /// Most calls at the same time.
     calls_max: Option<i64>,
-    /// Anything else. `requireIfMatch: true` asks for `If-Match` on every write.
+    /// Anything else. `requireIfMatch: true` asks for `If-Match` on every write; `outboundPrefixes` says whom its lines may call, and
+    /// `outbound` how much: `callsMax`, `callsPerHour`, `spendPerDay`, `night` (`from`, `to`, `timeZone`, `prefixes`).
     #[schema(value_type = Object)]
     settings: Map<String, Value>,
 }
@@ -162,6 +164,7 @@ fn checked(write: AccountWrite, before: Option<&Tenant>) -> Result<Tenant, Probl
         .calls_max
         .is_none_or(|max| (0..=100_000).contains(&max));
     faults.unless(fine, "callsMax", "range", "0..100000");
+    check_ceilings(&write.settings, &mut faults);
     faults.done()?;
     Ok(Tenant {
         name: write.name,

@@ -93,6 +93,8 @@ pub(crate) struct CallView {
     duration_sec: Option<i64>,
     /// From the beginning to the end.
     duration_ms: Option<i64>,
+    /// Who answered a call that was placed, where that was asked: `human`, `machine`, `machine_beep` or `unknown`.
+    answered_by: Option<String>,
     /// What came of it.
     outcome: Option<String>,
     /// Why it ended.
@@ -231,6 +233,9 @@ fn view(record: &CallRecord, language: Language, tools: Vec<ToolCallView>) -> Ca
         duration_ms: record
             .duration_ms()
             .and_then(|duration| i64::try_from(duration).ok()),
+        answered_by: end
+            .and_then(|end| end.statistics.as_ref()?.get("answered_by")?.as_str())
+            .map(str::to_owned),
         outcome: service.outcome.clone(),
         end_reason: end.map(|end| end.reason.clone()),
         ended_by: end.map(|end| end.ended_by.clone()),

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use call::CallId;
+use call::{Answerer, CallId};
 use engine::{LiveCall, LiveState, RegistrationState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -48,6 +48,8 @@ pub(crate) struct LiveView {
     last_turn_ms: Option<u32>,
     /// Interruptions so far.
     interruptions: u32,
+    /// Who answered a call that we placed, where that was asked: `human`, `machine`, `machine_beep` or `unknown`.
+    answered_by: Option<&'static str>,
 }
 
 pub(crate) fn state_label(state: LiveState) -> &'static str {
@@ -73,6 +75,7 @@ pub(crate) fn view(call: &LiveCall) -> LiveView {
         answer_to_first_audio_ms: call.timings.answer_to_first_audio_ms,
         last_turn_ms: call.timings.last_turn_ms,
         interruptions: call.timings.interruptions,
+        answered_by: call.timings.answered_by.map(Answerer::label),
     }
 }
 

@@ -3,8 +3,10 @@
 //! Nobody may call anywhere unless somebody said so: a line calls what its `outboundPrefixes` allow, or its account's where it has none
 //! of its own, and premium and satellite numbers never.
 
+mod answering;
 mod by_device;
 mod by_workflow;
+mod guard;
 
 use super::owner::agent as find_agent;
 use crate::answer::{Answer, Change};
@@ -17,11 +19,14 @@ use crate::limits::{
 };
 use crate::problem::Problem;
 use crate::support::{Faults, object, page};
+pub(super) use guard::check_ceilings;
+
 use agent::Placement;
+use answering::AnsweringMachine;
 use axum::extract::State;
 use axum::http::StatusCode;
 use call::CallId;
-use engine::{PlaceCall, PlacedByWorkflow};
+use engine::{PlaceCall, PlaceCallError, PlacedByWorkflow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -62,6 +67,9 @@ pub(crate) struct Place {
     callback_url: Option<String>,
     /// How long it may ring, 5 to 120 seconds; 30 where absent.
     timeout_sec: Option<u32>,
+    /// What is done where an answering machine may take the call; absent: nobody looks. Not for lines of the settings.
+    #[serde(default)]
+    answering_machine: AnsweringMachine,
 }
 
 /// A call that was placed.
@@ -184,6 +192,7 @@ impl Place {
             web && url.len() <= CALLBACK_CHARACTERS_MAX
         });
         faults.unless(callback, "callbackUrl", "choice", "https://…");
+        self.answering_machine.check(&mut faults);
         faults.done()
     }
 
@@ -216,6 +225,9 @@ impl Place {
                 match found {
                     Some(line) => (scope, vec![line]),
                     // A line of the settings is the operator's own.
+                    None if caller.is_node() && self.answering_machine.wish().is_some() => {
+                        return Err(Problem::field("answeringMachine", "reference", "agentId"));
+                    }
                     None if caller.is_node() => return Ok(self.of_settings(scope, id)),
                     None => return Err(Problem::field("line", "reference", "line")),
                 }
@@ -231,6 +243,7 @@ impl Place {
         Placement {
             custom_params: self.custom_params.clone().unwrap_or_default(),
             callback_url: self.callback_url.clone(),
+            answering: self.answering_machine.wish(),
             ..Placement::default()
         }
     }
@@ -247,6 +260,7 @@ impl Place {
         caller: &Caller,
     ) -> Result<(PlacedByWorkflow, String, TenantScope), Problem> {
         let way = self.way(api, caller).await?;
+        let _leave = guard::leave(api, caller, &way.scope, &way.to).await?;
         let request = PlaceCall {
             line: way.line.clone(),
             to: way.to.clone(),
@@ -316,10 +330,21 @@ pub(crate) async fn place(
 ) -> Result<Answer, Problem> {
     body.check()?;
     let created_at = jiff::Timestamp::now();
-    let (placed, to, scope) = match (&body.workflow, &body.device) {
-        (Some(workflow), _) => by_workflow::place(&api, &caller, &body, workflow).await?,
-        (None, Some(device)) => by_device::place(&api, &caller, &body, device).await?,
-        (None, None) => body.by_line(&api, &caller).await?,
+    let placed = match (&body.workflow, &body.device) {
+        (Some(workflow), _) => by_workflow::place(&api, &caller, &body, workflow).await,
+        (None, Some(device)) => by_device::place(&api, &caller, &body, device).await,
+        (None, None) => body.by_line(&api, &caller).await,
+    };
+    let (placed, to, scope) = match placed {
+        Ok(placed) => placed,
+        Err(problem) => {
+            // What the account's own ceilings refuse was written down where they were read.
+            if ["api_call_not_allowed", "api_call_premium"].contains(&problem.code()) {
+                let scope = caller.scope(None).ok();
+                guard::refused(&api, &caller, scope.as_ref(), &body.to, &problem).await;
+            }
+            return Err(problem);
+        }
     };
     let id = placed.call;
     let view = PlacedView {
@@ -353,6 +378,14 @@ async fn known(api: &Api, way: &Way) {
     }
 }
 
+/// Why the telephone side did not place a call, as an error of the API.
+fn not_placed(error: &PlaceCallError) -> Problem {
+    if *error == PlaceCallError::Premium {
+        return Problem::new(StatusCode::FORBIDDEN, "api_call_premium");
+    }
+    Problem::new(StatusCode::CONFLICT, "api_call_refused").with("cause", error.to_string())
+}
+
 async fn dial(api: &Api, way: &Way, request: PlaceCall) -> Result<CallId, Problem> {
     known(api, way).await;
     let refused = |status: StatusCode, cause: String| {
@@ -360,7 +393,7 @@ async fn dial(api: &Api, way: &Way, request: PlaceCall) -> Result<CallId, Proble
     };
     if !way.by_carrier {
         let placed = api.engine.place_call(request).await;
-        return placed.map_err(|error| refused(StatusCode::CONFLICT, error.to_string()));
+        return placed.map_err(|error| not_placed(&error));
     }
     let Some(carriers) = &api.config.carriers else {
         return Err(refused(

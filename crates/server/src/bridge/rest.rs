@@ -239,7 +239,8 @@ async fn place(State(api): Shared, headers: HeaderMap, bytes: Bytes) -> Result<R
             | PlaceCallError::UnknownWorkflow
             | PlaceCallError::NoAccount
             | PlaceCallError::NoAgent
-            | PlaceCallError::NotRegistered,
+            | PlaceCallError::NotRegistered
+            | PlaceCallError::Premium,
         ) => Err(bad("to")),
         Err(PlaceCallError::Busy | PlaceCallError::NoPort) => {
             let problem = api.problem(503, "bridge_busy", &headers);

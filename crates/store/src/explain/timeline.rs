@@ -203,6 +203,7 @@ fn session(name: &str, fields: &BTreeMap<String, Param>) -> (Message, bool) {
         "dead_air_covered" => {
             told(Message::new("line_dead_air").with("silent", field("silent_ms")))
         }
+        "answered_by" => told(Message::new("line_answered_by").with("who", field("who"))),
         "hold" if set("held") => told(Message::new("line_hold")),
         "hold" => told(Message::new("line_unhold")),
         "transfer_started" => {

@@ -53,7 +53,9 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
         EndReason::UnknownNumber => {
             Some(Message::new("end_unknown_number").with("to", &facts.record.to))
         }
-        EndReason::CallerCancelled
+        EndReason::AnsweringMachine
+        | EndReason::MessageLeft
+        | EndReason::CallerCancelled
         | EndReason::Busy
         | EndReason::NoAnswer
         | EndReason::MaxDuration

@@ -54,6 +54,9 @@ impl From<&SessionEvent> for Event {
             SessionEvent::DeadAirCovered { silent_ms } => {
                 session("dead_air_covered", vec![("silent_ms", (*silent_ms).into())])
             }
+            SessionEvent::AnsweredBy { who } => {
+                session("answered_by", vec![("who", who.label().into())])
+            }
             SessionEvent::Disclosed => session("disclosed", vec![]),
             SessionEvent::TransferStarted { target } => {
                 handover("transfer_started", "target", target)

@@ -1,6 +1,6 @@
 //! A call to a device, or through it: its agent speaks. A number is dialled through it only where its rules allow it.
 
-use super::{Place, Way, dial, rules};
+use super::{Place, Way, dial, guard, rules};
 use crate::api::Api;
 use crate::caller::Caller;
 use crate::limits::TEXT_CHARACTERS_MAX;
@@ -43,6 +43,7 @@ pub(super) async fn place(
         let to = agent::outbound(&body.to, &allowed).filter(|to| !to.starts_with("sip"));
         to.ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "api_call_not_allowed"))?
     };
+    let _leave = guard::leave(api, caller, &scope, &to).await?;
     let way = Way {
         scope,
         line: device.id.clone(),

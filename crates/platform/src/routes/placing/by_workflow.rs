@@ -1,6 +1,6 @@
 //! A call by a workflow: its agent speaks, its account is chosen as the workflow says, and its backups follow.
 
-use super::{LINE_KNOWN_EVERY, LINE_KNOWN_WITHIN, Place, own_rules};
+use super::{LINE_KNOWN_EVERY, LINE_KNOWN_WITHIN, Place, guard, not_placed, own_rules};
 use crate::api::Api;
 use crate::caller::Caller;
 use crate::limits::TEXT_CHARACTERS_MAX;
@@ -20,6 +20,7 @@ pub(super) async fn place(
 ) -> Result<(PlacedByWorkflow, String, TenantScope), Problem> {
     let (scope, workflow) = find(api, caller, key).await?;
     let (may_call, to) = rules(api, &scope, &body.to).await?;
+    let _leave = guard::leave(api, caller, &scope, &to).await?;
     let request = PlaceByWorkflow {
         tenant: scope.tenant().clone(),
         workflow: workflow.id.clone(),
@@ -114,10 +115,7 @@ async fn dial(api: &Api, request: PlaceByWorkflow) -> Result<PlacedByWorkflow, P
                 tokio::time::sleep(LINE_KNOWN_EVERY).await;
             }
             placed => {
-                return placed.map_err(|error| {
-                    let problem = Problem::new(StatusCode::CONFLICT, "api_call_refused");
-                    problem.with("cause", error.to_string())
-                });
+                return placed.map_err(|error| not_placed(&error));
             }
         }
     }
