@@ -44,6 +44,7 @@ impl Session {
             | Phase::Dialing
             | Phase::Answering
             | Phase::Transferring
+            | Phase::Joined
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp

@@ -199,9 +199,13 @@ impl Session {
                 self.say_goodbye(reason);
             }
             Phase::Ringing | Phase::Dialing | Phase::Answering => self.hang_up(reason),
+            // Two legs cost their minutes, and nobody of ours is there to say goodbye.
+            Phase::Joined => {
+                self.journal(SessionEvent::BudgetSpent);
+                self.hang_up(reason);
+            }
             // The call is ending, or leaves us.
             Phase::Transferring
-            | Phase::Joined
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp

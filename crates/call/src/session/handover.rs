@@ -225,6 +225,7 @@ impl Session {
             Input::HoldChanged { held } => self.hold_changed(held),
             Input::HangUpRequested { by } => self.hang_up_requested(by),
             Input::TargetEnded { reason } => self.target_ended(reason),
+            Input::BudgetSpent => self.budget_spent(),
             // The end of what the agent was saying when they were joined.
             Input::PlayoutCleared {
                 item,
@@ -258,7 +259,8 @@ impl Session {
             | Input::TargetAnswered
             | Input::SendDtmf { .. }
             | Input::SecureInput { .. }
-            | Input::BudgetSpent
+            | Input::AnsweredBy { .. }
+            | Input::MachineWaits
             | Input::Instruct { .. }
             | Input::Timeout => {}
         }

@@ -2,8 +2,8 @@
 
 use call::{
     Answerer, EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, MachineAction,
-    Profile, Recorded, Redacted, Refusal, Requester, ResponseId, ResponseStatus, SecureDigits,
-    ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
+    Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId,
+    ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
 };
 
 /// One line of a script.
