@@ -21,7 +21,11 @@ add('index.html');
 // One language and the heaviest first page come with it.
 add('src/i18n/fr.ts');
 // What opens behind a button of a page that stands already is no part of a first load.
-const LATER = ['WorkflowBuilder', 'ToolTrial', 'Preview'].map((name) => `src/pages/agents/${name}.tsx`).concat('src/pages/calls/Shares.tsx');
+const LATER = ['agents/WorkflowBuilder', 'agents/ToolTrial', 'agents/Preview', 'agents/NewAgent', 'calls/Shares', 'telephony/SipAccountForm', 'telephony/DeviceForm', 'telephony/Telephone', 'telephony/StopDialog'].map(
+  (name) => `src/pages/${name}.tsx`,
+);
+// The words that the pages of a folder need besides (src/router.tsx).
+const WORDS = { agents: ['agents'], restaurant: ['restaurant', 'agents'], admin: ['admin', 'agents', 'restaurant'] };
 const pages = Object.keys(manifest).filter((name) => name.startsWith('src/pages/') && !LATER.includes(name));
 const shared = total;
 let heaviest = { name: '', bytes: 0 };
@@ -29,6 +33,7 @@ for (const page of pages) {
   const before = new Set(seen);
   const start = total;
   add(page);
+  for (const part of WORDS[page.split('/')[2]] ?? []) add(`src/i18n/fr/${part}.json`);
   if (total - start > heaviest.bytes) heaviest = { name: page, bytes: total - start };
   seen.clear();
   for (const name of before) seen.add(name);

@@ -1,5 +1,6 @@
 // Every address of the interface. A page's code comes when it is opened.
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
+import { needTexts, type Part } from './i18n';
 import { Loading } from './parts/Page';
 import { Crashed, NotFound } from './shell/Fallbacks';
 import { Inside } from './shell/Inside';
@@ -19,11 +20,16 @@ const home = createRoute({
   },
 });
 
-const page = <P extends string>(path: P, load: () => Promise<Record<string, unknown>>, name: string) =>
+/** Which words the pages of a folder need beside those that are always there. */
+const AGENTS: readonly Part[] = ['agents'];
+const RESTAURANT: readonly Part[] = ['restaurant', 'agents'];
+const ADMIN: readonly Part[] = ['admin', 'agents', 'restaurant'];
+
+const page = <P extends string>(path: P, load: () => Promise<Record<string, unknown>>, name: string, texts: readonly Part[] = []) =>
   createRoute({
     getParentRoute: () => inside,
     path,
-    component: lazyRouteComponent(load as () => Promise<Record<string, never>>, name as never),
+    component: lazyRouteComponent(() => Promise.all([load(), needTexts(texts)]).then(([module]) => module as Record<string, never>), name as never),
     pendingComponent: Loading,
   });
 
@@ -38,27 +44,29 @@ export const routeTree = root.addChildren([
     page('/calls/$callId', () => import('./pages/calls/CallPage'), 'CallPage'),
     page('/servers', () => import('./pages/telephony/Servers'), 'Servers'),
     page('/sip-accounts', () => import('./pages/telephony/SipAccounts'), 'SipAccounts'),
-    page('/agents', () => import('./pages/agents/Agents'), 'Agents'),
-    page('/agents/$agentId', () => import('./pages/agents/AgentPage'), 'AgentPage'),
-    page('/workflows', () => import('./pages/agents/Workflows'), 'Workflows'),
-    page('/faq', () => import('./pages/agents/Faq'), 'Faq'),
-    page('/blocked', () => import('./pages/agents/Blocked'), 'BlockedNumbers'),
-    page('/service', () => import('./pages/restaurant/Service'), 'Service'),
-    page('/reservations', () => import('./pages/restaurant/Reservations'), 'Reservations'),
-    page('/menu', () => import('./pages/restaurant/MenuEditor'), 'MenuEditor'),
-    page('/hours', () => import('./pages/restaurant/Hours'), 'Hours'),
-    page('/customers', () => import('./pages/restaurant/Customers'), 'Customers'),
-    page('/messages', () => import('./pages/restaurant/Messages'), 'Messages'),
-    page('/statistics', () => import('./pages/restaurant/Statistics'), 'Statistics'),
-    page('/restaurant-settings', () => import('./pages/restaurant/Settings'), 'RestaurantSettings'),
-    page('/start', () => import('./pages/admin/Start'), 'Start'),
-    page('/accounts', () => import('./pages/admin/Accounts'), 'Accounts'),
-    page('/users', () => import('./pages/admin/Users'), 'Users'),
-    page('/keys', () => import('./pages/admin/Keys'), 'Keys'),
-    page('/webhooks', () => import('./pages/admin/Webhooks'), 'Webhooks'),
-    page('/audit', () => import('./pages/admin/Audit'), 'Audit'),
-    page('/billing', () => import('./pages/admin/Billing'), 'Billing'),
-    page('/health', () => import('./pages/admin/Health'), 'HealthPage'),
+    page('/devices', () => import('./pages/telephony/Devices'), 'Devices'),
+    page('/bans', () => import('./pages/telephony/Bans'), 'Bans'),
+    page('/agents', () => import('./pages/agents/Agents'), 'Agents', AGENTS),
+    page('/agents/$agentId', () => import('./pages/agents/AgentPage'), 'AgentPage', AGENTS),
+    page('/workflows', () => import('./pages/agents/Workflows'), 'Workflows', AGENTS),
+    page('/faq', () => import('./pages/agents/Faq'), 'Faq', AGENTS),
+    page('/blocked', () => import('./pages/agents/Blocked'), 'BlockedNumbers', AGENTS),
+    page('/service', () => import('./pages/restaurant/Service'), 'Service', RESTAURANT),
+    page('/reservations', () => import('./pages/restaurant/Reservations'), 'Reservations', RESTAURANT),
+    page('/menu', () => import('./pages/restaurant/MenuEditor'), 'MenuEditor', RESTAURANT),
+    page('/hours', () => import('./pages/restaurant/Hours'), 'Hours', RESTAURANT),
+    page('/customers', () => import('./pages/restaurant/Customers'), 'Customers', RESTAURANT),
+    page('/messages', () => import('./pages/restaurant/Messages'), 'Messages', RESTAURANT),
+    page('/statistics', () => import('./pages/restaurant/Statistics'), 'Statistics', RESTAURANT),
+    page('/restaurant-settings', () => import('./pages/restaurant/Settings'), 'RestaurantSettings', RESTAURANT),
+    page('/start', () => import('./pages/admin/Start'), 'Start', ADMIN),
+    page('/accounts', () => import('./pages/admin/Accounts'), 'Accounts', ADMIN),
+    page('/users', () => import('./pages/admin/Users'), 'Users', ADMIN),
+    page('/keys', () => import('./pages/admin/Keys'), 'Keys', ADMIN),
+    page('/webhooks', () => import('./pages/admin/Webhooks'), 'Webhooks', ADMIN),
+    page('/audit', () => import('./pages/admin/Audit'), 'Audit', ADMIN),
+    page('/billing', () => import('./pages/admin/Billing'), 'Billing', ADMIN),
+    page('/health', () => import('./pages/admin/Health'), 'HealthPage', ADMIN),
   ]),
 ]);
 

@@ -1,8 +1,6 @@
-import admin from './en/admin.json';
-import agents from './en/agents.json';
+// What every page may say; the rest comes with the pages that say it (index.ts).
 import calls from './en/calls.json';
 import common from './en/common.json';
-import restaurant from './en/restaurant.json';
 import telephony from './en/telephony.json';
 
-export default { admin, agents, calls, common, restaurant, telephony };
+export default { calls, common, telephony };

@@ -1,8 +1,6 @@
-import admin from './fr/admin.json';
-import agents from './fr/agents.json';
+// What every page may say; the rest comes with the pages that say it (index.ts).
 import calls from './fr/calls.json';
 import common from './fr/common.json';
-import restaurant from './fr/restaurant.json';
 import telephony from './fr/telephony.json';
 
-export default { admin, agents, calls, common, restaurant, telephony };
+export default { calls, common, telephony };

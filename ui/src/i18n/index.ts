@@ -18,10 +18,28 @@ export function storedLanguage(): Language {
   return wanted === 'en' ? 'en' : 'fr';
 }
 
+/** Catalogues that come with the pages that need them. */
+const PARTS = {
+  fr: { admin: () => import('./fr/admin.json'), agents: () => import('./fr/agents.json'), restaurant: () => import('./fr/restaurant.json') },
+  en: { admin: () => import('./en/admin.json'), agents: () => import('./en/agents.json'), restaurant: () => import('./en/restaurant.json') },
+};
+export type Part = keyof (typeof PARTS)['fr'];
+
+const wanted = new Set<Part>();
+
 async function load(language: Language) {
-  if (i18n.hasResourceBundle(language, 'translation')) return;
-  const texts = language === 'en' ? await import('./en') : await import('./fr');
-  i18n.addResourceBundle(language, 'translation', texts.default);
+  const known = (i18n.getResourceBundle(language, 'translation') ?? {}) as Record<string, unknown>;
+  const add = (texts: object) => i18n.addResourceBundle(language, 'translation', texts, true, true);
+  await Promise.all([
+    'common' in known ? null : (language === 'en' ? import('./en') : import('./fr')).then((texts) => add(texts.default)),
+    ...[...wanted].filter((part) => !(part in known)).map((part) => PARTS[language][part]().then((texts) => add({ [part]: texts.default }))),
+  ]);
+}
+
+/** The words of a page, in the language of the moment; another language brings its own. */
+export async function needTexts(parts: readonly Part[]) {
+  for (const part of parts) wanted.add(part);
+  await load(i18n.language === 'en' ? 'en' : 'fr');
 }
 
 export async function setLanguage(language: Language) {

@@ -1,8 +1,8 @@
 // One table for all lists: sortable by TanStack Table, virtual where it is long, cards on a telephone.
-import { Box, Button, Card, Checkbox, Group, Table, Text, UnstyledButton, VisuallyHidden } from '@mantine/core';
+import { Button, VisuallyHidden } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
 import { IconArrowDown, IconArrowUp, IconArrowsSort } from '@tabler/icons-react';
-import { createSortedRowModel, rowSortingFeature, sortFns, tableFeatures, useTable, type ColumnDef } from '@tanstack/react-table';
+import { createSortedRowModel, rowSortingFeature, tableFeatures, useTable, type ColumnDef } from '@tanstack/react-table';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { memo, useCallback, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -29,9 +29,11 @@ export interface Sorting {
 
 interface Props<T> {
   rows: T[];
+  /** The same ones from one drawing to the next (`useMemo`): other columns draw every row anew. */
   columns: Column<T>[];
   rowId: (row: T) => string;
   label: string;
+  /** The same from one drawing to the next (`useCallback`), as the columns. */
   actions?: (row: T) => ReactNode;
   sorting?: Sorting;
   onSorting?: (sorting: Sorting) => void;
@@ -42,11 +44,20 @@ interface Props<T> {
 }
 
 /** Rows above which only the visible ones are in the document. */
-const VIRTUAL_FROM = 60;
+const VIRTUAL_FROM = 40;
 const ROW_HEIGHT = 49;
-const CARDS_AT_ONCE = 60;
+/** Rows above and below the visible ones that are drawn already. */
+const OVERSCAN = 4;
+const CARDS_AT_ONCE = 40;
 
-const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSortedRowModel(), sortFns });
+const features = tableFeatures({ rowSortingFeature, sortedRowModel: createSortedRowModel() });
+const inOrder = new Intl.Collator(undefined, { numeric: true });
+
+/** Numbers by size, words as a dictionary has them, `Agent 9` before `Agent 10`. */
+function compare(a: unknown, b: unknown): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  return inOrder.compare(String(a), String(b));
+}
 
 export function DataTable<T extends object>({ rows, columns, rowId, label, actions, sorting, onSorting, selected, onSelect, nameOf }: Props<T>) {
   const { t } = useTranslation();
@@ -61,12 +72,13 @@ export function DataTable<T extends object>({ rows, columns, rowId, label, actio
           header: column.header,
           accessorFn: (row: T) => (column.sort ? column.sort(row) : ''),
           enableSorting: Boolean(column.sort),
-          sortFn: 'alphanumeric',
+          sortFn: (a, b, id) => compare(a.getValue(id), b.getValue(id)),
         }),
       ),
     [columns],
   );
-  const state = useMemo(() => ({ sorting: order ? [order] : [] }), [order]);
+  const { id: by, desc = false } = order ?? {};
+  const state = useMemo(() => ({ sorting: by ? [{ id: by, desc }] : [] }), [by, desc]);
   const table = useTable({ features, data: rows, columns: defs, state, getRowId: rowId });
   const sorted = table.getRowModel().rows;
 
@@ -78,39 +90,23 @@ export function DataTable<T extends object>({ rows, columns, rowId, label, actio
 
   const scroll = useRef<HTMLDivElement>(null);
   const isVirtual = !narrow && sorted.length > VIRTUAL_FROM;
-  const virtual = useVirtualizer({ count: isVirtual ? sorted.length : 0, getScrollElement: () => scroll.current, estimateSize: () => ROW_HEIGHT, overscan: 6 });
+  const virtual = useVirtualizer({ count: isVirtual ? sorted.length : 0, getScrollElement: () => scroll.current, estimateSize: () => ROW_HEIGHT, overscan: OVERSCAN });
   const [shown, setShown] = useState(CARDS_AT_ONCE);
-  const chosen = new Set(selected);
+  const chosen = useMemo(() => new Set(selected), [selected]);
   const toggle = (id: string) => onSelect?.(chosen.has(id) ? [...chosen].filter((one) => one !== id) : [...chosen, id]);
   const latest = useRef(toggle);
   useEffect(() => {
     latest.current = toggle;
   });
   const toggled = useCallback((id: string) => latest.current(id), []);
+  const plain = columns as unknown as Column<object>[];
+  const act = actions as ((row: object) => ReactNode) | undefined;
 
   if (narrow) {
-    const title = columns.find((column) => column.title) ?? columns[0];
     return (
-      <Box component="ul" aria-label={label} className={classes.cards}>
+      <ul aria-label={label} className={classes.cards}>
         {sorted.slice(0, shown).map((row) => (
-          <Card key={row.id} component="li" withBorder padding="sm" radius="md">
-            <Group justify="space-between" wrap="nowrap" gap="xs" mb={6}>
-              <Box fw={600} miw={0}>
-                {title?.cell(row.original)}
-              </Box>
-              {actions && <Group gap={4} wrap="nowrap">{actions(row.original)}</Group>}
-            </Group>
-            <dl className={classes.facts}>
-              {columns
-                .filter((column) => column !== title && !column.wideOnly)
-                .map((column) => (
-                  <div key={column.id}>
-                    <dt>{column.header}</dt>
-                    <dd>{column.cell(row.original)}</dd>
-                  </div>
-                ))}
-            </dl>
-          </Card>
+          <OneCard key={row.id} row={row.original} columns={plain} actions={act} />
         ))}
         {sorted.length > shown && (
           <li>
@@ -119,7 +115,7 @@ export function DataTable<T extends object>({ rows, columns, rowId, label, actio
             </Button>
           </li>
         )}
-      </Box>
+      </ul>
     );
   }
 
@@ -129,55 +125,54 @@ export function DataTable<T extends object>({ rows, columns, rowId, label, actio
   const after = isVirtual ? virtual.getTotalSize() - (items[items.length - 1]?.end ?? 0) : 0;
   const span = columns.length + (actions ? 1 : 0) + (onSelect ? 1 : 0);
   return (
-    <Box ref={scroll} className={isVirtual ? classes.tall : classes.wide} tabIndex={0} role="region" aria-label={label}>
-      <Table stickyHeader={isVirtual} aria-rowcount={sorted.length + 1}>
-        <Table.Thead>
-          <Table.Tr>
+    <div ref={scroll} className={isVirtual ? classes.tall : classes.wide} tabIndex={0} role="region" aria-label={label}>
+      <table className={classes.table} aria-rowcount={sorted.length + 1}>
+        <thead>
+          <tr>
             {onSelect && (
-              <Table.Th w={36}>
-                <Checkbox
-                  size="xs"
+              <th style={{ width: 36 }}>
+                <input
+                  type="checkbox"
+                  className={classes.check}
                   aria-label={t('common.selectAll')}
                   checked={rows.length > 0 && chosen.size === rows.length}
-                  indeterminate={chosen.size > 0 && chosen.size < rows.length}
+                  ref={(box) => {
+                    if (box) box.indeterminate = chosen.size > 0 && chosen.size < rows.length;
+                  }}
                   onChange={() => onSelect(chosen.size === rows.length ? [] : rows.map(rowId))}
                 />
-              </Table.Th>
+              </th>
             )}
             {columns.map((column) => {
               const active = order?.id === column.id ? order : undefined;
               return (
-                <Table.Th key={column.id} w={column.width} ta={column.right ? 'right' : 'left'} aria-sort={active ? (active.desc ? 'descending' : 'ascending') : undefined}>
+                <th key={column.id} style={column.width === undefined ? undefined : { width: column.width }} data-right={column.right || undefined} aria-sort={active ? (active.desc ? 'descending' : 'ascending') : undefined}>
                   {column.sort ? (
-                    <UnstyledButton onClick={() => sortBy(column.id)} className={classes.sort}>
-                      <Text span size="xs" fw={600}>
-                        {column.header}
-                      </Text>
+                    <button type="button" onClick={() => sortBy(column.id)} className={classes.sort}>
+                      <span>{column.header}</span>
                       {active ? active.desc ? <IconArrowDown size={14} /> : <IconArrowUp size={14} /> : <IconArrowsSort size={14} className={classes.idle} />}
-                    </UnstyledButton>
+                    </button>
                   ) : (
-                    <Text span size="xs" fw={600}>
-                      {column.header}
-                    </Text>
+                    column.header
                   )}
-                </Table.Th>
+                </th>
               );
             })}
             {actions && (
-              <Table.Th w={1}>
+              <th style={{ width: 1 }}>
                 <VisuallyHidden>{t('common.actions')}</VisuallyHidden>
-              </Table.Th>
+              </th>
             )}
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
+          </tr>
+        </thead>
+        <tbody>
           {before > 0 && <tr aria-hidden style={{ height: before }}><td colSpan={span} /></tr>}
           {visible.map((row) => (
             <Row
               key={row.id}
               row={row.original}
-              columns={columns as Column<object>[]}
-              actions={actions as ((row: object) => ReactNode) | undefined}
+              columns={plain}
+              actions={act}
               chosen={onSelect ? chosen.has(row.id) : undefined}
               label={onSelect ? t('common.select', { name: nameOf?.(row.original) ?? row.id }) : ''}
               id={row.id}
@@ -185,9 +180,9 @@ export function DataTable<T extends object>({ rows, columns, rowId, label, actio
             />
           ))}
           {after > 0 && <tr aria-hidden style={{ height: after }}><td colSpan={span} /></tr>}
-        </Table.Tbody>
-      </Table>
-    </Box>
+        </tbody>
+      </table>
+    </div>
   );
 }
 
@@ -202,27 +197,47 @@ interface RowProps {
   toggle: (id: string) => void;
 }
 
-/** A row is drawn again when it, its columns or its choice change: not when the table scrolls past it. */
+/** A row is drawn again when it, its columns, its actions or its choice change: not when the table is sorted or scrolls past it. */
 const Row = memo(function Row({ row, id, columns, actions, chosen, label, toggle }: RowProps) {
   return (
-    <Table.Tr bg={chosen ? 'var(--mantine-primary-color-light)' : undefined}>
+    <tr className={classes.row} data-chosen={chosen || undefined}>
       {chosen !== undefined && (
-        <Table.Td>
-          <Checkbox size="xs" checked={chosen} onChange={() => toggle(id)} aria-label={label} />
-        </Table.Td>
+        <td>
+          <input type="checkbox" className={classes.check} checked={chosen} onChange={() => toggle(id)} aria-label={label} />
+        </td>
       )}
       {columns.map((column) => (
-        <Table.Td key={column.id} ta={column.right ? 'right' : 'left'}>
+        <td key={column.id} data-right={column.right || undefined}>
           {column.cell(row)}
-        </Table.Td>
+        </td>
       ))}
       {actions && (
-        <Table.Td>
-          <Group gap={4} wrap="nowrap" justify="flex-end">
-            {actions(row)}
-          </Group>
-        </Table.Td>
+        <td>
+          <div className={classes.actions}>{actions(row)}</div>
+        </td>
       )}
-    </Table.Tr>
+    </tr>
+  );
+});
+
+const OneCard = memo(function OneCard({ row, columns, actions }: { row: object; columns: Column<object>[]; actions: ((row: object) => ReactNode) | undefined }) {
+  const title = columns.find((column) => column.title) ?? columns[0];
+  return (
+    <li className={classes.card}>
+      <div className={classes.head}>
+        <div className={classes.title}>{title?.cell(row)}</div>
+        {actions && <div className={classes.actions}>{actions(row)}</div>}
+      </div>
+      <dl className={classes.facts}>
+        {columns
+          .filter((column) => column !== title && !column.wideOnly)
+          .map((column) => (
+            <div key={column.id}>
+              <dt>{column.header}</dt>
+              <dd>{column.cell(row)}</dd>
+            </div>
+          ))}
+      </dl>
+    </li>
   );
 });

@@ -2,10 +2,11 @@
 import { Button, Drawer, TextInput } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import { IconEdit, IconPlus, IconSearch, IconTrash, type Icon } from '@tabler/icons-react';
-import { useMemo, useRef, useState, type ReactNode } from 'react';
+import { useCallback, useMemo, useRef, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { confirmed, IconButton } from './actions';
 import { DataTable, type Column, type Sorting } from './DataTable';
+import { Later } from './Later';
 import { Answered, Empty, Page } from './Page';
 import { useTypedUrlState } from './useUrlState';
 
@@ -48,6 +49,26 @@ export function EntityPage<T extends object>(props: Props<T>) {
     return (query.data ?? []).filter((row) => !wanted || (textOf ?? nameOf)(row).toLowerCase().includes(wanted));
   }, [query.data, search, textOf, nameOf]);
   const close = () => setEditing(null);
+  const { canEdit } = props;
+  const hasForm = Boolean(form);
+  // Kept from one letter of the search to the next: rows that stay are not drawn anew.
+  const actionsOf = useCallback(
+    (row: T) => (
+      <>
+        {more?.(row)}
+        {hasForm && (canEdit?.(row) ?? true) && <IconButton label={t('common.editOne', { name: nameOf(row) })} icon={IconEdit} onClick={() => setEditing(row)} />}
+        {remove && (remove.allowed?.(row) ?? true) && (
+          <IconButton
+            label={t('common.removeOne', { name: nameOf(row) })}
+            icon={IconTrash}
+            onClick={() => confirmed({ title: t('common.removeOne', { name: nameOf(row) }), text: remove.text, confirm: t('common.remove'), cancel: t('common.cancel'), onConfirm: () => remove.run(row) })}
+          />
+        )}
+      </>
+    ),
+    [more, hasForm, canEdit, remove, nameOf, t],
+  );
+  const hasActions = Boolean(form || remove || more);
   const addButton = add && form && (
     <Button leftSection={<IconPlus size={16} />} onClick={() => setEditing('new')}>
       {add}
@@ -94,23 +115,7 @@ export function EntityPage<T extends object>(props: Props<T>) {
                 nameOf={nameOf}
                 label={title}
                 sorting={props.sorting}
-                actions={
-                  form || remove || more
-                    ? (row) => (
-                        <>
-                          {more?.(row)}
-                          {form && (props.canEdit?.(row) ?? true) && <IconButton label={t('common.editOne', { name: nameOf(row) })} icon={IconEdit} onClick={() => setEditing(row)} />}
-                          {remove && (remove.allowed?.(row) ?? true) && (
-                            <IconButton
-                              label={t('common.removeOne', { name: nameOf(row) })}
-                              icon={IconTrash}
-                              onClick={() => confirmed({ title: t('common.removeOne', { name: nameOf(row) }), text: remove.text, confirm: t('common.remove'), cancel: t('common.cancel'), onConfirm: () => remove.run(row) })}
-                            />
-                          )}
-                        </>
-                      )
-                    : undefined
-                }
+                actions={hasActions ? actionsOf : undefined}
               />
             )}
           </>
@@ -119,7 +124,7 @@ export function EntityPage<T extends object>(props: Props<T>) {
       {props.children}
       {form && (
         <Drawer opened={editing !== null} onClose={close} position="right" size={props.size ?? 'lg'} title={editing === 'new' ? add : editing ? t('common.editOne', { name: nameOf(editing) }) : ''} closeButtonProps={{ 'aria-label': t('common.close') }}>
-          {editing !== null && form(editing === 'new' ? null : editing, close)}
+          {editing !== null && <Later>{form(editing === 'new' ? null : editing, close)}</Later>}
         </Drawer>
       )}
     </Page>

@@ -1,9 +1,9 @@
-import { Badge } from '@mantine/core';
 import { IconAlertTriangle, IconCircleCheck, IconCircleX, IconClock, IconPlayerPause, IconPlayerStop, type Icon } from '@tabler/icons-react';
+import { Tag, type TagColor } from './cells';
 
 export type Tone = 'good' | 'wait' | 'warn' | 'bad' | 'off' | 'pause';
 
-const LOOK: Record<Tone, { color: string; icon: Icon }> = {
+const LOOK: Record<Tone, { color: TagColor; icon: Icon }> = {
   good: { color: 'allo', icon: IconCircleCheck },
   wait: { color: 'blue', icon: IconClock },
   warn: { color: 'orange', icon: IconAlertTriangle },
@@ -16,8 +16,8 @@ const LOOK: Record<Tone, { color: string; icon: Icon }> = {
 export function StateBadge({ tone, children }: { tone: Tone; children: string }) {
   const { color, icon: Shown } = LOOK[tone];
   return (
-    <Badge className={`state state-${tone}`} color={color} size="md" leftSection={<Shown size={13} aria-hidden />}>
+    <Tag className={`state state-${tone}`} color={color} icon={<Shown size={13} aria-hidden />}>
       {children}
-    </Badge>
+    </Tag>
   );
 }

@@ -1,22 +1,21 @@
 // What changes something: one way to run it, to say how it went, and to ask before what cannot be undone.
-import { ActionIcon, Button, Group, Text, type ActionIconProps } from '@mantine/core';
-import { modals } from '@mantine/modals';
-import { notifications } from '@mantine/notifications';
+import { Button, Group, Text } from '@mantine/core';
 import { IconAlertTriangle, IconCheck, IconCopy, type Icon } from '@tabler/icons-react';
 import { useMutation, useQueryClient, type QueryKey } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { problemOf } from '../api/client';
 import i18n from '../i18n';
+import { overlays } from '../shell/overlays';
 
 export function tellDone(message: string) {
-  notifications.show({ message, color: 'allo', icon: <IconCheck size={18} />, autoClose: 4000, closeButtonProps: { 'aria-label': i18n.t('common.close') } });
+  void overlays().then(({ notifications }) => notifications.show({ message, color: 'allo', icon: <IconCheck size={18} />, autoClose: 4000, closeButtonProps: { 'aria-label': i18n.t('common.close') } }));
 }
 
 export function tellFailed(error: unknown, title?: string) {
   const problem = problemOf(error);
   const more = [title ? problem.title : null, problem.remedy, ...(problem.errors ?? []).map((fault) => `${fault.path}: ${fault.detail}`)].filter(Boolean);
-  notifications.show({ title: title ?? problem.title, message: more.join(' '), color: 'red', icon: <IconAlertTriangle size={18} />, autoClose: 10_000, closeButtonProps: { 'aria-label': i18n.t('common.close') } });
+  void overlays().then(({ notifications }) => notifications.show({ title: title ?? problem.title, message: more.join(' '), color: 'red', icon: <IconAlertTriangle size={18} />, autoClose: 10_000, closeButtonProps: { 'aria-label': i18n.t('common.close') } }));
 }
 
 /** A change: `run(variables)`; what it makes stale is read again, and the outcome is said. */
@@ -36,21 +35,22 @@ export function useAction<V, R = unknown>(action: (variables: V) => Promise<R>, 
 }
 
 export function confirmed(options: { title: string; text: string; confirm: string; cancel: string; onConfirm: () => void }) {
-  modals.openConfirmModal({
+  void overlays().then(({ modals }) => modals.openConfirmModal({
     title: options.title,
     children: <Text size="sm">{options.text}</Text>,
     labels: { confirm: options.confirm, cancel: options.cancel },
     confirmProps: { color: 'red' },
     onConfirm: options.onConfirm,
-  });
+  }));
 }
 
-/** A button of an icon with its words, for eyes that rest on it and ears. A table has a hundred of them: the browser shows them itself. */
-export function IconButton({ label, icon: Shown, onClick, ...props }: { label: string; icon: Icon; onClick: () => void } & ActionIconProps & { disabled?: boolean }) {
+/** A button of an icon with its words, for eyes that rest on it and ears. A table has a hundred of them: a plain element, whose words the browser
+ * shows itself. */
+export function IconButton({ label, icon: Shown, onClick, tone, disabled }: { label: string; icon: Icon; onClick: () => void; tone?: 'good'; disabled?: boolean }) {
   return (
-    <ActionIcon variant="subtle" color="gray" size="lg" aria-label={label} title={label} onClick={onClick} {...props}>
+    <button type="button" className="icon-button" data-tone={tone} aria-label={label} title={label} onClick={onClick} disabled={disabled}>
       <Shown size={18} />
-    </ActionIcon>
+    </button>
   );
 }
 

@@ -3,28 +3,42 @@ import i18n from '../i18n';
 
 const locale = () => (i18n.language === 'en' ? 'en-GB' : 'fr-FR');
 
+/** Formatters are dear to make (a fifth of a table's drawing, when each cell made its own): they are kept by language and options. */
+const made = new Map<string, Intl.DateTimeFormat | Intl.NumberFormat>();
+function kept<F extends Intl.DateTimeFormat | Intl.NumberFormat>(kind: string, options: object, make: (language: string) => F): F {
+  const key = `${locale()} ${kind} ${JSON.stringify(options)}`;
+  const known = made.get(key) as F | undefined;
+  if (known) return known;
+  const formatter = make(locale());
+  made.set(key, formatter);
+  return formatter;
+}
+const dates = (options: Intl.DateTimeFormatOptions) => kept('date', options, (language) => new Intl.DateTimeFormat(language, options));
+const numbers = (options: Intl.NumberFormatOptions) => kept('number', options, (language) => new Intl.NumberFormat(language, options));
+
 export function time(iso: string | null | undefined, timeZone?: string): string {
   if (!iso) return '–';
-  return new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', timeZone }).format(new Date(iso));
+  return dates({ hour: '2-digit', minute: '2-digit', timeZone }).format(new Date(iso));
 }
 
 export function dateTime(iso: string | null | undefined, timeZone?: string): string {
   if (!iso) return '–';
   const date = new Date(iso);
-  const today = new Date().toDateString() === date.toDateString();
+  const now = new Date();
+  const today = now.toDateString() === date.toDateString();
   const options: Intl.DateTimeFormatOptions = today
     ? { hour: '2-digit', minute: '2-digit', second: '2-digit' }
-    : { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', year: date.getFullYear() === new Date().getFullYear() ? undefined : 'numeric' };
-  return new Intl.DateTimeFormat(locale(), { ...options, timeZone }).format(date);
+    : { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', year: date.getFullYear() === now.getFullYear() ? undefined : 'numeric' };
+  return dates({ ...options, timeZone }).format(date);
 }
 
 export function fullDateTime(iso: string | null | undefined): string {
   if (!iso) return '–';
-  return new Intl.DateTimeFormat(locale(), { dateStyle: 'full', timeStyle: 'medium' }).format(new Date(iso));
+  return dates({ dateStyle: 'full', timeStyle: 'medium' }).format(new Date(iso));
 }
 
 export function day(date: Date | string, options: Intl.DateTimeFormatOptions = { weekday: 'long', day: 'numeric', month: 'long' }): string {
-  return new Intl.DateTimeFormat(locale(), options).format(typeof date === 'string' ? new Date(date) : date);
+  return dates(options).format(typeof date === 'string' ? new Date(date) : date);
 }
 
 /** `2026-11-29`, of the reader's own day. */
@@ -51,7 +65,7 @@ export function clock(ms: number): string {
 
 export function milliseconds(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return '–';
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${new Intl.NumberFormat(locale(), { maximumFractionDigits: 2 }).format(ms / 1000)} s`;
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${numbers({ maximumFractionDigits: 2 }).format(ms / 1000)} s`;
 }
 
 /** Small sums (a call costs cents) keep four decimals. */
@@ -59,7 +73,7 @@ export function money(amount: number | null | undefined, currency: string | null
   if (amount === null || amount === undefined) return '–';
   const most = digits ?? (Math.abs(amount) < 1 && amount !== 0 ? 4 : 2);
   try {
-    return new Intl.NumberFormat(locale(), { style: 'currency', currency: currency ?? 'EUR', minimumFractionDigits: 2, maximumFractionDigits: Math.max(2, most) }).format(amount);
+    return numbers({ style: 'currency', currency: currency ?? 'EUR', minimumFractionDigits: 2, maximumFractionDigits: Math.max(2, most) }).format(amount);
   } catch {
     return `${amount} ${currency ?? ''}`;
   }
@@ -67,7 +81,7 @@ export function money(amount: number | null | undefined, currency: string | null
 
 export function number(value: number | null | undefined, digits = 0): string {
   if (value === null || value === undefined) return '–';
-  return new Intl.NumberFormat(locale(), { maximumFractionDigits: digits }).format(value);
+  return numbers({ maximumFractionDigits: digits }).format(value);
 }
 
 /** `+33 4 91 23 45 67`: French numbers by pairs, others as they are. */

@@ -21,9 +21,9 @@ export function useUrlState(name: string, initial = ''): [string, (value: string
 /** How long a hand rests before the address follows it. */
 const REST_MS = 200;
 
-/** The same for a text that is typed: the page follows each letter, the address once the hand rests. */
-export function useTypedUrlState(name: string): [string, (value: string) => void] {
-  const [kept, keep] = useUrlState(name);
+/** The same for a text that is typed, and an order that is chosen again and again: the page follows each time, the address once the hand rests. */
+export function useTypedUrlState(name: string, initial = ''): [string, (value: string) => void] {
+  const [kept, keep] = useUrlState(name, initial);
   const [typed, setTyped] = useState(kept);
   const rest = useRef<ReturnType<typeof setTimeout> | null>(null);
   // The way back, and links, change the address too.

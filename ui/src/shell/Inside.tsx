@@ -1,12 +1,10 @@
 // Everything behind the log-in: the frame, the menu by role, the keyboard.
-import { AppShell, Box, Burger, Button, Group, Menu, NavLink, ScrollArea, Select, Text, UnstyledButton, Alert } from '@mantine/core';
+import { Alert, AppShell, Box, Burger, Button, Group, NavLink, Text } from '@mantine/core';
 import { useDisclosure, useHotkeys } from '@mantine/hooks';
-import { modals } from '@mantine/modals';
-import { spotlight } from '@mantine/spotlight';
-import { IconHelpCircle, IconLogout, IconSearch, IconUserCircle } from '@tabler/icons-react';
+import { IconSearch } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link, Outlet, useLocation, useNavigate, useRouter } from '@tanstack/react-router';
-import { lazy, Suspense, useEffect, useMemo, useRef } from 'react';
+import { lazy, memo, Suspense, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { onLoggedOut } from '../api/client';
 import { LiveProvider, useLiveState, useNow } from '../api/live';
@@ -14,11 +12,18 @@ import { useRestaurants } from '../api/restaurant';
 import { ME_KEY, SessionProvider, useMe, useSession } from '../api/session';
 import { ErrorNote, Loading } from '../parts/Page';
 import { Brand } from './Brand';
-import { Keys, singleKeysOn } from './Keys';
 import { NAV, type NavGroup } from './nav';
+import { bringBy, overlays } from './overlays';
+import { singleKeysOn } from './singleKeys';
 import { LanguageSwitch, SchemeSwitch } from './Switches';
+import { UserButton } from './UserButton';
 
-const Palette = lazy(() => import('./Palette').then((module) => ({ default: module.Palette })));
+const Overlays = lazy(() => import('./Overlays').then((module) => ({ default: module.Overlays })));
+const AccountSelect = lazy(() => import('./AccountSelect').then((module) => ({ default: module.AccountSelect })));
+const UserMenu = lazy(() => import('./UserMenu').then((module) => ({ default: module.UserMenu })));
+
+/** What no first page needs comes so long after it, unless a hand wants it before. */
+const LATER_MS = 1_500;
 
 export function Inside() {
   const me = useMe();
@@ -70,25 +75,33 @@ export function useMenu(): NavGroup[] {
 
 function Frame() {
   const { t } = useTranslation();
-  const { me, isNode, accountId, accounts, chooseAccount, logout } = useSession();
+  const { isNode, accounts } = useSession();
   const [opened, { toggle, close }] = useDisclosure();
-  const location = useLocation();
+  // Only where: a filter that changes in the address draws its page anew, not the frame.
+  const pathname = useLocation({ select: (location) => location.pathname });
   const navigate = useNavigate();
   const menu = useMenu();
   const main = useRef<HTMLElement>(null);
   const waiting = useRef<number>(0);
+  const [later, setLater] = useState(false);
+  const [menuWanted, setMenuWanted] = useState(false);
+  useEffect(() => {
+    bringBy(() => setLater(true));
+    const timer = setTimeout(() => setLater(true), LATER_MS);
+    return () => clearTimeout(timer);
+  }, []);
 
   // A new page is announced and begins at its top.
-  const shown = useRef(location.pathname);
+  const shown = useRef(pathname);
   useEffect(() => {
     close();
     // The first page leaves the focus where a browser begins: before the way to the content.
-    if (shown.current !== location.pathname) main.current?.focus({ preventScroll: true });
-    shown.current = location.pathname;
-  }, [location.pathname, close]);
+    if (shown.current !== pathname) main.current?.focus({ preventScroll: true });
+    shown.current = pathname;
+  }, [pathname, close]);
 
   // From a field as well: it is no letter that somebody types.
-  useHotkeys([['mod+K', () => spotlight.open()]], []);
+  useHotkeys([['mod+K', search]], []);
   useHotkeys([
     ['shift+?', () => singleKeysOn() && openKeys()],
     [
@@ -111,7 +124,6 @@ function Frame() {
         ]),
     ),
   ]);
-  const openKeys = () => modals.open({ title: t('common.keys.title'), children: <Keys menu={menu} /> });
 
   return (
     <AppShell header={{ height: 56 }} navbar={{ width: 240, breakpoint: 'md', collapsed: { mobile: !opened } }} padding={{ base: 'md', sm: 'lg' }}>
@@ -124,96 +136,33 @@ function Frame() {
             <Burger opened={opened} onClick={toggle} hiddenFrom="md" size="sm" aria-label={t('common.menu')} aria-expanded={opened} />
             <Brand />
             {isNode && accounts.length > 0 && (
-              <Select
-                visibleFrom="sm"
-                size="xs"
-                w={220}
-                aria-label={t('common.account')}
-                placeholder={t('common.allAccounts')}
-                clearable
-                searchable
-                data={accounts.map((account) => ({ value: account.id, label: account.name }))}
-                value={accountId ?? null}
-                onChange={(value) => chooseAccount(value ?? undefined)}
-                clearButtonProps={{ 'aria-label': t('common.allAccounts') }}
-              />
+              <Box visibleFrom="sm" w={220}>
+                <Suspense>
+                  <AccountSelect size="xs" />
+                </Suspense>
+              </Box>
             )}
           </Group>
           <Group wrap="nowrap" gap={4}>
-            <Button variant="default" size="xs" c="dimmed" leftSection={<IconSearch size={15} />} onClick={() => spotlight.open()} visibleFrom="sm" rightSection={<Text size="xs" span>Ctrl K</Text>}>
+            <Button variant="default" size="xs" c="dimmed" leftSection={<IconSearch size={15} />} onClick={search} visibleFrom="sm" rightSection={<Text size="xs" span>Ctrl K</Text>}>
               {t('common.search')}
             </Button>
             <Box visibleFrom="sm">
               <LanguageSwitch />
             </Box>
             <SchemeSwitch />
-            <Menu position="bottom-end" width={240}>
-              <Menu.Target>
-                <UnstyledButton aria-label={`${me.name} – ${t('common.userMenu')}`} p={6}>
-                  <Group gap={6} wrap="nowrap">
-                    <IconUserCircle size={24} stroke={1.6} />
-                    <Text size="sm" visibleFrom="lg" maw={160} truncate>
-                      {me.name}
-                    </Text>
-                  </Group>
-                </UnstyledButton>
-              </Menu.Target>
-              <Menu.Dropdown>
-                <Menu.Label>
-                  {me.name} · {t(`common.roles.${me.role}`)}
-                </Menu.Label>
-                <Menu.Item leftSection={<IconHelpCircle size={16} />} onClick={openKeys}>
-                  {t('common.keys.title')}
-                </Menu.Item>
-                <Box hiddenFrom="sm" px="xs">
-                  <LanguageSwitch />
-                </Box>
-                <Menu.Divider />
-                <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void logout()}>
-                  {t('common.logout')}
-                </Menu.Item>
-              </Menu.Dropdown>
-            </Menu>
+            {later || menuWanted ? (
+              <Suspense fallback={<UserButton onClick={() => setMenuWanted(true)} />}>
+                <UserMenu opened={menuWanted} openKeys={openKeys} />
+              </Suspense>
+            ) : (
+              <UserButton onClick={() => setMenuWanted(true)} aria-haspopup="menu" />
+            )}
           </Group>
         </Group>
       </AppShell.Header>
       <AppShell.Navbar aria-label={t('common.menu')}>
-        <ScrollArea p="xs" pt={0}>
-          {isNode && accounts.length > 0 && (
-            <Select
-              hiddenFrom="sm"
-              mt="sm"
-              aria-label={t('common.account')}
-              placeholder={t('common.allAccounts')}
-              clearable
-              data={accounts.map((account) => ({ value: account.id, label: account.name }))}
-              value={accountId ?? null}
-              onChange={(value) => chooseAccount(value ?? undefined)}
-              clearButtonProps={{ 'aria-label': t('common.allAccounts') }}
-            />
-          )}
-          {menu.map((group) => (
-            <Box key={group.key} component="section" aria-label={t(`common.groups.${group.key}` as 'common.groups.operate')}>
-              <div className="nav-group">{t(`common.groups.${group.key}` as 'common.groups.operate')}</div>
-              {group.items.map((item) => {
-                const active = location.pathname === item.to || location.pathname.startsWith(`${item.to}/`);
-                return (
-                  <NavLink
-                    key={item.to}
-                    component={Link}
-                    to={item.to}
-                    active={active}
-                    aria-current={active ? 'page' : undefined}
-                    label={t(`common.nav.${item.key}` as 'common.nav.live')}
-                    leftSection={<item.icon size={18} stroke={1.7} aria-hidden />}
-                    py={7}
-                    bdrs="md"
-                  />
-                );
-              })}
-            </Box>
-          ))}
-        </ScrollArea>
+        <Side menu={menu} pathname={pathname} />
       </AppShell.Navbar>
       <AppShell.Main id="main" ref={main} tabIndex={-1}>
         <Frozen />
@@ -221,12 +170,55 @@ function Frame() {
           <Outlet />
         </Suspense>
       </AppShell.Main>
-      <Suspense>
-        <Palette menu={menu} />
-      </Suspense>
+      {later && (
+        <Suspense>
+          <Overlays menu={menu} />
+        </Suspense>
+      )}
     </AppShell>
   );
 }
+
+const search = () => void overlays().then(({ spotlight }) => spotlight.open());
+const openKeys = () => void overlays().then((module) => module.openKeys());
+
+/** The menu: drawn anew when the page or the role changes, not with each filter. */
+const Side = memo(function Side({ menu, pathname }: { menu: NavGroup[]; pathname: string }) {
+  const { t } = useTranslation();
+  const { isNode, accounts } = useSession();
+  return (
+    <div className="nav-scroll">
+      {isNode && accounts.length > 0 && (
+        <Box hiddenFrom="sm" mt="sm">
+          <Suspense>
+            <AccountSelect />
+          </Suspense>
+        </Box>
+      )}
+      {menu.map((group) => (
+        <Box key={group.key} component="section" aria-label={t(`common.groups.${group.key}` as 'common.groups.operate')}>
+          <div className="nav-group">{t(`common.groups.${group.key}` as 'common.groups.operate')}</div>
+          {group.items.map((item) => {
+            const active = pathname === item.to || pathname.startsWith(`${item.to}/`);
+            return (
+              <NavLink
+                key={item.to}
+                component={Link}
+                to={item.to}
+                active={active}
+                aria-current={active ? 'page' : undefined}
+                label={t(`common.nav.${item.key}` as 'common.nav.live')}
+                leftSection={<item.icon size={18} stroke={1.7} aria-hidden />}
+                py={7}
+                bdrs="md"
+              />
+            );
+          })}
+        </Box>
+      ))}
+    </div>
+  );
+});
 
 /** Said once the live stream is silent for five seconds: what is shown may be old. */
 function Frozen() {

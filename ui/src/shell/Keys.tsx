@@ -2,23 +2,13 @@ import { Group, Kbd, Stack, Switch, Text } from '@mantine/core';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { NavGroup } from './nav';
-
-const KEY = 'allo.singleKeys';
-
-/** Single keys can be switched off (WCAG 2.1.4): for those who dictate, and for those who type with a hand on the keyboard. */
-export function singleKeysOn(): boolean {
-  try {
-    return localStorage.getItem(KEY) !== 'off';
-  } catch {
-    return true;
-  }
-}
+import { SINGLE_KEYS, singleKeysOn } from './singleKeys';
 
 export function Keys({ menu }: { menu: NavGroup[] }) {
   const { t } = useTranslation();
   const [on, setOn] = useState(singleKeysOn);
   const change = (next: boolean) => {
-    localStorage.setItem(KEY, next ? 'on' : 'off');
+    localStorage.setItem(SINGLE_KEYS, next ? 'on' : 'off');
     setOn(next);
   };
   return (

@@ -21,6 +21,7 @@ export function Palette({ menu }: { menu: NavGroup[] }) {
       query={query}
       onQueryChange={setQuery}
       shortcut={null}
+      attributes={{ content: { 'aria-label': t('common.search') } }}
       nothingFound={t('common.nothingFound')}
       highlightQuery
       scrollable

@@ -1,7 +1,7 @@
 // What the menu shows, to whom, and by which letter it is reached.
 import {
   IconActivityHeartbeat, IconBuildingStore, IconCoins, IconKey, IconRocket, IconShieldLock, IconUsers, IconWebhook,
-  IconAddressBook, IconCalendarEvent, IconChartBar, IconClockHour4, IconHistory, IconMessage2, IconMessageQuestion, IconPhoneCall, IconPhoneOff, IconPlugConnected, IconRobot, IconRoute,
+  IconAddressBook, IconCalendarEvent, IconDeviceLandlinePhone, IconShieldX, IconChartBar, IconClockHour4, IconHistory, IconMessage2, IconMessageQuestion, IconPhoneCall, IconPhoneOff, IconPlugConnected, IconRobot, IconRoute,
   IconServer2, IconSettings, IconToolsKitchen2, IconBook2, type Icon,
 } from '@tabler/icons-react';
 import type { Role } from '../api/session';
@@ -32,6 +32,8 @@ export const NAV: NavGroup[] = [
       { to: '/calls', key: 'calls', icon: IconHistory, letter: 'c' },
       { to: '/servers', key: 'servers', icon: IconServer2, letter: 's' },
       { to: '/sip-accounts', key: 'sipAccounts', icon: IconPlugConnected, letter: 'p' },
+      { to: '/devices', key: 'devices', icon: IconDeviceLandlinePhone, letter: 'd' },
+      { to: '/bans', key: 'bans', icon: IconShieldX, node: true, letter: 'b' },
     ],
   },
   {

@@ -10,13 +10,14 @@ import { useLive } from '../../api/live';
 import { useSession } from '../../api/session';
 import { Copyable, useAction } from '../../parts/actions';
 import { milliseconds } from '../../parts/format';
+import { Later } from '../../parts/Later';
 import { Answered, ErrorNote, Loading, Page } from '../../parts/Page';
 import { useUrlState } from '../../parts/useUrlState';
-import { NewAgent } from '../agents/Agents';
 import type { Agent as AgentType } from '../agents/types';
-import { SipAccountForm } from '../telephony/SipAccountForm';
 import type { SipAccount } from '../telephony/types';
 
+const NewAgent = lazy(() => import('../agents/NewAgent').then((module) => ({ default: module.NewAgent })));
+const SipAccountForm = lazy(() => import('../telephony/SipAccountForm').then((module) => ({ default: module.SipAccountForm })));
 const Voice = lazy(() => import('../agents/Voice').then((module) => ({ default: module.Voice })));
 
 /** Engines by the names of the API; `custom` is a server that speaks as OpenAI does. */
@@ -257,7 +258,7 @@ function Line() {
         </Card>
       </SimpleGrid>
       <Drawer opened={adding} onClose={() => setAdding(false)} position="right" size="lg" title={t('admin.start.lineAdd')} closeButtonProps={{ 'aria-label': t('common.close') }}>
-        {adding && <SipAccountForm account={null} others={lines.data ?? []} done={() => setAdding(false)} />}
+        {adding && <Later><SipAccountForm account={null} others={lines.data ?? []} done={() => setAdding(false)} /></Later>}
       </Drawer>
     </Stack>
   );
@@ -283,7 +284,7 @@ function Agent() {
         </Button>
       </Group>
       <Modal opened={making} onClose={() => setMaking(false)} size="lg" title={t('admin.start.agentAdd')} closeButtonProps={{ 'aria-label': t('common.close') }}>
-        {making && <NewAgent done={() => setMaking(false)} engine={engine && { ...engine, provider: named(engine.provider) }} />}
+        {making && <Later><NewAgent done={() => setMaking(false)} engine={engine && { ...engine, provider: named(engine.provider) }} /></Later>}
       </Modal>
     </Stack>
   );

@@ -12,11 +12,11 @@ import { dateTime } from '../../parts/format';
 import { ErrorNote, Loading, Page } from '../../parts/Page';
 import { StateBadge } from '../../parts/StateBadge';
 import { useUrlState } from '../../parts/useUrlState';
-import { Chat } from './Chat';
-import { Lines } from './Lines';
 import { Settings } from './Settings';
 import type { Agent } from './types';
 
+const Chat = lazy(() => import('./Chat').then((module) => ({ default: module.Chat })));
+const Lines = lazy(() => import('./Lines').then((module) => ({ default: module.Lines })));
 const Tools = lazy(() => import('./Tools').then((module) => ({ default: module.Tools })));
 const Voice = lazy(() => import('./Voice').then((module) => ({ default: module.Voice })));
 const Versions = lazy(() => import('./Versions').then((module) => ({ default: module.Versions })));
@@ -110,13 +110,7 @@ export function AgentPage() {
                 </Text>
                 <SegmentedControl size="xs" value={how} onChange={setHow} aria-label={t('agents.try')} data={[{ value: 'voice', label: t('agents.byVoice') }, { value: 'chat', label: t('agents.inWriting') }]} />
               </Group>
-              {how === 'voice' ? (
-                <Suspense fallback={<Loading />}>
-                  <Voice agent={agent} />
-                </Suspense>
-              ) : (
-                <Chat agent={agent} />
-              )}
+              <Suspense fallback={<Loading />}>{how === 'voice' ? <Voice agent={agent} /> : <Chat agent={agent} />}</Suspense>
             </Card>
           </Box>
         </Grid.Col>

@@ -1,5 +1,5 @@
 // All calls: filters in the address, saved views, CSV of what is seen.
-import { Anchor, Badge, Button, Group, Menu, Select, Stack, Text, TextInput } from '@mantine/core';
+import { Badge, Button, Group, Menu, Select, Stack, TextInput } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import { IconBookmark, IconDownload, IconHistory, IconSearch, IconTrash } from '@tabler/icons-react';
 import { useInfiniteQuery } from '@tanstack/react-query';
@@ -11,6 +11,7 @@ import { useLive } from '../../api/live';
 import { useAgentNames, useLineNames } from '../../api/names';
 import { useSession } from '../../api/session';
 import { tellDone } from '../../parts/actions';
+import { Lines, Main, Small, Tag } from '../../parts/cells';
 import { DataTable, type Column } from '../../parts/DataTable';
 import { dateTime, duration, fullDateTime, money, phone } from '../../parts/format';
 import { Answered, Empty, Page } from '../../parts/Page';
@@ -25,6 +26,9 @@ const REASONS = [
   'no_common_codec', 'unknown_number', 'unauthorized', 'overload', 'process_lost', 'internal',
 ] as const;
 const OUTCOMES = ['order_placed', 'reservation_placed', 'message_left', 'info_only', 'completed', 'transferred', 'abandoned', 'error', 'no_balance'] as const;
+
+const idOf = (call: Call) => call.id;
+const fromOf = (call: Call) => call.from;
 
 interface View {
   name: string;
@@ -128,11 +132,11 @@ export function History() {
         header: t('calls.history.when'),
         sort: (call) => call.startedAt,
         cell: (call) => (
-          <Anchor component={Link} to={`/calls/${call.id}`} size="sm">
+          <Link to={`/calls/${call.id}` as '/live'}>
             <time dateTime={call.startedAt} title={fullDateTime(call.startedAt)}>
               {dateTime(call.startedAt)}
             </time>
-          </Anchor>
+          </Link>
         ),
       },
       {
@@ -141,33 +145,29 @@ export function History() {
         title: true,
         sort: (call) => call.from,
         cell: (call) => (
-          <Stack gap={0}>
-            <Anchor component={Link} to={`/calls/${call.id}`} size="sm" fw={600} c="var(--mantine-color-text)">
-              {phone(call.direction === 'outbound' ? call.to : call.from)}
-            </Anchor>
-            {call.direction === 'outbound' && (
-              <Text size="xs" c="dimmed">
-                {t('calls.history.outbound')}
-              </Text>
-            )}
-          </Stack>
+          <Lines>
+            <Link to={`/calls/${call.id}` as '/live'} className="plain-link">
+              <Main>{phone(call.direction === 'outbound' ? call.to : call.from)}</Main>
+            </Link>
+            {call.direction === 'outbound' && <Small>{t('calls.history.outbound')}</Small>}
+          </Lines>
         ),
       },
       { id: 'agent', header: t('calls.history.agent'), sort: (call) => agentName(call.agent), cell: (call) => agentName(call.agent) },
       { id: 'line', header: t('calls.history.line'), sort: (call) => lineName(call.line), cell: (call) => lineName(call.line), wideOnly: true },
-      { id: 'duration', header: t('calls.history.duration'), right: true, sort: (call) => call.durationSec ?? -1, cell: (call) => (call.endedAt ? duration(call.durationSec ?? 0) : <Badge color="teal">{t('calls.history.running')}</Badge>) },
+      { id: 'duration', header: t('calls.history.duration'), right: true, sort: (call) => call.durationSec ?? -1, cell: (call) => (call.endedAt ? duration(call.durationSec ?? 0) : <Tag color="teal">{t('calls.history.running')}</Tag>) },
       {
         id: 'outcome',
         header: t('calls.history.outcome'),
         sort: (call) => call.outcome ?? '',
         cell: (call) =>
           call.outcome ? (
-            <Badge color={call.outcome === 'error' ? 'red' : ['abandoned', 'no_balance'].includes(call.outcome) ? 'orange' : 'teal'}>{t(`calls.outcomes.${call.outcome}` as 'calls.outcomes.completed', { defaultValue: call.outcome })}</Badge>
+            <Tag color={call.outcome === 'error' ? 'red' : ['abandoned', 'no_balance'].includes(call.outcome) ? 'orange' : 'teal'}>{t(`calls.outcomes.${call.outcome}` as 'calls.outcomes.completed', { defaultValue: call.outcome })}</Tag>
           ) : (
             '–'
           ),
       },
-      { id: 'verdict', header: t('calls.history.verdict'), cell: (call) => <Text size="sm">{call.verdict?.text ?? '–'}</Text> },
+      { id: 'verdict', header: t('calls.history.verdict'), cell: (call) => call.verdict?.text ?? '–' },
       { id: 'cost', header: t('calls.history.cost'), right: true, sort: (call) => call.cost ?? -1, cell: (call) => money(call.cost, call.costCurrency) },
     ],
     [t, agentName, lineName],
@@ -272,7 +272,7 @@ export function History() {
       >
         {() => (
           <Stack>
-            <DataTable rows={rows} columns={columns} rowId={(call) => call.id} label={t('calls.history.title')} nameOf={(call) => call.from} />
+            <DataTable rows={rows} columns={columns} rowId={idOf} label={t('calls.history.title')} nameOf={fromOf} />
             {calls.hasNextPage && (
               <Button variant="default" loading={calls.isFetchingNextPage} onClick={() => void calls.fetchNextPage()} style={{ alignSelf: 'center' }}>
                 {t('calls.history.older')}

@@ -4,7 +4,7 @@ import { useHotkeys } from '@mantine/hooks';
 import { IconArrowForwardUp, IconHeadphones, IconHeadphonesOff, IconMessageForward, IconPhoneOff, IconPhone } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { memo, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useApi, ask, PLATFORM, type Schemas } from '../../api/client';
 import { useLive, useNow } from '../../api/live';
@@ -95,49 +95,9 @@ export function Live() {
       >
         {() => (
           <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }} component="ul" p={0} m={0} className={classes.plain}>
-            {calls.map((call) => {
-              const said = words[call.id]?.at(-1);
-              const now_ = speaking[call.id];
-              const slow = (call.lastTurnMs ?? 0) > SLOW_TURN_MS;
-              return (
-                <Card key={call.id} component="li" withBorder radius="md" padding="md">
-                  <Group justify="space-between" mb={6} wrap="nowrap">
-                    <Text fw={650} size="lg" truncate>
-                      {phone(call.direction === 'outbound' ? call.to : call.from)}
-                    </Text>
-                    <Text fw={600} size="lg" aria-label={t('calls.live.since')}>
-                      <Since at={call.startedAt} />
-                    </Text>
-                  </Group>
-                  <Group gap={6} mb="xs">
-                    <StateBadge tone={TONE[call.state] ?? 'wait'}>{t(`calls.states.${call.state}` as 'calls.states.ringing')}</StateBadge>
-                    <Badge color="gray">{agentName(call.agent)}</Badge>
-                    <Badge color="gray">{lineName(call.line)}</Badge>
-                    {slow && <Badge color="orange">{t('calls.live.slow', { time: milliseconds(call.lastTurnMs) })}</Badge>}
-                  </Group>
-                  <Box className={classes.words} mb="sm">
-                    {now_ ? (
-                      <Text size="sm" lineClamp={2}>
-                        <b>{t('calls.roles.assistant')} : </b>
-                        {now_}…
-                      </Text>
-                    ) : said ? (
-                      <Text size="sm" lineClamp={2}>
-                        <b>{t(`calls.roles.${said.role}` as 'calls.roles.user')} : </b>
-                        {said.content}
-                      </Text>
-                    ) : (
-                      <Text size="sm" c="dimmed">
-                        {t('calls.live.nothingYet')}
-                      </Text>
-                    )}
-                  </Box>
-                  <Button size="xs" variant="default" onClick={() => setOpen(call.id)}>
-                    {t('calls.live.follow')}
-                  </Button>
-                </Card>
-              );
-            })}
+            {calls.map((call) => (
+              <LiveCard key={call.id} call={call} said={words[call.id]?.at(-1)} speaking={speaking[call.id]} agentName={agentName} lineName={lineName} follow={setOpen} />
+            ))}
           </SimpleGrid>
         )}
       </Answered>
@@ -147,6 +107,59 @@ export function Live() {
     </Page>
   );
 }
+
+interface CardProps {
+  call: LiveCall;
+  said: Words | undefined;
+  speaking: string | undefined;
+  agentName: (id: string | null | undefined) => string;
+  lineName: (id: string | null | undefined) => string;
+  follow: (id: string) => void;
+}
+
+/** A call on the board: a word of one call does not draw the cards of all others anew. */
+const LiveCard = memo(function LiveCard({ call, said, speaking, agentName, lineName, follow }: CardProps) {
+  const { t } = useTranslation();
+  const slow = (call.lastTurnMs ?? 0) > SLOW_TURN_MS;
+  return (
+    <Card component="li" withBorder radius="md" padding="md">
+      <Group justify="space-between" mb={6} wrap="nowrap">
+        <Text fw={650} size="lg" truncate>
+          {phone(call.direction === 'outbound' ? call.to : call.from)}
+        </Text>
+        <Text fw={600} size="lg" aria-label={t('calls.live.since')}>
+          <Since at={call.startedAt} />
+        </Text>
+      </Group>
+      <Group gap={6} mb="xs">
+        <StateBadge tone={TONE[call.state] ?? 'wait'}>{t(`calls.states.${call.state}` as 'calls.states.ringing')}</StateBadge>
+        <Badge color="gray">{agentName(call.agent)}</Badge>
+        <Badge color="gray">{lineName(call.line)}</Badge>
+        {slow && <Badge color="orange">{t('calls.live.slow', { time: milliseconds(call.lastTurnMs) })}</Badge>}
+      </Group>
+      <Box className={classes.words} mb="sm">
+        {speaking ? (
+          <Text size="sm" lineClamp={2}>
+            <b>{t('calls.roles.assistant')} : </b>
+            {speaking}…
+          </Text>
+        ) : said ? (
+          <Text size="sm" lineClamp={2}>
+            <b>{t(`calls.roles.${said.role}` as 'calls.roles.user')} : </b>
+            {said.content}
+          </Text>
+        ) : (
+          <Text size="sm" c="dimmed">
+            {t('calls.live.nothingYet')}
+          </Text>
+        )}
+      </Box>
+      <Button size="xs" variant="default" onClick={() => follow(call.id)}>
+        {t('calls.live.follow')}
+      </Button>
+    </Card>
+  );
+});
 
 /** A duration that counts by itself: the board around it is not drawn anew each second. */
 function Since({ at }: { at: string }) {

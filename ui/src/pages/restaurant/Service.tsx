@@ -1,7 +1,6 @@
 // The service board: orders by state, one tap forward, ten seconds to take it back; a sound until somebody has seen the new ones.
 import { Alert, Anchor, Badge, Box, Button, Card, Group, Kbd, Stack, Text } from '@mantine/core';
 import { useHotkeys, useInterval } from '@mantine/hooks';
-import { notifications } from '@mantine/notifications';
 import { IconAlertTriangle, IconArrowRight, IconBellRinging, IconMoped, IconPaperBag, IconPrinter, IconToolsKitchen2, IconVolume } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
@@ -13,6 +12,7 @@ import { useSession } from '../../api/session';
 import { useAction } from '../../parts/actions';
 import { money, phone, time } from '../../parts/format';
 import { Answered, Page } from '../../parts/Page';
+import { overlays } from '../../shell/overlays';
 import classes from './Restaurant.module.css';
 import { WithRestaurant } from './useRestaurant';
 
@@ -149,26 +149,28 @@ function Board({ house, picker }: { house: Restaurant; picker: React.ReactNode }
       queries.setQueryData<Order[]>(['back', '/orders', { restaurantId: house.id }], (old) => old?.map((one) => (one.id === order.id ? { ...one, status: to } : one)));
       move.mutate({ order, to });
       const note = `order-${order.id}`;
-      notifications.hide(note);
-      notifications.show({
-        id: note,
-        autoClose: UNDO_MS,
-        closeButtonProps: { 'aria-label': t('common.close') },
-        message: (
-          <Group justify="space-between" wrap="nowrap">
-            <Text size="sm">{t('restaurant.service.moved', { number: order.orderNumber, state: t(`restaurant.orderStates.${to}`) })}</Text>
-            <Button
-              size="compact-sm"
-              variant="light"
-              onClick={() => {
-                move.mutate({ order, to: before });
-                notifications.hide(note);
-              }}
-            >
-              {t('restaurant.service.undo')}
-            </Button>
-          </Group>
-        ),
+      void overlays().then(({ notifications }) => {
+        notifications.hide(note);
+        notifications.show({
+          id: note,
+          autoClose: UNDO_MS,
+          closeButtonProps: { 'aria-label': t('common.close') },
+          message: (
+            <Group justify="space-between" wrap="nowrap">
+              <Text size="sm">{t('restaurant.service.moved', { number: order.orderNumber, state: t(`restaurant.orderStates.${to}`) })}</Text>
+              <Button
+                size="compact-sm"
+                variant="light"
+                onClick={() => {
+                  move.mutate({ order, to: before });
+                  notifications.hide(note);
+                }}
+              >
+                {t('restaurant.service.undo')}
+              </Button>
+            </Group>
+          ),
+        });
       });
     },
     [house.id, mayWork, move, queries, see, t],

@@ -1,19 +1,20 @@
 // "Serveurs vocaux": every agent, what it does now, and the hand on it.
-import { Badge, Button, Group, List, Modal, Radio, Stack, Text, TextInput, Tooltip } from '@mantine/core';
+import { Button, Group, List, Text, TextInput } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import { IconPlayerPlay, IconPlayerStop, IconRefresh, IconReload, IconSearch, IconServer2 } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useMemo, useRef, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ask, problemOf } from '../../api/client';
 import { useLive } from '../../api/live';
 import { useSession } from '../../api/session';
 import { IconButton, tellDone, tellFailed, useAction } from '../../parts/actions';
+import { Lines, Main, Small, Tag } from '../../parts/cells';
 import { DataTable, type Column, type Sorting } from '../../parts/DataTable';
 import { dateTime, duration, fullDateTime, number } from '../../parts/format';
 import { Answered, Empty, Page } from '../../parts/Page';
 import { StateBadge, type Tone } from '../../parts/StateBadge';
-import { useTypedUrlState, useUrlState } from '../../parts/useUrlState';
+import { useTypedUrlState } from '../../parts/useUrlState';
 
 type State = 'starting' | 'running' | 'unhealthy' | 'failed' | 'stopping' | 'stopped';
 
@@ -41,6 +42,8 @@ const TONE: Record<State, Tone> = { running: 'good', starting: 'wait', stopping:
 const RANK: Record<State, number> = { failed: 0, unhealthy: 1, starting: 2, stopping: 3, running: 4, stopped: 5 };
 const EVERY_MS = 10_000;
 
+const StopDialog = lazy(() => import('./StopDialog').then((module) => ({ default: module.StopDialog })));
+
 interface Outcome {
   name: string;
   order: Order;
@@ -63,7 +66,7 @@ export function Servers() {
   });
 
   const [search, setSearch] = useTypedUrlState('q');
-  const [sort, setSort] = useUrlState('sort', 'state');
+  const [sort, setSort] = useTypedUrlState('sort', 'state');
   const [selected, setSelected] = useState<string[]>([]);
   const [stopping, setStopping] = useState<VoiceServer[] | null>(null);
   const [outcomes, setOutcomes] = useState<Outcome[]>([]);
@@ -121,16 +124,10 @@ export function Servers() {
         title: true,
         sort: (one) => one.name.toLowerCase(),
         cell: (one) => (
-          <div>
-            <Text size="sm" fw={600}>
-              {one.name}
-            </Text>
-            {one.customer && one.customer !== one.name && (
-              <Text size="xs" c="dimmed">
-                {one.customer}
-              </Text>
-            )}
-          </div>
+          <Lines>
+            <Main>{one.name}</Main>
+            {one.customer && one.customer !== one.name && <Small>{one.customer}</Small>}
+          </Lines>
         ),
       },
       {
@@ -138,23 +135,15 @@ export function Servers() {
         header: t('telephony.servers.state'),
         sort: (one) => RANK[one.state],
         cell: (one) => (
-          <Stack gap={2} align="flex-start">
+          <Lines>
             <StateBadge tone={TONE[one.state]}>{t(`telephony.states.${one.state}`)}</StateBadge>
-            {one.fault && (
-              <Text size="xs" c="dimmed" maw={280}>
-                {one.fault}
-              </Text>
-            )}
-            {one.retryInSeconds !== null && one.retryInSeconds !== undefined && one.state !== 'running' && (
-              <Text size="xs" c="dimmed">
-                {t('telephony.servers.retry', { time: duration(one.retryInSeconds) })}
-              </Text>
-            )}
-          </Stack>
+            {one.fault && <Small>{one.fault}</Small>}
+            {one.retryInSeconds !== null && one.retryInSeconds !== undefined && one.state !== 'running' && <Small>{t('telephony.servers.retry', { time: duration(one.retryInSeconds) })}</Small>}
+          </Lines>
         ),
       },
-      { id: 'calls', header: t('telephony.servers.calls'), right: true, sort: (one) => one.activeCalls, cell: (one) => (one.activeCalls > 0 ? <Badge color="allo">{number(one.activeCalls)}</Badge> : '0') },
-      { id: 'mode', header: t('telephony.servers.mode'), sort: (one) => one.mode, cell: (one) => <Badge color={one.mode === 'sip' ? 'blue' : 'violet'}>{one.mode === 'sip' ? 'SIP' : 'Twilio'}</Badge> },
+      { id: 'calls', header: t('telephony.servers.calls'), right: true, sort: (one) => one.activeCalls, cell: (one) => (one.activeCalls > 0 ? <Tag>{number(one.activeCalls)}</Tag> : '0') },
+      { id: 'mode', header: t('telephony.servers.mode'), sort: (one) => one.mode, cell: (one) => <Tag color={one.mode === 'sip' ? 'blue' : 'violet'}>{one.mode === 'sip' ? 'SIP' : 'Twilio'}</Tag> },
       { id: 'uptime', header: t('telephony.servers.uptime'), right: true, sort: (one) => one.uptimeSeconds ?? -1, cell: (one) => (one.uptimeSeconds ? duration(one.uptimeSeconds) : '–') },
       {
         id: 'ports',
@@ -164,11 +153,12 @@ export function Servers() {
           const pids = (one.pids ?? []).filter((pid, index, all) => all.indexOf(pid) === index);
           if (ports.length === 0) return '–';
           return (
-            <Tooltip label={t('telephony.servers.processes', { pids: pids.join(', ') || '–' })}>
-              <Text size="xs" ff="monospace" tabIndex={0}>
+            <Lines>
+              <Small mono strong>
                 {ports.map(([name, port]) => `${name} ${port}`).join(' · ')}
-              </Text>
-            </Tooltip>
+              </Small>
+              {pids.length > 0 && <Small>{t('telephony.servers.processes', { pids: pids.join(', ') })}</Small>}
+            </Lines>
           );
         },
       },
@@ -181,6 +171,24 @@ export function Servers() {
         cell: (one) => <time dateTime={one.lastHealthCheck ?? undefined} title={fullDateTime(one.lastHealthCheck)}>{dateTime(one.lastHealthCheck)}</time>,
       },
     ],
+    [t],
+  );
+
+  const acts = useRef({ run, stop });
+  useEffect(() => {
+    acts.current = { run, stop };
+  });
+  const actions = useCallback(
+    (one: VoiceServer) => (
+      <>
+        {one.state === 'stopped' || one.state === 'failed' ? (
+          <IconButton label={t('telephony.servers.startOne', { name: one.name })} icon={IconPlayerPlay} tone="good" onClick={() => void acts.current.run([one], 'start')} />
+        ) : (
+          <IconButton label={t('telephony.servers.stopOne', { name: one.name })} icon={IconPlayerStop} onClick={() => acts.current.stop([one])} />
+        )}
+        <IconButton label={t('telephony.servers.restartOne', { name: one.name })} icon={IconReload} onClick={() => void acts.current.run([one], 'restart')} />
+      </>
+    ),
     [t],
   );
 
@@ -255,57 +263,16 @@ export function Servers() {
               onSorting={(next) => setSort(`${next.desc ? '-' : ''}${next.id}`)}
               selected={mayAct ? selected : undefined}
               onSelect={mayAct ? setSelected : undefined}
-              actions={
-                mayAct
-                  ? (one) => (
-                      <>
-                        {one.state === 'stopped' || one.state === 'failed' ? (
-                          <IconButton label={t('telephony.servers.startOne', { name: one.name })} icon={IconPlayerPlay} color="teal" onClick={() => void run([one], 'start')} />
-                        ) : (
-                          <IconButton label={t('telephony.servers.stopOne', { name: one.name })} icon={IconPlayerStop} onClick={() => stop([one])} />
-                        )}
-                        <IconButton label={t('telephony.servers.restartOne', { name: one.name })} icon={IconReload} onClick={() => void run([one], 'restart')} />
-                      </>
-                    )
-                  : undefined
-              }
+              actions={mayAct ? actions : undefined}
             />
           )
         }
       </Answered>
-      <StopDialog rows={stopping} close={() => setStopping(null)} stop={(chosen, force) => void run(chosen, 'stop', force)} />
+      {stopping && (
+        <Suspense>
+          <StopDialog rows={stopping} close={() => setStopping(null)} stop={(force) => void run(stopping, 'stop', force)} />
+        </Suspense>
+      )}
     </Page>
-  );
-}
-
-function StopDialog({ rows, close, stop }: { rows: VoiceServer[] | null; close: () => void; stop: (rows: VoiceServer[], force: boolean) => void }) {
-  const { t } = useTranslation();
-  const [how, setHow] = useState('after');
-  const calls = (rows ?? []).reduce((sum, one) => sum + one.activeCalls, 0);
-  return (
-    <Modal opened={rows !== null} onClose={close} title={t('telephony.servers.stopTitle', { count: calls })} closeButtonProps={{ 'aria-label': t('common.close') }}>
-      <Stack>
-        <Radio.Group value={how} onChange={setHow} label={t('telephony.servers.stopWhat')}>
-          <Stack mt="xs" gap="xs">
-            <Radio value="after" label={t('telephony.servers.stopAfter')} description={t('telephony.servers.stopAfterHint')} />
-            <Radio value="now" label={t('telephony.servers.stopNow')} description={t('telephony.servers.stopNowHint')} />
-          </Stack>
-        </Radio.Group>
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            {t('common.cancel')}
-          </Button>
-          <Button
-            color={how === 'now' ? 'red' : undefined}
-            onClick={() => {
-              if (rows) stop(rows, how === 'now');
-              close();
-            }}
-          >
-            {t('telephony.servers.stop')}
-          </Button>
-        </Group>
-      </Stack>
-    </Modal>
   );
 }

@@ -1,4 +1,4 @@
-import { Accordion, Alert, Anchor, Box, Button, Checkbox, Group, List, NumberInput, PasswordInput, Select, SegmentedControl, SimpleGrid, Stack, Text, TextInput, ThemeIcon } from '@mantine/core';
+import { Accordion, Alert, Anchor, Box, Button, Checkbox, Group, List, NumberInput, PasswordInput, Select, SegmentedControl, SimpleGrid, Stack, TagsInput, Text, TextInput, ThemeIcon } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { IconAlertTriangle, IconCheck, IconMinus, IconPhoneCall, IconX } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
@@ -9,6 +9,7 @@ import { useSession } from '../../api/session';
 import { useAction } from '../../parts/actions';
 import { milliseconds } from '../../parts/format';
 import { ErrorNote } from '../../parts/Page';
+import { Codecs } from './Codecs';
 import type { SipAccount, TestStep } from './types';
 
 interface Values {
@@ -31,7 +32,25 @@ interface Values {
   weight: number;
   backup_account_id: string;
   calls_max: number;
+  codecs: string;
+  dtmf: string;
+  noise_suppression: string;
+  automatic_gain: string;
+  realm: string;
+  allow: string[];
+  registers: string;
+  keep_alive_s: number | '';
+  caller_id_form: string;
+  number_form: string;
+  country_code: string;
 }
+
+/** Fields whose absence means what the profile or the server says: `''` here, null on the wire. */
+const THREE_WAY = ['noise_suppression', 'automatic_gain', 'registers'] as const;
+const three = (value: boolean | null | undefined) => (value === true ? 'yes' : value === false ? 'no' : '');
+const KEYPADS = ['auto', 'rfc4733', 'info', 'inband'] as const;
+const CALLER_ID_FORMS = ['account', 'from_number', 'p_asserted_identity', 'p_preferred_identity', 'remote_party_id'] as const;
+const NUMBER_FORMS = ['as_dialled', 'e164', 'e164_digits', 'double_zero', 'national'] as const;
 
 const TEST_ICON = { passed: IconCheck, warning: IconAlertTriangle, failed: IconX, skipped: IconMinus };
 const TEST_COLOR = { passed: 'teal', warning: 'orange', failed: 'red', skipped: 'gray' };
@@ -63,6 +82,17 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       weight: account?.weight ?? 1,
       backup_account_id: account?.backup_account_id ?? '',
       calls_max: account?.calls_max ?? 0,
+      codecs: account?.codecs ?? '',
+      dtmf: account?.dtmf ?? 'auto',
+      noise_suppression: three(account?.noise_suppression),
+      automatic_gain: three(account?.automatic_gain),
+      realm: account?.realm ?? '',
+      allow: account?.allow ?? [],
+      registers: three(account?.registers),
+      keep_alive_s: account?.keep_alive_s ?? '',
+      caller_id_form: account?.caller_id_form ?? '',
+      number_form: account?.number_form ?? '',
+      country_code: account?.country_code ?? '',
     },
     validate: {
       label: (value) => (value.trim() ? null : t('telephony.form.labelMissing')),
@@ -70,6 +100,12 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       contact_port: (value) => (value === '' || (value >= 1 && value <= 65535 && Number.isInteger(value)) ? null : t('telephony.form.portInvalid')),
       expires_s: (value) => (value === '' || (value >= 10 && value <= 86400) ? null : t('telephony.form.expiresInvalid')),
       weight: (value) => (value >= 0 && value <= 1000 ? null : t('telephony.form.weightInvalid')),
+      keep_alive_s: (value) => (value === '' || (value >= 0 && value <= 3600) ? null : t('telephony.form.keepAliveInvalid')),
+      country_code: (value) => (/^\d{0,3}$/.test(value.trim()) ? null : t('telephony.form.countryInvalid')),
+      allow: (value) => {
+        const wrong = value.find((one) => !/^[0-9a-fA-F.:]+(\/\d{1,3})?$/.test(one.trim()));
+        return wrong === undefined ? null : t('telephony.form.allowInvalid', { value: wrong });
+      },
     },
   });
 
@@ -77,6 +113,10 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
     const { password, account_id, ...rest } = values;
     const sent: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(rest)) sent[name] = value === '' ? null : typeof value === 'string' ? value.trim() : value;
+    for (const name of THREE_WAY) sent[name] = values[name] === '' ? null : values[name] === 'yes';
+    sent.allow = values.allow.length ? values.allow.map((one) => one.trim()) : null;
+    // `auto` is what an account says that says nothing.
+    if (values.dtmf === 'auto') sent.dtmf = null;
     if (replacing && password) sent.password = password;
     if (!account && account_id) sent.account_id = account_id;
     return sent;
@@ -179,7 +219,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
           <Checkbox label={t('telephony.form.isDefault')} {...form.getInputProps('is_default', { type: 'checkbox' })} />
           <Checkbox label={t('telephony.form.isActive')} {...form.getInputProps('is_active', { type: 'checkbox' })} />
         </Group>
-        <Accordion variant="contained">
+        <Accordion variant="contained" multiple>
           <Accordion.Item value="more">
             <Accordion.Control>
               <Text size="sm">{t('telephony.form.advanced')}</Text>
@@ -190,7 +230,11 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
                 <TextInput label={t('telephony.form.proxy')} spellCheck={false} {...form.getInputProps('outbound_proxy')} />
                 <NumberInput label={t('telephony.form.expires')} suffix=" s" allowDecimal={false} hideControls {...form.getInputProps('expires_s')} />
                 <TextInput label={t('telephony.form.callerId')} placeholder="+33491234567" {...form.getInputProps('caller_id_number')} />
-                <Select label={t('telephony.form.srtp')} data={[{ value: '', label: t('telephony.form.asProfile') }, { value: 'off', label: t('telephony.form.srtpOff') }, { value: 'preferred', label: t('telephony.form.srtpPreferred') }, { value: 'required', label: t('telephony.form.srtpRequired') }]} allowDeselect={false} {...form.getInputProps('srtp')} />
+                <Choice label={t('telephony.form.callerIdForm')} hint={t('telephony.form.callerIdFormHint')} none={t('telephony.form.asProfile')} names={CALLER_ID_FORMS} nameOf={(one) => t(`telephony.form.callerIdForms.${one}`)} {...form.getInputProps('caller_id_form')} />
+                <Choice label={t('telephony.form.numberForm')} hint={t('telephony.form.numberFormHint')} none={t('telephony.form.asProfile')} names={NUMBER_FORMS} nameOf={(one) => t(`telephony.form.numberForms.${one}`)} {...form.getInputProps('number_form')} />
+                <TextInput label={t('telephony.form.country')} description={t('telephony.form.countryHint')} inputMode="numeric" {...form.getInputProps('country_code')} />
+                <Choice label={t('telephony.form.registers')} hint={t('telephony.form.registersHint')} none={t('telephony.form.asProfile')} names={YES_NO} nameOf={(one) => t(`telephony.form.${one}`)} {...form.getInputProps('registers')} />
+                <NumberInput label={t('telephony.form.keepAlive')} description={t('telephony.form.keepAliveHint')} suffix=" s" clampBehavior="none" allowDecimal={false} hideControls {...form.getInputProps('keep_alive_s')} />
                 <NumberInput label={t('telephony.form.callsMax')} description={t('telephony.form.callsMaxHint')} min={0} allowDecimal={false} {...form.getInputProps('calls_max')} />
                 <NumberInput label={t('telephony.form.weight')} description={t('telephony.form.weightHint')} min={0} max={1000} allowDecimal={false} {...form.getInputProps('weight')} />
                 <Select
@@ -204,6 +248,45 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
                   onChange={(value) => form.setFieldValue('backup_account_id', value ?? '')}
                 />
               </SimpleGrid>
+            </Accordion.Panel>
+          </Accordion.Item>
+          <Accordion.Item value="sound">
+            <Accordion.Control>
+              <Text size="sm">{t('telephony.form.sound')}</Text>
+            </Accordion.Control>
+            <Accordion.Panel>
+              <Stack gap="sm">
+                <Codecs value={form.values.codecs} onChange={(value) => form.setFieldValue('codecs', value)} />
+                <Select
+                  label={t('telephony.form.dtmf')}
+                  description={t(`telephony.form.dtmfWhy.${form.values.dtmf as (typeof KEYPADS)[number]}`)}
+                  data={KEYPADS.map((one) => ({ value: one, label: t(`telephony.form.dtmfs.${one}`) }))}
+                  allowDeselect={false}
+                  {...form.getInputProps('dtmf')}
+                />
+                <SimpleGrid cols={{ base: 1, sm: 2 }}>
+                  <Choice label={t('telephony.form.noise')} hint={t('telephony.form.noiseHint')} none={t('telephony.form.asServer')} names={YES_NO} nameOf={(one) => t(`telephony.form.${one}`)} {...form.getInputProps('noise_suppression')} />
+                  <Choice label={t('telephony.form.gain')} hint={t('telephony.form.gainHint')} none={t('telephony.form.asServer')} names={YES_NO} nameOf={(one) => t(`telephony.form.${one}`)} {...form.getInputProps('automatic_gain')} />
+                </SimpleGrid>
+              </Stack>
+            </Accordion.Panel>
+          </Accordion.Item>
+          <Accordion.Item value="security">
+            <Accordion.Control>
+              <Text size="sm">{t('telephony.form.security')}</Text>
+            </Accordion.Control>
+            <Accordion.Panel>
+              <Stack gap="sm">
+                <Select
+                  label={t('telephony.form.srtp')}
+                  description={t('telephony.form.srtpHint')}
+                  data={[{ value: '', label: t('telephony.form.asProfile') }, { value: 'off', label: t('telephony.form.srtpOff') }, { value: 'preferred', label: t('telephony.form.srtpPreferred') }, { value: 'required', label: t('telephony.form.srtpRequired') }]}
+                  allowDeselect={false}
+                  {...form.getInputProps('srtp')}
+                />
+                <TextInput label={t('telephony.form.realm')} description={t('telephony.form.realmHint')} placeholder="sip.example.org" spellCheck={false} {...form.getInputProps('realm')} />
+                <TagsInput label={t('telephony.form.allow')} description={t('telephony.form.allowHint')} placeholder="192.0.2.0/24" clearable clearButtonProps={{ 'aria-label': t('common.clear') }} {...form.getInputProps('allow')} />
+              </Stack>
             </Accordion.Panel>
           </Accordion.Item>
         </Accordion>
@@ -266,4 +349,21 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       </Stack>
     </form>
   );
+}
+
+const YES_NO = ['yes', 'no'] as const;
+
+interface ChoiceProps<N extends string> {
+  label: string;
+  hint: string;
+  /** What it is called that nothing is chosen. */
+  none: string;
+  names: readonly N[];
+  nameOf: (name: N) => string;
+}
+
+/** One of a few, or what the profile or the server says. */
+function Choice<N extends string>({ label, hint, none, names, nameOf, ...input }: ChoiceProps<N>) {
+  const data: { value: string; label: string }[] = [{ value: '', label: none }, ...names.map((one) => ({ value: one, label: nameOf(one) }))];
+  return <Select label={label} description={hint} data={data} allowDeselect={false} {...input} />;
 }

@@ -1,22 +1,25 @@
 // "Comptes SIP": the operators' lines, where each stands, and the form with its live test.
-import { Badge, Button, Code, Drawer, Group, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Drawer, Group, Stack, Text, TextInput } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import { IconArrowsSplit2, IconEdit, IconPlugConnected, IconPlus, IconRoute, IconSearch, IconTrash } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useMemo, useRef, useState } from 'react';
+import { lazy, useCallback, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ask } from '../../api/client';
 import { useOfAccounts } from '../../api/lists';
 import { useLive } from '../../api/live';
 import { useSession } from '../../api/session';
 import { confirmed, IconButton, useAction } from '../../parts/actions';
+import { Lines, Main, Small, Tag } from '../../parts/cells';
 import { DataTable, type Column } from '../../parts/DataTable';
 import { duration, number } from '../../parts/format';
+import { Later } from '../../parts/Later';
 import { Answered, Empty, ErrorNote, Page } from '../../parts/Page';
 import { StateBadge, type Tone } from '../../parts/StateBadge';
 import { useTypedUrlState } from '../../parts/useUrlState';
-import { SipAccountForm } from './SipAccountForm';
 import type { SipAccount } from './types';
+
+const SipAccountForm = lazy(() => import('./SipAccountForm').then((module) => ({ default: module.SipAccountForm })));
 
 const TONE: Record<string, Tone> = { registered: 'good', registering: 'wait', failed: 'bad', unregistered: 'off', inactive: 'off', removed: 'off', trunk: 'good' };
 
@@ -53,23 +56,15 @@ export function SipAccounts() {
         title: true,
         sort: (one) => one.label.toLowerCase(),
         cell: (one) => (
-          <Stack gap={2}>
-            <Group gap={6}>
-              <Text size="sm" fw={600}>
-                {one.label}
-              </Text>
-              {one.is_default && <Badge color="allo">{t('telephony.sip.default')}</Badge>}
-              <Badge color={one.is_active ? 'allo' : 'gray'}>{one.is_active ? t('telephony.sip.active') : t('telephony.sip.inactive')}</Badge>
-            </Group>
-            <Text size="xs" c="dimmed" ff="monospace">
-              {one.trunk_uri}
-            </Text>
-            {isNode && !accountId && (
-              <Text size="xs" c="dimmed">
-                {accountName(one.account_id)}
-              </Text>
-            )}
-          </Stack>
+          <Lines>
+            <span className="words">
+              <Main>{one.label}</Main>
+              {one.is_default && <Tag>{t('telephony.sip.default')}</Tag>}
+              <Tag color={one.is_active ? 'allo' : 'gray'}>{one.is_active ? t('telephony.sip.active') : t('telephony.sip.inactive')}</Tag>
+            </span>
+            <Small mono>{one.trunk_uri}</Small>
+            {isNode && !accountId && <Small>{accountName(one.account_id)}</Small>}
+          </Lines>
         ),
       },
       {
@@ -77,55 +72,62 @@ export function SipAccounts() {
         header: t('telephony.sip.state'),
         sort: (one) => one.status.state,
         cell: (one) => (
-          <Stack gap={2} align="flex-start">
+          <Lines>
             <StateBadge tone={one.is_active ? (TONE[one.status.state] ?? 'wait') : 'off'}>
               {t(`telephony.registration.${one.status.state}` as 'telephony.registration.registered', { defaultValue: one.status.state })}
             </StateBadge>
-            {one.status.message && (
-              <Text size="xs" c={one.status.state === 'failed' ? 'var(--mantine-color-red-light-color)' : 'dimmed'} maw={340}>
-                {one.status.message}
-              </Text>
-            )}
-            {typeof one.status.retry_in_s === 'number' && (
-              <Text size="xs" c="dimmed">
-                {t('telephony.sip.retry', { time: duration(one.status.retry_in_s) })}
-              </Text>
-            )}
-          </Stack>
+            {one.status.message && <Small bad={one.status.state === 'failed'}>{one.status.message}</Small>}
+            {typeof one.status.retry_in_s === 'number' && <Small>{t('telephony.sip.retry', { time: duration(one.status.retry_in_s) })}</Small>}
+          </Lines>
         ),
       },
-      { id: 'transport', header: t('telephony.sip.transport'), sort: (one) => one.contact_transport ?? '', cell: (one) => <Code>{(one.contact_transport ?? 'udp').toUpperCase()}</Code> },
+      { id: 'transport', header: t('telephony.sip.transport'), sort: (one) => one.contact_transport ?? '', cell: (one) => <Small mono strong>{(one.contact_transport ?? 'udp').toUpperCase()}</Small> },
       {
         id: 'calls',
         header: t('telephony.sip.calls30'),
         right: true,
         sort: (one) => one.metrics.calls_received + one.metrics.calls_placed,
         cell: (one) => (
-          <Stack gap={0} align="flex-end">
-            <Text size="sm">{t('telephony.sip.callsOf', { received: number(one.metrics.calls_received), answered: number(one.metrics.calls_answered), placed: number(one.metrics.calls_placed) })}</Text>
-            <Text size="xs" c="dimmed">
-              {t('telephony.sip.talked', { time: duration(one.metrics.duration_s) })}
-            </Text>
-          </Stack>
+          <Lines right>
+            <span>{t('telephony.sip.callsOf', { received: number(one.metrics.calls_received), answered: number(one.metrics.calls_answered), placed: number(one.metrics.calls_placed) })}</span>
+            <Small>{t('telephony.sip.talked', { time: duration(one.metrics.duration_s) })}</Small>
+          </Lines>
         ),
       },
       {
         id: 'failover',
         header: t('telephony.sip.failover'),
         cell: (one) => (
-          <Stack gap={0}>
-            <Text size="xs">{t('telephony.sip.weightOf', { weight: one.weight })}</Text>
+          <Lines>
+            <Small strong>{t('telephony.sip.weightOf', { weight: one.weight })}</Small>
             {one.backup_account_id && (
-              <Group gap={4}>
+              <span className="words">
                 <IconArrowsSplit2 size={13} aria-hidden />
-                <Text size="xs">{t('telephony.sip.backupOf', { name: labels.get(one.backup_account_id) ?? one.backup_account_id })}</Text>
-              </Group>
+                <Small strong>{t('telephony.sip.backupOf', { name: labels.get(one.backup_account_id) ?? one.backup_account_id })}</Small>
+              </span>
             )}
-          </Stack>
+          </Lines>
         ),
       },
     ],
     [t, isNode, accountId, accountName, labels],
+  );
+
+  const removeNow = remove.mutate;
+  const actions = useCallback(
+    (one: SipAccount) => (
+      <>
+        <IconButton label={t('common.editOne', { name: one.label })} icon={IconEdit} onClick={() => setEditing(one)} />
+        <IconButton
+          label={t('common.removeOne', { name: one.label })}
+          icon={IconTrash}
+          onClick={() =>
+            confirmed({ title: t('common.removeOne', { name: one.label }), text: t('telephony.sip.removeText'), confirm: t('common.remove'), cancel: t('common.cancel'), onConfirm: () => removeNow(one) })
+          }
+        />
+      </>
+    ),
+    [t, removeNow],
   );
 
   return (
@@ -184,28 +186,7 @@ export function SipAccounts() {
               rowId={(one) => one.id}
               nameOf={(one) => one.label}
               label={t('telephony.sip.title')}
-              actions={
-                mayWrite
-                  ? (one) => (
-                      <>
-                        <IconButton label={t('common.editOne', { name: one.label })} icon={IconEdit} onClick={() => setEditing(one)} />
-                        <IconButton
-                          label={t('common.removeOne', { name: one.label })}
-                          icon={IconTrash}
-                          onClick={() =>
-                            confirmed({
-                              title: t('common.removeOne', { name: one.label }),
-                              text: t('telephony.sip.removeText'),
-                              confirm: t('common.remove'),
-                              cancel: t('common.cancel'),
-                              onConfirm: () => remove.mutate(one),
-                            })
-                          }
-                        />
-                      </>
-                    )
-                  : undefined
-              }
+              actions={mayWrite ? actions : undefined}
             />
           </>
         )}
@@ -218,7 +199,7 @@ export function SipAccounts() {
         title={editing === 'new' ? t('telephony.sip.add') : editing ? t('common.editOne', { name: editing.label }) : ''}
         closeButtonProps={{ 'aria-label': t('common.close') }}
       >
-        {editing !== null && <SipAccountForm account={editing === 'new' ? null : editing} others={list.data ?? []} done={() => setEditing(null)} />}
+        {editing !== null && <Later><SipAccountForm account={editing === 'new' ? null : editing} others={list.data ?? []} done={() => setEditing(null)} /></Later>}
       </Drawer>
       <Drawer opened={routing} onClose={() => setRouting(false)} position="right" size="md" title={t('telephony.sip.where')} closeButtonProps={{ 'aria-label': t('common.close') }}>
         <WhereTo labels={labels} />

@@ -19,3 +19,10 @@ export interface TestStep {
   remedy?: string | null;
   tookMs: number;
 }
+
+export type Device = Schemas['DeviceFields'] & {
+  id: string;
+  account_id: string;
+  bindings: Schemas['BindingView'][];
+  version: number;
+};
