@@ -1,4 +1,4 @@
-"""Ten everyday tasks, each begun on the live board and done by hand: what comes of it is asked of the server, and the clicks are those that
+"""Everyday tasks, each begun on the live board and done by hand: what comes of it is asked of the server, and the clicks are those that
 docs/everyday-tasks.md says. Screenshots: e2e/out/everyday_tasks-*/screenshots."""
 
 import re
@@ -124,9 +124,25 @@ def take_a_key_back(page, world):
     assert world.platform.ask("GET", "/api/auth/me", headers={"X-API-Key": world.key})[0] == 401
 
 
+def connect_a_telephone(page, world):
+    """A new telephone: a device, who answers it, and what to type into the telephone."""
+    menu(page, "Postes")
+    page.get_by_role("button", name="Ajouter un poste").first.click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Nom", exact=False).first.fill("Comptoir")
+    form.get_by_label("Nom d'utilisateur").fill("102")
+    form.get_by_label("Qui répond à ses appels").and_(page.locator("input")).first.click()
+    page.get_by_role("option", name="Accueil").first.click()
+    form.get_by_role("button", name="Créer").click()
+    expect(form.get_by_text("En attente du téléphone…")).to_be_visible()
+    expect(form.locator("[data-copyable]").nth(1)).to_have_text("102")
+    made = world.platform.good("GET", f"/api/admin/devices?account_id={world.account}")
+    assert [(one["username"], one["agent_id"]) for one in made] == [("102", world.agent)], made
+
+
 TASKS = (
     closing_day, closed_on_christmas, tiramisu_is_out, nobody_heard_the_caller, what_the_agent_asked, restart_an_agent, a_refused_line, answer_a_question,
-    undo_a_prompt, take_a_key_back,
+    undo_a_prompt, take_a_key_back, connect_a_telephone,
 )  # fmt: skip
 
 
@@ -151,7 +167,7 @@ def prepare(world):
     wait_for("its record", lambda: not world.platform.good("GET", "/api/calls/live"), 10)
 
 
-def test_ten_everyday_tasks(folder):
+def test_everyday_tasks(folder):
     world = World(folder)
     browser = None
     counted, said = {}, written()

@@ -332,6 +332,10 @@ ON_PAGES = [
     ("/agents/{agent}?tab=tools", ("button", "Modifier end_call"), NO, NO, YES),
     ("/servers", ("button", "Redémarrer Accueil"), NO, YES, YES),
     ("/sip-accounts", ("button", "Ajouter un compte"), NO, NO, YES),
+    ("/devices", ("button", "Ajouter un poste"), NO, NO, YES),
+    ("/devices", ("button", "Modifier Poste 101"), NO, NO, YES),
+    ("/devices", ("button", "Régler le téléphone de Poste 101"), NO, NO, YES),
+    ("/devices", ("link", "Bannissements"), NO, NO, NO),
     ("/workflows", ("button", "Nouveau workflow"), NO, NO, YES),
     ("/blocked", ("button", "Bloquer un numéro"), NO, YES, YES),
     ("/calls/{call}", ("button", "Plus"), YES, YES, YES),
@@ -360,6 +364,12 @@ BY_API = [
     ("GET", "/api/calls/{call}/shares", None, 403, 200, 200, 404),
     ("POST", "/api/calls/{call}/shares", {"days": 1}, 403, 201, 201, 404),
     ("POST", "/api/admin/sip-accounts/test", {"trunk_uri": "x"}, 403, 403, 422, 422),
+    ("GET", "/api/admin/devices/{device}", None, 200, 200, 200, 404),
+    ("POST", "/api/admin/devices", {"label": ""}, 403, 403, 422, 422),
+    ("PATCH", "/api/admin/devices/{device}", {"label": "Poste 101"}, 403, 403, 200, 404),
+    ("POST", "/api/calls", {"device": "{device}"}, 403, 409, 409, 422),
+    ("GET", "/api/admin/bans", None, 403, 403, 403, 403),
+    ("DELETE", "/api/admin/bans/192.0.2.1", None, 403, 403, 403, 403),
     ("POST", "/api/admin/workflows", {"slug": "!"}, 403, 403, 422, 422),
     ("POST", "/api/blocked-numbers", {"agentId": "{agent}", "phoneNumber": "+33699999999"}, 403, (200, 201), (200, 201), 404),
     ("GET", "/api/users", None, 403, 403, 200, 200),
@@ -375,17 +385,18 @@ def test_role_by_role_what_is_absent_is_refused_too(house, browse, call, folder)
     other = good("POST", "/api/accounts", {"name": "Voisin", "email": "v@b.c", "isActive": True})["id"]
     good("POST", "/api/users", {"accountId": other, "email": "stranger@example.org", "name": "Stranger", "password": house.users["admin"][1], "role": "admin"})
     house.users["stranger"] = ("stranger@example.org", house.users["admin"][1])
-    names = {"agent": house.agent, "call": call, "account": house.account, "tool": next(one["id"] for one in good("GET", f"/api/agents/{house.agent}/tools"))}
+    device = {"account_id": house.account, "label": "Poste 101", "username": "101", "password": "a-password-of-a-telephone", "agent_id": house.agent}
+    names = {"device": good("POST", "/api/admin/devices", device)["id"], "agent": house.agent, "call": call, "account": house.account, "tool": next(one["id"] for one in good("GET", f"/api/agents/{house.agent}/tools"))}
     wrong = []
     for column, role in enumerate(ROLES):
         browser = browse(role)
         browser.expected = ["40[349]", "422"]
         page = browser.page
         if role == "stranger":
-            for path in ("/agents", "/servers", "/calls", "/live", "/sip-accounts", "/workflows"):
+            for path in ("/agents", "/servers", "/calls", "/live", "/sip-accounts", "/devices", "/workflows"):
                 page = browser.open(path)
                 browser.settled()
-                for word in ("Accueil", "6 12 34 56 78"):
+                for word in ("Accueil", "6 12 34 56 78", "Poste 101"):
                     if page.get_by_text(word).count():
                         wrong.append(f"{role} sees {word} on {path}")
             for path in (f"/calls/{call}", f"/agents/{house.agent}"):
@@ -408,7 +419,7 @@ def test_role_by_role_what_is_absent_is_refused_too(house, browse, call, folder)
                 elif found.count():
                     wrong.append(f"{role} sees {kind} {name!r} on {path}")
         for method, path, body, *expected in BY_API:
-            sent = json.loads(json.dumps(body).replace("{agent}", house.agent)) if body else body
+            sent = json.loads(json.dumps(body).replace("{agent}", house.agent).replace("{device}", names["device"])) if body else body
             got = page.evaluate(
                 """async ([method, path, body]) => {
                   const me = await (await fetch('/platform/api/auth/me')).json();

@@ -179,6 +179,9 @@ def test_the_pages_stay_usable(folder):
         house.platform.good("POST", f"/api/agents/{house.agent}/phone-lines", {"phoneNumber": NUMBER, "provider": "sip", "isActive": True})
         for number in range(AGENTS - 1):
             house.platform.good("POST", "/api/agents", {"accountId": house.account, "name": f"Agent {number:04}", "basePrompt": "Be kind."})
+        for number in range(min(AGENTS, 500)):
+            device = {"account_id": house.account, "label": f"Poste {number:04}", "username": f"{number}", "password": "a-password-of-a-telephone"}
+            house.platform.good("POST", "/api/admin/devices", device)
         history(house, CALLS)
         known_to_calls(lambda query: house.platform.good("GET", f"/api/admin/route?{query}"), house.account, NUMBER, house.agent)
         wait_for("the agents to run", lambda: sum(one["state"] == "running" for one in house.platform.good("GET", "/api/servers")) >= AGENTS, 120, 0.5)
@@ -211,7 +214,12 @@ def test_the_pages_stay_usable(folder):
         timed("/servers", row, act="search", field="Rechercher un client", text="Agent 00")
         timed("/servers", row, act="scroll")
         timed("/agents", row, act="sort", column="Nom")
+        timed("/agents", row, act="search", field="Rechercher dans la liste", text="Agent 00")
         timed("/agents", row, act="scroll")
+        timed("/devices", row, act="sort", column="Poste")
+        timed("/devices", row, act="search", field="Rechercher dans la liste", text="Poste 00")
+        timed("/devices", row, act="scroll")
+        timed("/calls", row, act="sort", column="Durée")
         timed("/calls", row, act="scroll")
         card = lambda page: page.get_by_role("listitem").filter(has_text="+33 1 23 45 67 89")  # noqa: E731
         timed("/live", card, act="scroll")
@@ -250,6 +258,7 @@ def test_the_pages_stay_usable(folder):
     print("\n" + json.dumps(figures, indent=1))
     assert max(loads.values()) < FIRST_LOAD_MAX, loads
     assert calls >= LIVE and shown >= min(LIVE, 4) and rows < 120, (calls, shown, rows)
-    # Beside other tests the figures say more about them: they are asserted where nothing else runs.
+    # The page's own time is the same beside other tests, or nearly; the time until the next frame is asserted where nothing else runs.
+    assert max(own for own, _, _ in times.values()) < INTERACTION_MS_MAX, times
     if os.getloadavg()[0] < 1.5:
-        assert max(one for own, median, _ in times.values() for one in (own, median)) < INTERACTION_MS_MAX, times
+        assert max(median for _, median, _ in times.values()) < INTERACTION_MS_MAX, times

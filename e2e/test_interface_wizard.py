@@ -105,11 +105,16 @@ def test_a_newcomer_hears_his_own_agent(language, standin, server, folder):
         form = page.get_by_role("dialog")
         form.get_by_role("radio", name=re.compile(words["template"])).check()
         form.get_by_label(words["house"]).fill("Cabinet Roux")
+        assert not browser.accessible()
+        browser.shot(f"wizard-agent-{language}")
         form.get_by_role("button", name=words["make"]).click()
         expect(form.locator("[data-copyable]")).to_contain_text("agt_")
+        assert not browser.accessible()
         form.get_by_role("button", name=words["close"]).last.click()
         page.get_by_role("button", name=words["next"]).click()
 
+        expect(page.get_by_role("button", name=words["call"], exact=True)).to_be_visible()
+        assert not browser.accessible()
         # Call it now: it answers, hears the recorded microphone word by word, says goodbye and hangs up.
         agent = platform.good("GET", f"/api/agents?accountId={account}")[0]
         wait_for("the agent to run", lambda: platform.good("GET", f"/api/servers/{agent['id']}")["state"] == "running", 30)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -26,7 +25,7 @@ pytestmark = [
 #: Every address of the menu. `{agent}` and `{call}` are those of the demonstration.
 PAGES = [
     "/live", "/calls", "/calls/{call}", "/calls/{call}?tab=tools", "/calls/{call}?tab=latency", "/calls/{call}?tab=quality", "/calls/{call}?tab=sip",
-    "/calls/{call}?tab=cost", "/servers", "/sip-accounts", "/agents", "/agents/{agent}", "/agents/{agent}?tab=voice", "/agents/{agent}?tab=tools",
+    "/calls/{call}?tab=cost", "/servers", "/sip-accounts", "/devices", "/bans", "/agents", "/agents/{agent}", "/agents/{agent}?tab=voice", "/agents/{agent}?tab=tools",
     "/agents/{agent}?tab=transfer", "/agents/{agent}?tab=limits", "/agents/{agent}?tab=lines", "/agents/{agent}?tab=chat", "/agents/{agent}?tab=versions",
     "/agents/{agent}?tab=more", "/workflows", "/faq", "/blocked", "/service", "/reservations?date={day}", "/menu", "/hours", "/customers", "/messages",
     "/statistics", "/restaurant-settings", "/restaurant-settings?tab=orders", "/restaurant-settings?tab=bookings", "/restaurant-settings?tab=tables",
@@ -623,7 +622,7 @@ def one_role(world, browse, role, other):
 
 def the_keyboard_reaches_everything(world, browse, folder):
     browser = browse("node")
-    for path in ("/servers", "/sip-accounts", "/calls", f"/calls/{world.demo_call}", "/agents", "/service", "/menu", "/hours"):
+    for path in ("/servers", "/sip-accounts", "/devices", "/calls", f"/calls/{world.demo_call}", "/agents", "/service", "/menu", "/hours"):
         page = browser.open(path)
         browser.settled()
         page.evaluate("document.activeElement?.blur()")
@@ -667,13 +666,20 @@ def a_thousand_agents_stay_usable(world, browse, folder):
     page = browser.open("/servers")
     expect(page.get_by_role("row").filter(has_text="Agent 0002")).to_be_visible()
     assert page.get_by_role("row").count() < 80, "only what is seen is in the document"
-    took = page.evaluate("""async () => { const button = [...document.querySelectorAll('th button')].find(one => one.textContent.startsWith('Appels'));
+    clock = browser.context.new_cdp_session(page)
+    clock.send("Performance.enable", {"timeDomain": "threadTicks"})
+    own = lambda: next(one["value"] for one in clock.send("Performance.getMetrics")["metrics"] if one["name"] == "TaskDuration")  # noqa: E731
+    before = own()
+    page.evaluate("""async () => { const button = [...document.querySelectorAll('th button')].find(one => one.textContent.startsWith('Appels'));
         const frame = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
-        const times = []; for (let n = 0; n < 7; n++) { const start = performance.now(); button.click(); await frame(); times.push(performance.now() - start); }
-        return times.sort((a, b) => a - b)[3]; }""")
-    # Beside other tests the figure says more about them: it is asserted where this file runs alone (without -n).
+        for (let n = 0; n < 7; n++) { button.click(); await frame(); } }""")
+    # The page's own time, which other tests beside it do not change much: some 20 ms.
+    took = 1000 * (own() - before) / 7
     (browser.folder / "sort-ms.txt").write_text(f"{took:.1f}\n")
-    assert took < 100 or os.getloadavg()[0] > 1.5, f"sorting 1,000 rows took {took:.0f} ms"
+    assert took < 100, f"sorting 1,000 rows took {took:.0f} ms"
+    expect(page.get_by_role("columnheader", name="Appels")).to_have_attribute("aria-sort", "ascending")
+    expect(page).to_have_url(re.compile("sort=calls"))
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Agent 0000")
 
 
 def test_telephony_agents_and_administration(world, browse, folder):

@@ -104,11 +104,12 @@ class Browser:
         self.page.screenshot(path=path, full_page=True)
         return path
 
-    def accessible(self):
-        """Findings of axe-core that are serious or critical."""
-        self.page.evaluate(AXE.read_text())
+    def accessible(self, within=None):
+        """Findings of axe-core that are serious or critical, on the whole page or within one element of it."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
         # Without `preload`: it would bring styles into the page, which its policy refuses.
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
+        found = self.page.evaluate("within => axe.run(within ?? document, {resultTypes: ['violations'], preload: false})", within)
         serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
         return [f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:200]}" for one in serious for node in one["nodes"][:3]]
 
