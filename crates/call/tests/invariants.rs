@@ -231,26 +231,9 @@ impl Watch {
                 self.hang_ups += 1;
                 assert_eq!(self.hang_ups, 1, "seed {seed}: hung up twice");
             }
-            Effect::RunTool { id, name, .. } => {
-                assert!(
-                    self.running.insert(id.clone(), name).is_none(),
-                    "seed {seed}: {id} runs twice"
-                );
-                assert!(
-                    !self.answered.contains(&id),
-                    "seed {seed}: {id} runs after its answer"
-                );
-            }
+            Effect::RunTool { .. } | Effect::SubmitToolOutput { .. } => self.take_tool(effect),
             Effect::SecureInput { .. } | Effect::HoldCaller { .. } | Effect::ClearPlayout => {
                 self.take_privacy(&effect);
-            }
-            Effect::SubmitToolOutput { id, .. } => {
-                self.running.remove(&id);
-                // Calls over the limit are refused without being remembered.
-                let twice = self.submitted.contains(&id) && self.answered.len() <= 20;
-                assert!(!twice, "seed {seed}: {id} answered twice");
-                self.submitted.push(id.clone());
-                self.answered.insert(id);
             }
             Effect::CallTarget { .. }
             | Effect::DropTarget
@@ -285,6 +268,31 @@ impl Watch {
             // The outcome of a tool that an older engine session asked for travels as a message.
             Effect::Journal(SessionEvent::ToolFinished { id, .. }) => {
                 self.running.remove(&id);
+                self.answered.insert(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_tool(&mut self, effect: Effect) {
+        let seed = self.seed;
+        match effect {
+            Effect::RunTool { id, name, .. } => {
+                assert!(
+                    self.running.insert(id.clone(), name).is_none(),
+                    "seed {seed}: {id} runs twice"
+                );
+                assert!(
+                    !self.answered.contains(&id),
+                    "seed {seed}: {id} runs after its answer"
+                );
+            }
+            Effect::SubmitToolOutput { id, .. } => {
+                self.running.remove(&id);
+                // Calls over the limit are refused without being remembered.
+                let twice = self.submitted.contains(&id) && self.answered.len() <= 20;
+                assert!(!twice, "seed {seed}: {id} answered twice");
+                self.submitted.push(id.clone());
                 self.answered.insert(id);
             }
             _ => {}
@@ -420,6 +428,18 @@ fn leg_input(dice: &mut Dice) -> Input {
             ][usize::try_from(dice.below(4)).expect("small")],
         },
         36..=37 => Input::MachineWaits,
+        roll @ (40..=44 | 54..=60) => transfer_input(dice, roll, yes),
+        45 => Input::SendDtmf {
+            digits: "12#".to_owned(),
+        },
+        46..=48 => Input::SecureInput { on: yes },
+        49 if yes => Input::BudgetSpent,
+        _ => Input::Timeout,
+    }
+}
+
+fn transfer_input(dice: &mut Dice, roll: u64, yes: bool) -> Input {
+    match roll {
         40 => Input::TransferRequested { target: desk() },
         54 => Input::TransferRequested {
             target: TransferTarget {
@@ -446,11 +466,6 @@ fn leg_input(dice: &mut Dice) -> Input {
                 }
             },
         },
-        45 => Input::SendDtmf {
-            digits: "12#".to_owned(),
-        },
-        46..=48 => Input::SecureInput { on: yes },
-        49 if yes => Input::BudgetSpent,
         _ => Input::Timeout,
     }
 }

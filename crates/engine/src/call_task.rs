@@ -261,6 +261,8 @@ impl CallTask {
         }
         if self.clock.statistics_due.is_some_and(|at| at <= now) {
             self.clock.statistics_due = Some(now + STATISTICS_EVERY);
+            // Minutes cost too, also where no model speaks.
+            self.watch_budget(now);
             self.statistics(now, false);
             self.link.pack(self.desk.calls.packed_ms());
         }
