@@ -308,7 +308,8 @@ def an_agent_is_made_changed_and_tried(world, browse, folder):
     assert world.platform.good("GET", f"/api/agents/{agent}")["basePrompt"] == "Vous êtes la messagerie du cabinet."
     # Somebody else changed it: nothing is lost silently.
     prompt.fill("Un autre texte.")
-    world.platform.good("PUT", f"/api/agents/{agent}", {"aiVoice": "cedar"})
+    desk = {"destination": "+33491234500", "description": "Le bureau", "ringSeconds": 12, "showCaller": True}
+    world.platform.good("PUT", f"/api/agents/{agent}", {"aiVoice": "cedar", "transferTargets": {"bureau": desk}})
     page.get_by_role("button", name="Enregistrer").click()
     expect(page.get_by_text("Quelqu'un a modifié cet agent entre-temps.")).to_be_visible()
     page.get_by_role("button", name="Abandonner").click()
@@ -316,12 +317,15 @@ def an_agent_is_made_changed_and_tried(world, browse, folder):
     expect(page.get_by_label("Voix", exact=True).and_(page.locator("input")).first).to_have_value("cedar")
     page.get_by_role("tab", name="Transfert").click()
     page.get_by_role("button", name="Ajouter une destination").click()
-    page.get_by_label("Nom", exact=True).fill("urgence")
-    page.get_by_label("Numéro ou adresse SIP").fill("+33491234567")
-    page.get_by_label("Quand la choisir").fill("Douleur forte")
+    page.get_by_label("Nom", exact=True).last.fill("urgence")
+    page.get_by_label("Numéro ou adresse SIP").last.fill("+33491234567")
+    page.get_by_label("Quand la choisir").last.fill("Douleur forte")
+    page.get_by_role("combobox", name="Comment").last.click()
+    page.get_by_role("option", name="Par une seconde ligne").click()
     page.get_by_role("button", name="Enregistrer").click()
     expect(page.get_by_text("Les prochains appels suivent cette version.").first).to_be_visible()
-    wait_for("the target", lambda: "urgence" in (world.platform.good("GET", f"/api/agents/{agent}").get("transferTargets") or {}), 5)
+    stored = {"bureau": desk, "urgence": {"destination": "+33491234567", "description": "Douleur forte", "mode": "bridge"}}
+    wait_for("the target", lambda: world.platform.good("GET", f"/api/agents/{agent}").get("transferTargets") == stored, 5)
     page.get_by_role("tab", name="Outils").click()
     page.get_by_role("button", name="Ajouter un outil").click()
     form = page.get_by_role("dialog")

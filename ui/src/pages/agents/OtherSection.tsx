@@ -68,19 +68,29 @@ export function OtherSection({ agent, section, readOnly, draft, text, set, value
   );
 }
 
+const MODES = ['auto', 'refer', 'bridge'] as const;
+
 interface Target {
   name: string;
   to: string;
   when: string;
+  mode: string;
+  /** What else the destination says, which has no field here and is kept. */
+  rest: Record<string, unknown>;
 }
 
-/** A destination is a number, or an object with a number and a description for the model. */
+/** A destination is a number, or an object with a number, a description for the model and how the caller gets there. */
 function readTargets(stored: unknown): Target[] {
   return Object.entries((stored as Record<string, unknown> | undefined) ?? {}).map(([name, target]) => {
-    if (typeof target === 'string') return { name, to: target, when: '' };
-    const it = (target ?? {}) as Record<string, string>;
-    return { name, to: it.destination ?? it.number ?? it.to ?? '', when: it.description ?? '' };
+    if (typeof target === 'string') return { name, to: target, when: '', mode: 'auto', rest: {} };
+    const { destination, number, to, description, mode, ...rest } = (target ?? {}) as Record<string, string>;
+    return { name, to: destination ?? number ?? to ?? '', when: description ?? '', mode: mode ?? 'auto', rest };
   });
+}
+
+function writeTarget({ to, when, mode, rest }: Target): unknown {
+  const more = { ...rest, ...(when && { description: when }), ...(mode !== 'auto' && { mode }) };
+  return Object.keys(more).length > 0 ? { destination: to, ...more } : to;
 }
 
 function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
@@ -88,22 +98,23 @@ function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
   const [rows, setRows] = useState<Target[]>(() => readTargets(value('transferTargets')));
   function change(next: Target[]) {
     setRows(next);
-    set('transferTargets', Object.fromEntries(next.filter((row) => row.name && row.to).map((row) => [row.name, row.when ? { destination: row.to, description: row.when } : row.to])));
+    set('transferTargets', Object.fromEntries(next.filter((row) => row.name && row.to).map((row) => [row.name, writeTarget(row)])));
   }
-  const edit = (index: number, field: keyof Target, text: string) => change(rows.map((row, at) => (at === index ? { ...row, [field]: text } : row)));
+  const edit = (index: number, field: Exclude<keyof Target, 'rest'>, text: string) => change(rows.map((row, at) => (at === index ? { ...row, [field]: text } : row)));
   return (
     <>
       <Text size="sm" c="dimmed">
         {t('agents.editor.transferIntro')}
       </Text>
       {rows.length > 0 && (
-        <Table.ScrollContainer minWidth={560}>
+        <Table.ScrollContainer minWidth={720}>
           <Table>
             <Table.Thead>
               <Table.Tr>
                 <Table.Th>{t('agents.editor.targetName')}</Table.Th>
                 <Table.Th>{t('agents.editor.targetNumber')}</Table.Th>
                 <Table.Th>{t('agents.editor.targetWhen')}</Table.Th>
+                <Table.Th>{t('agents.editor.targetMode')}</Table.Th>
                 <Table.Th />
               </Table.Tr>
             </Table.Thead>
@@ -120,6 +131,16 @@ function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
                     <TextInput aria-label={t('agents.editor.targetWhen')} value={row.when} onChange={(event) => edit(index, 'when', event.currentTarget.value)} />
                   </Table.Td>
                   <Table.Td>
+                    <Select
+                      w={190}
+                      aria-label={t('agents.editor.targetMode')}
+                      data={MODES.map((mode) => ({ value: mode, label: t(`agents.editor.modes.${mode}`) }))}
+                      value={row.mode}
+                      onChange={(mode) => edit(index, 'mode', mode ?? 'auto')}
+                      allowDeselect={false}
+                    />
+                  </Table.Td>
+                  <Table.Td>
                     <ActionIcon variant="subtle" color="gray" size="lg" aria-label={t('common.removeOne', { name: row.name })} onClick={() => change(rows.filter((_, at) => at !== index))}>
                       <IconTrash size={18} />
                     </ActionIcon>
@@ -131,7 +152,7 @@ function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
         </Table.ScrollContainer>
       )}
       <Group>
-        <Button variant="default" size="xs" leftSection={<IconPlus size={14} />} onClick={() => setRows([...rows, { name: '', to: '', when: '' }])}>
+        <Button variant="default" size="xs" leftSection={<IconPlus size={14} />} onClick={() => setRows([...rows, { name: '', to: '', when: '', mode: 'auto', rest: {} }])}>
           {t('agents.editor.targetAdd')}
         </Button>
       </Group>
