@@ -240,6 +240,7 @@ def test_every_dialog_is_read_by_axe(house, browse, language, dark, width):
         dialog = page.get_by_role("dialog")
         expect(dialog.locator("button:not([aria-label])").first).to_be_visible()
         browser.settled()
+        browser.shown("[role=dialog]")
         browser.shot(f"dialog-{number}{path.replace('/', '-')}-{language}-{width}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than its window"
         found += [f"{path} {names[0]}: {one}" for one in browser.accessible("[role=dialog]")]
@@ -247,10 +248,12 @@ def test_every_dialog_is_read_by_axe(house, browse, language, dark, width):
         expect(dialog).to_have_count(0)
     page.keyboard.press("Shift+?")
     expect(page.get_by_role("dialog")).to_be_visible()
+    browser.shown("[role=dialog]")
     found += [f"keys: {one}" for one in browser.accessible("[role=dialog]")]
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("Control+k")
     expect(page.get_by_placeholder(re.compile("numéro|number"))).to_be_visible()
+    browser.shown("[role=dialog]")
     found += [f"palette: {one}" for one in browser.accessible("[role=dialog]")]
     assert not found, "\n".join(found)

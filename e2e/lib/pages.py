@@ -98,6 +98,15 @@ class Browser:
         expect(self.page.get_by_role("status", name=re.compile("Chargement|Loading"))).to_have_count(0)
         self.page.wait_for_load_state("domcontentloaded")
 
+    def shown(self, selector):
+        """It is there whole: what is still being faded in has the contrast of neither of its ends."""
+        self.page.wait_for_function(
+            """selector => { for (let it = document.querySelector(selector); it; it = it.parentElement) {
+                if (getComputedStyle(it).opacity !== '1' || it.getAnimations().some(one => one.playState === 'running')) return false;
+            } return document.querySelector(selector) !== null; }""",
+            arg=selector,
+        )
+
     def shot(self, name):
         path = self.folder / "screenshots" / f"{name}.png"
         path.parent.mkdir(exist_ok=True)

@@ -152,6 +152,13 @@ impl Session {
         for id in self.ledger.overdue(self.now) {
             self.tool_finished(&id, ToolOutcome::TimedOut);
         }
+        if matches!(
+            self.phase,
+            Phase::Ringing | Phase::Dialing | Phase::Answering
+        ) {
+            // What was refused because nobody had answered waits for the answer.
+            return;
+        }
         let complete = self.ledger.take_speech();
         if self.phase != Phase::Talking {
             return;

@@ -226,12 +226,13 @@ impl Ledger {
             };
             self.entries.insert(id.clone(), entry);
         }
-        // The goodbye speaks for itself, and the caller's own turn speaks after an interruption.
+        // The goodbye speaks for itself, and the caller's own turn speaks after an interruption. Who asked before the call was
+        // answered has said nothing that the caller could hear: the model is asked again once somebody is there.
         let silent = ends_call
             || matches!(
                 verdict,
                 Verdict::Refused {
-                    why: Refusal::Interrupted | Refusal::CallEnding | Refusal::NotAnswered,
+                    why: Refusal::Interrupted | Refusal::CallEnding,
                     ..
                 }
             );
