@@ -65,8 +65,10 @@ impl Session {
         };
         self.secure_changed(true, false);
         match over {
-            Some((tool, Typed::Digits(typed))) => {
-                self.ledger.restart(self.now, &tool.id, tool.deadline_ms);
+            // A call that was answered meanwhile is not run any more.
+            Some((tool, Typed::Digits(typed)))
+                if self.ledger.restart(self.now, &tool.id, tool.deadline_ms) =>
+            {
                 self.effect(Effect::RunTool {
                     id: tool.id,
                     name: tool.name,
@@ -79,7 +81,7 @@ impl Session {
                 let reason = "the caller typed nothing".to_owned();
                 self.tool_finished(&tool.id, ToolOutcome::Refused { reason });
             }
-            None => {}
+            Some((_, Typed::Digits(_))) | None => {}
         }
     }
 }

@@ -265,12 +265,14 @@ impl Ledger {
         true
     }
 
-    /// The run begins only now: its caller has typed what it waited for.
-    pub(crate) fn restart(&mut self, now: u64, id: &ToolCallId, deadline_ms: u32) {
-        if let Some(Entry::Running(run)) = self.entries.get_mut(id) {
-            run.started_at = now;
-            run.deadline_at = now + u64::from(deadline_ms) + TOOL_GRACE_MS;
-        }
+    /// The run begins only now: its caller has typed what it waited for. False where it is over already.
+    pub(crate) fn restart(&mut self, now: u64, id: &ToolCallId, deadline_ms: u32) -> bool {
+        let Some(Entry::Running(run)) = self.entries.get_mut(id) else {
+            return false;
+        };
+        run.started_at = now;
+        run.deadline_at = now + u64::from(deadline_ms) + TOOL_GRACE_MS;
+        true
     }
 
     fn judge(
