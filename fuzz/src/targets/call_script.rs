@@ -1,15 +1,17 @@
 //! A call as a list of inputs and waits: whatever comes in, in whatever order, a session keeps its promises.
 //!
 //! Promises: one `Ended` and nothing after it, one answer, one hang-up, deadlines that lie ahead, a bounded number of
-//! effects for each input, no tool answered twice, and an end that comes by itself when the world falls silent.
+//! effects for each input, no tool answered twice, one second leg at a time and none that outlives the call, and an end that comes by
+//! itself when the world falls silent.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::bytes::Bytes;
 use call::{
-    Effect, EngineFailure, Greeting, Input, ItemId, LegEnd, Phase, Profile, Requester, ResponseId,
-    ResponseStatus, Session, SessionStart, ToolCallId, ToolOutcome, ToolSpec,
+    Answerer, Effect, EngineFailure, Greeting, Input, ItemId, LegEnd, MachineAction, Phase,
+    Profile, Requester, ResponseId, ResponseStatus, Session, SessionStart, ToolCallId, ToolOutcome,
+    ToolSpec, TransferMode, TransferTarget,
 };
 
 /// Inputs of one call.
@@ -52,6 +54,8 @@ struct Watch {
     runs: BTreeSet<ToolCallId>,
     submitted: BTreeSet<ToolCallId>,
     background: bool,
+    /// A second leg lives.
+    target: bool,
 }
 
 impl Watch {
@@ -74,12 +78,16 @@ impl Watch {
             runs: BTreeSet::new(),
             submitted: BTreeSet::new(),
             background: false,
+            target: false,
         };
         watch.drain();
         watch
     }
 
     fn hand_in(&mut self, input: Input) {
+        if matches!(input, Input::TargetEnded { .. }) {
+            self.target = false;
+        }
         self.session
             .handle(self.base + Duration::from_millis(self.now_ms), input);
         self.drain();
@@ -111,7 +119,19 @@ impl Watch {
 
     fn take(&mut self, effect: Effect) {
         match effect {
-            Effect::Ended { .. } => self.ended += 1,
+            Effect::Ended { .. } => {
+                self.ended += 1;
+                assert!(!self.target, "a second leg outlives the call");
+            }
+            Effect::CallTarget { .. } => {
+                assert!(!self.target, "two second legs");
+                self.target = true;
+            }
+            Effect::DropTarget => {
+                assert!(self.target, "no second leg to end");
+                self.target = false;
+            }
+            Effect::Join => assert!(self.target, "joined with nobody"),
             Effect::Answer => {
                 self.answers += 1;
                 assert_eq!(self.answers, 1, "answered twice");
@@ -155,6 +175,7 @@ impl Watch {
             | Effect::HoldCaller { .. }
             | Effect::SecureInput { .. }
             | Effect::Transfer { .. }
+            | Effect::Ringback { .. }
             | Effect::PlayLocal { .. }
             | Effect::PlayRecorded { .. }
             | Effect::AddMessage { .. }
@@ -227,7 +248,32 @@ fn profile(bytes: &mut Bytes<'_>) -> Profile {
         profile.engine.attempts_max = 0;
         profile.engine.reconnect_ms_max = 0;
     }
+    if choices & 128 != 0 {
+        profile.answering = Some(MachineAction::LeaveMessage {
+            instructions: "leave word".to_owned(),
+        });
+    }
     profile
+}
+
+fn transfer_input(bytes: &mut Bytes<'_>) -> Input {
+    match bytes.below(8) {
+        0 | 1 => Input::TransferRequested {
+            target: TransferTarget {
+                mode: bytes.pick(&[TransferMode::Bridge, TransferMode::Auto]),
+                ..TransferTarget::new("desk", "+33491000000")
+            },
+        },
+        2 => Input::TargetRings,
+        3 | 4 => Input::TargetAnswered,
+        5 => Input::TargetEnded {
+            reason: "busy".to_owned(),
+        },
+        6 => Input::AnsweredBy {
+            who: bytes.pick(&[Answerer::Human, Answerer::Machine, Answerer::Unknown]),
+        },
+        _ => Input::MachineWaits,
+    }
 }
 
 fn leg_input(bytes: &mut Bytes<'_>) -> Input {
@@ -259,6 +305,7 @@ fn leg_input(bytes: &mut Bytes<'_>) -> Input {
             text: "x".repeat(usize::from(bytes.u16())),
         },
         10..=13 => Input::LegAnswered,
+        14 => transfer_input(bytes),
         _ => Input::Timeout,
     }
 }

@@ -205,6 +205,7 @@ impl World {
                 bytes.text()
             },
             from: (flags & 4 != 0).then(|| bytes.text()),
+            number: (flags & 64 != 0).then(|| bytes.text()),
             offer: (flags & 8 == 0).then(|| peer::SDP.as_bytes().to_vec()),
             destination: (flags & 16 != 0).then(|| (self.protocol, remote())),
             headers: if flags & 32 == 0 {
