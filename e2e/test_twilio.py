@@ -427,6 +427,8 @@ def test_a_line_of_the_database_and_a_transfer_through_the_interface(allo, folde
     assert call["carrier"] == "twilio" and call["carrierCallId"].startswith("CA"), call
 
 
+# The stand-in leaves once its stream is closed: whether it still answers the hang-up by its interface is a race that nobody loses.
+@pytest.mark.allowed_log("did not do what it was asked")
 def test_a_caller_of_a_stream_is_joined_with_a_telephone(allo, folder, sipp, peer):
     """The caller is the carrier's, the second leg is SIP: sound crosses, and the telephone's BYE ends the carrier's call."""
     interface, port = free_port(), free_port(socket.SOCK_DGRAM)
