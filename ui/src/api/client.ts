@@ -64,14 +64,40 @@ interface ReadOptions<T> {
   refetchInterval?: number | false | ((query: Query<T, Error>) => number | false);
 }
 
-/** Reads a path of the document and keeps the answer under `[path, params]`. */
+/** Rows in a page of a list that is wanted whole: the most that the API gives at once. */
+export const WHOLE = 500;
+/** Pages of such a list, at most. */
+const PAGES_MAX = 40;
+
+/** The rest of a list, page by page, behind its first page. */
+export async function wholeList<T>(first: T[], next: string | null, read: (cursor: string) => Promise<{ rows: T[]; next: string | null }>): Promise<T[]> {
+  const rows = [...first];
+  for (let page = 1; next && page < PAGES_MAX; page += 1) {
+    const more = await read(next);
+    rows.push(...more.rows);
+    next = more.next;
+  }
+  return rows;
+}
+
+/** Reads a path of the document and keeps the answer under `[path, params]`; a list that is asked for with `limit: WHOLE` is read to its end. */
 export function useApi<P extends keyof paths>(path: P, params: Partial<ParamsOf<Get<P>>> = {}, options: ReadOptions<AnswerOf<Get<P>>> = {}) {
   return useQuery<AnswerOf<Get<P>>>({
     queryKey: [path, params],
     queryFn: async ({ signal }) => {
-      const { data, error } = await client.GET(path as never, { params, signal } as never) as { data?: unknown; error?: unknown };
-      if (error !== undefined) throw error;
-      return data as AnswerOf<Get<P>>;
+      const asked = params as { query?: Record<string, unknown> };
+      const read = async (cursor?: string) => {
+        const query = cursor ? { ...asked.query, cursor } : asked.query;
+        const { data, error, response } = (await client.GET(path as never, { params: { ...asked, query }, signal } as never)) as { data?: unknown; error?: unknown; response: Response };
+        if (error !== undefined) throw error;
+        return { rows: data, next: response.headers.get('X-Next-Cursor') };
+      };
+      const first = await read();
+      if (asked.query?.limit !== WHOLE || !Array.isArray(first.rows)) return first.rows as AnswerOf<Get<P>>;
+      return (await wholeList<unknown>(first.rows, first.next, async (cursor) => {
+        const more = await read(cursor);
+        return { rows: Array.isArray(more.rows) ? more.rows : [], next: more.next };
+      })) as AnswerOf<Get<P>>;
     },
     ...options,
   });

@@ -1,12 +1,12 @@
 // Ids in records are ids: the names come from the lists.
 import { useMemo } from 'react';
-import { useApi } from './client';
+import { useApi, WHOLE } from './client';
 import { useOfAccounts } from './lists';
 import { useSession } from './session';
 
 export function useAgentNames(): (id: string | null | undefined) => string {
   const { accountId } = useSession();
-  const list = useApi('/api/agents', { query: { accountId, limit: 500 } }, { staleTime: 60_000 });
+  const list = useApi('/api/agents', { query: { accountId, limit: WHOLE } }, { staleTime: 60_000 });
   return useMemo(() => {
     const names = new Map((list.data ?? []).map((agent) => [agent.id, agent.name]));
     return (id) => (id ? (names.get(id) ?? (/^[0-9a-f-]{36}$/.test(id) ? id.slice(0, 8) : id)) : '–');

@@ -1,7 +1,7 @@
 // Who is logged in, what they may do, and of which account the pages speak.
 import { createContext, useContext, useMemo, useState, type ReactNode } from 'react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useApi, ask, setCsrfToken, type Schemas } from './client';
+import { useApi, ask, setCsrfToken, type Schemas, WHOLE } from './client';
 
 export type Role = 'viewer' | 'operator' | 'admin' | 'owner';
 const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2, owner: 3 };
@@ -54,7 +54,7 @@ export function SessionProvider({ me, children }: { me: Me; children: ReactNode 
   const queries = useQueryClient();
   const isNode = !me.accountId;
   const [chosen, setChosen] = useState<string | undefined>(() => (isNode ? (sessionStorage.getItem(KEY) ?? undefined) : undefined));
-  const list = useApi('/api/accounts', { query: { limit: 500 } }, { staleTime: 60_000 });
+  const list = useApi('/api/accounts', { query: { limit: WHOLE } }, { staleTime: 60_000 });
   const session = useMemo<Session>(() => {
     const accounts = (list.data ?? []) as unknown as Account[];
     const known = !chosen || !list.data || accounts.some((account) => account.id === chosen);

@@ -4,7 +4,7 @@ import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSession } from '../api/session';
-import { useApi } from '../api/client';
+import { useApi, WHOLE } from '../api/client';
 import { IconPhone, IconRobot } from '@tabler/icons-react';
 import type { NavGroup } from './nav';
 
@@ -14,7 +14,7 @@ export function Palette({ menu }: { menu: NavGroup[] }) {
   const navigate = useNavigate();
   const { accountId } = useSession();
   const [query, setQuery] = useState('');
-  const agents = useApi('/api/agents', { query: { accountId, limit: 500 } }, { staleTime: 60_000, enabled: query.length > 1 });
+  const agents = useApi('/api/agents', { query: { accountId, limit: WHOLE } }, { staleTime: 60_000, enabled: query.length > 1 });
   const digits = query.replace(/[^\d+]/g, '');
   return (
     <Spotlight

@@ -2,7 +2,7 @@
 import { Text, Stack } from '@mantine/core';
 import { IconBuildingStore } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
-import { ask, useApi } from '../../api/client';
+import { ask, useApi, WHOLE } from '../../api/client';
 import { useSession } from '../../api/session';
 import { useAction } from '../../parts/actions';
 import { EntityPage } from '../../parts/EntityPage';
@@ -25,7 +25,7 @@ interface Account {
 export function Accounts() {
   const { t } = useTranslation();
   const { isNode, may } = useSession();
-  const list = useApi('/api/accounts', { query: { limit: 500 } });
+  const list = useApi('/api/accounts', { query: { limit: WHOLE } });
   const save = useAction(
     ({ one, values }: { one: Account | null; values: FormValues }) => {
       const { balance, ...rest } = values;

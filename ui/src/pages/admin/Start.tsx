@@ -4,7 +4,7 @@ import { IconAlertTriangle, IconCircleCheck, IconKey, IconMessageCircle, IconPho
 import { Link } from '@tanstack/react-router';
 import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { ask, useApi, type Schemas } from '../../api/client';
+import { ask, useApi, type Schemas, WHOLE } from '../../api/client';
 import { useOfAccounts } from '../../api/lists';
 import { useLive } from '../../api/live';
 import { useSession } from '../../api/session';
@@ -49,7 +49,7 @@ function chosenEngine(): Engine | undefined {
 export function Start() {
   const { t } = useTranslation();
   const { accountId: account } = useSession();
-  const known = useApi('/api/accounts', { query: { limit: 500 } }, { staleTime: 60_000 });
+  const known = useApi('/api/accounts', { query: { limit: WHOLE } }, { staleTime: 60_000 });
   const [step, setStep] = useUrlState('step', '0');
   const at = Math.min(3, Math.max(0, Number(step) || 0));
   const go = (to: number) => setStep(String(to));
