@@ -251,6 +251,13 @@ def bridge_target_first(case):
     case.answers_as(target(case).hangs_up_after(6_000)).calls_by_sipp().both_talk().is_over("transferred", True, ("hung up", True))
 
 
+def bridge_target_vanishes(case):
+    """No sound and no BYE: the caller does not wait in silence for ever."""
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp().both_talk()
+    case.target.paused = True
+    case.is_over("transferred", True, ("its sound is gone", True))
+
+
 # By whichever the caller's side takes.
 
 
@@ -275,6 +282,7 @@ CASES = {
     "refer": [refer_answered, refer_busy, refer_no_answer, refer_refused, refer_caller_first, refer_target_first],
     "bridge": [
         bridge_answered, bridge_busy, bridge_no_answer, bridge_refused, bridge_caller_first, bridge_caller_leaves_while_it_rings, bridge_target_first,
+        bridge_target_vanishes,
     ],
     "unsaid": [auto_declined, auto_unlisted],
 }  # fmt: skip

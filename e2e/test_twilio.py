@@ -427,6 +427,25 @@ def test_a_line_of_the_database_and_a_transfer_through_the_interface(allo, folde
     assert call["carrier"] == "twilio" and call["carrierCallId"].startswith("CA"), call
 
 
+# See the test below.
+@pytest.mark.allowed_log("did not do what it was asked")
+def test_minutes_that_cost_end_a_call_in_which_nobody_says_anything(allo, folder, carrier):
+    """Six a minute, and 0.3 for a call: it is over after some seconds, though the model has done nothing since its greeting."""
+    server = allo("barge_in", platform_unauthenticated="true", agent_idle_reprompt_s=0)
+    client = Client(f"http://{server.addresses['platform']}")
+    account = client.account("Les Tilleuls")
+    agent = client.post("/agents", {
+        "accountId": account, "name": "Standard", "basePrompt": "Be kind.", "isActive": True, "preCallChecks": [],
+        "costs": {"telephonyPerMin": 6}, "limits": {"costMax": 0.3},
+    })
+    client.post(f"/agents/{agent['id']}/phone-lines", {"phoneNumber": "+33977777701", "provider": "twilio", "isActive": True})
+    known_to_calls(lambda query: client.get(f"/admin/route?{query}"), account, "+33977777701", agent["id"])
+    [outcome] = carrier(server, "--to", "+33977777701", "--seconds", "60", path="/twilio/+33977777701/incoming-call")
+    assert outcome["ended_by"] in ("agent", "interface"), outcome
+    call = wait_for("the call's record", lambda: next((c for c in client.get(f"/calls?accountId={account}&limit=5") if c["endedAt"]), None), 15)
+    assert (call["endReason"], call["outcome"]) == ("no_balance", "no_balance"), call
+
+
 # The stand-in leaves once its stream is closed: whether it still answers the hang-up by its interface is a race that nobody loses.
 @pytest.mark.allowed_log("did not do what it was asked")
 def test_a_caller_of_a_stream_is_joined_with_a_telephone(allo, folder, sipp, peer):

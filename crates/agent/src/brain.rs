@@ -153,16 +153,16 @@ impl CallBrain {
         self.meter.add_usage(model, usage);
     }
 
-    /// Time of a model that is priced by the minute, in milliseconds.
-    pub fn add_engine_time(&mut self, model: &str, milliseconds: u64) {
-        self.meter.add_engine_ms(model, milliseconds);
+    /// The whole time so far of a model that is priced by the minute, in milliseconds.
+    pub fn set_engine_time(&mut self, model: &str, milliseconds: u64) {
+        self.meter.set_engine_ms(model, milliseconds);
     }
 
-    /// Time of the call, in milliseconds: it costs something where the carrier charges by the minute. A SIP trunk is the tenant's own
+    /// The whole time of the call so far, in milliseconds: it costs something where the carrier charges by the minute. A SIP trunk is the tenant's own
     /// (contracts.md 1.8: minutes on Twilio only).
-    pub fn add_telephony_time(&mut self, milliseconds: u64) {
+    pub fn set_telephony_time(&mut self, milliseconds: u64) {
         if self.facts.carrier != "sip" {
-            self.meter.add_telephony_ms(milliseconds);
+            self.meter.set_telephony_ms(milliseconds);
         }
     }
 

@@ -236,14 +236,14 @@ impl Meter {
         }
     }
 
-    pub(crate) fn add_engine_ms(&mut self, model: &str, milliseconds: u64) {
+    pub(crate) fn set_engine_ms(&mut self, model: &str, milliseconds: u64) {
         if let Some(entry) = slot(&mut self.engine_ms, model) {
-            *entry = entry.saturating_add(milliseconds);
+            *entry = milliseconds;
         }
     }
 
-    pub(crate) fn add_telephony_ms(&mut self, milliseconds: u64) {
-        self.telephony_ms = self.telephony_ms.saturating_add(milliseconds);
+    pub(crate) const fn set_telephony_ms(&mut self, milliseconds: u64) {
+        self.telephony_ms = milliseconds;
     }
 
     /// Micro-units of the price table's currency.

@@ -10,9 +10,10 @@ use crate::price::decimal_f64;
 /// Beginnings of numbers that are never called, in international form without plus. See the file for who says so.
 const PREMIUM: &str = include_str!("../data/premium.tsv");
 /// Countries and islands of +1 beside the United States and Canada: their numbers look like home and cost like abroad.
-const ISLANDS_OF_ONE: [&str; 24] = [
+const ISLANDS_OF_ONE: [&str; 27] = [
     "1242", "1246", "1264", "1268", "1284", "1345", "1441", "1473", "1649", "1658", "1664", "1721",
     "1758", "1767", "1784", "1809", "1829", "1849", "1868", "1869", "1876", "1684", "1670", "1671",
+    "1340", "1787", "1939",
 ];
 /// Most rules of a night.
 const NIGHT_RULES_MAX: usize = 64;

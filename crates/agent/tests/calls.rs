@@ -667,8 +667,8 @@ fn costs_are_exact_integers() {
             ..Usage::default()
         },
     );
-    brain.add_telephony_time(90_500);
-    brain.add_engine_time("gpt-realtime-whisper", 61_000);
+    brain.set_telephony_time(90_500);
+    brain.set_engine_time("gpt-realtime-whisper", 61_000);
     run(
         &mut brain,
         "i",
@@ -715,8 +715,8 @@ fn no_number_overflows_a_cost() {
                 ..Usage::default()
             },
         );
-        brain.add_telephony_time(u64::MAX);
-        brain.add_engine_time("gpt-live-1", u64::MAX);
+        brain.set_telephony_time(u64::MAX);
+        brain.set_engine_time("gpt-live-1", u64::MAX);
     }
     assert!(brain.costs().total_micro > 0);
     for reply in [

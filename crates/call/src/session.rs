@@ -151,6 +151,11 @@ impl Session {
         session
     }
 
+    /// How long a side whose sound has stopped is waited for, ms; 0: as long as it lasts.
+    pub fn no_media_ms(&self) -> u32 {
+        self.profile.no_media_ms
+    }
+
     /// Where the call stands.
     pub fn phase(&self) -> Phase {
         self.phase

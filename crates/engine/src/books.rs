@@ -10,8 +10,8 @@ use catalog::Message;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use store::{
-    AuditNote, Begun, NewDelivery, NewToolRun, ReadError, Realm, Store, TenantScope, ToolRunEnd,
-    ToolRunState,
+    AuditNote, Begun, NewDelivery, NewToolRun, ReadError, Realm, Store, Tenant, TenantScope,
+    ToolRunEnd, ToolRunState,
 };
 use tokio::task::JoinSet;
 
@@ -277,15 +277,37 @@ pub(crate) async fn allowance(
     }
 }
 
-/// What an account's calls out may cost in a day, in micro-units, where its settings say so.
+/// What an account's calls out may cost in a day, in micro-units, where its settings say so. Ceilings that cannot be read allow
+/// nothing: they were meant to bound something.
 fn spend_ceiling(settings: &str) -> Option<i64> {
-    let settings = serde_json::from_str(settings).ok()?;
-    let rules = agent::TollRules::read(&settings).ok()?;
-    rules.spend_per_day_micro
+    let settings = serde_json::from_str(settings).unwrap_or_default();
+    match agent::TollRules::read(&settings) {
+        Ok(rules) => rules.spend_per_day_micro,
+        Err(_) => Some(0),
+    }
+}
+
+/// What is left of an account's balance and of today's budget, in micro-units, where it has any.
+///
+/// # Errors
+/// See [`ReadError`].
+pub async fn left_of(
+    store: &Store,
+    scope: &TenantScope,
+    tenant: &Tenant,
+    now: Timestamp,
+) -> Result<Option<i64>, ReadError> {
+    let Some(budget) = tenant.budget_daily_micro else {
+        return Ok(tenant.balance_micro);
+    };
+    let spent = store.spend_since(scope, day_begin(now)).await?;
+    let rest = budget.saturating_sub(spent);
+    let left = tenant.balance_micro.map_or(rest, |left| left.min(rest));
+    Ok(Some(left))
 }
 
 /// The beginning of the day by which budgets are counted (UTC).
-pub fn day_begin(now: Timestamp) -> Timestamp {
+fn day_begin(now: Timestamp) -> Timestamp {
     let today = now.as_second().div_euclid(86_400) * 86_400;
     Timestamp::from_second(today).unwrap_or(Timestamp::UNIX_EPOCH)
 }
@@ -310,19 +332,15 @@ async fn read_allowance(
     let mut left: Option<i64> = None;
     let mut bound = |amount: i64| left = Some(left.map_or(amount, |left: i64| left.min(amount)));
     if let Some(tenant) = store.tenant(&scope).await? {
-        if let Some(balance) = tenant.balance_micro {
-            bound(balance);
-        }
-        if let Some(budget) = tenant.budget_daily_micro {
-            let since = day_begin(Timestamp::now());
-            bound(budget - store.spend_since(&scope, since).await?);
+        let now = Timestamp::now();
+        if let Some(amount) = left_of(store, &scope, &tenant, now).await? {
+            bound(amount);
         }
         if !identity.inbound
             && let Some(ceiling) = spend_ceiling(&tenant.settings)
         {
             let day = SignedDuration::from_hours(24);
-            let since = Timestamp::now().saturating_sub(day);
-            let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+            let since = now.saturating_sub(day).unwrap_or(Timestamp::UNIX_EPOCH);
             bound(ceiling - store.calls_placed_since(&scope, since).await?.cost_micro);
         }
     }
@@ -336,4 +354,22 @@ async fn read_allowance(
         return Ok(Err(EndReason::NoBalance));
     }
     Ok(Ok(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ceilings_that_cannot_be_read_allow_nothing() {
+        for (settings, ceiling) in [
+            ("{}", None),
+            (r#"{"outbound": {"callsMax": 3}}"#, None),
+            (r#"{"outbound": {"spendPerDay": 2}}"#, Some(2_000_000)),
+            (r#"{"outbound": {"spendPerDya": 2}}"#, Some(0)),
+            (r#"{"outbound": []}"#, Some(0)),
+        ] {
+            assert_eq!(spend_ceiling(settings), ceiling, "{settings}");
+        }
+    }
 }

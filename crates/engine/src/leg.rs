@@ -13,7 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::carrier::CarrierLeg;
 use self::page::PageLeg;
+use crate::admission::Place;
 use crate::calls::Placing;
+use crate::calls::placing::is_sip;
 use crate::sip_driver::{Command, LegEvent};
 
 /// How records and logs name what brings a page's call by WebRTC.
@@ -181,6 +183,8 @@ pub(crate) struct SipLeg {
     events: mpsc::Receiver<LegEvent>,
     /// What tells the id of an INVITE that was asked for.
     placing: Option<oneshot::Receiver<Result<InviteId, InviteError>>>,
+    /// Its channel of the trunk, until it is over.
+    place: Option<Place>,
     ended: bool,
 }
 
@@ -195,26 +199,29 @@ impl SipLeg {
             commands,
             events,
             placing: None,
+            place: None,
             ended: false,
         }
     }
 
     /// The leg of an INVITE that was asked for.
-    pub(crate) fn placed(commands: mpsc::Sender<Command>, (events, placing): Placing) -> Self {
+    pub(crate) fn placed(commands: mpsc::Sender<Command>, placing: Placing) -> Self {
         Self {
             invite: None,
             commands,
-            events,
-            placing: Some(placing),
+            events: placing.events,
+            placing: Some(placing.placed),
+            place: placing.place,
             ended: false,
         }
     }
 
     /// Another INVITE takes the place of the one that ended.
-    pub(crate) fn replace(&mut self, (events, placing): Placing) {
+    pub(crate) fn replace(&mut self, placing: Placing) {
         self.invite = None;
-        self.events = events;
-        self.placing = Some(placing);
+        self.events = placing.events;
+        self.placing = Some(placing.placed);
+        self.place = placing.place;
     }
 
     /// The next event; `None` once the driver gave this call up. Cancel safe.
@@ -242,6 +249,7 @@ impl SipLeg {
     /// The leg is over: nothing more is asked of it.
     pub(crate) fn set_ended(&mut self) {
         self.ended = true;
+        self.place = None;
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -290,7 +298,7 @@ impl SipLeg {
 
     fn transfer(&self, target: &TransferTarget, domain: &str) -> bool {
         let address = target.address.reveal();
-        let to = if address.starts_with("sip:") || address.starts_with("sips:") {
+        let to = if is_sip(address) {
             address.to_owned()
         } else {
             format!("sip:{address}@{domain}")
@@ -343,6 +351,25 @@ impl Drop for SipLeg {
 pub(crate) fn reason_header(reason: EndReason) -> String {
     let row = reason.row();
     format!("Q.850;cause={};text=\"{}\"", row.q850_cause, row.code)
+}
+
+/// What was said to an INVITE of ours: its status, and 408 for silence; `None` where nobody said one.
+pub(crate) const fn said(cause: &EndCause) -> Option<u16> {
+    match cause {
+        EndCause::Refused { status, .. } => Some(*status),
+        EndCause::Timeout => Some(408),
+        EndCause::Unreachable
+        | EndCause::TransportLost
+        | EndCause::RemoteBye { .. }
+        | EndCause::RemoteCancel
+        | EndCause::LocalHangUp
+        | EndCause::Rejected { .. }
+        | EndCause::AckMissing
+        | EndCause::MissingAnswer
+        | EndCause::SessionExpired
+        | EndCause::DialogLost
+        | EndCause::Overload => None,
+    }
 }
 
 /// Why nobody came to a telephone that was called, in a few words for the model.

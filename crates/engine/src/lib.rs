@@ -52,7 +52,7 @@ mod trace;
 mod web_pipe;
 
 pub use admission::Ban;
-pub use books::day_begin;
+pub use books::left_of;
 pub use calls::placing::Promise;
 pub use certificate::CertificateFacts;
 pub use chat::{ChatError, ChatEvent, Chats, NewChat, Visitor};

@@ -76,6 +76,8 @@ pub const LISTEN_WITHIN: Duration = Duration::from_secs(2);
 pub const LISTENERS_MAX: usize = 8;
 /// Frames (of 20 ms) that a listener may be behind; what comes then is lost for it.
 pub const LISTENER_FRAMES_MAX: usize = 250;
+/// People whom one call may call for its caller: each is a second leg.
+pub const SECOND_LEGS_MAX: usize = 8;
 /// Longest sound of first words that is kept, bytes (30 s).
 pub const GREETING_BYTES_MAX: usize = 240_000;
 /// Shortest sound of first words that is taken for one, bytes (200 ms).

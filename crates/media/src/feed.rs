@@ -248,6 +248,11 @@ impl Feed {
         self.playout.push(item, audio)
     }
 
+    /// Sound that waits to be handed to the carrier, ms.
+    pub fn queued_ms(&self) -> u32 {
+        self.playout.queued_ms()
+    }
+
     /// Says that no more audio of `item` will come.
     pub fn finish(&mut self, item: &ItemKey) {
         self.playout.finish(item);

@@ -589,6 +589,31 @@ async fn with_the_secrets_sent_again_it_moves(
 }
 
 /// Two accounts with two calls each, and an active line.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_does_not_lift_its_own_ceilings() {
+    let house = House::start().await;
+    let account = house.account("bounded").await;
+    let path = format!("/api/accounts/{}", account.id);
+    let ceilings = json!({ "callsMax": 2, "spendPerDay": 5 });
+    let bounded = json!({ "settings": { "outbound": ceilings, "theme": "dark" } });
+    let operator = [("authorization", bearer())];
+    let operator: Vec<(&str, &str)> = operator.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    house
+        .send("PATCH", &path, &operator, Some(&bounded))
+        .await
+        .good();
+    for settings in [
+        json!({}),
+        json!({ "outbound": null }),
+        json!({ "outbound": { "callsMax": 500 } }),
+    ] {
+        let body = json!({ "settings": settings });
+        let after = house.key(&account.owner, "PATCH", &path, body).await.good();
+        let kept = &after.json()["settings"]["outbound"];
+        assert_eq!(*kept, ceilings, "{settings}");
+    }
+}
+
 async fn two_accounts(house: &House) -> (common::Account, common::Account) {
     let (one, other) = (house.account("one").await, house.account("other").await);
     for account in [&one, &other] {

@@ -73,21 +73,7 @@ impl CallTask {
         let office = office.as_mut()?;
         office.finish_runs().await;
         let reason = desk.exact.unwrap_or(reason);
-        let answered = office.answered;
-        let talked = |until: Instant| {
-            let lasted = answered.map_or(0, |answered| {
-                until.saturating_duration_since(answered).as_millis()
-            });
-            u64::try_from(lasted).unwrap_or(u64::MAX)
-        };
-        let duration_ms = talked(now);
-        let engine_ms = talked(office.engine_until.unwrap_or(now));
-        office.brain.add_telephony_time(duration_ms);
-        // Counts only where the model's price is one by the minute.
-        let model = office.brain.agent().settings().engine().model;
-        office
-            .brain
-            .add_engine_time(model.as_deref().unwrap_or_default(), engine_ms);
+        let duration_ms = office.count_minutes(now);
         let facts = EndFacts {
             ended_at: wall,
             duration_ms,

@@ -8,8 +8,8 @@ use sip::EndCause;
 use super::CallTask;
 use crate::calls::{Calls, Dialled};
 use crate::journal::CallJournal;
-use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
+use crate::leg::{Leg, said};
 use crate::log::say;
 use crate::selection::may_try_another;
 
@@ -52,7 +52,7 @@ impl<'a> NextAccount<'a> {
         };
         while let Some(line) = self.dialled.backups.pop_front() {
             let offer = media.offer_again();
-            let placing = self.calls.try_place(&line, &self.dialled.to, offer);
+            let placing = self.calls.try_place(&line, self.dialled, offer);
             if let Some(placing) = placing
                 && self.leg.replace(placing)
             {
@@ -71,21 +71,9 @@ impl<'a> NextAccount<'a> {
 /// Whether a leg that ended like this, and never rang, reached nobody: the outer `None` where it did, or where the end is ours. The
 /// inner one is the status, where there was one.
 fn reached_nobody(cause: &EndCause) -> Option<Option<u16>> {
-    let status = match cause {
-        EndCause::Refused { status, .. } => Some(*status),
-        EndCause::Timeout => Some(408),
-        EndCause::Unreachable | EndCause::TransportLost => None,
-        EndCause::RemoteBye { .. }
-        | EndCause::RemoteCancel
-        | EndCause::LocalHangUp
-        | EndCause::Rejected { .. }
-        | EndCause::AckMissing
-        | EndCause::MissingAnswer
-        | EndCause::SessionExpired
-        | EndCause::DialogLost
-        | EndCause::Overload => return None,
-    };
-    may_try_another(status).then_some(status)
+    let status = said(cause);
+    let lost = matches!(cause, EndCause::Unreachable | EndCause::TransportLost);
+    (lost || status.is_some_and(|status| may_try_another(Some(status)))).then_some(status)
 }
 
 impl CallTask {

@@ -91,6 +91,23 @@ impl Office {
         }
     }
 
+    /// Puts the time so far into the costs; gives that of the call, in milliseconds.
+    pub(super) fn count_minutes(&mut self, now: Instant) -> u64 {
+        let talked = |until: Instant| {
+            let lasted = self.answered.map_or(0, |answered| {
+                until.saturating_duration_since(answered).as_millis()
+            });
+            u64::try_from(lasted).unwrap_or(u64::MAX)
+        };
+        let (whole_ms, engine_ms) = (talked(now), talked(self.engine_until.unwrap_or(now)));
+        self.brain.set_telephony_time(whole_ms);
+        // Counts only where the model's price is one by the minute.
+        let model = self.brain.agent().settings().engine().model;
+        let model = model.as_deref().unwrap_or_default();
+        self.brain.set_engine_time(model, engine_ms);
+        whole_ms
+    }
+
     /// The next reply of a run; never ready without an office. Cancel safe.
     pub(crate) async fn reply(office: &mut Option<Self>) -> ToolReplied {
         if let Some(office) = office
@@ -317,6 +334,14 @@ impl CallTask {
         self.watch_budget(now);
     }
 
+    /// The caller is with somebody else: after the death of the process the outcome is known from here.
+    pub(super) fn handed_over(&mut self) {
+        if let Some(office) = &mut self.office {
+            office.brain.transferred();
+        }
+        self.remember_brain();
+    }
+
     /// Keeps the brain's state, so that a call whose process dies can be closed as it was.
     pub(super) fn remember_brain(&mut self) {
         if let Some(office) = &mut self.office {
@@ -327,7 +352,10 @@ impl CallTask {
 
     /// Ends the call once its money is spent.
     pub(super) fn watch_budget(&mut self, now: Instant) {
-        let Some(office) = &self.office else { return };
+        let Some(office) = &mut self.office else {
+            return;
+        };
+        office.count_minutes(now);
         if office.books.is_spent(&office.brain) {
             self.session.handle(now, Input::BudgetSpent);
         }

@@ -47,10 +47,13 @@ impl Privacy {
         let Some(held) = &mut self.held else {
             return false;
         };
-        if held.len() >= HELD_FRAMES_MAX {
-            held.pop_front();
-        }
-        held.push_back(frame.iter().take(FRAME_BYTES_MAX).copied().collect());
+        // The oldest makes room, and gives its memory.
+        let full = held.len() >= HELD_FRAMES_MAX;
+        let oldest = held.pop_front_if(|_| full);
+        let mut kept = oldest.unwrap_or_default();
+        kept.clear();
+        kept.extend_from_slice(&frame[..frame.len().min(FRAME_BYTES_MAX)]);
+        held.push_back(kept);
         true
     }
 }

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use call::EndReason;
 use serde_json::{Value, json};
 
-use crate::admission::Place;
 use crate::calls::Dialled;
 use crate::journal::CallJournal;
 use crate::leg::Leg;
@@ -57,8 +56,6 @@ struct SecondLeg {
     last_seen: bool,
     /// Nothing more is to come.
     is_spent: bool,
-    /// Its channel of the trunk.
-    _place: Place,
 }
 
 /// What a second leg has to say.
@@ -130,6 +127,11 @@ impl SecondLegs {
         if let Some(before) = self.current.replace(Box::new(second)) {
             self.told.push(before.figures(now));
         }
+    }
+
+    /// How many this call has placed.
+    fn count(&self) -> usize {
+        self.told.len() + usize::from(self.current.is_some())
     }
 
     /// What it says next; never ready without one. Cancel safe.

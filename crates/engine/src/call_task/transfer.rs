@@ -5,9 +5,15 @@ use std::time::Instant;
 use call::{Input, TransferEnd, TransferTarget};
 
 use super::CallTask;
+use crate::calls::placing::{PREMIUM_REFUSED, is_premium};
 
 impl CallTask {
     pub(super) fn transfer(&mut self, now: Instant, target: &TransferTarget) {
+        if is_premium(&self.desk.line, target.address.reveal()) {
+            let reason = PREMIUM_REFUSED.to_owned();
+            self.transfer_over(now, TransferEnd::Failed { reason });
+            return;
+        }
         let domain = self.transfer_domain();
         if !self.desk.leg.transfer(target, &domain) {
             let end = TransferEnd::Failed {
@@ -28,10 +34,8 @@ impl CallTask {
     }
 
     pub(super) fn transfer_over(&mut self, now: Instant, end: TransferEnd) {
-        if end == TransferEnd::Done
-            && let Some(office) = &mut self.office
-        {
-            office.brain.transferred();
+        if end == TransferEnd::Done {
+            self.handed_over();
         }
         self.session.handle(now, Input::TransferFinished { end });
     }

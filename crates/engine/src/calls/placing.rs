@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use wire::twilio::Dialect;
 
 use super::{Calls, Parties};
+use crate::admission::Place;
 use crate::call_task::{CallTask, Start};
 use crate::dispatch::{Admitted, Dispatcher, Line};
 use crate::engine::PlaceCallError;
@@ -93,23 +94,45 @@ pub(crate) struct Dialled {
     /// A `sip:` address, or a number.
     pub(crate) to: String,
     pub(crate) backups: VecDeque<Arc<Line>>,
+    /// Whom a second leg shows: the caller, where that may be.
+    pub(crate) caller: Option<String>,
+    /// Where a second leg calls a number by a line that knows no domain.
+    pub(crate) domain: Option<String>,
 }
 
-/// An INVITE that was asked for: its events, and its id or why there is none.
-pub(crate) type Placing = (
-    mpsc::Receiver<LegEvent>,
-    oneshot::Receiver<Result<InviteId, InviteError>>,
-);
+/// An INVITE that was asked for.
+pub(crate) struct Placing {
+    pub(crate) events: mpsc::Receiver<LegEvent>,
+    /// Its id, or why there is none.
+    pub(crate) placed: oneshot::Receiver<Result<InviteId, InviteError>>,
+    /// Its channel of the trunk, where it was not admitted with its call.
+    pub(crate) place: Option<Place>,
+}
 
-/// The address of a number by a line: in the form and at the domain of its operator.
-pub(crate) fn address(line: &Line, to: &str) -> Option<String> {
-    if to.starts_with("sip:") || to.starts_with("sips:") {
-        return Some(to.to_owned());
+/// What is said of a number that is never called, in a few words for the model.
+pub(crate) const PREMIUM_REFUSED: &str = "premium numbers are not called";
+
+/// The address of a number by a line, in the form and at the domain of its operator: whatever we call comes by here.
+///
+/// # Errors
+/// A premium number, or one that the line knows no domain for.
+pub(crate) fn address(
+    line: &Line,
+    to: &str,
+    elsewhere: Option<&str>,
+) -> Result<String, PlaceCallError> {
+    if is_premium(line, to) {
+        return Err(PlaceCallError::Premium);
+    }
+    if is_sip(to) {
+        return Ok(to.to_owned());
     }
     let account = line.config.account.as_ref();
     let domain = account
         .and_then(|account| sip_authority(&account.aor))
-        .or(line.config.domain.as_deref())?;
+        .or(line.config.domain.as_deref())
+        .or(elsewhere.filter(|host| !host.is_empty()))
+        .ok_or(PlaceCallError::BadAddress)?;
     let registrar = account
         .and_then(|account| account.registrar.as_deref())
         .and_then(sip_authority);
@@ -125,14 +148,23 @@ pub(crate) fn address(line: &Line, to: &str) -> Option<String> {
         || to.to_owned(),
         |known| known.numbers.write(&known.country, to),
     );
-    Some(format!("sip:{number}@{domain}"))
+    Ok(format!("sip:{number}@{domain}"))
 }
 
-/// Whether a number is premium in the country of a line: what is dialled at home is not known as such before.
+pub(crate) fn is_sip(to: &str) -> bool {
+    to.starts_with("sip:") || to.starts_with("sips:")
+}
+
+/// Whether a number, or the number in an address, is premium in the country of a line: what is dialled at home is not known as such
+/// before.
 pub(crate) fn is_premium(line: &Line, to: &str) -> bool {
     let country = line.config.sip_account.as_ref().map(|known| &known.country);
     let country = country.map_or("", String::as_str);
-    international(country, to).is_some_and(|number| agent::is_premium(&number))
+    let number = match to.split_once(':') {
+        Some((_, rest)) if is_sip(to) => rest.split(['@', ';']).next().unwrap_or_default(),
+        _ => to,
+    };
+    international(country, number).is_some_and(|number| agent::is_premium(&number))
 }
 
 /// How a line without an account shows itself; an account does by its own address.
@@ -159,6 +191,23 @@ fn outgoing(line: &Line, to: String, from: Option<String>, offer: Vec<u8>) -> Ou
     }
 }
 
+/// What the driver is asked for an INVITE with, and what comes of it.
+fn asking_for(outgoing: OutgoingInvite, place: Option<Place>) -> (Command, Placing) {
+    let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
+    let (placed, result) = oneshot::channel();
+    let command = Command::Place {
+        outgoing: Box::new(outgoing),
+        events,
+        placed,
+    };
+    let placing = Placing {
+        events: queue,
+        placed: result,
+        place,
+    };
+    (command, placing)
+}
+
 /// Host and port of a SIP address.
 fn sip_authority(uri: &str) -> Option<&str> {
     let rest = uri.split_once(':')?.1;
@@ -178,14 +227,6 @@ fn shown_as(line: &Line, caller: Option<&str>) -> (Option<String>, Option<String
     let domain = line.config.domain.as_ref();
     let shown = domain.map(|domain| format!("sip:{caller}@{domain}"));
     (shown.or_else(|| own_address(line)), None)
-}
-
-/// The second leg of a call that is asked for: the caller's number where it may be shown, and the domain that a number is called
-/// in where the line knows none.
-pub(crate) struct SecondParty<'a> {
-    pub(crate) to: &'a str,
-    pub(crate) caller: Option<&'a str>,
-    pub(crate) domain: &'a str,
 }
 
 impl Calls {
@@ -208,44 +249,40 @@ impl Calls {
         &self,
         now: Instant,
         line: &Line,
-        party: &SecondParty<'_>,
+        dialled: &Dialled,
     ) -> Result<(MediaLeg, SipLeg), &'static str> {
-        if is_premium(line, party.to) {
-            return Err("premium numbers are not called");
-        }
-        let known = address(line, party.to);
-        let to = known.unwrap_or_else(|| format!("sip:{}@{}", party.to, party.domain));
-        let (media, offer) = self
-            .outgoing_media(now, line, &to)
-            .map_err(|_| "this line takes no more calls now")?;
-        let (from, number) = shown_as(line, party.caller);
+        let busy = "this line takes no more calls now";
+        let to = address(line, &dialled.to, dialled.domain.as_deref());
+        let to = to.map_err(|error| {
+            if error == PlaceCallError::Premium {
+                PREMIUM_REFUSED
+            } else {
+                "this line cannot call that number"
+            }
+        })?;
+        let (media, offer) = self.outgoing_media(now, line, &to).map_err(|_| busy)?;
+        let placing = self.try_place(line, dialled, offer).ok_or(busy)?;
+        Ok((media, SipLeg::placed(self.driver.clone(), placing)))
+    }
+
+    /// Asks for an INVITE by a line beside those that were admitted with their call; `None` where its trunk is full, the driver
+    /// cannot take it or the number is none.
+    pub(crate) fn try_place(
+        &self,
+        line: &Line,
+        dialled: &Dialled,
+        offer: Vec<u8>,
+    ) -> Option<Placing> {
+        let to = address(line, &dialled.to, dialled.domain.as_deref()).ok()?;
+        let place = line.take_place()?;
+        let (from, number) = shown_as(line, dialled.caller.as_deref());
         let outgoing = OutgoingInvite {
             number,
             ..outgoing(line, to, from, offer)
         };
-        let placing = self.ask_driver(outgoing);
-        let placing = placing.ok_or("this line takes no more calls now")?;
-        Ok((media, SipLeg::placed(self.driver.clone(), placing)))
-    }
-
-    /// Asks for an INVITE by a line; `None` where the driver cannot take it or the number is none.
-    pub(crate) fn try_place(&self, line: &Line, to: &str, offer: Vec<u8>) -> Option<Placing> {
-        if is_premium(line, to) {
-            return None;
-        }
-        self.ask_driver(outgoing(line, address(line, to)?, own_address(line), offer))
-    }
-
-    fn ask_driver(&self, outgoing: OutgoingInvite) -> Option<Placing> {
-        let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
-        let (placed, result) = oneshot::channel();
-        let command = Command::Place {
-            outgoing: Box::new(outgoing),
-            events,
-            placed,
-        };
+        let (command, placing) = asking_for(outgoing, Some(place));
         self.driver.try_send(command).ok()?;
-        Some((queue, result))
+        Some(placing)
     }
 
     /// Begins a call that a carrier rings for us. Its record is written before the carrier is asked for anything.
@@ -316,11 +353,12 @@ impl Calls {
             placement,
             backups,
         } = dialling;
-        let dialled = Dialled { to, backups };
-        if is_premium(&line, &dialled.to) {
-            return Err(PlaceCallError::Premium);
-        }
-        let to = address(&line, &dialled.to).ok_or(PlaceCallError::BadAddress)?;
+        let dialled = Dialled {
+            to,
+            backups,
+            ..Dialled::default()
+        };
+        let to = address(&line, &dialled.to, None)?;
         let number = line.config.numbers.first();
         let own = own_address(&line);
         let (invite, media, queue) = self.invite(now, &line, &to, own).await?;
@@ -364,19 +402,14 @@ impl Calls {
         from: Option<String>,
     ) -> Result<(InviteId, MediaLeg, mpsc::Receiver<LegEvent>), PlaceCallError> {
         let (media, offer) = self.outgoing_media(now, line, to)?;
-        let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
         let outgoing = outgoing(line, to.to_owned(), from, offer);
-        let (placed, result) = oneshot::channel();
-        let command = Command::Place {
-            outgoing: Box::new(outgoing),
-            events,
-            placed,
-        };
+        // Its channel of the trunk was admitted with the call.
+        let (command, placing) = asking_for(outgoing, None);
         self.driver
             .send(command)
             .await
             .map_err(|_| PlaceCallError::Busy)?;
-        let placed = result.await.map_err(|_| PlaceCallError::Busy)?;
+        let placed = placing.placed.await.map_err(|_| PlaceCallError::Busy)?;
         let invite = placed.map_err(|error| match error {
             InviteError::BadUri | InviteError::BadHeader | InviteError::UnknownAccount => {
                 PlaceCallError::BadAddress
@@ -386,7 +419,7 @@ impl Calls {
                 PlaceCallError::Busy
             }
         })?;
-        Ok((invite, media, queue))
+        Ok((invite, media, placing.events))
     }
 
     /// The audio of a call that we place, and its offer.

@@ -258,7 +258,7 @@ async fn close(parts: &Parts, scope: &TenantScope, call: &CallId, answers: &Answ
         .iter()
         .any(|line| line.speaker == Speaker::Caller);
     let talked = record.talk_ms().unwrap_or_default();
-    brain.add_telephony_time(talked);
+    brain.set_telephony_time(talked);
     let facts = EndFacts {
         ended_at: record
             .end

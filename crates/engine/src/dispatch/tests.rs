@@ -149,6 +149,23 @@ fn pattern_28_an_unknown_source_is_always_challenged() {
 }
 
 #[test]
+fn a_premium_number_is_known_in_every_spelling() {
+    let house = dispatcher(vec![line("one", "alice", "a")]);
+    let line = &house.lines()[0];
+    for (to, premium) in [
+        ("+33899123456", true),
+        ("0033899123456", true),
+        ("sip:+33899123456@trunk.test", true),
+        ("sips:0033899123456@trunk.test;user=phone", true),
+        ("sip:+33123456789@trunk.test", false),
+        ("sip:desk@trunk.test", false),
+        ("sip:trunk.test", false),
+    ] {
+        assert_eq!(crate::calls::placing::is_premium(line, to), premium, "{to}");
+    }
+}
+
+#[test]
 fn the_narrowest_network_says_whose_trunk_it_is() {
     let now = Instant::now();
     let of = |name: &str, allow: &[&str], numbers: &[&str]| LineConfig {

@@ -1,6 +1,7 @@
 //! Calls that the switchboard places.
 
 use super::{Engine, PlaceCallError};
+use crate::calls::placing::{address, is_sip};
 use crate::switchboard::{PatchedCall, PlacePatched};
 
 impl Engine {
@@ -18,18 +19,23 @@ impl Engine {
         let account = line.config.account.as_ref();
         let domain = account.and_then(|account| account.aor.rsplit_once('@'));
         let domain = domain.map(|(_, domain)| domain);
-        let address = |party: &str| {
-            if party.starts_with("sip:") || party.starts_with("sips:") {
-                return Ok::<_, PlaceCallError>(party.to_owned());
-            }
-            let usable = !party.is_empty() && !party.contains(['@', ' ', '<', '>', '"']);
-            let domain = domain
-                .filter(|_| usable)
-                .ok_or(PlaceCallError::BadAddress)?;
-            Ok(format!("sip:{party}@{domain}"))
+        let usable = |party: &str| {
+            is_sip(party) || (!party.is_empty() && !party.contains(['@', ' ', '<', '>', '"']))
         };
-        let to = address(&request.to)?;
-        let from = request.from.as_deref().map(address).transpose()?;
+        if !usable(&request.to) {
+            return Err(PlaceCallError::BadAddress);
+        }
+        let to = address(&line, &request.to, None)?;
+        let shown = |party: &str| {
+            let domain = domain.filter(|_| usable(party));
+            match is_sip(party) {
+                true => Ok(party.to_owned()),
+                false => domain
+                    .map(|domain| format!("sip:{party}@{domain}"))
+                    .ok_or(PlaceCallError::BadAddress),
+            }
+        };
+        let from = request.from.as_deref().map(shown).transpose()?;
         let calls = &self.inner.calls;
         calls
             .place_patched(line, admitted, to, from, request.ring_max)

@@ -217,6 +217,15 @@ impl LegAudio {
         }
     }
 
+    /// Sound that waits to be handed to the other side, ms.
+    pub(crate) fn queued_ms(&mut self) -> u32 {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.playout().queued_ms(),
+            Self::Carrier(carrier) => carrier.feed.queued_ms(),
+            Self::Page(page) => page.stream.playout().queued_ms(),
+        }
+    }
+
     /// No more audio of `item` will come.
     pub(crate) fn finish(&mut self, item: &ItemKey) {
         match self {

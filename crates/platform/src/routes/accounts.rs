@@ -288,6 +288,11 @@ pub(crate) async fn update(
             write.budget_daily = kept.budget_daily;
             write.calls_max = kept.calls_max;
             write.currency = kept.currency;
+            let ceilings = kept.settings.get("outbound").cloned();
+            match ceilings {
+                Some(ceilings) => write.settings.insert("outbound".to_owned(), ceilings),
+                None => write.settings.remove("outbound"),
+            };
         }
         let after = checked(write, Some(&before))?;
         let store = caller.store(&api, Some(&audited(&before)), Some(&audited(&after)));

@@ -484,17 +484,20 @@ pub(crate) async fn recording(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (_, record, id) = find(&api, &caller, &id).await?;
+    let sound = sound(record.recording_path.as_deref(), &id).await?;
+    let name = format!("attachment; filename=\"{}.wav\"", id.as_str());
+    Ok(([(header::CONTENT_DISPOSITION, name)], sound).into_response())
+}
+
+/// A recording as an answer.
+pub(super) async fn sound(path: Option<&str>, id: &CallId) -> Result<Response, Problem> {
     let absent = || Problem::new(StatusCode::NOT_FOUND, "api_no_recording").with("id", id.as_str());
-    let path = record.recording_path.as_deref().ok_or_else(absent)?;
+    let path = path.ok_or_else(absent)?;
     let file = tokio::fs::File::open(path).await.map_err(|_| absent())?;
     let length = file.metadata().await.map_err(|_| absent())?.len();
     let headers = [
         (header::CONTENT_TYPE, "audio/wav".to_owned()),
         (header::CONTENT_LENGTH, length.to_string()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{}.wav\"", id.as_str()),
-        ),
     ];
     let body = Body::from_stream(tokio_util::io::ReaderStream::new(file));
     Ok((headers, body).into_response())

@@ -339,9 +339,9 @@ pub(crate) async fn place(
         Ok(placed) => placed,
         Err(problem) => {
             // What the account's own ceilings refuse was written down where they were read.
-            if ["api_call_not_allowed", "api_call_premium"].contains(&problem.code()) {
+            if let Some(why) = guard::label(problem.code(), &body.to) {
                 let scope = caller.scope(None).ok();
-                guard::refused(&api, &caller, scope.as_ref(), &body.to, &problem).await;
+                guard::refused(&api, &caller, scope.as_ref(), &body.to, why).await;
             }
             return Err(problem);
         }

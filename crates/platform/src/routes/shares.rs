@@ -4,17 +4,16 @@
 //! A link is a row among the keys of the account whose scopes name the call: it opens nothing else (see [`crate::credential::kind`]).
 
 use super::auth::Origin;
-use super::calls::{LineView, find, lines};
+use super::calls::{LineView, find, lines, sound};
 use crate::answer::{Answer, Change};
 use crate::api::Api;
 use crate::body::{Json, Path};
 use crate::caller::Caller;
 use crate::problem::{Problem, language_of};
 use crate::support::Faults;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use call::{CallId, TenantId};
 use catalog::redact;
 use catalog::{Language, Numbers};
@@ -389,7 +388,7 @@ fn sentence(value: &Value) -> Value {
 
 /// A text in which of each telephone number only the end is left.
 fn masked(text: &str) -> String {
-    let within = |c: char| c.is_ascii_digit() || " .-()\u{a0}\u{202f}".contains(c);
+    let within = |c: char| c.is_ascii_digit() || " .-/()\u{a0}\u{202f}\u{2011}\u{2013}".contains(c);
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| c.is_ascii_digit() || c == '+') {
@@ -424,18 +423,8 @@ pub(crate) async fn shared_recording(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let shared = opened(&api, &headers, &origin, "shared_heard").await?;
-    let id = &shared.id;
-    let absent = || Problem::new(StatusCode::NOT_FOUND, "api_no_recording").with("id", id.as_str());
     let path = shared.record.recording_path.as_deref();
-    let path = path.filter(|_| shared.sound).ok_or_else(absent)?;
-    let file = tokio::fs::File::open(path).await.map_err(|_| absent())?;
-    let length = file.metadata().await.map_err(|_| absent())?.len();
-    let headers = [
-        (header::CONTENT_TYPE, "audio/wav".to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-    ];
-    let body = Body::from_stream(tokio_util::io::ReaderStream::new(file));
-    Ok((headers, body).into_response())
+    sound(path.filter(|_| shared.sound), &shared.id).await
 }
 
 #[cfg(test)]
@@ -450,6 +439,11 @@ mod tests {
                 "Mon numéro est le …78, merci.",
             ),
             ("+33612345678", "…78"),
+            (
+                "Au 06/12/34/56/78 ou au 06‑12‑34‑56‑79.",
+                "Au …78 ou au …79.",
+            ),
+            ("06 12 – 34 56 78", "…78"),
             (
                 "Rappelez le +33 6 12-34-56-78 avant 19 h 30.",
                 "Rappelez le …78 avant 19 h 30.",

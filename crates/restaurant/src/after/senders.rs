@@ -136,8 +136,18 @@ impl Senders {
         };
         match transport.send(message).await {
             Ok(_) => Sent::Done,
-            Err(error) if error.is_permanent() => Sent::Never(error.to_string()),
-            Err(error) => Sent::Later(error.to_string(), None),
+            Err(error) => {
+                // A server's own words repeat the address, and this goes into the log.
+                let cause = match error.status() {
+                    Some(code) => format!("status {code}"),
+                    None => error.to_string(),
+                };
+                if error.is_permanent() {
+                    Sent::Never(cause)
+                } else {
+                    Sent::Later(cause, None)
+                }
+            }
         }
     }
 

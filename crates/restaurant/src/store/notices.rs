@@ -193,7 +193,9 @@ pub async fn claim(
     // A look costs the other writers nothing.
     let mut due =
         Statement::new("SELECT id FROM restaurant_notices WHERE state = 'pending' AND next_at <= ");
-    due.bind(now).push(" LIMIT 1");
+    due.bind(now);
+    due.with(" AND (claimed_until IS NULL OR claimed_until <= ", now);
+    due.push(") LIMIT 1");
     if db.row(due).await?.is_none() {
         return Ok(Vec::new());
     }

@@ -9,7 +9,7 @@ use store::journal::Milestone;
 use super::{Patched, Phase};
 use crate::call_task::agreement;
 use crate::call_task::preparation::end_of_leg;
-use crate::leg::key_info;
+use crate::leg::{key_info, said};
 use crate::sip_driver::LegEvent;
 use crate::switchboard::CallNews;
 
@@ -118,12 +118,7 @@ impl Patched {
             self.desk.leg.hang_up(EndReason::Overload);
         }
         self.desk.leg.set_ended();
-        if let EndCause::Refused { status, .. } = cause {
-            self.status = Some(*status);
-        }
-        if matches!(cause, EndCause::Timeout) {
-            self.status = Some(408);
-        }
+        self.status = said(cause).or(self.status);
         self.ended.get_or_insert(end_of_leg(cause));
     }
 }

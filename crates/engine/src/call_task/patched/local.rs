@@ -101,18 +101,14 @@ impl LocalIo {
     }
 
     pub(super) fn speak(&mut self, media: &mut LegAudio, gain: Option<&Gain>) {
-        let queued = |media: &mut LegAudio| {
-            let leg = media.sdp();
-            leg.map_or(0, |leg| leg.stream.playout().queued_ms())
-        };
         if let Some(frame) = self.waiting.take() {
-            if queued(media) < WAITING_MS_MAX {
+            if media.queued_ms() < WAITING_MS_MAX {
                 self.push(media, gain, frame);
             } else {
                 self.dropped += 1;
             }
         }
-        while queued(media) < AHEAD_MS
+        while media.queued_ms() < AHEAD_MS
             && let Some(frame) = self.next()
         {
             self.push(media, gain, frame);

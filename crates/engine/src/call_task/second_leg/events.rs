@@ -13,17 +13,22 @@ use crate::call_task::CallTask;
 use crate::call_task::desk::phone;
 use crate::call_task::failover::NextAccount;
 use crate::call_task::second_leg::relay::Relay;
-use crate::calls::placing::SecondParty;
 use crate::calls::{Calls, Dialled};
 use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
-use crate::leg::{Leg, key_info, unreached};
+use crate::leg::{Leg, key_info, said, unreached};
+use crate::limits::SECOND_LEGS_MAX;
 use crate::sip_driver::LegEvent;
 
 impl CallTask {
     /// Calls the person whom the caller is handed to.
     pub(in crate::call_task) fn call_target(&mut self, now: Instant, target: &TransferTarget) {
-        match self.place_target(now, target) {
+        let placed = if self.second.count() < SECOND_LEGS_MAX {
+            self.place_target(now, target)
+        } else {
+            Err("too many people were called in this call already")
+        };
+        match placed {
             Ok(second) => self.second.begin(now, second),
             Err(reason) => {
                 let reason = reason.to_owned();
@@ -38,8 +43,6 @@ impl CallTask {
         target: &TransferTarget,
     ) -> Result<SecondLeg, &'static str> {
         let line = &self.desk.line;
-        let place = line.take_place();
-        let place = place.ok_or("this line takes no more calls now")?;
         let parties = &self.desk.identity.parties;
         let caller = phone(if self.desk.identity.inbound {
             &parties.from
@@ -47,21 +50,24 @@ impl CallTask {
             &parties.to
         });
         let shows = target.shows_caller || line.device.is_some();
-        let domain = self.transfer_domain();
-        let party = SecondParty {
-            to: target.address.reveal(),
-            caller: caller.as_deref().filter(|_| shows),
-            domain: &domain,
+        let dialled = Dialled {
+            to: target.address.reveal().clone(),
+            backups: self.desk.calls.backups(line),
+            caller: caller.filter(|_| shows),
+            domain: Some(self.transfer_domain()),
         };
-        let (media, leg) = self.desk.calls.place_second(now, line, &party)?;
+        let (media, leg) = self.desk.calls.place_second(now, line, &dialled)?;
+        let mut media = LegAudio::Rtp(Box::new(media));
+        // As long as the caller's side is waited for.
+        let lasts = self.session.no_media_ms();
+        let noticed = self.desk.calls.rtp.media_timeout_ms;
+        let bound = (lasts > 0).then(|| noticed.saturating_add(lasts));
+        media.set_media_timeout_ms(bound.unwrap_or(u32::MAX));
         Ok(SecondLeg {
             target: target.name.clone(),
             leg: Leg::Sip(leg),
-            dialled: Dialled {
-                to: target.address.reveal().clone(),
-                backups: self.desk.calls.backups(line),
-            },
-            media: LegAudio::Rtp(Box::new(media)),
+            dialled,
+            media,
             relay: Relay::new(),
             stage: Stage::Calling,
             rang: None,
@@ -70,7 +76,6 @@ impl CallTask {
             end: None,
             last_seen: false,
             is_spent: false,
-            _place: place,
         })
     }
 
@@ -95,12 +100,9 @@ impl CallTask {
             second.joined = Some(now);
         }
         if let Some(office) = &mut self.office {
-            office.brain.transferred();
             office.engine_until = Some(now);
-            // After the death of the process the outcome is known from here.
-            let kept = office.brain.snapshot().to_string();
-            self.desk.journal.brain(kept);
         }
+        self.handed_over();
     }
 
     pub(in crate::call_task) fn second_news(&mut self, now: Instant, news: SecondWake) {
@@ -120,7 +122,7 @@ impl CallTask {
             return false;
         };
         let joined = second.stage == Stage::Joined;
-        let mut busy = false;
+        let (mut busy, mut gone) = (false, false);
         while let Some(event) = second.media.poll_event() {
             busy = true;
             match event {
@@ -136,6 +138,8 @@ impl CallTask {
                     let message = Message::new("srtp_failures").with("count", count);
                     self.desk.journal.note(now, message);
                 }
+                // Somebody who holds us is silent as long as they like.
+                StreamEvent::MediaLost { .. } if !second.media.is_held() => gone = joined,
                 StreamEvent::Dtmf { .. }
                 | StreamEvent::Latched { .. }
                 | StreamEvent::SourceRefused { .. }
@@ -144,6 +148,10 @@ impl CallTask {
                 | StreamEvent::MediaResumed
                 | StreamEvent::Bye => {}
             }
+        }
+        if gone {
+            second.leg.hang_up(EndReason::MediaLost);
+            self.target_over(now, "its sound is gone");
         }
         busy
     }
@@ -173,10 +181,13 @@ impl CallTask {
             // The driver gave this leg up: its events were not taken in time.
             None => {
                 second.is_spent = true;
-                second.leg.hang_up(EndReason::Overload);
-                self.target_over(now, "failed");
+                self.target_lost(now);
             }
-            Some(event) => second.within(now, event),
+            Some(event) => {
+                if !second.within(now, event) {
+                    self.target_lost(now);
+                }
+            }
         }
     }
 
@@ -197,6 +208,14 @@ impl CallTask {
             second.leg.hang_up(EndReason::NoCommonCodec);
             self.target_over(now, "no common codec");
         }
+    }
+
+    /// A driver that cannot take what is asked has lost this leg; it hangs up by itself where it still can.
+    fn target_lost(&mut self, now: Instant) {
+        if let Some(second) = self.second.open() {
+            second.leg.hang_up(EndReason::Overload);
+        }
+        self.target_over(now, "failed");
     }
 
     fn target_over(&mut self, now: Instant, why: &str) {
@@ -247,8 +266,8 @@ impl SecondLeg {
         }
     }
 
-    /// Something inside of the leg: hold, another codec, a key.
-    fn within(&mut self, now: Instant, event: LegEvent) {
+    /// Something inside of the leg: hold, another codec, a key. False where the driver did not take our part of it.
+    fn within(&mut self, now: Instant, event: LegEvent) -> bool {
         match event {
             LegEvent::Offer { sdp } => {
                 let answer = self
@@ -258,24 +277,24 @@ impl SecondLeg {
                 match answer {
                     Some((answer, _)) => self.leg.answer_offer(answer),
                     None => self.leg.reject_offer(488),
-                };
+                }
             }
             LegEvent::OfferRequested => {
-                if let Some(media) = self.media.sdp() {
-                    let offer = media.offer_again();
-                    self.leg.answer_offer(offer);
-                }
+                let offer = self.media.sdp().map(|media| media.offer_again());
+                offer.is_none_or(|offer| self.leg.answer_offer(offer))
             }
             LegEvent::Answer { sdp } => {
                 if let Some(media) = self.media.sdp() {
                     // An answer that does not fit leaves the audio as it was agreed.
                     let _ = media.accept(now, &sdp);
                 }
+                true
             }
             LegEvent::Info { content_type, body } => {
                 if let Some((digit, duration_ms)) = key_info::key_of_info(&content_type, &body) {
                     self.media.handle_key(now, digit, duration_ms);
                 }
+                true
             }
             LegEvent::Progress { .. }
             | LegEvent::Accepted { .. }
@@ -285,25 +304,25 @@ impl SecondLeg {
             | LegEvent::TransferFinished { .. }
             | LegEvent::CommandRefused { .. }
             | LegEvent::Trace(_)
-            | LegEvent::Ended { .. } => {}
+            | LegEvent::Ended { .. } => true,
         }
     }
 }
 
 /// Why the leg is over, in a few words for the model and the record.
-const fn why(cause: &EndCause) -> &'static str {
+fn why(cause: &EndCause) -> &'static str {
     match cause {
-        EndCause::Refused { status, .. } => unreached(*status),
         EndCause::RemoteBye { .. } => "hung up",
-        EndCause::Timeout => "no answer",
         EndCause::Unreachable | EndCause::TransportLost => "unreachable",
-        EndCause::RemoteCancel
+        EndCause::Refused { .. }
+        | EndCause::Timeout
+        | EndCause::RemoteCancel
         | EndCause::LocalHangUp
         | EndCause::Rejected { .. }
         | EndCause::AckMissing
         | EndCause::MissingAnswer
         | EndCause::SessionExpired
         | EndCause::DialogLost
-        | EndCause::Overload => "failed",
+        | EndCause::Overload => said(cause).map_or("failed", unreached),
     }
 }

@@ -39,8 +39,7 @@ impl Way {
                 let _ = to.push(&self.item, &silence(wants));
             }
             let audio = Reform::between(&mut self.reform, has, wants).convert(frame.audio);
-            let waits = to.sdp().map_or(0, |leg| leg.stream.playout().queued_ms());
-            if waits > WAITING_MS_MAX || to.push(&self.item, audio).is_err() {
+            if to.queued_ms() > WAITING_MS_MAX || to.push(&self.item, audio).is_err() {
                 self.dropped_ms += FRAME_MS;
             }
         }

@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
-use store::{AuditNote, Realm, TenantScope};
+use store::{AuditNote, Realm, Tenant, TenantScope};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Accounts that share a lock wait for each other for the milliseconds that a call takes to leave.
+/// Accounts with ceilings that share a lock wait for each other while a call of theirs leaves.
 const LOCKS: usize = 64;
 /// Seconds after which a refusal for want of room may be otherwise.
 const RETRY_ROOM_S: u64 = 15;
@@ -22,9 +22,9 @@ const RETRY_RATE_S: u64 = 300;
 
 static PLACING: [Mutex<()>; LOCKS] = [const { Mutex::const_new(()) }; LOCKS];
 
-/// Leave to dial one call. While it is held no other call of the account is judged: each counts those before it.
+/// Leave to dial one call. While it is held no other call of an account with ceilings is judged: each counts those before it.
 pub(super) struct Leave {
-    _turn: MutexGuard<'static, ()>,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// Checks the member of an account's settings.
@@ -42,48 +42,72 @@ pub(super) async fn leave(
     scope: &TenantScope,
     to: &str,
 ) -> Result<Leave, Problem> {
-    let mut hasher = DefaultHasher::new();
-    scope.tenant().as_str().hash(&mut hasher);
-    let place = usize::try_from(hasher.finish() % 64).unwrap_or_default();
-    let turn = PLACING[place % LOCKS].lock().await;
-    let tenant = api.store.tenant(scope).await?;
-    let Some(tenant) = tenant else {
+    let Some(tenant) = api.store.tenant(scope).await? else {
         // Lines of the settings: their owner's own.
-        return Ok(Leave { _turn: turn });
+        return Ok(Leave { _turn: None });
     };
     // What an account has written before it was checked refuses everything: it was meant to.
     let rules = TollRules::read(&object(&tenant.settings))
         .map_err(|path| Problem::field(&format!("settings.{path}"), "choice", "outbound"))?;
-    let now = Timestamp::now();
-    let ago = |hours: i64| now.saturating_sub(SignedDuration::from_hours(hours));
-    let since = |hours| ago(hours).unwrap_or(Timestamp::UNIX_EPOCH);
-    let calls = api.engine.calls().into_iter();
-    let running = calls.filter(|call| !call.inbound && call.tenant == *scope.tenant());
-    let mut left_micro = tenant.balance_micro;
-    if let Some(budget) = tenant.budget_daily_micro {
-        let spent = api.store.spend_since(scope, engine::day_begin(now)).await?;
-        let left = budget.saturating_sub(spent);
-        left_micro = Some(left_micro.map_or(left, |balance| balance.min(left)));
-    }
-    let calls_now = u64::try_from(running.count()).unwrap_or(u64::MAX);
-    let figures = TollFigures {
-        calls_now,
-        calls_in_hour: api.store.calls_placed_since(scope, since(1)).await?.calls,
-        spent_in_day_micro: api
-            .store
-            .calls_placed_since(scope, since(24))
-            .await?
-            .cost_micro,
-        left_micro,
+    let turn = match counts(&rules) {
+        true => Some(turn_of(scope).lock().await),
+        false => None,
     };
+    let now = Timestamp::now();
+    let figures = figures(api, scope, &tenant, &rules, now).await?;
     match rules.judge(to, now, &figures) {
         Ok(()) => Ok(Leave { _turn: turn }),
         Err(refusal) => {
-            let problem = problem(&refusal);
-            refused(api, caller, Some(scope), to, &problem).await;
-            Err(problem)
+            refused(api, caller, Some(scope), to, refusal.label()).await;
+            Err(problem(&refusal))
         }
     }
+}
+
+/// Whether a ceiling counts the calls before this one: those must be on the books before it is judged.
+fn counts(rules: &TollRules) -> bool {
+    rules.calls_max.is_some()
+        || rules.calls_per_hour.is_some()
+        || rules.spend_per_day_micro.is_some()
+}
+
+fn turn_of(scope: &TenantScope) -> &'static Mutex<()> {
+    let mut hasher = DefaultHasher::new();
+    scope.tenant().as_str().hash(&mut hasher);
+    let locks = u64::try_from(LOCKS).unwrap_or(1);
+    let place = usize::try_from(hasher.finish() % locks).unwrap_or_default();
+    &PLACING[place]
+}
+
+/// What the rules ask about, and no more.
+async fn figures(
+    api: &Api,
+    scope: &TenantScope,
+    tenant: &Tenant,
+    rules: &TollRules,
+    now: Timestamp,
+) -> Result<TollFigures, Problem> {
+    let placed = async |hours: i64| {
+        let since = now.saturating_sub(SignedDuration::from_hours(hours));
+        let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+        api.store.calls_placed_since(scope, since).await
+    };
+    let mut figures = TollFigures {
+        left_micro: engine::left_of(&api.store, scope, tenant, now).await?,
+        ..TollFigures::default()
+    };
+    if rules.calls_max.is_some() {
+        let calls = api.engine.calls().into_iter();
+        let running = calls.filter(|call| !call.inbound && call.tenant == *scope.tenant());
+        figures.calls_now = u64::try_from(running.count()).unwrap_or(u64::MAX);
+    }
+    if rules.calls_per_hour.is_some() {
+        figures.calls_in_hour = placed(1).await?.calls;
+    }
+    if rules.spend_per_day_micro.is_some() {
+        figures.spent_in_day_micro = placed(24).await?.cost_micro;
+    }
+    Ok(figures)
 }
 
 /// The refusal as an error of the API.
@@ -106,18 +130,13 @@ fn problem(refusal: &TollRefusal) -> Problem {
     }
 }
 
-/// The short name of a refusal by a rule about whom and how much may be called; none of another error.
-fn label(code: &str, to: &str) -> Option<&'static str> {
+/// The short name of a refusal by a rule about whom may be called; none of another error.
+pub(super) fn label(code: &str, to: &str) -> Option<&'static str> {
     let international = to.strip_prefix('+').or_else(|| to.strip_prefix("00"));
     Some(match code {
         "api_call_not_allowed" if international.is_some_and(agent::is_premium) => "premium",
         "api_call_not_allowed" => "not_allowed",
         "api_call_premium" => "premium",
-        "api_call_at_night" => "night",
-        "api_calls_at_once" => "concurrency",
-        "api_calls_per_hour" => "rate",
-        "api_calls_spent" => "spend",
-        "api_calls_no_balance" => "balance",
         _ => return None,
     })
 }
@@ -128,11 +147,8 @@ pub(super) async fn refused(
     caller: &Caller,
     scope: Option<&TenantScope>,
     to: &str,
-    problem: &Problem,
+    why: &'static str,
 ) {
-    let Some(why) = label(problem.code(), to) else {
-        return;
-    };
     api.engine.count_refused_call(why);
     let beginning: String = to.chars().take(6).collect();
     let line = AuditNote {
