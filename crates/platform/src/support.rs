@@ -219,9 +219,32 @@ pub(crate) fn found<C>(entry: Option<Entry<C>>) -> Result<Entry<C>, Problem> {
     entry.ok_or_else(Problem::unknown)
 }
 
+/// Sets a member of settings; null removes it.
+pub(crate) fn put(settings: &mut Map<String, Value>, name: &str, value: Value) {
+    if value.is_null() {
+        settings.remove(name);
+    } else {
+        settings.insert(name.to_owned(), value);
+    }
+}
+
 impl Api {
+    /// The version that a write of this account must find: the one that was read, once `If-Match` was compared with it.
+    ///
+    /// # Errors
+    /// As of [`expected`].
+    pub(crate) async fn expected(
+        &self,
+        headers: &HeaderMap,
+        scope: &TenantScope,
+        current: i64,
+    ) -> Result<Option<i64>, Problem> {
+        let required = self.requires_match(headers, scope).await?;
+        expected(headers, current, required)
+    }
+
     /// Whether this account asks for `If-Match` on every write.
-    pub(crate) async fn requires_match(
+    async fn requires_match(
         &self,
         headers: &HeaderMap,
         scope: &TenantScope,

@@ -7,7 +7,7 @@ use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::limits::NAME_CHARACTERS_MAX;
 use crate::problem::Problem;
-use crate::support::{Faults, expected, found, merged, micro, object, page, repeat, tag, units};
+use crate::support::{Faults, found, merged, micro, object, page, repeat, tag, units};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use call::TenantId;
@@ -275,11 +275,10 @@ pub(crate) async fn update(
     Json(body): Json<Value>,
 ) -> Result<Answer, Problem> {
     let scope = caller.scope(Some(&id))?;
-    let required = api.requires_match(&headers, &scope).await?;
     let own = !caller.is_node();
     repeat(&headers, || async {
         let before = found(api.store.tenant(&scope).await?)?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let mut write = merged(&writable(&before), body.clone())?;
         if own {
             // What bounds an account is the operator's to change.

@@ -11,7 +11,7 @@ use crate::credential::{AGENT_KIND, PUBLIC_KIND};
 use crate::limits::{NAME_CHARACTERS_MAX, TEXT_CHARACTERS_MAX};
 use crate::problem::Problem;
 use crate::redact::{hidden, hidden_object, restore, seal};
-use crate::support::{Faults, expected, found, object, page, repeat, tag};
+use crate::support::{Faults, found, object, page, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -335,8 +335,7 @@ async fn write(
     let body = members(body)?;
     repeat(headers, || async {
         let (scope, before) = find(api, caller, id).await?;
-        let required = api.requires_match(headers, &scope).await?;
-        let version = expected(headers, before.version, required)?;
+        let version = api.expected(headers, &scope, before.version).await?;
         let stored = object(&before.settings);
         let mut sent = Value::Object(brain::settings_of(&body));
         restore(&mut sent, &Value::Object(stored.clone()));
@@ -411,8 +410,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Answer, Problem> {
     let (scope, before) = find(&api, &caller, &id).await?;
-    let required = api.requires_match(&headers, &scope).await?;
-    let version = expected(&headers, before.version, required)?;
+    let version = api.expected(&headers, &scope, before.version).await?;
     caller
         .store(&api, Some(&audited(&before)), None)
         .delete_agent(&scope, &id, version)

@@ -8,7 +8,7 @@ use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::limits::NAME_CHARACTERS_MAX;
 use crate::problem::Problem;
-use crate::support::{Faults, expected, found, merged, micro, object, page, repeat, tag, units};
+use crate::support::{Faults, found, merged, micro, object, page, repeat, tag, units};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
@@ -419,7 +419,7 @@ pub(crate) async fn update_plan(
     repeat(&headers, || async {
         let scope = of(&api, &caller, Owned::Plan, &id).await?;
         let before = found(api.store.plan(&scope, &id).await?)?;
-        let version = expected(&headers, before.version, false)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let was = plan_writable(&before);
         let plan = plan_checked(merged(&was, body.clone())?)?;
         let was = serde_json::to_value(was).unwrap_or_default();

@@ -6,7 +6,7 @@ use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::limits::NAME_CHARACTERS_MAX;
 use crate::problem::Problem;
-use crate::support::{Faults, expected, found, merged, object, page, repeat, tag, units};
+use crate::support::{Faults, found, merged, object, page, repeat, tag, units};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -246,8 +246,7 @@ pub(crate) async fn update(
 ) -> Result<Answer, Problem> {
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let after = checked(merged(&writable(&before), body.clone())?, Some(&before))?;
         let store = caller.store(&api, Some(&audited(&before)), Some(&audited(&after)));
         let entry = store
@@ -268,8 +267,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Answer, Problem> {
     let (scope, before) = find(&api, &caller, &id).await?;
-    let required = api.requires_match(&headers, &scope).await?;
-    let version = expected(&headers, before.version, required)?;
+    let version = api.expected(&headers, &scope, before.version).await?;
     let store = caller.store(&api, Some(&audited(&before)), None);
     store.delete_final_customer(&scope, &id, version).await?;
     Ok(Answer::empty())

@@ -9,12 +9,12 @@ use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::limits::TEXT_CHARACTERS_MAX;
 use crate::problem::Problem;
-use crate::support::{Faults, expected, found, merged, object, page, repeat, tag};
+use crate::support::{Faults, found, merged, object, page, put, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use engine::DeviceBinding;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::{Device, DeviceFilter, Entry, Owned, Sealed, TenantScope, new_id};
@@ -236,14 +236,6 @@ fn changed(
     Ok((device, password))
 }
 
-fn put(settings: &mut Map<String, Value>, name: &str, value: Value) {
-    if value.is_null() {
-        settings.remove(name);
-    } else {
-        settings.insert(name.to_owned(), value);
-    }
-}
-
 /// Everything that is wrong with a device, each with its field.
 fn checked(device: &Device, password: Option<&str>) -> Result<(), Problem> {
     let mut faults = Faults::default();
@@ -268,18 +260,19 @@ fn checked(device: &Device, password: Option<&str>) -> Result<(), Problem> {
             (PASSWORD_MIN..=PASSWORD_MAX).contains(&length) && !password.contains(char::is_control);
         faults.unless(fine, "password", "length", "12–256");
     }
+    let said = fields(device);
     for (path, value, low, high) in [
         ("bindings_max", Some(device.bindings_max), 1, 16),
         ("calls_max", Some(device.calls_max), 0, 100_000),
-        ("keep_alive_s", fields(device).keep_alive_s, 0, 3_600),
+        ("keep_alive_s", said.keep_alive_s, 0, 3_600),
     ] {
         let fine = value.is_none_or(|value| (low..=high).contains(&value));
         faults.unless(fine, path, "range", &format!("{low}–{high}"));
     }
-    if let Some(srtp) = fields(device).srtp.as_deref() {
+    if let Some(srtp) = said.srtp.as_deref() {
         faults.choice("srtp", srtp, &["off", "preferred", "required"]);
     }
-    for (number, algorithm) in fields(device).digest.iter().flatten().enumerate() {
+    for (number, algorithm) in said.digest.iter().flatten().enumerate() {
         let path = format!("digest[{number}]");
         faults.unless(number < DIGESTS.len(), &path, "range", "1–3");
         faults.choice(&path, algorithm, &DIGESTS);
@@ -382,8 +375,7 @@ pub(crate) async fn update(
 ) -> Result<Answer, Problem> {
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let (mut device, password) = changed(&before, &body, false)?;
         checked(&device, password.as_deref())?;
         let mut shown = audited(&device);
@@ -411,8 +403,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Answer, Problem> {
     let (scope, before) = find(&api, &caller, &id).await?;
-    let required = api.requires_match(&headers, &scope).await?;
-    let version = expected(&headers, before.version, required)?;
+    let version = api.expected(&headers, &scope, before.version).await?;
     caller
         .store(&api, Some(&audited(&before)), None)
         .delete_device(&scope, &id, version)

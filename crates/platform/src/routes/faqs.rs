@@ -7,7 +7,7 @@ use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::limits::{FAQ_IMPORT_MAX, TEXT_CHARACTERS_MAX};
 use crate::problem::Problem;
-use crate::support::{Faults, expected, page, repeat, tag};
+use crate::support::{Faults, page, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -332,8 +332,7 @@ async fn change(
 ) -> Result<Answer, Problem> {
     repeat(headers, || async {
         let (scope, before) = find(api, caller, id).await?;
-        let required = api.requires_match(headers, &scope).await?;
-        let version = expected(headers, before.version, required)?;
+        let version = api.expected(headers, &scope, before.version).await?;
         let mut faq = before.content.clone();
         if let Some(question) = &update.question {
             question.trim().clone_into(&mut faq.question);

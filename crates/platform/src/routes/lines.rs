@@ -8,7 +8,7 @@ use crate::brain::apply;
 use crate::caller::{Actor, Caller};
 use crate::limits::{BRIDGES_MAX, TEXT_CHARACTERS_MAX};
 use crate::problem::Problem;
-use crate::support::{Faults, expected, object, page, repeat, tag};
+use crate::support::{Faults, object, page, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -376,8 +376,7 @@ pub(crate) async fn update(
     let body = members(body)?;
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, Some(&agent), &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let mut line = before.content.clone();
         apply_body(&api, &caller, &mut line, &id, &body).await?;
         let entry = caller
@@ -399,8 +398,7 @@ pub(crate) async fn remove(
     Path((agent, id)): Path<(String, String)>,
 ) -> Result<Answer, Problem> {
     let (scope, before) = find(&api, &caller, Some(&agent), &id).await?;
-    let required = api.requires_match(&headers, &scope).await?;
-    let version = expected(&headers, before.version, required)?;
+    let version = api.expected(&headers, &scope, before.version).await?;
     caller
         .store(&api, Some(&audited(&before)), None)
         .delete_phone_line(&scope, &id, version)

@@ -2,7 +2,7 @@
 
 use crate::limits::TEXT_CHARACTERS_MAX;
 use crate::problem::Problem;
-use crate::support::{Faults, merged, object};
+use crate::support::{Faults, merged, object, put};
 use engine::provider::{CALLER_ID_FORMS, NumberForm, ProviderProfile};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -197,14 +197,7 @@ fn extra_settings(before: &str, fields: &AccountFields) -> String {
         ("keep_alive_s", json!(fields.keep_alive_s)),
         ("allow", json!(fields.allow)),
     ] {
-        match value {
-            Value::Null => drop(settings.remove(name)),
-            value @ (Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_)) => drop(settings.insert(name.to_owned(), value)),
-        }
+        put(&mut settings, name, value);
     }
     Value::Object(settings).to_string()
 }

@@ -7,7 +7,7 @@ use crate::api::Api;
 use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::problem::Problem;
-use crate::support::{expected, found, page, repeat, tag};
+use crate::support::{found, page, repeat, tag};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use engine::line_test::{LineResult, LineStep, LineTest, LineVerdict};
@@ -299,8 +299,7 @@ pub(crate) async fn update(
 ) -> Result<Answer, Problem> {
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let (mut account, password) = changed(&before, &body, false)?;
         checked(&account, password.as_deref())?;
         if account.backup_account_id.as_deref() == Some(id.as_str()) {
@@ -331,8 +330,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Answer, Problem> {
     let (scope, before) = find(&api, &caller, &id).await?;
-    let required = api.requires_match(&headers, &scope).await?;
-    let version = expected(&headers, before.version, required)?;
+    let version = api.expected(&headers, &scope, before.version).await?;
     caller
         .store(&api, Some(&audited(&before)), None)
         .delete_sip_account(&scope, &id, version)
@@ -373,8 +371,7 @@ pub(crate) async fn rotate(
     Json(body): Json<Rotation>,
 ) -> Result<Answer, Problem> {
     let (scope, before) = find(&api, &caller, &id).await?;
-    let required = api.requires_match(&headers, &scope).await?;
-    expected(&headers, before.version, required)?;
+    api.expected(&headers, &scope, before.version).await?;
     if body.password.is_empty() {
         return Err(Problem::field("password", "required", ""));
     }

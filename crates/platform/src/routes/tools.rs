@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use crate::limits::{TEXT_CHARACTERS_MAX, TOOLS_MAX};
 use crate::problem::Problem;
 use crate::redact::{hidden, hidden_object, restore, seal};
-use crate::support::{expected, object, repeat, tag};
+use crate::support::{object, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -221,8 +221,7 @@ pub(crate) async fn update(
     repeat(&headers, || async {
         let (scope, agent) = find(&api, &caller, &id).await?;
         let before = tool_of(&api, &scope, &id, &tool).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let stored = object(&before.config);
         let mut sent = body.clone();
         restore(&mut sent, &Value::Object(stored.clone()));
@@ -285,8 +284,7 @@ pub(crate) async fn remove(
 ) -> Result<Answer, Problem> {
     let (scope, _) = find(&api, &caller, &id).await?;
     let before = tool_of(&api, &scope, &id, &tool).await?;
-    let required = api.requires_match(&headers, &scope).await?;
-    let version = expected(&headers, before.version, required)?;
+    let version = api.expected(&headers, &scope, before.version).await?;
     let was = hidden(&Value::Object(object(&before.config)));
     let why = caller.author(&format!("without tool {}", before.name));
     caller
@@ -363,8 +361,7 @@ pub(crate) async fn replace_brain(
     };
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let stored = tools_now(&api, &scope, &id).await?;
         let mut tools = read_all(&body.tools, &stored)?;
         let mut settings = object(&before.settings);

@@ -239,7 +239,10 @@ pub(crate) async fn update(
     };
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let version = expected(&headers, before.version, false)?;
+        let version = match &scope {
+            Some(scope) => api.expected(&headers, scope, before.version).await?,
+            None => expected(&headers, before.version, false)?,
+        };
         if ranks_above(&caller, &before) || body.role.is_some_and(|role| role > caller.role) {
             return Err(Problem::forbidden());
         }

@@ -8,7 +8,7 @@ use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::redact::hidden;
-use crate::support::{expected, object, repeat, tag};
+use crate::support::{object, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -240,8 +240,7 @@ pub(crate) async fn roll_back(
 ) -> Result<Answer, Problem> {
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let why = caller.author(&format!("back to {}", body.version));
         let entry = caller
             .store(

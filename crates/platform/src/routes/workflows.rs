@@ -8,7 +8,7 @@ use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::limits::TEXT_CHARACTERS_MAX;
 use crate::problem::Problem;
-use crate::support::{Faults, expected, found, merged, page, repeat, tag};
+use crate::support::{Faults, found, merged, page, repeat, tag};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -398,8 +398,7 @@ pub(crate) async fn update(
     let why = caller.author(&note_in(&body)?);
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let version = expected(&headers, before.version, required)?;
+        let version = api.expected(&headers, &scope, before.version).await?;
         let versions = api.store.workflow_versions(&scope, &id).await?;
         let newest = versions.first().map(|version| version.definition.clone());
         let newest = newest.unwrap_or_default();
@@ -436,8 +435,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Answer, Problem> {
     let (scope, before) = find(&api, &caller, &id).await?;
-    let required = api.requires_match(&headers, &scope).await?;
-    let version = expected(&headers, before.version, required)?;
+    let version = api.expected(&headers, &scope, before.version).await?;
     caller
         .store(&api, Some(&audited(&before, None)), None)
         .delete_workflow(&scope, &id, version)
@@ -469,8 +467,7 @@ pub(crate) async fn publish(
 ) -> Result<Answer, Problem> {
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let known = expected(&headers, before.version, required)?;
+        let known = api.expected(&headers, &scope, before.version).await?;
         let after = json!({ "published": version });
         caller
             .store(&api, None, Some(&after))
@@ -494,8 +491,7 @@ pub(crate) async fn roll_back(
 ) -> Result<Answer, Problem> {
     repeat(&headers, || async {
         let (scope, before) = find(&api, &caller, &id).await?;
-        let required = api.requires_match(&headers, &scope).await?;
-        let known = expected(&headers, before.version, required)?;
+        let known = api.expected(&headers, &scope, before.version).await?;
         let why = caller.author(&format!("← {version}"));
         let after = json!({ "rolled_back_to": version });
         caller
