@@ -18,6 +18,8 @@ from lib.audio import RtpPeer  # noqa: E402
 from lib.sipp import Sipp  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent / "out"
+#: Fixtures that a server talks to; none of them is made with a server.
+SERVED = ("database", "mailbox", "receivers", "printer", "maps", "trunks", "application", "engine")
 
 
 @pytest.fixture
@@ -47,9 +49,10 @@ def standin(folder):
 def server(folder, request):
     """A factory: server(engine_url, section_key=value…). `allowed_log` marks name the WARN and ERROR lines that a test expects."""
     made = []
-    # Asked for first, so that it goes last: a server whose database is dropped complains.
-    if "database" in request.fixturenames:
-        request.getfixturevalue("database")
+    # Asked for first, so that they go last: a server complains whose database is dropped, or whose receivers are gone while it delivers.
+    for name in SERVED:
+        if name in request.fixturenames:
+            request.getfixturevalue(name)
 
     def make(engine_url, **settings):
         name = f"allo{len(made) or ''}"
@@ -57,6 +60,7 @@ def server(folder, request):
         made.append(Server(folder, engine_url, name=name, **settings))
         return made[-1]
 
+    make.made = made
     yield make
     allowed = [pattern for mark in request.node.iter_markers("allowed_log") for pattern in mark.args]
     unexpected = []

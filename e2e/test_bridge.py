@@ -45,7 +45,7 @@ def office():
 
 
 @pytest.fixture
-def bridge(folder, request):
+def bridge(folder, request, application, office):
     """A factory of bridges. `allowed_log` marks name the WARN and ERROR lines that a test expects."""
     made = []
 

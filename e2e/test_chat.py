@@ -23,7 +23,6 @@ def house(standin, server):
 
     yield make
     for world in made:
-        world.allo.stop()
         world.close()
 
 

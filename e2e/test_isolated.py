@@ -7,7 +7,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
@@ -17,7 +16,7 @@ from lib.allo import wait_for
 from lib.audio import loud_spans
 from lib.backoffice import RESTAURANT
 from lib.kamailio import PASSWORD, Kamailio
-from lib.ports import free_port
+from lib.ports import free_port, is_free
 from lib.softphone import Baresip
 from test_manager import FIELDS, KEY, Manager, bound, office, sip_agent, twilio_agent  # noqa: F401
 
@@ -227,9 +226,7 @@ def test_a_manager_that_is_killed_breaks_no_call(standin, isolated, office, regi
     assert not any(alive(pid) for pid in pids) and not again.of_its_own()
     wait_for("no binding to be left", lambda: registrar.bindings() == [], 5)
     for port in ports:
-        with socket.socket() as free:
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            free.bind(("127.0.0.1", port))
+        wait_for(f"port {port} to be free", lambda: is_free(port), 5)
 
 
 @pytest.mark.allowed_log(CHAOS)

@@ -119,10 +119,11 @@ def houses(standin, folder):
         return house, made[0]
 
     yield make
-    for one in reversed(made):
+    for one in made:
         if isinstance(one, Restarts):
             one.running.stop()
-        else:
+    for one in made:
+        if not isinstance(one, Restarts):
             one.close()
 
 

@@ -323,7 +323,7 @@ def office():
 
 
 @pytest.fixture
-def out(server, standin, office):
+def out(office, server, standin):
     """A house that may call French numbers and tells its alerts."""
     allo = server(
         standin("tone").url, platform_rate_per_s=100_000, line_allow_loopback="false", agent_idle_reprompt_s=0, tools_allow_private=office.url, limits_calls=100,

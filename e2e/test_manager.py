@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from lib.allo import BINARY, TOKEN, Process, Standin, clean_environment, only_expected_log_lines, wait_for
 from lib.backoffice import RESTAURANT, BackOffice
 from lib.kamailio import PASSWORD, Kamailio
-from lib.ports import free_port
+from lib.ports import free_port, is_free
 from lib.provisioning import Client
 from lib.sipp import Script, header
 from lib.softphone import Baresip
@@ -81,7 +81,7 @@ def baresip(folder):
 
 
 @pytest.fixture
-def manager(server, office):
+def manager(office, server):
     """A server that discovers agents in `office`."""
 
     def make(engine_url, **settings):
@@ -347,7 +347,7 @@ def test_a_lost_registrar(standin, kamailio, manager, office):
 
 
 @pytest.mark.allowed_log(LIES)
-def test_our_own_list_is_a_source_for_another_manager(kamailio, standin, server, manager):
+def test_our_own_list_is_a_source_for_another_manager(kamailio, standin, manager, server):
     """Passwords travel encrypted, with the id that is their salt; in clear only where the operator says so."""
     registrar = kamailio()
     engine = standin("tone").url
@@ -397,9 +397,7 @@ def test_a_stop_leaves_nothing_behind(standin, kamailio, manager, office, sipp, 
     for name, address in addresses.items():
         kind = socket.SOCK_DGRAM if name.endswith("udp") else socket.SOCK_STREAM
         host, port = address.rsplit(":", 1)
-        with socket.socket(socket.AF_INET, kind) as free:
-            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            free.bind((host, int(port)))
+        wait_for(f"the port of {name} to be free", lambda: is_free(int(port), kind, host), 5)
     assert not (house.allo.data / "addresses.json").exists()
 
 

@@ -11,6 +11,8 @@ import time
 import urllib.parse
 import uuid
 
+from .ports import free_port
+
 RESTAURANT = "5b0c6c1e-6f0a-4d8a-9d53-1f0d6f1b2c3d"
 MENU_ITEM = "0d9a7a52-93a4-4e1a-8f6e-0a8f5b7c9d10"
 
@@ -77,8 +79,9 @@ class BackOffice:
         self.random = random.Random()
         self.open = set()
         self.closing = False
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port = self.listener.getsockname()[1]
+        # Not one of those that the system gives to anybody: it is given up and taken again.
+        self.port = free_port()
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -25,6 +25,7 @@ class House:
             "tools_back_office": self.office.url,
             "agent_idle_reprompt_s": 0,
         } | settings
+        self._server = server
         self.allo = server(self.tap.url, **settings)
         self.client = self.connect()
         self.secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
@@ -75,6 +76,9 @@ class House:
         wait_for("every webhook", lambda: not self.client.get(f"/webhooks?accountId={self.account}&state=pending"), 30)
 
     def close(self):
+        # Whoever talks goes before whoever listens: a webhook that nobody takes is a warning in the log.
+        for process in getattr(self._server, "made", [self.allo]):
+            process.stop()
         with open(self.allo.folder / "wiretap.jsonl", "w") as out:
             for session in self.tap.sessions:
                 out.writelines(json.dumps({"byAllo": by_allo} | event, ensure_ascii=False) + "\n" for by_allo, event in session.events)

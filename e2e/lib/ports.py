@@ -14,6 +14,17 @@ _walk = list(range(FIRST + _share * _size, FIRST + (_share + 1) * _size))
 random.Random(os.getpid()).shuffle(_walk)
 
 
+def is_free(port, kind=socket.SOCK_STREAM, host="127.0.0.1"):
+    """Whether nobody holds this port. One that has just come free may be given to another worker for a moment: ask with `wait_for`."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
 def free_port(kind=socket.SOCK_STREAM):
     """One that is free on every address of the machine, and was given to nobody before in this process."""
     while _walk:
