@@ -13,6 +13,7 @@ mod api;
 mod body;
 mod brain;
 mod caller;
+mod capture;
 mod carriers;
 mod credential;
 mod csv;

@@ -5,6 +5,7 @@ use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Path, Query};
 use crate::caller::Caller;
+use crate::capture;
 use crate::csv;
 use crate::limits::{CSV_ROWS_MAX, PAGE_DEFAULT, PAGE_MAX, TEXT_CHARACTERS_MAX};
 use crate::problem::{Problem, language_of};
@@ -445,6 +446,24 @@ pub(crate) async fn explanation(
     let transcript = api.store.transcript(&scope, &id).await?;
     let explanation = store::explain(&record, &events, &transcript);
     Answer::ok(explanation.json(language, Numbers::Shown))
+}
+
+/// The signalling of a call for Wireshark (pcapng): every SIP message that the journal keeps, with secrets redacted. No audio.
+#[utoipa::path(get, path = "/api/calls/{id}/signalling.pcapng", tag = "calls", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/vnd.tcpdump.pcap")))]
+pub(crate) async fn signalling(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let (scope, record, id) = find(&api, &caller, &id).await?;
+    let events = api.store.events(&scope, &id).await?;
+    let name = format!("attachment; filename=\"{}.pcapng\"", id.as_str());
+    let headers = [
+        (header::CONTENT_TYPE, "application/vnd.tcpdump.pcap"),
+        (header::CONTENT_DISPOSITION, name.as_str()),
+    ];
+    Ok((headers, capture::pcapng(record.started_at, &events)).into_response())
 }
 
 /// What a call cost.

@@ -1,7 +1,9 @@
 // The SIP messages as a ladder: each with its time, its direction, and on demand its text.
-import { Stack, Text } from '@mantine/core';
+import { Button, Group, Stack, Text } from '@mantine/core';
+import { IconDownload } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { PLATFORM } from '../../api/client';
 import { Empty } from '../../parts/Page';
 import classes from './Calls.module.css';
 import type { JournalEntry } from './types';
@@ -25,7 +27,7 @@ function label(start: string): string {
   return start.startsWith('SIP/2.0 ') ? start.slice(8) : (start.split(' ')[0] ?? start);
 }
 
-export function Ladder({ journal, seek }: { journal: JournalEntry[]; seek: (ms: number) => void }) {
+export function Ladder({ callId, journal, seek }: { callId: string; journal: JournalEntry[]; seek: (ms: number) => void }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState<number | null>(null);
   const messages = journal
@@ -39,6 +41,11 @@ export function Ladder({ journal, seek }: { journal: JournalEntry[]; seek: (ms: 
   const shown = open === null ? undefined : messages[open];
   return (
     <Stack>
+      <Group justify="flex-end">
+        <Button component="a" href={`${PLATFORM}/api/calls/${callId}/signalling.pcapng`} download={`${callId}.pcapng`} variant="default" size="xs" leftSection={<IconDownload size={14} />}>
+          {t('calls.call.signalling')}
+        </Button>
+      </Group>
       <svg className={classes.ladder} viewBox={`0 0 ${WIDTH} ${height}`} role="group" aria-label={t('calls.call.ladder')}>
         <text x={LEFT} y={14} textAnchor="middle" fontWeight="600">
           {messages[0]?.remote}
