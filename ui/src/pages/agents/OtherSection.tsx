@@ -1,7 +1,7 @@
 // Every section of an agent's settings but its prompt: they come when their tab is opened.
 import { ActionIcon, Button, Group, Input, JsonInput, NumberInput, Select, SimpleGrid, Slider, Switch, Table, TagsInput, Text, TextInput } from '@mantine/core';
 import { IconPlus, IconTrash } from '@tabler/icons-react';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { same, type Draft, type Parts, type Section } from './Settings';
 import { VOICES, type Agent } from './types';
@@ -93,13 +93,26 @@ function writeTarget({ to, when, mode, rest }: Target): unknown {
   return Object.keys(more).length > 0 ? { destination: to, ...more } : to;
 }
 
+/** What is stored of these rows: one without a name or a number is still being written. */
+function written(rows: Target[]): Record<string, unknown> {
+  return Object.fromEntries(rows.filter((row) => row.name && row.to).map((row) => [row.name, writeTarget(row)]));
+}
+
 function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
   const { t } = useTranslation();
-  const [rows, setRows] = useState<Target[]>(() => readTargets(value('transferTargets')));
+  const stored = value('transferTargets');
+  const [known, setKnown] = useState(stored);
+  const [rows, setRows] = useState<Target[]>(() => readTargets(stored));
+  // Thrown away here, or saved by somebody else: the rows are those that are stored now.
+  if (!same(stored, known)) {
+    setKnown(stored);
+    if (!same(stored, written(rows))) setRows(readTargets(stored));
+  }
   function change(next: Target[]) {
     setRows(next);
-    set('transferTargets', Object.fromEntries(next.filter((row) => row.name && row.to).map((row) => [row.name, writeTarget(row)])));
+    set('transferTargets', written(next));
   }
+  const isTaken = (index: number) => rows.some((row, at) => at < index && row.name !== '' && row.name === rows[index]?.name);
   const edit = (index: number, field: Exclude<keyof Target, 'rest'>, text: string) => change(rows.map((row, at) => (at === index ? { ...row, [field]: text } : row)));
   return (
     <>
@@ -122,7 +135,7 @@ function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
               {rows.map((row, index) => (
                 <Table.Tr key={index}>
                   <Table.Td>
-                    <TextInput aria-label={t('agents.editor.targetName')} value={row.name} onChange={(event) => edit(index, 'name', event.currentTarget.value)} />
+                    <TextInput aria-label={t('agents.editor.targetName')} value={row.name} onChange={(event) => edit(index, 'name', event.currentTarget.value)} error={isTaken(index) && t('agents.editor.targetTaken')} />
                   </Table.Td>
                   <Table.Td>
                     <TextInput aria-label={t('agents.editor.targetNumber')} placeholder="+33491234567" value={row.to} onChange={(event) => edit(index, 'to', event.currentTarget.value)} />
@@ -165,15 +178,14 @@ function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
 /** Every other setting as JSON: nothing of an agent is out of reach. */
 function More({ agent, set, draft }: { agent: Agent; set: (name: string, next: unknown) => void; draft: Draft }) {
   const { t } = useTranslation();
-  const rest = Object.fromEntries(Object.entries(agent).filter(([name]) => !OWN.has(name) && !SHOWN.has(name)));
-  const [text, setText] = useState(() => JSON.stringify(rest, null, 2));
+  const rest = useMemo(() => Object.fromEntries(Object.entries({ ...agent, ...draft }).filter(([name]) => !OWN.has(name) && !SHOWN.has(name))), [agent, draft]);
+  const shown = JSON.stringify(rest, null, 2);
+  const [text, setText] = useState(shown);
   const untouched = Object.keys(draft).length === 0;
-  const before = useRef(untouched);
+  // Thrown away, saved, or changed by somebody else while nothing is being written here.
   useEffect(() => {
-    if (untouched && !before.current) setText(JSON.stringify(rest, null, 2));
-    before.current = untouched;
-    // eslint-disable-next-line react-hooks/exhaustive-deps -- only when the draft was thrown away or saved
-  }, [untouched]);
+    if (untouched) setText(shown);
+  }, [untouched, shown]);
   return (
     <JsonInput
       label={t('agents.editor.json')}

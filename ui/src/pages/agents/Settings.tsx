@@ -33,7 +33,9 @@ export function Settings({ agent, section, readOnly }: { agent: Agent; section: 
 
   const value = (name: string): unknown => (name in draft ? draft[name] : agent[name]);
   const text = (name: string) => String(value(name) ?? '');
-  const set = (name: string, next: unknown) => setDraft((old) => ({ ...old, [name]: next === '' ? null : next }));
+  // What is as it was is no change: somebody else's save of it is not written over later.
+  const set = (name: string, next: unknown) =>
+    setDraft(({ [name]: _, ...others }) => (same(next === '' ? null : next, agent[name]) ? others : { ...others, [name]: next === '' ? null : next }));
   const inside = (group: string, name: string) => (value(group) as Draft | undefined)?.[name];
   const setInside = (group: string, name: string, next: unknown) => {
     const before = (value(group) as Draft | undefined) ?? {};
