@@ -4,6 +4,7 @@ telephone and a scanner knocks."""
 import re
 import shutil
 import socket
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from lib.allo import wait_for
@@ -213,6 +214,41 @@ def test_a_sip_account_says_its_codecs_keys_sound_and_security(house, browse):
     kept = house.platform.good("GET", f"/api/admin/sip-accounts/{line}")
     assert [kept.get(name) for name in fields[:3]] + [kept.get("realm"), kept["srtp"]] == [None, None, None, None, "required"], kept
     house.platform.good("DELETE", f"/api/admin/sip-accounts/{line}")
+
+
+def test_a_list_of_many_accounts_is_asked_one_after_the_other(house, browse):
+    """45 accounts; one has more keys than a page of a list, and once the API is asked too much. The page has the keys of the first 40 and says so."""
+    browser = browse("node")
+    page, asked, held = browser.page, [], []
+    accounts = [{"id": f"account-{n}", "name": f"Compte {n:02}", "isActive": True, "currency": "EUR"} for n in range(45)]
+    named = {"account-2": "premiere", "account-2 more": "seconde", "account-39": "derniere", "account-40": "jamais"}
+
+    def keys(route):
+        query = dict(parse_qsl(urlsplit(route.request.url).query))
+        asked.append(f"{query['accountId']} {query.get('cursor', '')}".strip())
+        if len(asked) == 1:
+            held.append(route)
+        elif asked[-1] == "account-1" and asked.count("account-1") == 1:
+            route.fulfill(status=429, json={"status": 429, "code": "api_rate", "title": "Too much"})
+        else:
+            name = named.get(asked[-1])
+            rows = [{"id": name, "name": name, "prefix": "acc_1", "role": "viewer", "scopes": [], "createdAt": "2026-11-29T10:00:00Z"}] if name else []
+            route.fulfill(json=rows, headers={"X-Next-Cursor": "more"} if asked[-1] == "account-2" else {})
+
+    page.route("**/platform/api/accounts?*", lambda route: route.fulfill(json=accounts))
+    page.route("**/platform/api/keys?*", keys)
+    browser.expected = ["429"]
+    browser.open("/keys")
+    wait_for("the first account", lambda: page.evaluate("1") and held, 20)
+    # What would be asked at the same time is asked before this.
+    page.evaluate("fetch('/platform/api/auth/me').then(answer => answer.text())")
+    assert asked == ["account-0"], asked
+    held[0].fulfill(json=[])
+    for name in ("premiere", "seconde", "derniere"):
+        expect(page.get_by_role("row").filter(has_text=name)).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="jamais")).to_have_count(0)
+    assert asked == ["account-0", "account-1", "account-1", "account-2", "account-2 more"] + [f"account-{n}" for n in range(3, 40)], asked
+    expect(page.get_by_role("note")).to_contain_text("Les 40 premiers comptes sont montrés.")
 
 
 #: Page, and the button that opens what stands over it, in both languages. On a telephone the longest ones are enough.

@@ -68,14 +68,35 @@ interface ReadOptions<T> {
 export const WHOLE = 500;
 /** Pages of such a list, at most. */
 const PAGES_MAX = 40;
+/** Where the API has been asked too much in a second, a page of a list is asked for again so often, after so long. */
+const AGAIN_MAX = 10;
+const AGAIN_MS = 1_000;
 
-/** The rest of a list, page by page, behind its first page. */
-export async function wholeList<T>(first: T[], next: string | null, read: (cursor: string) => Promise<{ rows: T[]; next: string | null }>): Promise<T[]> {
-  const rows = [...first];
-  for (let page = 1; next && page < PAGES_MAX; page += 1) {
-    const more = await read(next);
-    rows.push(...more.rows);
-    next = more.next;
+interface PageOf<T> {
+  rows: T[];
+  next: string | null;
+}
+
+async function patient<T>(read: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  for (let again = 0; ; again += 1) {
+    try {
+      return await read();
+    } catch (error) {
+      if (again === AGAIN_MAX || signal?.aborted || (error as { status?: number } | null)?.status !== 429) throw error;
+      await new Promise((then) => setTimeout(then, AGAIN_MS));
+    }
+  }
+}
+
+/** A list to its end, page by page; `read` gives the page behind a cursor, or the first. */
+async function wholeList<T>(read: (cursor?: string) => Promise<PageOf<T>>, signal?: AbortSignal): Promise<T[]> {
+  const rows: T[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < PAGES_MAX; page += 1) {
+    const { rows: more, next } = await patient(() => read(cursor), signal);
+    rows.push(...more);
+    if (!next) break;
+    cursor = next;
   }
   return rows;
 }
@@ -90,14 +111,9 @@ export function useApi<P extends keyof paths>(path: P, params: Partial<ParamsOf<
         const query = cursor ? { ...asked.query, cursor } : asked.query;
         const { data, error, response } = (await client.GET(path as never, { params: { ...asked, query }, signal } as never)) as { data?: unknown; error?: unknown; response: Response };
         if (error !== undefined) throw error;
-        return { rows: data, next: response.headers.get('X-Next-Cursor') };
+        return { rows: data as unknown[], next: response.headers.get('X-Next-Cursor') };
       };
-      const first = await read();
-      if (asked.query?.limit !== WHOLE || !Array.isArray(first.rows)) return first.rows as AnswerOf<Get<P>>;
-      return (await wholeList<unknown>(first.rows, first.next, async (cursor) => {
-        const more = await read(cursor);
-        return { rows: Array.isArray(more.rows) ? more.rows : [], next: more.next };
-      })) as AnswerOf<Get<P>>;
+      return (asked.query?.limit === WHOLE ? await wholeList(read, signal) : (await read()).rows) as AnswerOf<Get<P>>;
     },
     ...options,
   });
@@ -114,8 +130,7 @@ export function problemOf(error: unknown): Problem {
   return { status: 0, code: '', title: i18n.t('common.failed') };
 }
 
-/** For requests whose answer the document types loosely (`Object`) or under a name that two answers share. */
-export async function ask<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', address: string, body?: unknown): Promise<T> {
+async function send<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', address: string, body?: unknown, signal?: AbortSignal): Promise<{ content: T; next: string | null }> {
   const headers = commonHeaders(method);
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   const response = await fetch(address.startsWith('/api/') ? PLATFORM + address : address, {
@@ -123,6 +138,7 @@ export async function ask<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
     headers,
     credentials: 'same-origin',
     body: body === undefined ? undefined : JSON.stringify(body),
+    signal,
   });
   noticeStatus(response.status, address);
   const text = await response.text();
@@ -133,5 +149,20 @@ export async function ask<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
     content = text;
   }
   if (!response.ok) throw { status: response.status, ...(content && typeof content === 'object' ? content : { title: `${response.status}` }) };
-  return content as T;
+  return { content: content as T, next: response.headers.get('X-Next-Cursor') };
+}
+
+/** For requests whose answer the document types loosely (`Object`) or under a name that two answers share. */
+export async function ask<T>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', address: string, body?: unknown): Promise<T> {
+  return (await send<T>(method, address, body)).content;
+}
+
+/** A list of that kind, to its end or, with `newest`, its first page. */
+export function askList<T>(path: string, query: Record<string, string | undefined>, { newest, signal }: { newest?: boolean; signal?: AbortSignal } = {}): Promise<T[]> {
+  return wholeList<T>(async (cursor) => {
+    const search = new URLSearchParams({ limit: String(WHOLE) });
+    for (const [name, value] of Object.entries({ ...query, cursor })) if (value) search.set(name, value);
+    const { content, next } = await send<T[]>('GET', `${path}?${search.toString()}`, undefined, signal);
+    return { rows: content, next: newest ? null : next };
+  }, signal);
 }

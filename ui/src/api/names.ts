@@ -4,9 +4,14 @@ import { useApi, WHOLE } from './client';
 import { useOfAccounts } from './lists';
 import { useSession } from './session';
 
-export function useAgentNames(): (id: string | null | undefined) => string {
+/** The agents of the account, or of all that the user sees; asked for once, whichever parts of a page need them. */
+export function useAgents(options: { staleTime?: number } = {}) {
   const { accountId } = useSession();
-  const list = useApi('/api/agents', { query: { accountId, limit: WHOLE } }, { staleTime: 60_000 });
+  return useApi('/api/agents', { query: { accountId, limit: WHOLE } }, options);
+}
+
+export function useAgentNames(): (id: string | null | undefined) => string {
+  const list = useAgents({ staleTime: 60_000 });
   return useMemo(() => {
     const names = new Map((list.data ?? []).map((agent) => [agent.id, agent.name]));
     return (id) => (id ? (names.get(id) ?? (/^[0-9a-f-]{36}$/.test(id) ? id.slice(0, 8) : id)) : '–');

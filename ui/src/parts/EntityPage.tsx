@@ -6,6 +6,7 @@ import { useCallback, useMemo, useRef, useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { confirmed, IconButton } from './actions';
 import { DataTable, type Column, type Sorting } from './DataTable';
+import { FirstAccounts } from './FirstAccounts';
 import { Later } from './Later';
 import { Answered, Empty, Page } from './Page';
 import { useTypedUrlState } from './useUrlState';
@@ -32,6 +33,8 @@ interface Props<T> {
   filters?: ReactNode;
   sorting?: Sorting;
   size?: string;
+  /** Its list is asked for account by account (`useOfAccounts`). */
+  byAccount?: boolean;
   /** A part of a page, under a heading of its own. */
   nested?: boolean;
   children?: ReactNode;
@@ -89,6 +92,7 @@ export function EntityPage<T extends object>(props: Props<T>) {
         )
       }
     >
+      {props.byAccount && <FirstAccounts />}
       {props.filters}
       <Answered query={query} empty={<Empty icon={icon} title={props.emptyTitle} action={addButton}>{props.emptyHint}</Empty>}>
         {(all) => (

@@ -42,6 +42,7 @@ export function Keys() {
       title={t('admin.keys.title')}
       intro={t('admin.keys.intro')}
       query={{ ...list, data: list.data?.filter((one) => one.name !== 'session' || !one.prefix.startsWith('ses_')) }}
+      byAccount
       rowId={(one) => one.id}
       nameOf={(one) => one.name}
       icon={IconKey}

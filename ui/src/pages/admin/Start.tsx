@@ -7,13 +7,13 @@ import { useTranslation } from 'react-i18next';
 import { ask, useApi, type Schemas, WHOLE } from '../../api/client';
 import { useOfAccounts } from '../../api/lists';
 import { useLive } from '../../api/live';
+import { useAgents } from '../../api/names';
 import { useSession } from '../../api/session';
 import { Copyable, useAction } from '../../parts/actions';
 import { milliseconds } from '../../parts/format';
 import { Later } from '../../parts/Later';
 import { Answered, ErrorNote, Loading, Page } from '../../parts/Page';
 import { useUrlState } from '../../parts/useUrlState';
-import type { Agent as AgentType } from '../agents/types';
 import type { SipAccount } from '../telephony/types';
 
 const NewAgent = lazy(() => import('../agents/NewAgent').then((module) => ({ default: module.NewAgent })));
@@ -266,7 +266,7 @@ function Line() {
 
 function Agent() {
   const { t } = useTranslation();
-  const agents = useOfAccounts<{ id: string; name: string }>('/api/agents', 'accountId');
+  const agents = useAgents();
   const [making, setMaking] = useState(false);
   const engine = chosenEngine();
   const count = agents.data?.length ?? 0;
@@ -292,7 +292,7 @@ function Agent() {
 
 function Call({ account }: { account: string }) {
   const { t } = useTranslation();
-  const agents = useOfAccounts<AgentType>('/api/agents', 'accountId');
+  const agents = useAgents();
   const lines = useOfAccounts<SipAccount>('/api/admin/sip-accounts', 'account_id');
   const live = useApi('/api/calls/live', { query: { accountId: account } }, { refetchInterval: 5000 });
   useLive(({ kind }) => {

@@ -51,6 +51,7 @@ export function Users() {
       title={t('admin.users.title')}
       intro={t('admin.users.intro')}
       query={list}
+      byAccount
       rowId={(one) => one.id}
       nameOf={(one) => one.email}
       icon={IconUsers}

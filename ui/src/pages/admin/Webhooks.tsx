@@ -35,13 +35,14 @@ export function Webhooks() {
   const { may } = useSession();
   const [state, setState] = useUrlState('state', 'all');
   const [shown, setShown] = useState<Delivery | null>(null);
-  const list = useOfAccounts<Delivery>('/api/webhooks', 'accountId', { query: { state: state === 'all' ? undefined : state }, refetchInterval: 10_000 });
+  const list = useOfAccounts<Delivery>('/api/webhooks', 'accountId', { query: { state: state === 'all' ? undefined : state }, refetchInterval: 10_000, newest: true });
   const replay = useAction((one: Delivery) => ask('POST', `/api/webhooks/${one.id}/replay`), { stale: [['/api/webhooks']], done: t('admin.webhooks.replayed') });
   return (
     <EntityPage
       title={t('admin.webhooks.title')}
       intro={t('admin.webhooks.intro')}
       query={list}
+      byAccount
       rowId={(one) => one.id}
       nameOf={(one) => `${one.kind} ${one.url}`}
       icon={IconWebhook}

@@ -4,7 +4,8 @@ import { IconCopy, IconPlayerPause, IconPlayerPlay, IconPlus, IconRobot } from '
 import { Link } from '@tanstack/react-router';
 import { lazy, useCallback, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { ask, useApi, WHOLE } from '../../api/client';
+import { ask } from '../../api/client';
+import { useAgents } from '../../api/names';
 import { useSession } from '../../api/session';
 import { IconButton, useAction } from '../../parts/actions';
 import { Lines, Main, Small } from '../../parts/cells';
@@ -20,7 +21,7 @@ const NewAgent = lazy(() => import('./NewAgent').then((module) => ({ default: mo
 export function Agents() {
   const { t } = useTranslation();
   const { accountId, may, isNode, accountName } = useSession();
-  const list = useApi('/api/agents', { query: { accountId, limit: WHOLE } });
+  const list = useAgents();
   const [making, setMaking] = useState(false);
   const stale = [['/api/agents']];
   const pause = useAction((agent: Agent) => ask('POST', `/api/agents/${agent.id}/pause`, {}), { stale, done: (_, agent) => t('agents.list.paused', { name: agent.name }) });

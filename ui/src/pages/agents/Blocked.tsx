@@ -1,9 +1,8 @@
 import { IconPhoneOff } from '@tabler/icons-react';
 import { Text } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
-import { ask } from '../../api/client';
-import { useOfAccounts } from '../../api/lists';
-import { useAgentNames } from '../../api/names';
+import { ask, useApi, WHOLE } from '../../api/client';
+import { useAgentNames, useAgents } from '../../api/names';
 import { useSession } from '../../api/session';
 import { useAction } from '../../parts/actions';
 import { EntityPage } from '../../parts/EntityPage';
@@ -22,8 +21,8 @@ interface Blocked {
 export function BlockedNumbers() {
   const { t } = useTranslation();
   const { may, accountId, accounts } = useSession();
-  const list = useOfAccounts<Blocked>('/api/blocked-numbers', 'accountId');
-  const agents = useOfAccounts<{ id: string; name: string }>('/api/agents', 'accountId');
+  const list = useApi('/api/blocked-numbers', { query: { accountId, limit: WHOLE } });
+  const agents = useAgents();
   const agentName = useAgentNames();
   const stale = [['/api/blocked-numbers']];
   const block = useAction((values: FormValues) => ask('POST', '/api/blocked-numbers', { accountId: accountId ?? accounts[0]?.id, ...values }), { stale, done: t('agents.blocked.done'), quiet: true });

@@ -3,8 +3,7 @@ import { Badge, Button, Card, Group, SegmentedControl, Stack, Text, Textarea } f
 import { IconMessageQuestion, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { ask } from '../../api/client';
-import { useOfAccounts } from '../../api/lists';
+import { ask, useApi, WHOLE } from '../../api/client';
 import { useAgentNames } from '../../api/names';
 import { useSession } from '../../api/session';
 import { IconButton, useAction } from '../../parts/actions';
@@ -25,10 +24,10 @@ interface Entry {
 
 export function Faq() {
   const { t } = useTranslation();
-  const { may } = useSession();
+  const { may, accountId } = useSession();
   const [status, setStatus] = useUrlState('status', 'pending');
   const agentName = useAgentNames();
-  const list = useOfAccounts<Entry>('/api/faqs', 'accountId', { query: { status: status === 'all' ? undefined : status } });
+  const list = useApi('/api/faqs', { query: { accountId, status: status === 'all' ? undefined : status, limit: WHOLE } });
   const stale = [['/api/faqs']];
   const answer = useAction(({ id, text }: { id: string; text: string }) => ask('POST', `/api/faqs/${id}/answer`, { answer: text }), { stale, done: t('agents.faq.answered') });
   const ignore = useAction((id: string) => ask('PUT', `/api/faqs/${id}`, { status: 'ignored' }), { stale, done: t('agents.faq.ignoredOne') });

@@ -6,7 +6,7 @@ import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ask } from '../../api/client';
 import { useOfAccounts } from '../../api/lists';
-import { useAgentNames, useLineNames } from '../../api/names';
+import { useAgentNames, useAgents, useLineNames } from '../../api/names';
 import { useSession } from '../../api/session';
 import { IconButton, useAction } from '../../parts/actions';
 import { EntityPage } from '../../parts/EntityPage';
@@ -22,7 +22,7 @@ export function Workflows() {
   const { t } = useTranslation();
   const { may, accountId, accounts } = useSession();
   const list = useOfAccounts<Workflow>('/api/admin/workflows', 'account_id');
-  const agents = useOfAccounts<{ id: string; name: string }>('/api/agents', 'accountId');
+  const agents = useAgents();
   const lines = useOfAccounts<{ id: string; label: string; account_id?: string }>('/api/admin/sip-accounts', 'account_id');
   const [drawing, setDrawing] = useState<Workflow | null>(null);
   const agentName = useAgentNames();
@@ -34,6 +34,7 @@ export function Workflows() {
       title={t('agents.workflows.title')}
       intro={t('agents.workflows.intro')}
       query={list}
+      byAccount
       rowId={(one) => one.id}
       nameOf={(one) => one.name}
       icon={IconRoute}

@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ask } from '../../api/client';
 import { useOfAccounts } from '../../api/lists';
+import { useAgents } from '../../api/names';
 import { useSession } from '../../api/session';
 import { useAction } from '../../parts/actions';
 import { ErrorNote } from '../../parts/Page';
@@ -43,7 +44,7 @@ interface Values {
 export function DeviceForm({ device, done }: { device: Device | null; done: () => void }) {
   const { t } = useTranslation();
   const { accountId, accounts, isNode } = useSession();
-  const agents = useOfAccounts<{ id: string; name: string; accountId: string }>('/api/agents', 'accountId');
+  const agents = useAgents();
   const workflows = useOfAccounts<{ id: string; account_id: string; name: string }>('/api/admin/workflows', 'account_id');
   const [replacing, setReplacing] = useState(!device);
   const [made, setMade] = useState<{ device: Device; password: string } | null>(null);

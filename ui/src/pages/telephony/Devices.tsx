@@ -131,6 +131,7 @@ export function Devices() {
         title={t('telephony.devices.title')}
         intro={t('telephony.devices.intro')}
         query={list}
+        byAccount
         columns={columns}
         rowId={idOf}
         nameOf={nameOf}

@@ -12,6 +12,7 @@ import { useSession } from '../../api/session';
 import { confirmed, IconButton, useAction } from '../../parts/actions';
 import { Lines, Main, Small, Tag } from '../../parts/cells';
 import { DataTable, type Column } from '../../parts/DataTable';
+import { FirstAccounts } from '../../parts/FirstAccounts';
 import { duration, number } from '../../parts/format';
 import { Later } from '../../parts/Later';
 import { Answered, Empty, ErrorNote, Page } from '../../parts/Page';
@@ -148,6 +149,7 @@ export function SipAccounts() {
         </>
       }
     >
+      <FirstAccounts />
       <Answered
         query={list}
         empty={
