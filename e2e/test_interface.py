@@ -108,6 +108,32 @@ def call_of(house, number):
     return ticket["id"]
 
 
+def test_words_that_are_heard_follow_those_that_were_read(house, browse):
+    """Of the stream and of the transcript: what both have is shown once, a second "Oui." is shown, and a call that ended keeps no words on the board."""
+    browser = browse("operator")
+    page, streams, numbers = browser.page, [], ("+33199000011", "+33199000012")
+    shared = {"accountId": house.account, "line": "demo", "agent": "demo", "direction": "inbound", "to": NUMBER, "state": "answered", "interruptions": 0}
+    calls = [shared | {"id": f"call-{n}", "from": number, "startedAt": "2026-11-29T10:00:00Z"} for n, number in enumerate(numbers)]
+    event = lambda kind, id, **data: f"event: call.{kind}\ndata: {json.dumps({'callId': id} | data)}\n\n"  # noqa: E731
+    heard = [event("transcript", "call-1", role="user", content="Adieu."), event("ended", "call-1")]
+    heard += [event("transcript", "call-0", role="user", content=words) for words in ("Oui.", "Et demain ?", "Oui.")]
+    read = [{"role": "user", "content": words} for words in ("Bonjour.", "Oui.")]
+    page.route("**/platform/api/events*", streams.append)
+    page.route("**/platform/api/calls/live*", lambda route: route.fulfill(json=calls))
+    page.route("**/platform/api/calls/call-0/transcript", lambda route: route.fulfill(json=read))
+    browser.open("/live")
+    cards = [page.get_by_role("listitem").filter(has_text=number[-2:]) for number in numbers]
+    expect(cards[1]).to_contain_text("Rien n'a encore été dit.")
+    wait_for("the stream", lambda: page.evaluate("1") and streams, 20)
+    streams[0].fulfill(content_type="text/event-stream", body="retry: 600000\n\n" + "".join(heard))
+    expect(cards[0]).to_contain_text("Oui.")
+    expect(cards[1]).to_contain_text("Rien n'a encore été dit.")
+    cards[0].get_by_role("button", name="Suivre").click()
+    log = page.get_by_role("dialog").get_by_role("log")
+    expect(log).to_contain_text("Bonjour.")
+    assert [line for line in log.inner_text().splitlines() if line.endswith((".", "?"))] == ["Bonjour.", "Oui.", "Et demain ?", "Oui."], log.inner_text()
+
+
 def tool(name, method="GET", path="", **more):
     http = {"method": method, "url": f"={{{{BASE_URL}}}}{path or '/' + name}?day={{{{$ai.day}}}}", "headers": {"X-Api-Key": CANARY}}
     if method == "POST":

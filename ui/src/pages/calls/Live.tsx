@@ -27,7 +27,31 @@ const TONE: Record<string, Tone> = { ringing: 'wait', answered: 'good', ending: 
 /** A turn after which the caller waited longer than this is worth a look. */
 const SLOW_TURN_MS = 2000;
 const WORDS_KEPT = 200;
+const NO_WORDS: Words[] = [];
 const REREAD_MS = 1000;
+
+function without<T>(all: Record<string, T>, id: string): Record<string, T> {
+  const { [id]: gone, ...others } = all;
+  return gone === undefined ? all : others;
+}
+
+/** What was read of a call and then heard: the end of the one is the beginning of the other, where a line may stand elsewhere or be written otherwise. */
+function joined(read: Words[], heard: Words[]): Words[] {
+  const more = new Map<string, number>();
+  let [common, best, overlap] = [0, 0, 0];
+  for (let size = 1; size <= Math.min(read.length, heard.length); size += 1) {
+    for (const [line, by] of [[read.at(-size), 1], [heard[size - 1], -1]] as const) {
+      const key = `${line?.role} ${line?.content}`;
+      const before = more.get(key) ?? 0;
+      if (before * by < 0) common += 1;
+      more.set(key, before + by);
+    }
+    // Lines of both, less those of one alone.
+    const likeness = 2 * common - size;
+    if (likeness > best) [best, overlap] = [likeness, size];
+  }
+  return [...read, ...heard.slice(overlap)];
+}
 
 export function Live() {
   const { t } = useTranslation();
@@ -41,6 +65,27 @@ export function Live() {
   const reread = useRef<ReturnType<typeof setTimeout> | null>(null);
   const agentName = useAgentNames();
   const lineName = useLineNames();
+  /** Calls that ended while they were looked at. */
+  const over = useRef(new Set<string>());
+
+  function forget(id: string) {
+    setWords((old) => without(old, id));
+    setSpeaking((old) => without(old, id));
+  }
+  useEffect(() => {
+    for (const id of over.current) {
+      if (id === open) continue;
+      over.current.delete(id);
+      forget(id);
+    }
+  }, [open]);
+  useEffect(
+    () => () => {
+      if (reread.current) clearTimeout(reread.current);
+      reread.current = null;
+    },
+    [],
+  );
 
   useLive(({ kind, data }) => {
     const id = data.callId;
@@ -60,6 +105,10 @@ export function Live() {
     }
     if (kind === 'call.agent_delta') setSpeaking((old) => ({ ...old, [id]: (old[id] ?? '') + String(data.delta ?? '') }));
     if (kind === 'call.interrupted') setSpeaking((old) => ({ ...old, [id]: '' }));
+    if (kind === 'call.ended') {
+      if (id === open) over.current.add(id);
+      else forget(id);
+    }
   });
 
   /** Milliseconds until the list may be read again. */
@@ -102,7 +151,7 @@ export function Live() {
         )}
       </Answered>
       <Drawer opened={open !== ''} onClose={() => setOpen('')} position="right" size="lg" title={shown ? phone(shown.from) : t('calls.live.over')} closeButtonProps={{ 'aria-label': t('common.close') }}>
-        {open !== '' && <Follow id={open} call={shown} words={words[open] ?? []} speaking={speaking[open] ?? ''} />}
+        {open !== '' && <Follow id={open} call={shown} words={words[open] ?? NO_WORDS} speaking={speaking[open] ?? ''} />}
       </Drawer>
     </Page>
   );
@@ -181,10 +230,7 @@ function Follow({ id, call, words, speaking }: { id: string; call: LiveCall | un
   const targets = Object.keys(((agent.data as unknown as Record<string, unknown> | undefined)?.transferTargets as object | undefined) ?? {});
   const end = useRef<HTMLDivElement>(null);
   const running = call !== undefined;
-  const past = (before.data ?? []) as unknown as Words[];
-  // Words that came while the page was open follow those that it read.
-  const known = new Set(past.map((line) => line.role + line.content));
-  const lines = [...past, ...words.filter((line) => !known.has(line.role + line.content))];
+  const lines = useMemo(() => joined((before.data ?? []) as unknown as Words[], words), [before.data, words]);
   useEffect(() => {
     // Its promise is no way to clean up.
     void end.current?.scrollIntoView({ block: 'nearest' });

@@ -9,7 +9,7 @@ import { useSession } from '../../api/session';
 import { useAction } from '../../parts/actions';
 import { ErrorNote } from '../../parts/Page';
 import { Telephone } from './Telephone';
-import type { Device } from './types';
+import { DEVICES, type Device } from './types';
 
 const PASSWORD_MIN = 12;
 /** Without what is mistaken for something else when it is typed on a telephone. */
@@ -97,8 +97,8 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
     };
   }
 
-  const save = useAction((values: Values) => ask<Device>(device ? 'PATCH' : 'POST', device ? `/api/admin/devices/${device.id}` : '/api/admin/devices', body(values)), {
-    stale: [['/api/admin/devices']],
+  const save = useAction((values: Values) => ask<Device>(device ? 'PATCH' : 'POST', device ? `${DEVICES}/${device.id}` : DEVICES, body(values)), {
+    stale: [[DEVICES]],
     done: device ? t('telephony.device.saved') : t('telephony.device.created'),
     quiet: true,
   });

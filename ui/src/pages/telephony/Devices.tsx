@@ -14,14 +14,13 @@ import { EntityPage } from '../../parts/EntityPage';
 import { duration, phone } from '../../parts/format';
 import { Later } from '../../parts/Later';
 import { StateBadge, type Tone } from '../../parts/StateBadge';
-import type { Device } from './types';
+import { DEVICES, type Device } from './types';
 
 const DeviceForm = lazy(() => import('./DeviceForm').then((module) => ({ default: module.DeviceForm })));
 const Telephone = lazy(() => import('./Telephone').then((module) => ({ default: module.Telephone })));
 
 /** A telephone that registers is seen within so long: nothing tells the pages of it. */
 const EVERY_MS = 3_000;
-export const DEVICES = '/api/admin/devices';
 
 type Standing = 'registered' | 'silent' | 'nowhere' | 'inactive';
 const TONE: Record<Standing, Tone> = { registered: 'good', silent: 'warn', nowhere: 'off', inactive: 'pause' };
@@ -124,6 +123,8 @@ export function Devices() {
     ),
     [may, mayWrite, ringNow, t],
   );
+  const removeNow = remove.mutate;
+  const removal = useMemo(() => (mayWrite ? { text: t('telephony.devices.removeText'), run: (one: Device) => removeNow(one) } : undefined), [mayWrite, removeNow, t]);
   const told = telling ? (list.data ?? []).find((one) => one.id === telling) : undefined;
   return (
     <>
@@ -141,7 +142,7 @@ export function Devices() {
         emptyHint={t('telephony.devices.empty')}
         add={mayWrite ? t('telephony.devices.add') : undefined}
         more={may('operator') ? more : undefined}
-        remove={mayWrite ? { text: t('telephony.devices.removeText'), run: (one) => remove.mutate(one) } : undefined}
+        remove={removal}
         form={mayWrite ? (one, close) => <DeviceForm device={one} done={close} /> : undefined}
       />
       <Drawer opened={told !== undefined} onClose={() => setTelling(null)} position="right" size="md" title={told ? t('telephony.devices.tellOne', { name: told.label }) : ''} closeButtonProps={{ 'aria-label': t('common.close') }}>

@@ -5,15 +5,15 @@ import { useQuery } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
 import { ask } from '../../api/client';
 import { Copyable } from '../../parts/actions';
-import type { Device } from './types';
+import { DEVICES, type Device } from './types';
 
 const EVERY_MS = 1_500;
 
 /** `password` is there right after it was written, and never again. */
 export function Telephone({ device, password }: { device: Device; password?: string }) {
   const { t } = useTranslation();
-  const now = useQuery({ queryKey: ['device', device.id], queryFn: () => ask<Device>('GET', `/api/admin/devices/${device.id}`), refetchInterval: EVERY_MS });
-  const place = (now.data ?? device).bindings[0];
+  const now = useQuery({ queryKey: [DEVICES, 'one', device.id], queryFn: () => ask<Device>('GET', `${DEVICES}/${device.id}`), initialData: device, refetchInterval: EVERY_MS });
+  const place = now.data.bindings[0];
   const host = window.location.hostname;
   const isLocal = host === 'localhost' || host.startsWith('127.') || host === '[::1]';
   const values: [string, string][] = [

@@ -20,6 +20,9 @@ export interface TestStep {
   tookMs: number;
 }
 
+/** Where devices are kept; also the key of what was read of them. */
+export const DEVICES = '/api/admin/devices';
+
 export type Device = Schemas['DeviceFields'] & {
   id: string;
   account_id: string;
