@@ -81,6 +81,12 @@ def test_both_catalogues_have_every_text():
         used |= set(re.findall(r"""\bt\(\s*'([a-z][\w.]+)'""", path.read_text()))
     plural = {re.sub("_(one|other)$", "", key) for key in french}
     assert len(used) > 300 and not used - plural - french.keys(), sorted(used - plural - french.keys())
+    # And none that nobody uses: neither by its name nor by one that is put together (`calls.states.${state}`).
+    source = "\n".join(path.read_text() for path in (UI / "src").rglob("*.ts*"))
+    named = set(re.findall(r"""['"`]([a-z]\w*(?:\.\w+)+)['"`]""", source))
+    made = [re.sub(r"\\\$\\{.*?\\}", r"\\w+", re.escape(one)) for one in re.findall(r"`([a-z]\w*(?:\.(?:\w+|\${[^`{}]*}))+)`", source) if "$" in one]
+    unused = {key for key in plural - named if not any(re.fullmatch(one, key) for one in made)}
+    assert len(made) > 30 and not unused, sorted(unused)
 
 
 def fill(world, path):

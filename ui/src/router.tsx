@@ -33,7 +33,7 @@ const page = <P extends string>(path: P, load: () => Promise<Record<string, unkn
     pendingComponent: Loading,
   });
 
-export const routeTree = root.addChildren([
+const routeTree = root.addChildren([
   login,
   setup,
   shared,

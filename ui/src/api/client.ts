@@ -34,7 +34,7 @@ export function commonHeaders(method: string): Record<string, string> {
 }
 
 /** A session that ended while a page was open leads to the log-in, whichever request finds it out. */
-export function noticeStatus(status: number, address: string) {
+function noticeStatus(status: number, address: string) {
   if (status === 401 && !address.includes('/api/auth/')) whenLoggedOut();
 }
 

@@ -2,7 +2,7 @@
 import { createContext, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { PLATFORM } from './client';
 
-export interface LiveMessage {
+interface LiveMessage {
   kind: string;
   data: Record<string, unknown> & { callId?: string; atMs?: number };
 }

@@ -2,12 +2,12 @@
 import i18n from 'i18next';
 import { initReactI18next } from 'react-i18next';
 
-export const LANGUAGES = ['fr', 'en'] as const;
+const LANGUAGES = ['fr', 'en'] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 const KEY = 'allo.language';
 
-export function storedLanguage(): Language {
+function storedLanguage(): Language {
   let stored: string | null = null;
   try {
     stored = localStorage.getItem(KEY);

@@ -12,7 +12,7 @@ function empty(field: Field): unknown {
 }
 
 /** What is sent: empty texts as null, numbers as numbers. */
-export function cleaned(fields: Field[], values: FormValues): FormValues {
+function cleaned(fields: Field[], values: FormValues): FormValues {
   const sent: FormValues = {};
   for (const field of fields) {
     const value = values[field.name];

@@ -60,7 +60,7 @@ function WithLive() {
   );
 }
 
-export function useMenu(): NavGroup[] {
+function useMenu(): NavGroup[] {
   const { may, isNode } = useSession();
   const restaurants = useRestaurants();
   const withRestaurants = (restaurants.data?.length ?? 0) > 0;

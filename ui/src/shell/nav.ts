@@ -6,7 +6,7 @@ import {
 } from '@tabler/icons-react';
 import type { Role } from '../api/session';
 
-export interface NavItem {
+interface NavItem {
   to: string;
   /** Key under `common.nav`. */
   key: string;

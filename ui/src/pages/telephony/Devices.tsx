@@ -27,7 +27,7 @@ const TONE: Record<Standing, Tone> = { registered: 'good', silent: 'warn', nowhe
 /** Trouble first. */
 const RANK: Record<Standing, number> = { silent: 0, nowhere: 1, registered: 2, inactive: 3 };
 
-export function standingOf(device: Device): Standing {
+function standingOf(device: Device): Standing {
   if (!device.is_active) return 'inactive';
   if (device.bindings.length === 0) return 'nowhere';
   return device.bindings.some((place) => place.is_reachable) ? 'registered' : 'silent';

@@ -1,7 +1,5 @@
 import type { Schemas } from '../../api/client';
 
-export type SipState = 'registered' | 'registering' | 'failed' | 'unregistered' | 'inactive' | 'unknown';
-
 export type SipAccount = Schemas['AccountFields'] & {
   id: string;
   account_id: string;
