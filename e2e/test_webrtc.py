@@ -1,6 +1,7 @@
 """Calls from a page by WebRTC. Judges that we did not write: `aiortc` in the place of a browser, and Debian's Chromium with the pages. What is
 heard is judged by frequency and level, what the agent heard by the stand-in's transcript of a recorded microphone."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -12,7 +13,7 @@ import requests
 from lib.allo import TOKEN, wait_for
 from lib.audio import speak
 from lib.interface import Small
-from lib.pages import Browser, expect
+from lib.pages import browsing, expect
 from lib.rtc import RtcPage
 from lib.softphone import microphone
 
@@ -126,18 +127,24 @@ def test_pages_talk_to_the_agent(house):
 
 
 def test_however_a_page_leaves_its_call_ends(house):
-    sleeping, closing, hung_up = (house.page() for _ in range(3))
-    for page in (sleeping, closing, hung_up):
-        wait_for("the greeting", lambda page=page: page.hears(440, 300), 20)
-    # How its call ended is looked at below: 5 s without audio, 10 s without a word.
-    sleeping.vanish()
-    house.sleeping = sleeping.id
-    closing.close()
-    assert house.ended(closing.id)["endReason"] == "caller_hung_up"
+    # One after the other: a page that waits for another's end may sleep meanwhile, on a machine that is busy.
+    def talking():
+        page = house.page()
+        wait_for("the greeting", lambda: page.hears(440, 300), 20)
+        return page
+
+    hung_up = talking()
     house.platform.good("POST", f"/api/calls/{hung_up.id}/hangup")
     wait_for("the page to be told", lambda: hung_up.over, 20)
     hung_up.vanish()
+    closing = talking()
+    closing.close()
+    sleeping = talking()
+    # How its call ended is looked at below: 5 s without audio, 10 s without a word.
+    sleeping.vanish()
+    house.sleeping = sleeping.id
     assert house.ended(hung_up.id)["endReason"] == "operator_hung_up"
+    assert house.ended(closing.id)["endReason"] == "caller_hung_up"
 
 
 #: An offer of one that does not exist; its only address is of this machine.
@@ -199,21 +206,7 @@ CLOSED = """(() => {
 chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="Debian's chromium is not installed")
 
 
-@pytest.fixture
-def browse(house, folder):
-    made = []
-
-    def make(scenario, **how):
-        browser = Browser(house.base, folder, **how)
-        made.append(browser)
-        browser.context.add_init_script(scenario)
-        return browser.log_in(*house.users["operator"])
-
-    yield make
-    for browser in made:
-        browser.close()
-    for browser in made:
-        browser.no_faults()
+browse = browsing("house", "operator")
 
 
 def calls_of(house):
@@ -223,7 +216,7 @@ def calls_of(house):
 @chromium
 @pytest.mark.timeout(240)
 def test_chromium_calls_and_hears_and_is_understood(house, browse, folder):
-    browser = browse(PEERS, microphone=microphone(folder / "microphone.wav", SAID, silent_s=4, first=1), untouched=True)
+    browser = browse(script=PEERS, microphone=microphone(folder / "microphone.wav", SAID, silent_s=4, first=1), untouched=True)
     page = browser.open(f"/agents/{house.agent}")
     before = calls_of(house)
     for attempt in range(3):
@@ -257,13 +250,22 @@ def test_chromium_calls_and_hears_and_is_understood(house, browse, folder):
 @chromium
 @pytest.mark.timeout(240)
 def test_the_page_calls_by_websocket_where_webrtc_finds_no_way(house, browse, folder):
-    browser = browse("", microphone=microphone(folder / "microphone.wav", SAID))
+    browser = browse(microphone=microphone(folder / "microphone.wav", SAID))
     browser.expected = ["503"]
+    offers = []
 
-    def call(without):
+    def taken(route):
+        """What the server says that can take no more (see below): 64 offers would have to be there in the 10 s that each of them may wait."""
+        if "offer" not in route.request.post_data_json:
+            return route.continue_()
+        offers.append(1)
+        return route.fulfill(status=503, headers={"Retry-After": "10"}, content_type="application/problem+json", json={"status": 503, "code": "api_no_media_port", "title": "No port"})
+
+    def call(without=None):
         page = browser.open(f"/agents/{house.agent}")
         before = calls_of(house)
-        page.evaluate(without)
+        if without:
+            page.evaluate(without)
         page.get_by_role("button", name="Appeler", exact=True).click()
         expect(page.get_by_role("log")).to_contain_text("greeting tone")
         page.get_by_role("button", name="Raccrocher").click()
@@ -274,15 +276,23 @@ def test_the_page_calls_by_websocket_where_webrtc_finds_no_way(house, browse, fo
         assert record["endReason"] == "caller_hung_up"
         assert not any(event["type"] == "sdp_decision" for event in house.events(record["id"]))
 
-    refused = None
-    for _ in range(65):
-        refused = house.ask(OFFER)
-        if refused.status_code != 201:
-            break
-    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "api_no_media_port", "10"), refused.text
-    call("true")
+    browser.page.route("**/api/calls/browser", taken)
+    call()
+    assert offers == [1]
     call("delete window.RTCPeerConnection")
-    call(CLOSED)
+    assert offers == [1]
+    browser.page.unroute("**/api/calls/browser")
+    with browser.page.expect_response(lambda answer: answer.url.endswith("/api/calls/browser") and "offer" in answer.request.post_data_json) as answered:
+        call(CLOSED)
+    assert answered.value.status == 201
+
+
+def test_pages_beyond_those_that_may_wait_are_sent_away(house):
+    """64 whose offer was answered and that are not connected; each is given up after 10 s, so they ask together."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pages:
+        answers = lambda: [asked for asked in pages.map(house.ask, [OFFER] * 72) if asked.status_code != 201]  # noqa: E731
+        refused = wait_for("a page too many", answers, 60)[0]
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "api_no_media_port", "10"), refused.text
 
 
 def test_nothing_stays_of_pages_that_are_gone(house):

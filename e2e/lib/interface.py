@@ -7,7 +7,7 @@ import fcntl
 import shutil
 import subprocess
 
-from .allo import BINARY, Server, Standin, clean_environment, known_to_calls, wait_for
+from .allo import BINARY, Server, Standin, clean_environment, known_to_calls, only_expected_log_lines, wait_for
 from .audio import RtpPeer
 from .kamailio import PASSWORD, Kamailio
 from .sipp import Script, Sipp
@@ -33,11 +33,24 @@ def after_a_call(out):
     return made / "data"
 
 
-class Small:
+class Kept:
+    """A server and what it talks to. `allowed_log` are the WARN and ERROR lines that the tests provoke."""
+
+    def __init__(self, folder, allowed_log):
+        self.folder, self.allowed_log, self.made = folder, allowed_log, contextlib.ExitStack()
+
+    def close(self):
+        """Who calls goes first, then the server, then what it talks to: a server complains of what is gone before it."""
+        self.made.close()
+        unexpected = only_expected_log_lines(self.allo.log(), self.allowed_log)
+        assert not unexpected, "unexpected WARN or ERROR lines:\n" + "\n".join(unexpected)
+
+
+class Small(Kept):
     """An empty house with one account: `self.users` is role → (address, password), `self.agent` answers in tones."""
 
-    def __init__(self, folder, scenario=None, **settings):
-        self.folder, self.made = folder, contextlib.ExitStack()
+    def __init__(self, folder, scenario=None, allowed_log=(), **settings):
+        super().__init__(folder, allowed_log)
         self.standin = Standin(folder, "tone", **(scenario or {}))
         self.made.callback(self.standin.stop)
         defaults = {"server_language": "fr", "agent_language": "en", "platform_rate_per_s": 10_000, "agent_idle_reprompt_s": 0}
@@ -64,9 +77,6 @@ class Small:
         wait_for("the agent to run", running, 30)
         return made
 
-    def close(self):
-        self.made.close()
-
 
 def users_of(platform, account):
     """A user of each role of the account, and the operator of the node."""
@@ -80,11 +90,11 @@ def users_of(platform, account):
     return users
 
 
-class World:
+class World(Kept):
     """`folder` keeps everything. `self.users` is role → (address, password)."""
 
-    def __init__(self, folder, **settings):
-        self.folder, self.made = folder, contextlib.ExitStack()
+    def __init__(self, folder, allowed_log=(), **settings):
+        super().__init__(folder, allowed_log)
         data = folder / "data"
         shutil.copytree(after_a_call(folder.parent), data)
         self.registrar = Kamailio(folder)
@@ -143,9 +153,6 @@ class World:
         self.made.callback(phone.kill)
         wait_for("the call", lambda: self.platform.good("GET", "/api/calls/live"), 15)
         return peer
-
-    def close(self):
-        self.made.close()
 
     # What the server knows, beside what the pages say.
 

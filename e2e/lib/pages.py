@@ -7,6 +7,7 @@ import re
 import shutil
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import expect, sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,9 +38,10 @@ window.AudioContext = class extends AudioContext { constructor(options) { super(
 
 
 class Browser:
-    """`clicks` counts what a hand does: presses of the mouse. `untouched`: the microphone's file is not treated as a voice."""
+    """`clicks` counts what a hand does: presses of the mouse. `untouched`: the microphone's file is not treated as a voice. `script` is run
+    before those of each page."""
 
-    def __init__(self, base, folder, language="fr", dark=False, width=1440, microphone=None, untouched=False):
+    def __init__(self, base, folder, language="fr", dark=False, width=1440, microphone=None, untouched=False, script=""):
         self.base, self.folder, self.language, self.width, self.clicks = base, folder, language, width, 0
         self.faults, self.expected = [], []
         hearing = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
@@ -55,6 +57,8 @@ class Browser:
         self.context.add_init_script("addEventListener('pointerdown', event => event.isTrusted && countPress(), true)")
         if untouched:
             self.context.add_init_script(UNTOUCHED)
+        if script:
+            self.context.add_init_script(script)
         self.page = self.context.new_page()
         self._watch(self.page)
 
@@ -131,4 +135,24 @@ class Browser:
         self._browser.close()
 
 
-__all__ = ["Browser", "expect"]
+def browsing(house, usual):
+    """A fixture: `browse(role=usual, **how)` is a browser with that role logged in at the fixture `house`. Its faults are those of the test."""
+
+    @pytest.fixture
+    def browse(request, folder):
+        there, made = request.getfixturevalue(house), []
+
+        def make(role=usual, **how):
+            made.append(Browser(there.base, folder, **how))
+            return made[-1].log_in(*there.users[role])
+
+        yield make
+        for browser in made:
+            browser.close()
+        for browser in made:
+            browser.no_faults()
+
+    return browse
+
+
+__all__ = ["Browser", "browsing", "expect"]

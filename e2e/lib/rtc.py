@@ -2,6 +2,7 @@
 of a browser, at the pace of a sound card."""
 
 import asyncio
+import contextlib
 import fractions
 import subprocess
 import threading
@@ -10,7 +11,7 @@ import time
 import av
 import numpy
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from .audio import dominant_hz, rms
 
@@ -18,6 +19,8 @@ from .audio import dominant_hz, rms
 RATE, FRAME = 48_000, 960
 #: A frame of what is heard, at 8 kHz.
 HEARD = 160
+#: Level of a frame that is no silence.
+LOUD = 600
 
 
 class Microphone(MediaStreamTrack):
@@ -41,33 +44,29 @@ class Microphone(MediaStreamTrack):
 class RtcPage:
     """`ask(offer)` gives the answer. A loop of its own thread drives the connection; `played` is what was heard, at 8 kHz."""
 
-    def __init__(self, ask, codec="audio/opus", kind="audio"):
-        self.played, self.lock, self.failed = [], threading.Lock(), None
+    def __init__(self, ask, codec="audio/opus"):
+        self.played, self.lock = [], threading.Lock()
         self.microphone = Microphone()
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        self.peer = self._run(self._connect(ask, codec, kind))
+        self.peer = self._run(self._connect(ask, codec))
 
     def _run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
 
-    async def _connect(self, ask, codec, kind):
+    async def _connect(self, ask, codec):
         peer = RTCPeerConnection()
         peer.on("track", lambda track: asyncio.ensure_future(self._hear(track)))
-        if kind == "audio":
-            sender = peer.addTrack(self.microphone)
-            wanted = [one for one in RTCRtpSender.getCapabilities("audio").codecs if one.mimeType.lower() == codec.lower()]
-            next(one for one in peer.getTransceivers() if one.sender == sender).setCodecPreferences(wanted)
-        else:
-            peer.addTransceiver(kind, direction="recvonly")
+        peer.addTrack(self.microphone)
+        wanted = [one for one in RTCRtpSender.getCapabilities("audio").codecs if one.mimeType.lower() == codec.lower()]
+        peer.getTransceivers()[0].setCodecPreferences(wanted)
         await peer.setLocalDescription(await peer.createOffer())
         answer = await self.loop.run_in_executor(None, ask, peer.localDescription.sdp)
-        if answer:
-            await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         return peer
 
     async def _hear(self, track):
-        try:
+        with contextlib.suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
                 samples = frame.to_ndarray().reshape(-1).astype(numpy.float64)
@@ -77,8 +76,6 @@ class RtcPage:
                 samples = samples[: len(samples) // step * step].reshape(-1, step).mean(axis=1)
                 with self.lock:
                     self.played += [samples[at : at + HEARD] for at in range(0, len(samples) - HEARD + 1, HEARD)]
-        except Exception as error:  # noqa: BLE001  the end of a track is an exception
-            self.failed = error
 
     @property
     def state(self):
@@ -88,7 +85,7 @@ class RtcPage:
     def over(self):
         return self.state in ("closed", "failed")
 
-    def say(self, samples, later=0):
+    def say(self, samples, later):
         """Queues samples of 8 kHz, so many samples of 48 kHz later: the stand-in compares with samples of 8 kHz, and a codec's delay is no whole number of them."""
         raised = subprocess.run(
             ["sox", "-t", "raw", "-r", "8000", "-c", "1", "-b", "16", "-e", "signed-integer", "-L", "-", "-t", "raw", "-r", str(RATE), "-"],
@@ -98,11 +95,11 @@ class RtcPage:
         with self.microphone.lock:
             self.microphone.waiting += [samples[at : at + FRAME] for at in range(0, len(samples) - FRAME + 1, FRAME)]
 
-    def hears(self, hz, ms=400, least=600):
-        """Whether so much of this tone was played, at this level or louder."""
+    def hears(self, hz, ms):
+        """Whether so much of this tone was played, loud."""
         with self.lock:
             frames = list(self.played)
-        loud = [frame for frame in frames if rms(frame) > least]
+        loud = [frame for frame in frames if rms(frame) > LOUD]
         found = sum(1 for at in range(0, len(loud) - 4, 5) if abs(dominant_hz(numpy.concatenate(loud[at : at + 5]))[0] - hz) < 25)
         return found * 100 >= ms
 
@@ -110,7 +107,7 @@ class RtcPage:
         """The median level of what was loud."""
         with self.lock:
             levels = [rms(frame) for frame in self.played]
-        return float(numpy.median([level for level in levels if level > 600] or [0]))
+        return float(numpy.median([level for level in levels if level > LOUD] or [0]))
 
     def close(self):
         """Closes the connection as a page does."""
