@@ -1,7 +1,8 @@
 // Forms of plain fields, written as data: label, check and error in one place for all of them.
-import { Button, Group, MultiSelect, NumberInput, PasswordInput, Select, SimpleGrid, Stack, Switch, TagsInput, Textarea, TextInput } from '@mantine/core';
+import { MultiSelect, NumberInput, Select, SimpleGrid, Stack, Switch, TagsInput, Textarea, TextInput } from '@mantine/core';
 import { useForm, type UseFormReturnType } from '@mantine/form';
 import { useTranslation } from 'react-i18next';
+import { FormEnd, NewPassword } from './fields';
 import { ErrorNote } from './Page';
 import type { Field, FormValues, SpecProps } from './SpecForm';
 
@@ -54,16 +55,7 @@ export function SpecFields({ fields, initial, submit, onSubmit, onCancel, busy, 
           ))}
         </SimpleGrid>
         {children}
-        <Group justify="flex-end">
-          {onCancel && (
-            <Button variant="default" onClick={onCancel}>
-              {t('common.cancel')}
-            </Button>
-          )}
-          <Button type="submit" loading={busy}>
-            {submit}
-          </Button>
-        </Group>
+        <FormEnd cancel={onCancel} submit={submit} busy={busy} />
       </Stack>
     </form>
   );
@@ -85,7 +77,7 @@ function Input({ field, form, first }: { field: Field; form: Pick<UseFormReturnT
     case 'tags':
       return <TagsInput {...common} clearable clearButtonProps={{ 'aria-label': t('common.clear') }} {...props} />;
     case 'password':
-      return <PasswordInput {...common} autoComplete="new-password" visibilityToggleButtonProps={{ 'aria-label': t('common.showPassword') }} {...props} />;
+      return <NewPassword {...common} {...props} />;
     case 'area':
       return <Textarea {...common} autosize minRows={3} maxRows={14} {...props} />;
     case 'code':

@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { ask } from '../../api/client';
 import { useSession } from '../../api/session';
 import { Copyable, useAction } from '../../parts/actions';
+import { AccountSelect, FormEnd } from '../../parts/fields';
 import { ErrorNote } from '../../parts/Page';
 import { TEMPLATES, VOICES, type Agent } from './types';
 
@@ -81,12 +82,8 @@ export function NewAgent({ done, engine }: { done?: () => void; engine?: { provi
         </Radio.Group>
         <TextInput label={t('agents.list.house')} description={t('agents.list.houseHint')} required value={name} onChange={(event) => setName(event.currentTarget.value)} data-autofocus />
         <Select label={t('agents.editor.voice')} data={VOICES} value={voice} onChange={(value) => setVoice(value ?? 'sage')} allowDeselect={false} />
-        {!accountId && accounts.length > 1 && <Select label={t('common.account')} data={accounts.map((one) => ({ value: one.id, label: one.name }))} value={account} onChange={(value) => setAccount(value ?? '')} allowDeselect={false} />}
-        <Group justify="flex-end">
-          <Button type="submit" loading={make.isPending} disabled={!name.trim()}>
-            {t('common.create')}
-          </Button>
-        </Group>
+        <AccountSelect value={account} onChange={(value) => setAccount(value ?? '')} />
+        <FormEnd submit={t('common.create')} busy={make.isPending} disabled={!name.trim()} />
       </Stack>
     </form>
   );

@@ -5,6 +5,7 @@ import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ask, problemOf, useApi } from '../../api/client';
 import { confirmed, IconButton, useAction } from '../../parts/actions';
+import { FormEnd } from '../../parts/fields';
 import { Answered, Empty, ErrorNote, Loading } from '../../parts/Page';
 import { TemplateInput } from '../../parts/TemplateInput';
 import type { Agent, Tool } from './types';
@@ -306,14 +307,7 @@ function ToolForm({ agent, tool, others, close }: { agent: Agent; tool: Tool | n
             <Checkbox key={flag} label={t(`agents.tools.flags.${flag}`)} checked={flags[flag]} onChange={(event) => setFlags({ ...flags, [flag]: event.currentTarget.checked })} />
           ))}
         </Group>
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            {t('common.cancel')}
-          </Button>
-          <Button type="submit" loading={save.isPending} disabled={!name.trim() || !description.trim()}>
-            {t('common.save')}
-          </Button>
-        </Group>
+        <FormEnd cancel={close} submit={t('common.save')} busy={save.isPending} disabled={!name.trim() || !description.trim()} />
       </Stack>
     </form>
   );

@@ -1,12 +1,13 @@
 // A workflow as a diagram: numbers lead to an account or come by it, and to the agent. The form beside it says the same; either can be used.
 import '@xyflow/react/dist/base.css';
-import { Button, Card, Group, NumberInput, Select, Stack, TagsInput, Text, TextInput } from '@mantine/core';
+import { Card, NumberInput, Select, Stack, TagsInput, Text, TextInput } from '@mantine/core';
 import { IconPhone, IconPlugConnected, IconRobot, type Icon } from '@tabler/icons-react';
 import { Background, Controls, Handle, Position, ReactFlow, type Edge, type Node, type NodeProps } from '@xyflow/react';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ask } from '../../api/client';
 import { useAction } from '../../parts/actions';
+import { FormEnd } from '../../parts/fields';
 import { phone } from '../../parts/format';
 import { ErrorNote } from '../../parts/Page';
 import classes from './WorkflowBuilder.module.css';
@@ -137,14 +138,7 @@ export function WorkflowBuilder({ one, agents, lines, close }: Props) {
           )}
         </Card>
         <TextInput label={t('agents.workflows.note')} description={t('agents.workflows.noteHint')} value={note} onChange={(event) => setNote(event.currentTarget.value)} />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            {t('common.cancel')}
-          </Button>
-          <Button type="submit" loading={save.isPending}>
-            {t('common.save')}
-          </Button>
-        </Group>
+        <FormEnd cancel={close} submit={t('common.save')} busy={save.isPending} />
       </Stack>
     </form>
   );

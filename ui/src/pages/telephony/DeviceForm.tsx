@@ -1,4 +1,4 @@
-import { Accordion, Anchor, Box, Button, Group, MultiSelect, NumberInput, PasswordInput, Select, SimpleGrid, Stack, Switch, TagsInput, Text, TextInput } from '@mantine/core';
+import { Accordion, Box, Button, Group, MultiSelect, NumberInput, Select, SimpleGrid, Stack, Switch, TagsInput, Text, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -7,9 +7,10 @@ import { useOfAccounts } from '../../api/lists';
 import { useAgents } from '../../api/names';
 import { useSession } from '../../api/session';
 import { useAction } from '../../parts/actions';
+import { AccountSelect, Choice, FormEnd, KeptPassword, NewPassword } from '../../parts/fields';
 import { ErrorNote } from '../../parts/Page';
 import { Telephone } from './Telephone';
-import { DEVICES, type Device } from './types';
+import { DEVICES, SRTP, type Device } from './types';
 
 const PASSWORD_MIN = 12;
 /** Without what is mistaken for something else when it is typed on a telephone. */
@@ -43,7 +44,7 @@ interface Values {
 
 export function DeviceForm({ device, done }: { device: Device | null; done: () => void }) {
   const { t } = useTranslation();
-  const { accountId, accounts, isNode } = useSession();
+  const { accountId, accounts } = useSession();
   const agents = useAgents();
   const workflows = useOfAccounts<{ id: string; account_id: string; name: string }>('/api/admin/workflows', 'account_id');
   const [replacing, setReplacing] = useState(!device);
@@ -126,39 +127,18 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
     <form onSubmit={form.onSubmit(keep)} noValidate>
       <Stack>
         {save.error ? <ErrorNote error={save.error} /> : null}
-        {!device && isNode && accounts.length > 1 && (
-          <Select label={t('common.account')} data={accounts.map((one) => ({ value: one.id, label: one.name }))} allowDeselect={false} {...form.getInputProps('account_id')} />
-        )}
+        {!device && <AccountSelect {...form.getInputProps('account_id')} />}
         <TextInput label={t('telephony.device.label')} placeholder={t('telephony.device.labelExample')} withAsterisk data-autofocus {...form.getInputProps('label')} />
         <TextInput label={t('telephony.device.username')} description={t('telephony.device.usernameHint')} placeholder="101" withAsterisk spellCheck={false} autoComplete="off" {...form.getInputProps('username')} />
         {replacing ? (
-          <PasswordInput
-            label={t('common.password')}
-            description={device ? t('telephony.device.passwordNew') : t('telephony.device.passwordHint')}
-            autoComplete="new-password"
-            visibilityToggleButtonProps={{ 'aria-label': t('common.showPassword') }}
-            {...form.getInputProps('password')}
-          />
+          <NewPassword description={device ? t('telephony.device.passwordNew') : t('telephony.device.passwordHint')} {...form.getInputProps('password')} />
         ) : (
-          <Box>
-            <Text size="sm" fw={500}>
-              {t('common.password')}
-            </Text>
-            <Group gap="xs" h={36}>
-              <Text size="sm">{t('telephony.form.passwordKept')}</Text>
-              <Anchor
-                component="button"
-                type="button"
-                size="sm"
-                onClick={() => {
-                  form.setFieldValue('password', proposed());
-                  setReplacing(true);
-                }}
-              >
-                {t('telephony.form.passwordReplace')}
-              </Anchor>
-            </Group>
-          </Box>
+          <KeptPassword
+            replace={() => {
+              form.setFieldValue('password', proposed());
+              setReplacing(true);
+            }}
+          />
         )}
         <Select
           label={t('telephony.device.answers')}
@@ -184,13 +164,7 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
             <Accordion.Panel>
               <SimpleGrid cols={{ base: 1, sm: 2 }}>
                 <TextInput label={t('telephony.device.domain')} description={t('telephony.device.domainHint')} spellCheck={false} {...form.getInputProps('domain')} />
-                <Select
-                  label={t('telephony.form.srtp')}
-                  description={t('telephony.device.srtpHint')}
-                  data={[{ value: '', label: t('telephony.form.asServer') }, { value: 'off', label: t('telephony.form.srtpOff') }, { value: 'preferred', label: t('telephony.form.srtpPreferred') }, { value: 'required', label: t('telephony.form.srtpRequired') }]}
-                  allowDeselect={false}
-                  {...form.getInputProps('srtp')}
-                />
+                <Choice label={t('telephony.form.srtp')} hint={t('telephony.device.srtpHint')} none={t('telephony.form.asServer')} names={SRTP} nameOf={(one) => t(`telephony.form.srtps.${one}`)} {...form.getInputProps('srtp')} />
                 <NumberInput label={t('telephony.device.places')} description={t('telephony.device.placesHint')} min={1} max={16} clampBehavior="none" allowDecimal={false} {...form.getInputProps('bindings_max')} />
                 <NumberInput label={t('telephony.form.callsMax')} description={t('telephony.form.callsMaxHint')} min={0} allowDecimal={false} {...form.getInputProps('calls_max')} />
                 <NumberInput label={t('telephony.device.keepAlive')} description={t('telephony.device.keepAliveHint')} suffix=" s" min={0} clampBehavior="none" allowDecimal={false} hideControls {...form.getInputProps('keep_alive_s')} />
@@ -210,14 +184,7 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
             </Accordion.Panel>
           </Accordion.Item>
         </Accordion>
-        <Group justify="flex-end">
-          <Button variant="default" onClick={done}>
-            {t('common.cancel')}
-          </Button>
-          <Button type="submit" loading={save.isPending}>
-            {device ? t('common.save') : t('common.create')}
-          </Button>
-        </Group>
+        <FormEnd cancel={done} submit={device ? t('common.save') : t('common.create')} busy={save.isPending} />
       </Stack>
     </form>
   );

@@ -1,4 +1,4 @@
-import { Accordion, Alert, Anchor, Box, Button, Checkbox, Group, List, NumberInput, PasswordInput, Select, SegmentedControl, SimpleGrid, Stack, TagsInput, Text, TextInput, ThemeIcon } from '@mantine/core';
+import { Accordion, Alert, Box, Button, Checkbox, Group, List, NumberInput, Select, SegmentedControl, SimpleGrid, Stack, TagsInput, Text, TextInput, ThemeIcon } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { IconAlertTriangle, IconCheck, IconMinus, IconPhoneCall, IconX } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
@@ -8,9 +8,10 @@ import { useApi, ask } from '../../api/client';
 import { useSession } from '../../api/session';
 import { useAction } from '../../parts/actions';
 import { milliseconds } from '../../parts/format';
+import { AccountSelect, Choice, FormEnd, KeptPassword, NewPassword } from '../../parts/fields';
 import { ErrorNote } from '../../parts/Page';
 import { Codecs } from './Codecs';
-import type { SipAccount, TestStep } from './types';
+import { SRTP, type SipAccount, type TestStep } from './types';
 
 interface Values {
   account_id: string;
@@ -50,6 +51,7 @@ const THREE_WAY = ['noise_suppression', 'automatic_gain', 'registers'] as const;
 const three = (value: boolean | null | undefined) => (value === true ? 'yes' : value === false ? 'no' : '');
 const KEYPADS = ['auto', 'rfc4733', 'info', 'inband'] as const;
 const CALLER_ID_FORMS = ['account', 'from_number', 'p_asserted_identity', 'p_preferred_identity', 'remote_party_id'] as const;
+const YES_NO = ['yes', 'no'] as const;
 const NUMBER_FORMS = ['as_dialled', 'e164', 'e164_digits', 'double_zero', 'national'] as const;
 
 const TEST_ICON = { passed: IconCheck, warning: IconAlertTriangle, failed: IconX, skipped: IconMinus };
@@ -57,7 +59,7 @@ const TEST_COLOR = { passed: 'teal', warning: 'orange', failed: 'red', skipped: 
 
 export function SipAccountForm({ account, others, done }: { account: SipAccount | null; others: SipAccount[]; done: () => void }) {
   const { t, i18n } = useTranslation();
-  const { accountId, accounts, isNode } = useSession();
+  const { accountId, accounts } = useSession();
   const profiles = useApi('/api/admin/sip-profiles', {}, { staleTime: Infinity });
   const [replacing, setReplacing] = useState(!account?.has_password);
   const [number, setNumber] = useState('');
@@ -145,9 +147,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
     >
       <Stack>
         {save.error ? <ErrorNote error={save.error} /> : null}
-        {!account && isNode && accounts.length > 1 && (
-          <Select label={t('common.account')} data={accounts.map((one) => ({ value: one.id, label: one.name }))} allowDeselect={false} {...form.getInputProps('account_id')} />
-        )}
+        {!account && <AccountSelect {...form.getInputProps('account_id')} />}
         <Select
           label={t('telephony.form.profile')}
           description={t('telephony.form.profileHint')}
@@ -192,19 +192,9 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
         <SimpleGrid cols={{ base: 1, sm: 2 }}>
           <TextInput label={t('telephony.form.username')} autoComplete="off" spellCheck={false} {...form.getInputProps('username')} />
           {replacing ? (
-            <PasswordInput label={t('common.password')} autoComplete="new-password" visibilityToggleButtonProps={{ 'aria-label': t('common.showPassword') }} {...form.getInputProps('password')} />
+            <NewPassword {...form.getInputProps('password')} />
           ) : (
-            <Box>
-              <Text size="sm" fw={500}>
-                {t('common.password')}
-              </Text>
-              <Group gap="xs" h={36}>
-                <Text size="sm">{t('telephony.form.passwordKept')}</Text>
-                <Anchor component="button" type="button" size="sm" onClick={() => setReplacing(true)}>
-                  {t('telephony.form.passwordReplace')}
-                </Anchor>
-              </Group>
-            </Box>
+            <KeptPassword replace={() => setReplacing(true)} />
           )}
           <TextInput label={t('telephony.form.host')} description={t('telephony.form.hostHint')} spellCheck={false} {...form.getInputProps('contact_host')} />
           <NumberInput label={t('telephony.form.port')} description={t('telephony.form.portHint')} min={1} max={65535} clampBehavior="none" allowDecimal={false} hideControls {...form.getInputProps('contact_port')} />
@@ -277,13 +267,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
             </Accordion.Control>
             <Accordion.Panel>
               <Stack gap="sm">
-                <Select
-                  label={t('telephony.form.srtp')}
-                  description={t('telephony.form.srtpHint')}
-                  data={[{ value: '', label: t('telephony.form.asProfile') }, { value: 'off', label: t('telephony.form.srtpOff') }, { value: 'preferred', label: t('telephony.form.srtpPreferred') }, { value: 'required', label: t('telephony.form.srtpRequired') }]}
-                  allowDeselect={false}
-                  {...form.getInputProps('srtp')}
-                />
+                <Choice label={t('telephony.form.srtp')} hint={t('telephony.form.srtpHint')} none={t('telephony.form.asProfile')} names={SRTP} nameOf={(one) => t(`telephony.form.srtps.${one}`)} {...form.getInputProps('srtp')} />
                 <TextInput label={t('telephony.form.realm')} description={t('telephony.form.realmHint')} placeholder="sip.example.org" spellCheck={false} {...form.getInputProps('realm')} />
                 <TagsInput label={t('telephony.form.allow')} description={t('telephony.form.allowHint')} placeholder="192.0.2.0/24" clearable clearButtonProps={{ 'aria-label': t('common.clear') }} {...form.getInputProps('allow')} />
               </Stack>
@@ -338,32 +322,8 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
           </Stack>
         </Alert>
 
-        <Group justify="flex-end">
-          <Button variant="default" onClick={done}>
-            {t('common.cancel')}
-          </Button>
-          <Button type="submit" loading={save.isPending}>
-            {account ? t('common.save') : t('common.create')}
-          </Button>
-        </Group>
+        <FormEnd cancel={done} submit={account ? t('common.save') : t('common.create')} busy={save.isPending} />
       </Stack>
     </form>
   );
-}
-
-const YES_NO = ['yes', 'no'] as const;
-
-interface ChoiceProps<N extends string> {
-  label: string;
-  hint: string;
-  /** What it is called that nothing is chosen. */
-  none: string;
-  names: readonly N[];
-  nameOf: (name: N) => string;
-}
-
-/** One of a few, or what the profile or the server says. */
-function Choice<N extends string>({ label, hint, none, names, nameOf, ...input }: ChoiceProps<N>) {
-  const data: { value: string; label: string }[] = [{ value: '', label: none }, ...names.map((one) => ({ value: one, label: nameOf(one) }))];
-  return <Select label={label} description={hint} data={data} allowDeselect={false} {...input} />;
 }

@@ -18,6 +18,9 @@ export interface TestStep {
   tookMs: number;
 }
 
+/** Whether audio is encrypted. */
+export const SRTP = ['off', 'preferred', 'required'] as const;
+
 /** Where devices are kept; also the key of what was read of them. */
 export const DEVICES = '/api/admin/devices';
 
