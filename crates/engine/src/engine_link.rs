@@ -258,7 +258,7 @@ impl EngineLink {
     /// Its model and host, for the journal.
     pub(crate) fn describe(&self) -> String {
         let choice = &self.choices[self.serving];
-        format!("{} at {}", choice.settings.model, choice.target.host())
+        format!("{} ({})", choice.settings.model, choice.target.host())
     }
 
     /// Its model.

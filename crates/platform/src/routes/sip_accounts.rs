@@ -110,8 +110,12 @@ pub(crate) fn scope(caller: &Caller, account: Option<&str>) -> Result<TenantScop
     }
 }
 
-fn status(known: Option<&RegistrationStatus>, is_active: bool, api: &Api) -> AccountStatus {
-    let Some(known) = known.filter(|_| is_active) else {
+fn status(
+    known: Option<&RegistrationStatus>,
+    entry: &Entry<SipAccount>,
+    api: &Api,
+) -> AccountStatus {
+    let Some(known) = known.filter(|_| entry.is_active) else {
         return AccountStatus {
             state: "unregistered",
             message: None,
@@ -134,9 +138,11 @@ fn status(known: Option<&RegistrationStatus>, is_active: bool, api: &Api) -> Acc
         }
     };
     let is_failed = state == "failed";
+    // The engine knows it by its id.
+    let message = || known.message.clone().with("line", entry.label.as_str());
     AccountStatus {
         state,
-        message: is_failed.then(|| catalog::render(&known.message, api.config.language).text),
+        message: is_failed.then(|| catalog::render(&message(), api.config.language).text),
         code: is_failed.then(|| known.message.code.to_string()),
         expires_in_s,
         retry_in_s,
@@ -174,7 +180,7 @@ impl Live {
             account_id: entry.tenant.clone().unwrap_or_default(),
             has_password: entry.password.is_some(),
             fields: fields(entry),
-            status: status(self.registrations.get(&entry.id), entry.is_active, api),
+            status: status(self.registrations.get(&entry.id), entry, api),
             metrics: AccountFigures {
                 calls_received: calls.received,
                 calls_answered: calls.answered,

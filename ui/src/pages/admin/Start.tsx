@@ -157,6 +157,7 @@ function EngineStep({ account }: { account: string }) {
         {kept && <Alert color="allo">{t('admin.start.keyKept', { provider: t(`admin.start.providers.${provider}`) })}</Alert>}
         <Group align="flex-end">
           <Select
+            w={{ base: '100%', sm: 320 }}
             label={t('admin.start.provider')}
             data={PROVIDERS.map((one) => ({ value: one, label: t(`admin.start.providers.${one}`) }))}
             value={provider}

@@ -87,7 +87,7 @@ export function Agents() {
         nameOf={nameOf}
         icon={IconRobot}
         emptyTitle={t('agents.list.empty')}
-        emptyHint={t('agents.list.emptyHint')}
+        emptyHint={mayWrite ? t('agents.list.emptyHint') : t('common.askAdmin')}
         actions={
           may('admin') && (
             <Button leftSection={<IconPlus size={16} />} onClick={() => setMaking(true)}>

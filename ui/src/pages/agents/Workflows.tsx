@@ -39,7 +39,7 @@ export function Workflows() {
       nameOf={(one) => one.name}
       icon={IconRoute}
       emptyTitle={t('agents.workflows.empty')}
-      emptyHint={t('agents.workflows.emptyHint')}
+      emptyHint={may('admin') ? t('agents.workflows.emptyHint') : t('common.askAdmin')}
       add={may('admin') ? t('agents.workflows.add') : undefined}
       columns={[
         {

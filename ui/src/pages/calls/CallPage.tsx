@@ -6,7 +6,7 @@ import { Link, useParams } from '@tanstack/react-router';
 import { lazy, Suspense, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useApi, ask, PLATFORM } from '../../api/client';
-import { useAgentNames, useLineNames } from '../../api/names';
+import { useAgentNames, useLineOf } from '../../api/names';
 import { useSession } from '../../api/session';
 import { confirmed, useAction } from '../../parts/actions';
 import { clock, duration, fullDateTime, milliseconds, money, number, phone } from '../../parts/format';
@@ -26,7 +26,7 @@ export function CallPage() {
   const { callId } = useParams({ strict: false }) as { callId: string };
   const { may } = useSession();
   const agentName = useAgentNames();
-  const lineName = useLineNames();
+  const lineName = useLineOf();
   const [tab, setTab] = useUrlState('tab', 'events');
   const [at, setAt] = useState(0);
   const player = useRef<Player | null>(null);
@@ -67,7 +67,7 @@ export function CallPage() {
           <span>·</span>
           <span>{agentName(record.agent)}</span>
           <span>·</span>
-          <span>{lineName(record.line)}</span>
+          <span>{lineName(record)}</span>
         </Group>
       }
       actions={

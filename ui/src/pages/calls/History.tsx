@@ -8,13 +8,14 @@ import { useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { client, PLATFORM, type Schemas } from '../../api/client';
 import { useLive } from '../../api/live';
-import { useAgentNames, useLineNames } from '../../api/names';
+import { useAgentNames, useLineNames, useLineOf } from '../../api/names';
 import { useSession } from '../../api/session';
 import { tellDone } from '../../parts/actions';
 import { Lines, Main, Small, Tag } from '../../parts/cells';
 import { DataTable, type Column } from '../../parts/DataTable';
 import { dateTime, duration, fullDateTime, money, phone } from '../../parts/format';
 import { Answered, Empty, Page } from '../../parts/Page';
+import { ToStart } from '../../parts/ToStart';
 import { useUrlState } from '../../parts/useUrlState';
 
 type Call = Schemas['CallView'];
@@ -57,6 +58,7 @@ export function History() {
   const navigate = useNavigate();
   const agentName = useAgentNames();
   const lineName = useLineNames();
+  const lineOf = useLineOf();
   const [party, setParty] = useUrlState('party');
   const [agentId, setAgent] = useUrlState('agentId');
   const [outcome, setOutcome] = useUrlState('outcome');
@@ -154,7 +156,7 @@ export function History() {
         ),
       },
       { id: 'agent', header: t('calls.history.agent'), sort: (call) => agentName(call.agent), cell: (call) => agentName(call.agent) },
-      { id: 'line', header: t('calls.history.line'), sort: (call) => lineName(call.line), cell: (call) => lineName(call.line), wideOnly: true },
+      { id: 'line', header: t('calls.history.line'), sort: lineOf, cell: lineOf, wideOnly: true },
       { id: 'duration', header: t('calls.history.duration'), right: true, sort: (call) => call.durationSec ?? -1, cell: (call) => (call.endedAt ? duration(call.durationSec ?? 0) : <Tag color="teal">{t('calls.history.running')}</Tag>) },
       {
         id: 'outcome',
@@ -264,7 +266,7 @@ export function History() {
           filtered ? (
             <Empty icon={IconSearch} title={t('calls.history.noneFound')} action={<Button variant="default" onClick={clear}>{t('common.clearFilters')}</Button>} />
           ) : (
-            <Empty icon={IconHistory} title={t('calls.history.empty')}>
+            <Empty icon={IconHistory} title={t('calls.history.empty')} action={<ToStart />}>
               {t('calls.history.emptyHint')}
             </Empty>
           )

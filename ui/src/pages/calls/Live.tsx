@@ -8,12 +8,13 @@ import { memo, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useApi, ask, PLATFORM, type Schemas } from '../../api/client';
 import { useLive, useNow } from '../../api/live';
-import { useAgentNames, useLineNames } from '../../api/names';
+import { useAgentNames, useLineOf } from '../../api/names';
 import { useSession } from '../../api/session';
 import { confirmed, useAction } from '../../parts/actions';
 import { duration, milliseconds, phone, time } from '../../parts/format';
 import { Answered, Empty, Page } from '../../parts/Page';
 import { StateBadge, type Tone } from '../../parts/StateBadge';
+import { ToStart } from '../../parts/ToStart';
 import { useUrlState } from '../../parts/useUrlState';
 import classes from './Calls.module.css';
 
@@ -64,7 +65,7 @@ export function Live() {
   const [open, setOpen] = useUrlState('call');
   const reread = useRef<ReturnType<typeof setTimeout> | null>(null);
   const agentName = useAgentNames();
-  const lineName = useLineNames();
+  const lineName = useLineOf();
   /** Calls that ended while they were looked at. */
   const over = useRef(new Set<string>());
 
@@ -128,7 +129,7 @@ export function Live() {
       <Answered
         query={live}
         empty={
-          <Empty icon={IconPhone} title={t('calls.live.empty')}>
+          <Empty icon={IconPhone} title={t('calls.live.empty')} action={latest.data && !last && <ToStart />}>
             {last ? (
               <>
                 {t('calls.live.last', { time: time(last.startedAt), who: phone(last.from) })}{' '}
@@ -162,7 +163,7 @@ interface CardProps {
   said: Words | undefined;
   speaking: string | undefined;
   agentName: (id: string | null | undefined) => string;
-  lineName: (id: string | null | undefined) => string;
+  lineName: ReturnType<typeof useLineOf>;
   follow: (id: string) => void;
 }
 
@@ -183,7 +184,7 @@ const LiveCard = memo(function LiveCard({ call, said, speaking, agentName, lineN
       <Group gap={6} mb="xs">
         <StateBadge tone={TONE[call.state] ?? 'wait'}>{t(`calls.states.${call.state}` as 'calls.states.ringing')}</StateBadge>
         <Badge color="gray">{agentName(call.agent)}</Badge>
-        <Badge color="gray">{lineName(call.line)}</Badge>
+        <Badge color="gray">{lineName(call)}</Badge>
         {slow && <Badge color="orange">{t('calls.live.slow', { time: milliseconds(call.lastTurnMs) })}</Badge>}
       </Group>
       <Box className={classes.words} mb="sm">

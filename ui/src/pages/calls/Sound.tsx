@@ -5,7 +5,7 @@ import { IconAlertTriangleFilled, IconPlayerPauseFilled, IconPlayerPlayFilled, I
 import { useEffect, useRef, useState, type RefObject } from 'react';
 import { useTranslation } from 'react-i18next';
 import WaveSurfer from 'wavesurfer.js';
-import { clock } from '../../parts/format';
+import { clock, number } from '../../parts/format';
 import { ErrorNote } from '../../parts/Page';
 import classes from './Calls.module.css';
 import type { Explanation, SpokenLine } from './types';
@@ -126,7 +126,7 @@ export function Sound({ url, headers, offsetMs, explanation, lines, onTime, onSe
         <Text size="sm" ff="monospace" aria-live="off">
           {clock(position)} / {clock(length)}
         </Text>
-        <SegmentedControl size="xs" value={speed} onChange={setSpeed} data={['1', '1.5', '2'].map((one) => ({ value: one, label: `${one}×` }))} aria-label={t('calls.call.speed')} />
+        <SegmentedControl size="xs" value={speed} onChange={setSpeed} data={['1', '1.5', '2'].map((one) => ({ value: one, label: `${number(Number(one), 1)}×` }))} aria-label={t('calls.call.speed')} />
         <Text size="xs" c="dimmed" visibleFrom="sm">
           {t('calls.call.keys')}
         </Text>

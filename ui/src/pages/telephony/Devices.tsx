@@ -139,7 +139,7 @@ export function Devices() {
         textOf={textOf}
         icon={IconDeviceLandlinePhone}
         emptyTitle={t('telephony.devices.emptyTitle')}
-        emptyHint={t('telephony.devices.empty')}
+        emptyHint={mayWrite ? t('telephony.devices.empty') : t('common.askAdmin')}
         add={mayWrite ? t('telephony.devices.add') : undefined}
         more={may('operator') ? more : undefined}
         remove={removal}

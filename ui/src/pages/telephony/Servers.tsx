@@ -14,6 +14,7 @@ import { DataTable, type Column, type Sorting } from '../../parts/DataTable';
 import { dateTime, duration, fullDateTime, number } from '../../parts/format';
 import { Answered, Empty, Page } from '../../parts/Page';
 import { StateBadge, type Tone } from '../../parts/StateBadge';
+import { ToStart } from '../../parts/ToStart';
 import { useTypedUrlState } from '../../parts/useUrlState';
 
 type State = 'starting' | 'running' | 'unhealthy' | 'failed' | 'stopping' | 'stopped';
@@ -244,8 +245,8 @@ export function Servers() {
       <Answered
         query={servers}
         empty={
-          <Empty title={t('telephony.servers.emptyTitle')} icon={IconServer2}>
-            {t('telephony.servers.empty')}
+          <Empty title={t('telephony.servers.emptyTitle')} icon={IconServer2} action={<ToStart />}>
+            {may('admin') ? t('telephony.servers.empty') : t('common.askAdmin')}
           </Empty>
         }
       >

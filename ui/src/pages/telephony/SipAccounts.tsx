@@ -164,7 +164,7 @@ export function SipAccounts() {
               )
             }
           >
-            {t('telephony.sip.empty')}
+            {mayWrite ? t('telephony.sip.empty') : t('common.askAdmin')}
           </Empty>
         }
       >
