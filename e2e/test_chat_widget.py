@@ -104,5 +104,4 @@ def test_a_visitor_writes_by_the_widget(standin, server, folder):
     finally:
         browser.close()
         site.shutdown()
-        world.allo.stop()
         world.close()

@@ -106,6 +106,8 @@ def test_words_that_are_heard_follow_those_that_were_read(house, browse):
     heard = [event("transcript", "call-1", role="user", content="Adieu."), event("ended", "call-1")]
     heard += [event("transcript", "call-0", role="user", content=words) for words in ("Oui.", "Et demain ?", "Oui.")]
     read = [{"role": "user", "content": words} for words in ("Bonjour.", "Oui.")]
+    # The page of the log-in follows a stream too: it goes first.
+    page.goto("about:blank")
     page.route("**/platform/api/events*", lambda route: streams.append(route))
     page.route("**/platform/api/calls/live*", lambda route: route.fulfill(json=calls))
     page.route("**/platform/api/calls/call-0/transcript", lambda route: route.fulfill(json=read))
