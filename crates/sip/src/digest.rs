@@ -11,7 +11,6 @@ pub use server::{DigestServer, Verification};
 
 use md5::Md5;
 use sha2::{Digest as _, Sha256, Sha512_256};
-use std::fmt::Write as _;
 
 /// Hash algorithms, weakest first: the order is that of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,9 +152,11 @@ impl Computation<'_> {
 }
 
 fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
     text
 }

@@ -112,24 +112,21 @@ impl Endpoint {
     pub(crate) fn send(
         &mut self,
         flow: Flow,
-        data: &[u8],
+        data: Vec<u8>,
         link: Link,
         retransmission: bool,
     ) -> bool {
         let Some((local, remote)) = self.transport.addresses(flow) else {
             return false;
         };
-        self.trace(true, flow, (local, remote), data, link, retransmission);
+        self.trace(true, flow, (local, remote), &data, link, retransmission);
         self.output(match flow {
             Flow::Datagram { listener, remote } => Output::SendDatagram {
                 listener,
                 destination: remote,
-                data: data.to_vec(),
+                data,
             },
-            Flow::Stream { connection } => Output::SendStream {
-                connection,
-                data: data.to_vec(),
-            },
+            Flow::Stream { connection } => Output::SendStream { connection, data },
         });
         true
     }

@@ -258,7 +258,7 @@ impl Invite {
     /// A response of ours inside this invite, with our tag.
     pub(crate) fn response(&self, request: &Request, status: u16) -> Response {
         let mut response = Response::to(request, status);
-        if request.headers.to().is_some_and(|to| to.tag().is_none()) && status != 100 {
+        if request.headers.to_tag().is_none() && status != 100 {
             response.headers.replace(name::TO, &self.dialog.local);
         }
         response

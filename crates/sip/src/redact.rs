@@ -2,6 +2,8 @@
 //!
 //! Works on the bytes, line by line, so that a broken message is redacted as well as a good one.
 
+use crate::message::scan::find_far;
+
 /// Stands in the place of each secret.
 const MASK: &str = "***";
 
@@ -29,23 +31,37 @@ const AUTH_FIELDS: &[&str] = &[
 pub fn redact(message: &[u8]) -> Vec<u8> {
     let mut redacted = Vec::with_capacity(message.len());
     let mut in_auth_field = false;
-    for line in message.split_inclusive(|byte| *byte == b'\n') {
-        let continues = line.starts_with(b" ") || line.starts_with(b"\t");
+    // Lines that stay as they are are copied together: most messages hold no secret.
+    let (mut copied, mut at) = (0, 0);
+    while at < message.len() {
+        let length = find_far(&message[at..], b'\n');
+        let end = length.map_or(message.len(), |length| at + length + 1);
+        let line = &message[at..end];
+        let continues = matches!(line[0], b' ' | b'\t');
         if !continues {
             in_auth_field = is_auth_field(line);
         }
+        let key = if in_auth_field { None } else { sdp_key(line) };
+        if in_auth_field || key.is_some() {
+            redacted.extend_from_slice(&message[copied..at]);
+            copied = end;
+        }
         if in_auth_field {
             redact_auth(line, continues, &mut redacted);
-        } else if let Some(at) = sdp_key(line) {
-            redact_key(line, at, &mut redacted);
-        } else {
-            redacted.extend_from_slice(line);
+        } else if let Some(key) = key {
+            redact_key(line, key, &mut redacted);
         }
+        at = end;
     }
+    redacted.extend_from_slice(&message[copied..]);
     redacted
 }
 
 fn is_auth_field(line: &[u8]) -> bool {
+    let first = line.trim_ascii_start().first().unwrap_or(&b' ');
+    if !matches!(first.to_ascii_uppercase(), b'A' | b'P' | b'W') {
+        return false;
+    }
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
         return false;
     };
@@ -136,17 +152,20 @@ fn value_end(value: &[u8], start: usize) -> usize {
 
 /// Where the secret of a key line of SDP begins (`a=crypto`, RFC 4568; `k=`, RFC 4566; `a=key-mgmt`, RFC 4567).
 fn sdp_key(line: &[u8]) -> Option<usize> {
-    let lower = line.get(..line.len().min(12))?.to_ascii_lowercase();
-    if lower.starts_with(b"a=crypto:") {
+    let starts = |wanted: &[u8]| {
+        let start = line.get(..wanted.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(wanted))
+    };
+    if starts(b"a=crypto:") {
         let inline = line
             .windows(7)
             .position(|word| word.eq_ignore_ascii_case(b"inline:"));
         return Some(inline.map_or(9, |at| at + 7));
     }
-    if lower.starts_with(b"k=") {
+    if starts(b"k=") {
         return Some(2);
     }
-    lower.starts_with(b"a=key-mgmt:").then_some(11)
+    starts(b"a=key-mgmt:").then_some(11)
 }
 
 /// Masks the rest of the line: a line with several keys (`inline:…;inline:…`) must lose them all.

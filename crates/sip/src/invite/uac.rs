@@ -203,7 +203,7 @@ impl Invite {
             .transport
             .addresses(flow)
             .map(|(_, remote)| remote);
-        let has_tag = response.headers.to().is_some_and(|to| to.tag().is_some());
+        let has_tag = response.headers.to_tag().is_some();
         let Phase::Calling(calling) = &mut self.phase else {
             return;
         };

@@ -6,6 +6,12 @@ use super::name_addr::NameAddr;
 use super::scan;
 use super::via::Via;
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+/// Rows of most messages.
+const ROWS_EXPECTED: usize = 16;
+/// Bytes that most values fit in.
+const VALUE_BYTES_EXPECTED: usize = 48;
 
 /// Canonical names of the header fields that the room reads or writes.
 pub mod name {
@@ -137,19 +143,48 @@ pub(crate) fn canonical(name: &str) -> Cow<'static, str> {
             return Cow::Borrowed(long);
         }
     }
-    match KNOWN.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+    match known_name(name) {
         Some(known) => Cow::Borrowed(known),
         None => Cow::Owned(name.to_owned()),
     }
 }
 
+/// The known spelling of a name in any case.
+fn known_name(name: &str) -> Option<&'static str> {
+    /// Where the names of each first letter begin in the list, which is sorted by them.
+    const BEGIN: [usize; 27] = {
+        let mut begin = [KNOWN.len(); 27];
+        let mut at = KNOWN.len();
+        while at > 0 {
+            at -= 1;
+            begin[(KNOWN[at].as_bytes()[0] - b'A') as usize] = at;
+        }
+        let mut letter = 26;
+        while letter > 0 {
+            letter -= 1;
+            if begin[letter] == KNOWN.len() {
+                begin[letter] = begin[letter + 1];
+            }
+        }
+        begin
+    };
+    let first = name.as_bytes().first()?.to_ascii_uppercase();
+    if !first.is_ascii_uppercase() {
+        return None;
+    }
+    let letter = usize::from(first - b'A');
+    let candidates = &KNOWN[BEGIN[letter]..BEGIN[letter + 1]];
+    candidates
+        .iter()
+        .find(|known| {
+            known.len() == name.len() && (**known == name || known.eq_ignore_ascii_case(name))
+        })
+        .copied()
+}
+
 /// A canonical name that outlives the message; `header` for a name that the room does not know.
 pub(super) fn known(name: &str) -> &'static str {
-    KNOWN
-        .iter()
-        .find(|known| **known == name)
-        .copied()
-        .unwrap_or("header")
+    known_name(name).unwrap_or("header")
 }
 
 /// One row: a name and its value, unfolded and trimmed.
@@ -172,7 +207,8 @@ impl Header {
 
     /// Compares the name without case.
     pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+        // Both are canonical in nearly every case.
+        self.name.len() == name.len() && (self.name == name || self.name.eq_ignore_ascii_case(name))
     }
 }
 
@@ -190,6 +226,13 @@ impl Headers {
     /// No field.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No field, and room for as many as most messages have.
+    pub(super) fn with_room() -> Self {
+        Self {
+            rows: Vec::with_capacity(ROWS_EXPECTED),
+        }
     }
 
     /// All rows in order.
@@ -216,13 +259,13 @@ impl Headers {
     }
 
     /// Adds a row at the end. Control characters in the value become blanks: a value cannot start a line of its own.
-    pub fn push(&mut self, name: impl AsRef<str>, value: impl ToString) {
-        self.rows.push(row(name.as_ref(), &value.to_string()));
+    pub fn push(&mut self, name: impl AsRef<str>, value: impl fmt::Display) {
+        self.rows.push(row(name.as_ref(), text(value)));
     }
 
     /// Adds a row before the first row of that name, or before everything (Via, Route).
-    pub fn insert_front(&mut self, name: impl AsRef<str>, value: impl ToString) {
-        let row = row(name.as_ref(), &value.to_string());
+    pub fn insert_front(&mut self, name: impl AsRef<str>, value: impl fmt::Display) {
+        let row = row(name.as_ref(), text(value));
         let at = self
             .rows
             .iter()
@@ -232,8 +275,8 @@ impl Headers {
     }
 
     /// Puts one row in the place of all rows of that name (at the first one's place, else at the end).
-    pub fn replace(&mut self, name: impl AsRef<str>, value: impl ToString) {
-        let row = row(name.as_ref(), &value.to_string());
+    pub fn replace(&mut self, name: impl AsRef<str>, value: impl fmt::Display) {
+        let row = row(name.as_ref(), text(value));
         let at = self.rows.iter().position(|known| known.is(&row.name));
         self.remove(name.as_ref());
         self.rows.insert(at.unwrap_or(self.rows.len()), row);
@@ -251,9 +294,9 @@ impl Headers {
     }
 
     /// Replaces the value of the first row of that name; nothing happens when there is none.
-    pub fn replace_first(&mut self, name: &str, value: impl ToString) {
+    pub fn replace_first(&mut self, name: &str, value: impl fmt::Display) {
         if let Some(found) = self.rows.iter_mut().find(|row| row.is(name)) {
-            *found = row(name, &value.to_string());
+            *found = row(name, text(value));
         }
     }
 
@@ -291,6 +334,11 @@ impl Headers {
         self.get(name::VIA)?.parse().ok()
     }
 
+    /// The branch of the top Via.
+    pub fn via_branch(&self) -> Option<&str> {
+        Via::param_of(self.get(name::VIA)?, "branch")
+    }
+
     /// From.
     pub fn from(&self) -> Option<NameAddr> {
         self.get(name::FROM)?.parse().ok()
@@ -299,6 +347,16 @@ impl Headers {
     /// To.
     pub fn to(&self) -> Option<NameAddr> {
         self.get(name::TO)?.parse().ok()
+    }
+
+    /// The tag of To.
+    pub fn to_tag(&self) -> Option<&str> {
+        NameAddr::param_of(self.get(name::TO)?, "tag")
+    }
+
+    /// The tag of From.
+    pub fn from_tag(&self) -> Option<&str> {
+        NameAddr::param_of(self.get(name::FROM)?, "tag")
     }
 
     /// Call-ID.
@@ -314,6 +372,12 @@ impl Headers {
     /// Every Contact but `*`.
     pub fn contacts(&self) -> Vec<NameAddr> {
         self.addresses(name::CONTACT)
+    }
+
+    /// Whether a Contact names an address.
+    pub(super) fn has_contact(&self) -> bool {
+        self.get_all(name::CONTACT)
+            .any(|value| NameAddr::check(value, |_, _| {}).is_ok())
     }
 
     /// Whether a Contact is `*` (RFC 3261 section 10.2.2).
@@ -408,16 +472,24 @@ impl Headers {
     }
 }
 
-fn row(name: &str, value: &str) -> Header {
-    let is_control = |character: char| character.is_ascii_control();
-    let value = if value.contains(is_control) {
-        value.replace(is_control, " ")
-    } else {
-        value.to_owned()
-    };
+/// A value as text, in few allocations: most are printed in many pieces.
+fn text(value: impl fmt::Display) -> String {
+    let mut text = String::with_capacity(VALUE_BYTES_EXPECTED);
+    write!(text, "{value}").expect("writing to a String does not fail");
+    text
+}
+
+fn row(name: &str, mut value: String) -> Header {
+    if value.bytes().any(|byte| byte.is_ascii_control()) {
+        value = value.replace(|character: char| character.is_ascii_control(), " ");
+    }
+    let trimmed = scan::trim(&value);
+    if trimmed.len() != value.len() {
+        value = trimmed.to_owned();
+    }
     Header {
         name: canonical(name),
-        value: scan::trim(&value).to_owned(),
+        value,
     }
 }
 
@@ -435,6 +507,9 @@ mod tests {
         assert_eq!(headers.rows()[1].name(), "Call-ID");
         assert_eq!(headers.get("x-oTHER"), Some("x"));
         assert_eq!(canonical("V"), "Via");
+        for known in KNOWN {
+            assert_eq!(known_name(&known.to_ascii_uppercase()), Some(*known));
+        }
         assert_eq!(canonical("z"), "z");
     }
 

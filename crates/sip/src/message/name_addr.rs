@@ -1,10 +1,10 @@
 //! `name-addr` and `addr-spec`: the values of From, To, Contact, Route… (RFC 3261 section 20.10).
 
 use super::error::Malformed;
-use super::params::Params;
+use super::params::{Params, each_header_param, header_param};
 use super::scan;
 use super::uri::Uri;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 /// A URI with an optional display name and header parameters.
@@ -39,39 +39,89 @@ impl NameAddr {
         self
     }
 
-    fn parse_bracketed(text: &str, open: usize) -> Result<Self, Malformed> {
-        let close = text[open..].find('>').ok_or(Malformed)? + open;
+    /// Whether the text can be read, at no cost of memory; hands the header parameters to `take`.
+    pub(crate) fn check<'a>(
+        text: &'a str,
+        take: impl FnMut(&'a str, Option<&'a str>),
+    ) -> Result<(), Malformed> {
+        let parts = Parts::of(text)?;
+        Uri::check(parts.uri)?;
+        each_header_param(parts.params, take)
+    }
+
+    /// The value of the first header parameter of that name, of a text that was checked.
+    pub(crate) fn param_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+        header_param(Parts::of(text).ok()?.params, name)
+    }
+}
+
+/// The pieces of a `name-addr` or `addr-spec`.
+struct Parts<'a> {
+    /// Well formed, with its quotes.
+    display: &'a str,
+    uri: &'a str,
+    params: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Result<Self, Malformed> {
+        let text = scan::trim(text);
+        let search_from = if text.starts_with('"') {
+            scan::quoted_end(text.as_bytes()).ok_or(Malformed)?
+        } else {
+            0
+        };
+        match scan::find(&text[search_from..], b'<') {
+            Some(open) => Self::bracketed(text, open + search_from),
+            None if search_from == 0 => Self::bare(text),
+            None => Err(Malformed),
+        }
+    }
+
+    fn bracketed(text: &'a str, open: usize) -> Result<Self, Malformed> {
+        let close = scan::find(&text[open..], b'>').ok_or(Malformed)? + open;
+        let display = scan::trim(&text[..open]);
+        if !is_display(display) {
+            return Err(Malformed);
+        }
         Ok(Self {
-            display: parse_display(scan::trim(&text[..open]))?,
-            uri: text[open + 1..close].parse()?,
-            params: Params::parse_header(&text[close + 1..])?,
+            display,
+            uri: &text[open + 1..close],
+            params: &text[close + 1..],
         })
     }
 
     /// Without brackets the parameters belong to the header, and `?` and `,` may not appear.
-    fn parse_bare(text: &str) -> Result<Self, Malformed> {
-        let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+    fn bare(text: &'a str) -> Result<Self, Malformed> {
+        let (uri, params) = text.split_at(scan::find(text, b';').unwrap_or(text.len()));
         let uri = scan::trim(uri);
-        if uri.contains(['?', ',']) {
+        if uri.bytes().any(|byte| matches!(byte, b'?' | b',')) {
             return Err(Malformed);
         }
         Ok(Self {
-            display: None,
-            uri: uri.parse()?,
-            params: Params::parse_header(params)?,
+            display: "",
+            uri,
+            params,
         })
     }
 }
 
-/// A quoted string, or words. Letters outside ASCII are tolerated in words: phones send them.
-fn parse_display(text: &str) -> Result<Option<String>, Malformed> {
+/// A quoted string, or words, or nothing. Letters outside ASCII are tolerated in words: phones send them.
+fn is_display(text: &str) -> bool {
+    if text.starts_with('"') {
+        return scan::is_quoted_string(text);
+    }
+    let is_word =
+        |byte: u8| scan::is_token_byte(byte) || matches!(byte, b' ' | b'\t') || !byte.is_ascii();
+    text.bytes().all(is_word)
+}
+
+/// Such a text without quotes, escapes and control characters; `None` where nothing is left.
+fn plain_display(text: &str) -> Option<String> {
     if text.is_empty() {
-        return Ok(None);
+        return None;
     }
     let plain: String = if text.starts_with('"') {
-        if !scan::is_quoted_string(text) {
-            return Err(Malformed);
-        }
         let mut escaped = false;
         text[1..text.len() - 1]
             .chars()
@@ -82,34 +132,23 @@ fn parse_display(text: &str) -> Result<Option<String>, Malformed> {
             })
             .collect()
     } else {
-        let is_word = |byte: u8| {
-            scan::is_token_byte(byte) || matches!(byte, b' ' | b'\t') || !byte.is_ascii()
-        };
-        if !text.bytes().all(is_word) {
-            return Err(Malformed);
-        }
         text.chars()
             .filter(|character| !character.is_control())
             .collect()
     };
-    Ok(Some(plain).filter(|plain| !plain.is_empty()))
+    Some(plain).filter(|plain| !plain.is_empty())
 }
 
 impl FromStr for NameAddr {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let text = scan::trim(text);
-        let search_from = if text.starts_with('"') {
-            scan::quoted_end(text.as_bytes()).ok_or(Malformed)?
-        } else {
-            0
-        };
-        match text[search_from..].find('<') {
-            Some(open) => Self::parse_bracketed(text, open + search_from),
-            None if search_from == 0 => Self::parse_bare(text),
-            None => Err(Malformed),
-        }
+        let parts = Parts::of(text)?;
+        Ok(Self {
+            display: plain_display(parts.display),
+            uri: parts.uri.parse()?,
+            params: Params::parse_header(parts.params)?,
+        })
     }
 }
 
@@ -121,11 +160,14 @@ impl fmt::Display for NameAddr {
                 if matches!(character, '"' | '\\') {
                     f.write_str("\\")?;
                 }
-                write!(f, "{character}")?;
+                f.write_char(character)?;
             }
             f.write_str("\" ")?;
         }
-        write!(f, "<{}>{}", self.uri, self.params)
+        f.write_str("<")?;
+        fmt::Display::fmt(&self.uri, f)?;
+        f.write_str(">")?;
+        fmt::Display::fmt(&self.params, f)
     }
 }
 

@@ -5,6 +5,7 @@ use super::fields::{CSeq, RAck, SessionExpires};
 use super::headers::{Headers, canonical, known, name};
 use super::method::Method;
 use super::name_addr::NameAddr;
+use super::params::each_header_param;
 use super::scan;
 use super::uri::Uri;
 use super::via::Via;
@@ -94,7 +95,7 @@ impl StartLine {
 
 /// Reads rows up to the empty line; Content-Length is taken out of them.
 fn header_fields(lines: &mut Lines<'_>) -> Result<(Headers, Option<usize>), ParseError> {
-    let mut headers = Headers::new();
+    let mut headers = Headers::with_room();
     let mut content_length = None;
     loop {
         let Some((line, position)) = lines.next_line()? else {
@@ -125,16 +126,17 @@ fn read_row(
         *content_length = Some(length);
         return Ok(());
     }
-    if let Some(single) = SINGLE.iter().find(|single| **single == name)
-        && headers.has(single)
-    {
-        return Err(ParseErrorKind::Duplicate(single));
+    if is_single(&name) && headers.has(&name) {
+        return Err(ParseErrorKind::Duplicate(known(&name)));
     }
-    if !LISTS.contains(&name.as_ref()) {
+    if !is_list(&name) {
         return add(headers, name, value);
     }
-    let invalid = ParseErrorKind::Invalid(known(&name));
-    for value in scan::split(value, b',').map_err(|_| invalid)? {
+    if scan::find(value, b',').is_none() {
+        // One value; what is wrong with its quotes and brackets, the grammar of the field tells.
+        return add(headers, name, value);
+    }
+    for value in scan::split(value, b',').map_err(|_| ParseErrorKind::Invalid(known(&name)))? {
         add(headers, name.clone(), value)?;
     }
     Ok(())
@@ -151,52 +153,60 @@ fn add(headers: &mut Headers, name: Cow<'static, str>, value: &str) -> Result<()
 
 /// The canonical name and the trimmed value. Blanks may stand before the colon; a control character may not.
 pub(super) fn split_row(line: &str) -> Result<(Cow<'static, str>, &str), ParseErrorKind> {
-    let (name, value) = line.split_once(':').ok_or(ParseErrorKind::HeaderLine)?;
-    let name = name.trim_end_matches([' ', '\t']);
-    if !scan::is_token(name) {
+    let bytes = line.as_bytes();
+    let end = scan::skip(bytes, 0, scan::is_token_byte);
+    let colon = scan::skip_blanks(bytes, end);
+    if end == 0 || bytes.get(colon) != Some(&b':') {
         return Err(ParseErrorKind::HeaderLine);
     }
+    let (name, value) = (&line[..end], &line[colon + 1..]);
     Ok((canonical(name), scan::trim(value)))
 }
 
 /// Fields that may appear once (Content-Length is handled apart).
-const SINGLE: &[&str] = &[
-    name::CALL_ID,
-    name::CSEQ,
-    name::FROM,
-    name::TO,
-    name::MAX_FORWARDS,
-    name::CONTENT_TYPE,
-    name::EVENT,
-    name::EXPIRES,
-    name::MIN_EXPIRES,
-    name::MIN_SE,
-    name::SESSION_EXPIRES,
-    name::RSEQ,
-    name::RACK,
-    name::REFER_TO,
-    name::REPLACES,
-    name::RETRY_AFTER,
-];
+fn is_single(name: &str) -> bool {
+    matches!(
+        name,
+        name::CALL_ID
+            | name::CSEQ
+            | name::FROM
+            | name::TO
+            | name::MAX_FORWARDS
+            | name::CONTENT_TYPE
+            | name::EVENT
+            | name::EXPIRES
+            | name::MIN_EXPIRES
+            | name::MIN_SE
+            | name::SESSION_EXPIRES
+            | name::RSEQ
+            | name::RACK
+            | name::REFER_TO
+            | name::REPLACES
+            | name::RETRY_AFTER
+    )
+}
 
 /// Fields whose rows are split at their commas.
-const LISTS: &[&str] = &[
-    name::VIA,
-    name::ROUTE,
-    name::RECORD_ROUTE,
-    name::CONTACT,
-    name::PATH,
-    name::SERVICE_ROUTE,
-];
+fn is_list(name: &str) -> bool {
+    matches!(
+        name,
+        name::VIA
+            | name::ROUTE
+            | name::RECORD_ROUTE
+            | name::CONTACT
+            | name::PATH
+            | name::SERVICE_ROUTE
+    )
+}
 
 /// The grammar of the fields that the room reads; others may hold anything without control characters.
 fn check_value(name: &str, value: &str) -> Result<(), ParseErrorKind> {
     let valid = match name {
-        name::VIA => value.parse::<Via>().is_ok(),
-        name::FROM | name::TO => value.parse::<NameAddr>().is_ok(),
+        name::VIA => Via::check(value).is_ok(),
+        name::FROM | name::TO => NameAddr::check(value, |_, _| {}).is_ok(),
         name::CONTACT => value == "*" || is_contact(value),
         name::ROUTE | name::RECORD_ROUTE | name::PATH | name::SERVICE_ROUTE | name::REFER_TO => {
-            value.parse::<NameAddr>().is_ok()
+            NameAddr::check(value, |_, _| {}).is_ok()
         }
         name::CALL_ID => is_call_id(value),
         name::CSEQ => value.parse::<CSeq>().is_ok(),
@@ -216,12 +226,14 @@ fn check_value(name: &str, value: &str) -> Result<(), ParseErrorKind> {
 
 /// A contact whose `expires`, when there, is a number (clamped later).
 fn is_contact(value: &str) -> bool {
-    value.parse::<NameAddr>().is_ok_and(|contact| {
-        contact
-            .params
-            .value("expires")
-            .is_none_or(|expires| scan::clamped(expires).is_some())
-    })
+    let mut expires = None;
+    let read = NameAddr::check(value, |name, value| {
+        if expires.is_none() && name.eq_ignore_ascii_case("expires") {
+            expires = Some(value);
+        }
+    });
+    let expires = expires.flatten();
+    read.is_ok() && expires.is_none_or(|expires| scan::clamped(expires).is_some())
 }
 
 fn is_media_type(value: &str) -> bool {
@@ -229,7 +241,7 @@ fn is_media_type(value: &str) -> bool {
     let (kind, subtype) = media.split_once('/').unwrap_or_default();
     scan::is_token(scan::trim(kind))
         && scan::is_token(scan::trim(subtype))
-        && super::Params::parse_header(params).is_ok()
+        && each_header_param(params, |_, _| {}).is_ok()
 }
 
 /// RFC 3261 `callid`: one word, without the characters that end it elsewhere.
@@ -255,7 +267,7 @@ fn finish(start: StartLine, headers: Headers, body: Vec<u8>) -> Result<Message, 
             if headers.cseq().is_none_or(|cseq| cseq.method != method) {
                 return Err(ParseErrorKind::MethodMismatch);
             }
-            if method == Method::Invite && headers.contacts().is_empty() {
+            if method == Method::Invite && !headers.has_contact() {
                 return Err(ParseErrorKind::Missing(name::CONTACT));
             }
             Ok(Message::Request(Request {
@@ -334,19 +346,33 @@ impl<'a> Lines<'a> {
 
     fn line_end(&self, from: usize) -> Option<usize> {
         let rest = self.bytes.get(from..)?;
-        rest.windows(2)
-            .position(|pair| pair == b"\r\n")
-            .map(|at| at + from)
+        let mut at = 0;
+        while let Some(found) = scan::find_far(&rest[at..], b'\r') {
+            at += found;
+            if rest.get(at + 1) == Some(&b'\n') {
+                return Some(from + at);
+            }
+            at += 1;
+        }
+        None
     }
 }
 
 /// Controls other than HTAB; inside quotes a control may follow a backslash (`quoted-pair`, section 25.1).
 fn has_control(line: &[u8]) -> bool {
+    let is_control = |byte: u8| byte < b' ' && byte != b'\t' || byte == 0x7f;
+    // Nearly every line has none at all: one pass without branches.
+    let has_any = line
+        .iter()
+        .fold(false, |found, byte| found | is_control(*byte));
+    if !has_any {
+        return false;
+    }
     let mut quoted = false;
     let mut escaped = false;
     for &byte in line {
         let is_line_end = matches!(byte, b'\r' | b'\n');
-        if (byte < b' ' && byte != b'\t' || byte == 0x7f) && (!escaped || is_line_end) {
+        if is_control(byte) && (!escaped || is_line_end) {
             return true;
         }
         if escaped {

@@ -17,24 +17,36 @@ impl Message {
 impl Request {
     /// The bytes for the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let start_line = format!("{} {} SIP/2.0\r\n", self.method, self.uri);
-        print(start_line, &self.headers, &self.body)
+        let mut bytes = buffer(&self.headers, &self.body);
+        write!(bytes, "{} {} SIP/2.0\r\n", self.method, self.uri).expect(INFALLIBLE);
+        print(bytes, &self.headers, &self.body)
     }
 }
 
 impl Response {
     /// The bytes for the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let is_control = |character: char| character.is_ascii_control();
-        let reason = self.reason.replace(is_control, " ");
-        let start_line = format!("SIP/2.0 {} {reason}\r\n", self.status);
-        print(start_line, &self.headers, &self.body)
+        let mut bytes = buffer(&self.headers, &self.body);
+        write!(bytes, "SIP/2.0 {} ", self.status).expect(INFALLIBLE);
+        let reason = self.reason.bytes();
+        bytes.extend(reason.map(|byte| if byte.is_ascii_control() { b' ' } else { byte }));
+        bytes.extend_from_slice(b"\r\n");
+        print(bytes, &self.headers, &self.body)
     }
 }
 
-fn print(start_line: String, headers: &Headers, body: &[u8]) -> Vec<u8> {
-    let mut bytes = start_line.into_bytes();
-    bytes.reserve(512 + body.len());
+const INFALLIBLE: &str = "writing to a Vec does not fail";
+
+/// Room for the whole message, but for a long start line.
+fn buffer(headers: &Headers, body: &[u8]) -> Vec<u8> {
+    let rows = headers.rows().iter();
+    let rows: usize = rows
+        .map(|row| row.name().len() + row.value().len() + 4)
+        .sum();
+    Vec::with_capacity(rows + body.len() + 128)
+}
+
+fn print(mut bytes: Vec<u8>, headers: &Headers, body: &[u8]) -> Vec<u8> {
     for header in headers.rows() {
         if header.is(name::CONTENT_LENGTH) {
             continue;
@@ -44,8 +56,7 @@ fn print(start_line: String, headers: &Headers, body: &[u8]) -> Vec<u8> {
         bytes.extend_from_slice(header.value().as_bytes());
         bytes.extend_from_slice(b"\r\n");
     }
-    write!(bytes, "{}: {}\r\n\r\n", name::CONTENT_LENGTH, body.len())
-        .expect("writing to a Vec does not fail");
+    write!(bytes, "{}: {}\r\n\r\n", name::CONTENT_LENGTH, body.len()).expect(INFALLIBLE);
     bytes.extend_from_slice(body);
     bytes
 }

@@ -1,7 +1,7 @@
 //! URIs: `sip:` and `sips:` taken apart (RFC 3261 section 19.1), others kept whole.
 
 use super::error::Malformed;
-use super::params::Params;
+use super::params::{Params, each_uri_param};
 use super::scan;
 use std::fmt;
 use std::str::FromStr;
@@ -98,34 +98,84 @@ impl Uri {
     }
 
     fn parse_sip(scheme: Scheme, rest: &str) -> Result<Self, Malformed> {
-        let (userinfo, rest) = match rest.split_once('@') {
+        let parts = SipParts::of(rest)?;
+        Ok(Self {
+            scheme,
+            user: parts.user.map(str::to_owned),
+            password: parts.password.map(str::to_owned),
+            host: parts.host.to_owned(),
+            port: parts.port,
+            params: Params::parse_uri(parts.params)?,
+            headers: parts.headers.map(str::to_owned),
+        })
+    }
+
+    /// Whether the text can be read, at no cost of memory.
+    pub(crate) fn check(text: &str) -> Result<(), Malformed> {
+        let (scheme, rest) = split_scheme(text)?;
+        let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+        if is("sip") || is("sips") {
+            return each_uri_param(SipParts::of(rest)?.params, |_, _| {});
+        }
+        match rest.find(';') {
+            Some(at) if is("tel") => each_uri_param(&rest[at..], |_, _| {}),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// What stands behind the scheme of a sip or sips URI.
+struct SipParts<'a> {
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    host: &'a str,
+    port: Option<u16>,
+    params: &'a str,
+    headers: Option<&'a str>,
+}
+
+impl<'a> SipParts<'a> {
+    fn of(rest: &'a str) -> Result<Self, Malformed> {
+        let (userinfo, rest) = match scan::split_once(rest, b'@') {
             Some((userinfo, rest)) => (Some(userinfo), rest),
             None => (None, rest),
         };
         let (user, password) = match userinfo {
             None => (None, None),
             Some("") => return Err(Malformed),
-            Some(text) => match text.split_once(':') {
+            Some(text) => match scan::split_once(text, b':') {
                 Some((user, password)) => (Some(user), Some(password)),
                 None => (Some(text), None),
             },
         };
-        let (rest, headers) = match rest.split_once('?') {
+        let (rest, headers) = match scan::split_once(rest, b'?') {
             Some((rest, headers)) => (rest, Some(headers)),
             None => (rest, None),
         };
-        let (authority, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (authority, params) = rest.split_at(scan::find(rest, b';').unwrap_or(rest.len()));
         let (host, port) = scan::host_port(authority)?;
         Ok(Self {
-            scheme,
-            user: user.map(str::to_owned),
-            password: password.map(str::to_owned),
-            host: host.to_owned(),
+            user,
+            password,
+            host,
             port,
-            params: Params::parse_uri(params)?,
-            headers: headers.map(str::to_owned),
+            params,
+            headers,
         })
     }
+}
+
+/// The scheme and what stands behind its colon.
+fn split_scheme(text: &str) -> Result<(&str, &str), Malformed> {
+    let (scheme, rest) = scan::split_once(text, b':').ok_or(Malformed)?;
+    let first_is_letter = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+    let scheme_is_plain = scheme
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if !first_is_letter || !scheme_is_plain || rest.is_empty() || !has_uri_characters(rest) {
+        return Err(Malformed);
+    }
+    Ok((scheme, rest))
 }
 
 /// What section 19.1.4 asks of the parameters of one URI against the other's.
@@ -202,16 +252,11 @@ impl FromStr for Uri {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let (scheme, rest) = text.split_once(':').ok_or(Malformed)?;
-        let first_is_letter = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
-        let scheme_is_plain = scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        if !first_is_letter || !scheme_is_plain || rest.is_empty() || !has_uri_characters(rest) {
-            return Err(Malformed);
+        let (scheme, rest) = split_scheme(text)?;
+        if scheme.eq_ignore_ascii_case("sip") {
+            return Self::parse_sip(Scheme::Sip, rest);
         }
         let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "sip" => return Self::parse_sip(Scheme::Sip, rest),
             "sips" => return Self::parse_sip(Scheme::Sips, rest),
             "tel" => Scheme::Tel,
             other => Scheme::Other(other.to_owned()),
@@ -240,11 +285,13 @@ impl fmt::Display for Uri {
             Scheme::Tel => "tel",
             Scheme::Other(text) => text,
         };
-        write!(f, "{scheme}:")?;
+        f.write_str(scheme)?;
+        f.write_str(":")?;
         if let Some(user) = &self.user {
             f.write_str(user)?;
             if let Some(password) = &self.password {
-                write!(f, ":{password}")?;
+                f.write_str(":")?;
+                f.write_str(password)?;
             }
             if self.is_sip() {
                 f.write_str("@")?;
@@ -254,9 +301,10 @@ impl fmt::Display for Uri {
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
-        write!(f, "{}", self.params)?;
+        fmt::Display::fmt(&self.params, f)?;
         if let Some(headers) = &self.headers {
-            write!(f, "?{headers}")?;
+            f.write_str("?")?;
+            f.write_str(headers)?;
         }
         Ok(())
     }

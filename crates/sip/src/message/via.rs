@@ -1,8 +1,9 @@
 //! One Via value (RFC 3261 section 20.42, RFC 3581).
 
 use super::error::Malformed;
-use super::params::Params;
+use super::params::{Params, each_header_param, header_param};
 use super::scan;
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +11,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via {
     /// Upper case for the known ones: `UDP`, `TCP`, `TLS`, `WS`…
-    pub protocol: String,
+    pub protocol: Cow<'static, str>,
     /// IPv6 with its brackets.
     pub host: String,
     pub port: Option<u16>,
@@ -27,7 +28,7 @@ impl Via {
         params.set("branch", Some(branch));
         params.set("rport", None);
         Self {
-            protocol: protocol.to_owned(),
+            protocol: known_protocol(protocol),
             host: host.to_owned(),
             port,
             params,
@@ -82,52 +83,90 @@ impl Via {
     }
 }
 
-impl FromStr for Via {
-    type Err = Malformed;
+impl Via {
+    /// Whether the text can be read, at no cost of memory.
+    pub(crate) fn check(text: &str) -> Result<(), Malformed> {
+        each_header_param(Parts::of(text)?.params, |_, _| {})
+    }
 
-    fn from_str(text: &str) -> Result<Self, Malformed> {
+    /// The value of a parameter, of a text that was checked.
+    pub(crate) fn param_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+        header_param(Parts::of(text).ok()?.params, name)
+    }
+}
+
+/// The pieces of a Via.
+struct Parts<'a> {
+    protocol: &'a str,
+    host: &'a str,
+    port: Option<u16>,
+    params: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Result<Self, Malformed> {
         let text = scan::trim(text);
-        let (head, params) = text.split_at(text.find(';').unwrap_or(text.len()));
-        let mut parts = head.splitn(3, '/');
-        let mut next = || parts.next().map(scan::trim).ok_or(Malformed);
-        let (name, version, rest) = (next()?, next()?, next()?);
+        let (head, params) = text.split_at(scan::find(text, b';').unwrap_or(text.len()));
+        let (name, rest) = scan::split_once(head, b'/').ok_or(Malformed)?;
+        let (version, rest) = scan::split_once(rest, b'/').ok_or(Malformed)?;
+        let (name, version, rest) = (scan::trim(name), scan::trim(version), scan::trim(rest));
         if !name.eq_ignore_ascii_case("SIP") || version != "2.0" {
             return Err(Malformed);
         }
-        let end = rest.find([' ', '\t']).ok_or(Malformed)?;
+        let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
+        let end = rest.bytes().position(is_blank).ok_or(Malformed)?;
         let (protocol, sent_by) = (&rest[..end], scan::trim(&rest[end..]));
         if !scan::is_token(protocol) {
             return Err(Malformed);
         }
-        let compact: String;
-        let sent_by = if sent_by.contains([' ', '\t']) {
+        let (host, port) = if sent_by.bytes().any(is_blank) {
             // Blanks may stand around the colon of the port only.
             let (host, port) = sent_by.rsplit_once(':').ok_or(Malformed)?;
-            compact = format!("{}:{}", scan::trim(host), scan::trim(port));
-            &compact
+            scan::host_and_port(scan::trim(host), Some(scan::trim(port)))?
         } else {
-            sent_by
+            scan::host_port(sent_by)?
         };
-        let (host, port) = scan::host_port(sent_by)?;
-        let known = ["UDP", "TCP", "TLS", "SCTP", "WS", "WSS"]
-            .iter()
-            .find(|known| known.eq_ignore_ascii_case(protocol));
         Ok(Self {
-            protocol: known.map_or_else(|| protocol.to_owned(), |known| (*known).to_owned()),
-            host: host.to_owned(),
+            protocol,
+            host,
             port,
-            params: Params::parse_header(params)?,
+            params,
+        })
+    }
+}
+
+/// The known spelling of a transport, or the text's own.
+fn known_protocol(protocol: &str) -> Cow<'static, str> {
+    let known = ["UDP", "TCP", "TLS", "SCTP", "WS", "WSS"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(protocol));
+    known.map_or_else(|| Cow::Owned(protocol.to_owned()), Cow::Borrowed)
+}
+
+impl FromStr for Via {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let parts = Parts::of(text)?;
+        Ok(Self {
+            protocol: known_protocol(parts.protocol),
+            host: parts.host.to_owned(),
+            port: parts.port,
+            params: Params::parse_header(parts.params)?,
         })
     }
 }
 
 impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SIP/2.0/{} {}", self.protocol, self.host)?;
+        f.write_str("SIP/2.0/")?;
+        f.write_str(&self.protocol)?;
+        f.write_str(" ")?;
+        f.write_str(&self.host)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
-        write!(f, "{}", self.params)
+        fmt::Display::fmt(&self.params, f)
     }
 }
 

@@ -339,7 +339,7 @@ impl Endpoint {
         if !is_ack {
             self.clients.by_key.insert(key, id);
         }
-        self.send(flow, &sent, link, false);
+        self.send(flow, sent, link, false);
         if !is_ack && !protocol.is_reliable() {
             self.deadlines.arm(
                 Timer::Client(id, ClientTimer::Retransmit),
@@ -476,7 +476,7 @@ impl Endpoint {
             client.sent.clone(),
         );
         if let Some(flow) = flow {
-            self.send(flow, &sent, link, true);
+            self.send(flow, sent, link, true);
         }
         self.deadlines
             .arm(Timer::Client(id, ClientTimer::Retransmit), now + interval);

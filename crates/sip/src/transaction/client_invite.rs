@@ -42,7 +42,7 @@ impl Endpoint {
             .map(|outgoing| refusal_ack(&outgoing.request, &response).to_bytes());
         client.sent = ack.unwrap_or_default();
         let (sent, link) = (client.sent.clone(), client.link);
-        self.send(flow, &sent, link, false);
+        self.send(flow, sent, link, false);
         let Some(client) = self.clients.table.get_mut(&id) else {
             return;
         };
@@ -69,7 +69,7 @@ impl Endpoint {
         };
         let (flow, link, sent) = (client.flow, client.link, client.sent.clone());
         if let Some(flow) = flow {
-            self.send(flow, &sent, link, true);
+            self.send(flow, sent, link, true);
         }
     }
 
@@ -116,7 +116,7 @@ impl Endpoint {
         };
         let (flow, link, sent) = (client.flow, client.link, client.sent.clone());
         if let Some(flow) = flow.filter(|_| client.state == ClientState::Accepted) {
-            self.send(flow, &sent, link, true);
+            self.send(flow, sent, link, true);
         }
     }
 
@@ -178,7 +178,7 @@ impl Endpoint {
         cancel.start_interval(self.timers.t1);
         let cancel_id = self.clients.insert(cancel);
         self.transport.use_flow(flow, FlowUser::Client(cancel_id));
-        self.send(flow, &sent, link, false);
+        self.send(flow, sent, link, false);
         let end = now + self.timers.t1 * TRANSACTION_T1;
         if !self.transport.protocol(flow).is_reliable() {
             self.deadlines.arm(

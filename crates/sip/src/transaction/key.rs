@@ -11,7 +11,7 @@ pub(crate) struct ClientKey {
 
 impl ClientKey {
     pub(crate) fn of_response(response: &Response) -> Option<Self> {
-        let branch = response.headers.via_top()?.branch()?.to_owned();
+        let branch = response.headers.via_branch()?.to_owned();
         Some(Self {
             branch,
             method: response.headers.cseq()?.method,
@@ -44,8 +44,11 @@ impl ServerKey {
     /// The key of a request, looked at as `method` (INVITE for ACK and for what a CANCEL cancels).
     pub(crate) fn of_request(request: &Request, method: &Method) -> Option<Self> {
         let via = request.headers.via_top()?;
-        let port = via.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let sent_by = format!("{}{port}", via.host.to_ascii_lowercase());
+        let mut sent_by = via.host.to_ascii_lowercase();
+        if let Some(port) = via.port {
+            sent_by.push(':');
+            sent_by.push_str(&port.to_string());
+        }
         if let Some(branch) = via.branch().filter(|_| via.has_rfc3261_branch()) {
             return Some(Self::Branch {
                 branch: branch.to_owned(),
@@ -55,7 +58,7 @@ impl ServerKey {
         }
         Some(Self::Legacy {
             uri: request.uri.to_string(),
-            from_tag: request.headers.from()?.tag().unwrap_or_default().to_owned(),
+            from_tag: request.headers.from_tag().unwrap_or_default().to_owned(),
             call_id: request.headers.call_id()?.to_owned(),
             sequence: request.headers.cseq()?.sequence,
             via: format!("{sent_by};{}", via.branch().unwrap_or_default()),
@@ -76,12 +79,12 @@ pub(crate) struct MergeKey {
 impl MergeKey {
     /// `None` inside a dialog.
     pub(crate) fn of_request(request: &Request) -> Option<Self> {
-        if request.headers.to()?.tag().is_some() {
+        if request.headers.to_tag().is_some() {
             return None;
         }
         Some(Self {
             call_id: request.headers.call_id()?.to_owned(),
-            from_tag: request.headers.from()?.tag()?.to_owned(),
+            from_tag: request.headers.from_tag()?.to_owned(),
             sequence: request.headers.cseq()?.sequence,
             method: request.method.clone(),
         })

@@ -277,7 +277,7 @@ impl Endpoint {
         match server.state {
             ServerState::Proceeding | ServerState::Completed => {
                 if let Some(last) = last {
-                    self.send(flow, &last, link, true);
+                    self.send(flow, last, link, true);
                 }
             }
             ServerState::Trying | ServerState::Confirmed | ServerState::Accepted => {}
@@ -292,7 +292,7 @@ impl Endpoint {
         let (flow, link, last) = (server.answer_flow(), server.link, server.last.clone());
         let Some(last) = last else { return };
         if self.transport.is_open(flow) {
-            self.send(flow, &last, link, repeated);
+            self.send(flow, last, link, repeated);
             return;
         }
         self.reopen(now, id);
@@ -320,7 +320,7 @@ impl Endpoint {
                 server.origin.flow = flow;
                 let (link, last) = (server.link, server.last.clone());
                 if let Some(last) = last {
-                    self.send(flow, &last, link, false);
+                    self.send(flow, last, link, false);
                 }
             }
             Reach::Pending(connection) => self.await_connection(id, connection),
@@ -427,7 +427,7 @@ impl Endpoint {
             },
             (flow, _) => flow,
         };
-        self.send(flow, &response.to_bytes(), Link::default(), false);
+        self.send(flow, response.to_bytes(), Link::default(), false);
     }
 }
 

@@ -131,7 +131,7 @@ impl UserAgent {
     }
 
     fn dialog_of(&self, request: &Request) -> Option<InviteId> {
-        let tag = request.headers.to()?.tag()?.to_owned();
+        let tag = request.headers.to_tag()?.to_owned();
         let call_id = request.headers.call_id()?.to_owned();
         self.dialogs.get(&(call_id, tag)).copied()
     }
@@ -212,7 +212,7 @@ impl UserAgent {
 
     /// The answer to a request outside of a dialog; `None` for one that begins a call.
     fn answer_at_once(&self, request: &Request) -> Option<Response> {
-        let has_tag = request.headers.to().is_some_and(|to| to.tag().is_some());
+        let has_tag = request.headers.to_tag().is_some();
         let refusal = self.refusal(request);
         if refusal.is_none() && request.method == Method::Invite && !has_tag {
             return None;
@@ -243,7 +243,7 @@ impl UserAgent {
 
     /// Checks of RFC 3261 section 8.2 in their order.
     fn refusal(&self, request: &Request) -> Option<Response> {
-        let has_tag = request.headers.to().is_some_and(|to| to.tag().is_some());
+        let has_tag = request.headers.to_tag().is_some();
         if let Method::Other(_) = request.method {
             return Some(refuse_method(request, 501));
         }
@@ -338,7 +338,7 @@ impl UserAgent {
             | Method::Invite => Response::to(request, 481),
             Method::Refer => Response::to(
                 request,
-                if request.headers.to().is_some_and(|to| to.tag().is_some()) {
+                if request.headers.to_tag().is_some() {
                     481
                 } else {
                     603

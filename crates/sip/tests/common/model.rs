@@ -198,6 +198,12 @@ impl Model {
         self.events_read = net.events.len();
     }
 
+    /// The network forgets what was read.
+    pub(crate) fn forget(&mut self) {
+        self.events_read = 0;
+        self.wire.forget();
+    }
+
     fn event(&mut self, now: Instant, side: Side, event: &Event) {
         if let Event::IncomingInvite(incoming) = event {
             let key = (side, incoming.invite);

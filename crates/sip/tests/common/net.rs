@@ -3,6 +3,7 @@
 pub(crate) mod wait;
 mod wire;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ impl Dice {
 }
 
 /// A clock that runs faster or slower than the world's.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Clock {
     /// Parts per million; 10,000 gains 36 s an hour.
     pub(crate) ppm: i64,
@@ -84,6 +85,9 @@ pub(crate) struct Clock {
 
 impl Clock {
     fn elapsed(self, world: Duration) -> Duration {
+        if self.ppm == 0 {
+            return world;
+        }
         let world = i128::try_from(world.as_nanos()).unwrap();
         let local = world + world * i128::from(self.ppm) / 1_000_000;
         Duration::from_nanos(u64::try_from(local).unwrap())
@@ -96,6 +100,9 @@ impl Clock {
 
     /// The first moment at which it shows that.
     fn world(self, start: Instant, local: Instant) -> Instant {
+        if self.ppm == 0 {
+            return local;
+        }
         let wanted = local - start;
         let nanos = i128::try_from(wanted.as_nanos()).unwrap() * 1_000_000
             / i128::from(1_000_000 + self.ppm);
@@ -206,6 +213,8 @@ pub(crate) struct Net {
     pub(crate) clocks: [Clock; 3],
     /// Until when a side's process does nothing.
     pub(crate) asleep: [Option<Instant>; 3],
+    /// The last deadline of each side that was converted to the world's time, which costs divisions.
+    converted: [Cell<Option<(Clock, Instant, Instant)>>; 3],
     read: [usize; 3],
 }
 
@@ -262,6 +271,7 @@ impl Net {
             parties: BTreeMap::new(),
             clocks: [Clock::default(); 3],
             asleep: [None; 3],
+            converted: [const { Cell::new(None) }; 3],
             read: [0; 3],
         }
     }
@@ -293,6 +303,14 @@ impl Net {
         }
     }
 
+    /// Notes what goes over the wire.
+    fn note(&mut self, side: Side, data: &[u8]) {
+        let text = String::from_utf8(data.to_vec())
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        self.wire.push((side, text));
+        self.wire_at.push(self.now);
+    }
+
     fn put(&mut self, delay: Duration, packet: Packet) {
         self.sequence += 1;
         self.packets
@@ -315,8 +333,17 @@ impl Net {
 
     /// When a side has to do something, in the world's time.
     fn side_timeout(&self, side: Side) -> Option<Instant> {
-        let at = self.agents[side.index()].poll_timeout()?;
-        let at = self.clocks[side.index()].world(self.start, at);
+        let local = self.agents[side.index()].poll_timeout()?;
+        let known = &self.converted[side.index()];
+        let at = match known.get() {
+            Some((clock, same, at)) if same == local && clock == self.clocks[side.index()] => at,
+            Some(_) | None => {
+                let clock = self.clocks[side.index()];
+                let at = clock.world(self.start, local);
+                known.set(Some((clock, local, at)));
+                at
+            }
+        };
         Some(self.asleep[side.index()].map_or(at, |until| at.max(until)))
     }
 

@@ -1,6 +1,6 @@
 //! What the agents may put on the wire, whatever the network does to it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use std::time::{Duration, Instant};
 
@@ -23,14 +23,33 @@ fn remembered(fields: &Fields<'_>, status: u16) -> Duration {
 /// A dialog as one side sends in it: side, Call-ID, From tag.
 type Sender = (Side, String, String);
 
+/// What one side sent with one branch.
+#[derive(Debug)]
+struct Sent {
+    side: Side,
+    /// First lines, and how often each went out.
+    copies: Vec<(String, u32)>,
+    /// By method: the final answer, and whether a request was seen.
+    methods: Vec<(String, Option<(u16, Instant)>, bool)>,
+}
+
+impl Sent {
+    fn method(&mut self, method: &str) -> (&mut Option<(u16, Instant)>, &mut bool) {
+        let known = self.methods.iter().position(|(name, ..)| name == method);
+        let at = known.unwrap_or_else(|| {
+            self.methods.push((method.to_owned(), None, false));
+            self.methods.len() - 1
+        });
+        let (_, answer, is_asked) = &mut self.methods[at];
+        (answer, is_asked)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct WireRules {
     read: usize,
-    copies: HashMap<(Side, String), u32>,
-    /// Final answers by side, branch and method.
-    finals: HashMap<(Side, String, String), (u16, Instant)>,
-    /// Requests that were seen, by side, branch and method.
-    requests: HashSet<(Side, String, String)>,
+    /// By branch, one for each side.
+    sent: HashMap<String, Vec<Sent>>,
     /// CSeq numbers and their methods.
     numbers: BTreeMap<Sender, BTreeMap<u32, String>>,
     /// The highest CSeq number that was answered 2xx.
@@ -94,12 +113,8 @@ impl WireRules {
                 Some(rest) => self.response(*side, &fields, rest, *at),
                 None => self.request(*side, &fields),
             };
-            let copies = self
-                .copies
-                .entry((*side, format!("{line} {}", fields.branch)))
-                .or_default();
-            *copies += 1;
-            let storm = (*copies == COPIES_MAX + 1).then_some(Invariant::Storm);
+            let copies = self.copies(*side, fields.branch, line);
+            let storm = (copies == COPIES_MAX + 1).then_some(Invariant::Storm);
             for invariant in broken.into_iter().chain(storm) {
                 let what = format!("{side:?} sends {text}");
                 found.push(Violation { invariant, what });
@@ -107,6 +122,39 @@ impl WireRules {
         }
         self.read = wire.len();
         found
+    }
+
+    /// What was read is there no more.
+    pub(crate) fn forget(&mut self) {
+        self.read = 0;
+    }
+
+    fn sent(&mut self, side: Side, branch: &str) -> &mut Sent {
+        if !self.sent.contains_key(branch) {
+            self.sent.insert(branch.to_owned(), Vec::new());
+        }
+        let all = self.sent.get_mut(branch).unwrap();
+        let known = all.iter().position(|sent| sent.side == side);
+        let at = known.unwrap_or_else(|| {
+            all.push(Sent {
+                side,
+                copies: Vec::new(),
+                methods: Vec::new(),
+            });
+            all.len() - 1
+        });
+        &mut all[at]
+    }
+
+    /// How often this went out, this time included.
+    fn copies(&mut self, side: Side, branch: &str, line: &str) -> u32 {
+        let copies = &mut self.sent(side, branch).copies;
+        if let Some((_, count)) = copies.iter_mut().find(|(known, _)| known == line) {
+            *count += 1;
+            return *count;
+        }
+        copies.push((line.to_owned(), 1));
+        1
     }
 
     fn response(
@@ -117,17 +165,17 @@ impl WireRules {
         at: Instant,
     ) -> Option<Invariant> {
         let status: u16 = rest.get(..3)?.parse().ok()?;
-        let key = (side, fields.branch.to_owned(), fields.method.to_owned());
+        let (answer, _) = self.sent(side, fields.branch).method(fields.method);
         // A request that was on its way for longer than its transaction lasts is a new one.
-        if let Some((known, since)) = self.finals.get(&key)
-            && (*known == status || at - *since < remembered(fields, *known))
+        if let Some((known, since)) = *answer
+            && (known == status || at - since < remembered(fields, known))
         {
-            return (*known != status).then_some(Invariant::OneAnswer);
+            return (known != status).then_some(Invariant::OneAnswer);
         }
         if status < 200 {
             return None;
         }
-        self.finals.insert(key, (status, at));
+        *answer = Some((status, at));
         if status >= 300 {
             return None;
         }
@@ -140,8 +188,11 @@ impl WireRules {
     }
 
     fn request(&mut self, side: Side, fields: &Fields<'_>) -> Option<Invariant> {
-        let key = (side, fields.branch.to_owned(), fields.method.to_owned());
-        if matches!(fields.method, "ACK" | "CANCEL") || !self.requests.insert(key) {
+        if matches!(fields.method, "ACK" | "CANCEL") {
+            return None;
+        }
+        let (_, is_asked) = self.sent(side, fields.branch).method(fields.method);
+        if std::mem::replace(is_asked, true) {
             return None;
         }
         let sender = (side, fields.call_id.to_owned(), fields.from_tag.to_owned());

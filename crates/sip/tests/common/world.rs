@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::mem::discriminant;
 use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,11 +28,17 @@ const REGISTERED: [Side; 2] = [Side::A, Side::B];
 const ROUNDS: u32 = 120;
 
 pub(crate) struct World {
+    seed: u64,
     net: Net,
     dice: Dice,
     model: Model,
     exchange: Option<Rc<RefCell<Exchange>>>,
     read: usize,
+    /// Kinds of ends so far.
+    ends: Vec<String>,
+    /// What was sent and told is kept to the end, to be looked at by a person. A world that keeps nothing that was judged stays in
+    /// the processor's cache.
+    keeps_all: bool,
 }
 
 /// What came of a world: the kinds of ends, or what was broken.
@@ -70,11 +78,14 @@ impl World {
             }
         }
         Self {
+            seed,
             net,
             dice,
             model: Model::new(is_calm),
             exchange,
             read: 0,
+            ends: Vec::new(),
+            keeps_all: wishes("ALLO_STORY") || wishes("ALLO_PRINTS"),
         }
     }
 
@@ -274,6 +285,23 @@ impl World {
         if self.model.is_calm {
             self.model.check_pairs(self.net.now, false);
         }
+        self.note_ends();
+    }
+
+    /// Notes the ends that were judged, and forgets what was sent and told.
+    fn note_ends(&mut self) {
+        let ends = self.net.events.iter().filter_map(|(_, event)| match event {
+            Event::Ended { cause, .. } => Some(kind(cause)),
+            _ => None,
+        });
+        if self.keeps_all {
+            self.ends = ends.collect();
+            return;
+        }
+        self.ends.extend(ends);
+        self.net.forget();
+        self.model.forget();
+        self.read = 0;
     }
 
     fn run_for_s(&mut self, seconds: u64) {
@@ -309,19 +337,35 @@ impl World {
         self.run_for_s(40);
         self.model.check_end();
         self.leave();
+        self.note_ends();
+        if wishes("ALLO_PRINTS") {
+            eprintln!("world {} {:016x}", self.seed, self.print());
+        }
         if !self.model.violations.is_empty() {
-            if std::env::var_os("ALLO_STORY").is_some() {
+            if wishes("ALLO_STORY") {
                 eprintln!("{}", self.story());
             }
             return Err(self.model.violations);
         }
-        let ends = self.net.events.iter();
-        Ok(ends
-            .filter_map(|(_, event)| match event {
-                Event::Ended { cause, .. } => Some(kind(cause)),
-                _ => None,
-            })
-            .collect())
+        Ok(self.ends)
+    }
+
+    /// A number of everything that was sent and told, and when: the same on two builds that behave alike.
+    fn print(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for ((side, text), at) in self.net.wire.iter().zip(&self.net.wire_at) {
+            (side, text, *at - self.net.start).hash(&mut hasher);
+        }
+        for (side, event) in &self.net.events {
+            match event {
+                Event::Registration { state, .. } => discriminant(state).hash(&mut hasher),
+                told => format!("{side:?} {told:?}").hash(&mut hasher),
+            }
+        }
+        for violation in &self.model.violations {
+            format!("{:?}", violation.invariant).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// Every message with its second, side, call and branch.
@@ -442,22 +486,32 @@ fn leftovers(sizes: &TableSizes) -> [(Invariant, usize); 3] {
     ]
 }
 
+fn wishes(variable: &str) -> bool {
+    std::env::var_os(variable).is_some()
+}
+
 /// The variant of a cause without its details.
 fn kind(cause: &EndCause) -> String {
     let text = format!("{cause:?}");
     text.split([' ', '{']).next().unwrap_or_default().to_owned()
 }
 
-/// Runs the worlds of these seeds on every processor; how often each kind of end came up.
+/// Threads to use: `ALLO_WORKERS`, else one for every processor.
+fn workers() -> usize {
+    let wish = std::env::var("ALLO_WORKERS").ok();
+    let wish = wish.and_then(|text| text.parse().ok());
+    wish.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Runs the worlds of these seeds; how often each kind of end came up.
 ///
 /// # Panics
 /// With the first world that breaks a promise.
 pub(crate) fn run_worlds(seeds: std::ops::Range<u64>) -> BTreeMap<String, usize> {
     let next = AtomicU64::new(seeds.start);
     let kinds = Mutex::new(BTreeMap::new());
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 0..workers() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);

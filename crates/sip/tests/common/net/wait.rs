@@ -50,6 +50,14 @@ impl Net {
         }
     }
 
+    /// Forgets what was sent and told.
+    pub(crate) fn forget(&mut self) {
+        self.events.clear();
+        self.wire.clear();
+        self.wire_at.clear();
+        self.read = [0; 3];
+    }
+
     /// Forgets events that were not asked for.
     pub(crate) fn skip(&mut self) {
         self.read = [self.events.len(); 3];

@@ -15,9 +15,7 @@ impl Net {
                 destination, data, ..
             } => self.send_datagram(side, destination, data),
             Output::SendStream { connection, data } => {
-                let text = String::from_utf8_lossy(&data).into_owned();
-                self.wire.push((side, text));
-                self.wire_at.push(self.now);
+                self.note(side, &data);
                 if let Some((to, theirs)) = self.streams.get(&(side, connection)).copied() {
                     self.put(
                         tick,
@@ -102,10 +100,11 @@ impl Net {
     }
 
     fn send_datagram(&mut self, side: Side, destination: SocketAddr, data: Vec<u8>) {
-        let text = String::from_utf8_lossy(&data).into_owned();
-        let lost = self.lose.as_mut().is_some_and(|lose| lose(side, &text));
-        self.wire.push((side, text));
-        self.wire_at.push(self.now);
+        self.note(side, &data);
+        let lost = match (&mut self.lose, self.wire.last()) {
+            (Some(lose), Some((_, text))) => lose(side, text),
+            (_, _) => false,
+        };
         let from = side.address(Protocol::Udp);
         let Some(to) = Side::of(destination) else {
             if self.parties.contains_key(&destination) {
@@ -114,7 +113,7 @@ impl Net {
                     from,
                     data,
                 };
-                return self.through_the_weather(lost, &data, packet);
+                return self.through_the_weather(lost, data, packet);
             }
             if let (Some(script), Ok(message)) = (
                 self.scripts.get_mut(&destination),
@@ -134,18 +133,28 @@ impl Net {
             return;
         };
         let lost = lost || self.is_cut(side, to);
-        self.through_the_weather(lost, &data, |data| Packet::Datagram { to, from, data });
+        self.through_the_weather(lost, data, |data| Packet::Datagram { to, from, data });
     }
 
     /// Loss, duplication and delay of a datagram.
-    fn through_the_weather(&mut self, lost: bool, data: &[u8], packet: impl Fn(Vec<u8>) -> Packet) {
+    fn through_the_weather(
+        &mut self,
+        lost: bool,
+        mut data: Vec<u8>,
+        packet: impl Fn(Vec<u8>) -> Packet,
+    ) {
         let copies = 1 + u64::from(self.dice.chance(self.faults.duplication));
-        for _ in 0..copies {
+        for left in (0..copies).rev() {
             if lost || self.dice.chance(self.faults.loss) {
                 continue;
             }
             let delay = Duration::from_millis(5 + self.dice.below(self.faults.delay_ms_max + 1));
-            self.put(delay, packet(data.to_vec()));
+            let copy = if left == 0 {
+                std::mem::take(&mut data)
+            } else {
+                data.clone()
+            };
+            self.put(delay, packet(copy));
         }
     }
 
@@ -157,7 +166,7 @@ impl Net {
         };
         for (destination, data) in party(now, from, data) {
             if let Some(to) = Side::of(destination) {
-                self.through_the_weather(false, &data, |data| Packet::Datagram {
+                self.through_the_weather(false, data, |data| Packet::Datagram {
                     to,
                     from: at,
                     data,
