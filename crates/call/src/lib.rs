@@ -26,6 +26,7 @@ pub mod limits;
 mod liveness;
 pub mod opening;
 mod phase;
+pub mod planted;
 pub mod profile;
 pub mod redacted;
 mod secure;

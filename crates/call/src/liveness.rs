@@ -1,6 +1,7 @@
 //! What the passing of time does to a conversation: silence, dead air, the maximum duration, a caller whose sound is gone.
 
 use crate::limits::{DEAD_AIR_MS_MAX, ENGINE_STALL_MS_MAX};
+use crate::planted::{self, Planted};
 use crate::profile::Profile;
 
 /// Who is expected to be heard.
@@ -112,7 +113,7 @@ impl Liveness {
 
     /// The deliberate sound stops with the call; tells whether it was on.
     pub(crate) fn silence_background(&mut self) -> bool {
-        std::mem::take(&mut self.background)
+        std::mem::take(&mut self.background) && !planted::has(Planted::BackgroundStays)
     }
 
     /// The deliberate sound begins, where it is not on yet; it ends with the wait.

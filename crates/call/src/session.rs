@@ -26,6 +26,7 @@ use crate::limits::{NOTES_MAX, SETTLE_ROUNDS_MAX, TEXT_BYTES_MAX, cut_text};
 use crate::liveness::{Floor, Liveness, LivenessStep};
 use crate::opening::{OpeningWords, Prepared};
 use crate::phase::Phase;
+use crate::planted::{self, Planted};
 use crate::profile::{Greeting, Profile};
 use crate::tool::ledger::Ledger;
 use crate::transcript::{Transcript, TranscriptEntry};
@@ -184,7 +185,7 @@ impl Session {
 
     /// When `Input::Timeout` is due; always later than the last input.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.phase == Phase::Ended {
+        if self.phase == Phase::Ended && !planted::has(Planted::TimerAfterEnd) {
             return None;
         }
         let ringing = (self.phase == Phase::Ringing).then(|| self.opening.answer.at_the_latest());
@@ -219,7 +220,7 @@ impl Session {
             .chain(self.liveness.timeouts(&self.profile))
             .flatten()
             // What is due was considered when the session settled: only another input can let it happen.
-            .filter(|at| *at > self.now)
+            .filter(|at| *at > self.now || planted::has(Planted::TimerInPast))
             .min()
             .map(|at| self.started + Duration::from_millis(at))
     }
@@ -293,7 +294,12 @@ impl Session {
 
     /// Lets everything happen that has become due. One step may set off another, within bounds.
     fn settle(&mut self) {
-        for _ in 0..SETTLE_ROUNDS_MAX {
+        let rounds = if planted::has(Planted::NeverSettles) {
+            100
+        } else {
+            SETTLE_ROUNDS_MAX
+        };
+        for _ in 0..rounds {
             let before = (self.effects.len(), self.phase);
             self.settle_hang_up();
             if self.phase == Phase::Ended {
@@ -382,13 +388,11 @@ impl Session {
             | Phase::Answering
             | Phase::Talking
             | Phase::Goodbye => true,
-            Phase::Transferring
-            | Phase::Joined
-            | Phase::Apologising
-            | Phase::HangingUp
-            | Phase::Ended => false,
+            Phase::HangingUp => planted::has(Planted::SpeaksAfterHangUp),
+            Phase::Transferring | Phase::Joined | Phase::Apologising | Phase::Ended => false,
         };
-        if !may_speak || !self.link.is_ready() || self.welcomes() {
+        let is_heard = self.link.is_ready() || planted::has(Planted::AsksNobody);
+        if !may_speak || !is_heard || self.welcomes() {
             return;
         }
         if let Some(purpose) = self.turn.take_request() {

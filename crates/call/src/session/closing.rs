@@ -8,6 +8,7 @@ use crate::goodbye::{Goodbye, GoodbyeStep, Scene};
 use crate::input::Requester;
 use crate::limits::HANG_UP_WAIT_MS_MAX;
 use crate::phase::Phase;
+use crate::planted::{self, Planted};
 use crate::transcript::{Speaker, TranscriptEntry};
 
 impl Session {
@@ -232,12 +233,16 @@ impl Session {
         } else {
             Effect::HangUp { reason }
         });
+        if planted::has(Planted::HangsUpTwice) {
+            self.effect(Effect::HangUp { reason });
+        }
     }
 
     /// A leg that does not confirm its end is taken as over.
     pub(super) fn settle_hang_up(&mut self) {
         if let Some(closing) = self.leaving.closing
             && self.now >= closing.give_up_at
+            && !planted::has(Planted::NeverEnds)
         {
             self.finish(closing.reason);
         }
@@ -260,5 +265,11 @@ impl Session {
         self.forget_typing();
         self.enter(Phase::Ended);
         self.effect(Effect::Ended { reason });
+        if planted::has(Planted::EndsTwice) {
+            self.effect(Effect::Ended { reason });
+        }
+        if planted::has(Planted::TellsAfterEnd) {
+            self.journal(SessionEvent::BudgetSpent);
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
 use crate::input::Input;
 use crate::phase::Phase;
+use crate::planted::{self, Planted};
 use crate::transcript::{Speaker, TranscriptEntry};
 use crate::transfer::{Transfer, TransferEnd, TransferStep, TransferTarget};
 
@@ -199,7 +200,12 @@ impl Session {
             .transfer
             .as_ref()
             .is_some_and(Transfer::has_leg);
-        if lives {
+        let is_told = if lives {
+            !planted::has(Planted::TargetStays)
+        } else {
+            planted::has(Planted::TargetEndedTwice)
+        };
+        if is_told {
             self.effect(Effect::DropTarget);
         }
     }
@@ -211,7 +217,8 @@ impl Session {
 
     /// The ringing that the caller hears stops.
     fn silence(&mut self) {
-        if std::mem::take(&mut self.leaving.ringback) {
+        let rang = std::mem::take(&mut self.leaving.ringback);
+        if rang && !planted::has(Planted::RingbackStays) {
             self.effect(Effect::Ringback { on: false });
         }
     }

@@ -6,6 +6,7 @@ use crate::end::EndReason;
 use crate::input::LegEnd;
 use crate::opening::OpeningWords;
 use crate::phase::Phase;
+use crate::planted::{self, Planted};
 use crate::transcript::{Speaker, TranscriptEntry};
 
 impl Session {
@@ -23,6 +24,9 @@ impl Session {
         if self.opening.answer.is_due(self.now, ready) {
             self.enter(Phase::Answering);
             self.effect(Effect::Answer);
+            if planted::has(Planted::AnswersTwice) {
+                self.effect(Effect::Answer);
+            }
         }
     }
 
@@ -131,7 +135,7 @@ impl Session {
         }
         let held = self.opening.disclosure.protects() || self.opening.answering.holds();
         if held != self.outbox.held {
-            self.outbox.held = held;
+            self.outbox.held = held && !planted::has(Planted::HoldTwice);
             if !held && self.profile.disclosure.is_some() {
                 self.journal(SessionEvent::Disclosed);
             }
@@ -201,7 +205,7 @@ impl Session {
         {
             return;
         }
-        self.outbox.muted = muted;
+        self.outbox.muted = muted && !planted::has(Planted::NeverSettles);
         if muted {
             self.turn.caller_silenced();
         }

@@ -6,6 +6,7 @@ use crate::id::{ItemId, ResponseId};
 use crate::input::{EngineFailure, ResponseStatus};
 use crate::limits::RESPONSE_FAILURES_MAX;
 use crate::phase::Phase;
+use crate::planted::{self, Planted};
 use crate::profile::Greeting;
 use crate::transcript::{Speaker, TranscriptEntry};
 use crate::turn::{FirstAudio, Interruption};
@@ -13,7 +14,8 @@ use crate::turn::{FirstAudio, Interruption};
 impl Session {
     pub(super) fn user_speech_started(&mut self, item: ItemId) {
         self.liveness.engine_heard(self.now);
-        if self.phase != Phase::Talking || self.outbox.muted || self.outbox.held {
+        let is_protected = self.outbox.held && !planted::has(Planted::DisclosureCut);
+        if self.phase != Phase::Talking || self.outbox.muted || is_protected {
             return;
         }
         self.transcript.begin(self.now, &item, Speaker::Caller);

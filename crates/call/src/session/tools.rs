@@ -7,6 +7,7 @@ use crate::id::ToolCallId;
 use crate::input::ToolOutcome;
 use crate::liveness::Floor;
 use crate::phase::Phase;
+use crate::planted::{self, Planted};
 use crate::profile::Filler;
 use crate::secure::Waiting;
 use crate::tool::ledger::{Refusal, Verdict};
@@ -37,6 +38,7 @@ impl Session {
     fn carry_out(&mut self, id: ToolCallId, name: String, verdict: Verdict) {
         match verdict {
             Verdict::Duplicate | Verdict::Joined => {}
+            Verdict::Refused { .. } if planted::has(Planted::AnswerForgotten) => {}
             Verdict::Refused { why, output } => {
                 self.effect(Effect::SubmitToolOutput {
                     id: id.clone(),

@@ -6,6 +6,7 @@ use crate::input::ToolOutcome;
 use crate::keypad::is_keypad;
 use crate::limits::{SECURE_MS_MAX, SEND_DTMF_DIGITS_MAX};
 use crate::phase::Phase;
+use crate::planted::{self, Planted};
 use crate::secure::{SecureDigits, Typed, Waiting};
 
 impl Session {
@@ -44,7 +45,8 @@ impl Session {
     }
 
     fn secure_changed(&mut self, changed: bool, on: bool) {
-        if changed {
+        let is_told = changed || (on && planted::has(Planted::SecureTwice));
+        if is_told {
             self.effect(Effect::SecureInput { on });
             self.journal(SessionEvent::SecureInput { on });
         }
@@ -52,7 +54,7 @@ impl Session {
 
     pub(super) fn forget_typing(&mut self) {
         let was_on = self.keypad.secure.forget();
-        self.secure_changed(was_on, false);
+        self.secure_changed(was_on && !planted::has(Planted::SecureStays), false);
     }
 
     pub(super) fn settle_typing(&mut self) {

@@ -7,6 +7,7 @@ use super::{arguments, builtin};
 use crate::id::ToolCallId;
 use crate::input::ToolOutcome;
 use crate::limits::{TOOL_CALLS_MAX, TOOL_GRACE_MS, TOOL_OUTPUT_BYTES_MAX, cut_text};
+use crate::planted::{self, Planted};
 use crate::profile::{ToolKind, ToolSpec};
 use crate::transfer::TransferTarget;
 
@@ -191,7 +192,7 @@ impl Ledger {
         bar: Option<Refusal>,
         response_active: bool,
     ) -> Verdict {
-        if self.entries.contains_key(id) {
+        if self.entries.contains_key(id) && !planted::has(Planted::RunsTwice) {
             return Verdict::Duplicate;
         }
         if bar.is_none() && self.join(id, name, text) {
@@ -371,6 +372,15 @@ impl Ledger {
                 arguments::refusal_output("the tool did not answer in time"),
             ),
         };
+        if planted::has(Planted::AnsweredTwice) {
+            let again = Run {
+                name: run.name.clone(),
+                arguments: run.arguments.clone(),
+                joined: Vec::new(),
+                ..run
+            };
+            self.entries.insert(id.clone(), Entry::Running(again));
+        }
         let hang_up = (run.spec.hangs_up && succeeded) || asked_to_end;
         let speaks = (run.spec.speaks || !succeeded) && !hang_up && transfer.is_none();
         let mut joined = Vec::new();

@@ -229,6 +229,8 @@ mod tests {
             "SIP/2.0/UDP h:",
             "SIP/2.0/UDP h:0",
             "SIP/2.0/UDP a b",
+            // A blank is no part of an address: read without it, it would name another host.
+            "SIP/2.0/UDP [2001:db8::9: 1]",
             "SIP/2.0/UDP h;;",
             "SIP/2.0/UDP h;branch=\"x",
             "SIP/2.0/UDP [::1",
