@@ -218,10 +218,6 @@ pub struct Headers {
     rows: Vec<Header>,
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "callers pass literals and freshly built values"
-)]
 impl Headers {
     /// No field.
     pub fn new() -> Self {

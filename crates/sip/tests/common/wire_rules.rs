@@ -29,19 +29,31 @@ struct Sent {
     side: Side,
     /// First lines, and how often each went out.
     copies: Vec<(String, u32)>,
-    /// By method: the final answer, and whether a request was seen.
-    methods: Vec<(String, Option<(u16, Instant)>, bool)>,
+    methods: Vec<OfMethod>,
+}
+
+/// What it sent for one method.
+#[derive(Debug)]
+struct OfMethod {
+    method: String,
+    /// The final answer.
+    answer: Option<(u16, Instant)>,
+    /// A request was seen.
+    is_asked: bool,
 }
 
 impl Sent {
-    fn method(&mut self, method: &str) -> (&mut Option<(u16, Instant)>, &mut bool) {
-        let known = self.methods.iter().position(|(name, ..)| name == method);
+    fn method(&mut self, method: &str) -> &mut OfMethod {
+        let known = self.methods.iter().position(|known| known.method == method);
         let at = known.unwrap_or_else(|| {
-            self.methods.push((method.to_owned(), None, false));
+            self.methods.push(OfMethod {
+                method: method.to_owned(),
+                answer: None,
+                is_asked: false,
+            });
             self.methods.len() - 1
         });
-        let (_, answer, is_asked) = &mut self.methods[at];
-        (answer, is_asked)
+        &mut self.methods[at]
     }
 }
 
@@ -165,7 +177,7 @@ impl WireRules {
         at: Instant,
     ) -> Option<Invariant> {
         let status: u16 = rest.get(..3)?.parse().ok()?;
-        let (answer, _) = self.sent(side, fields.branch).method(fields.method);
+        let answer = &mut self.sent(side, fields.branch).method(fields.method).answer;
         // A request that was on its way for longer than its transaction lasts is a new one.
         if let Some((known, since)) = *answer
             && (known == status || at - since < remembered(fields, known))
@@ -191,8 +203,8 @@ impl WireRules {
         if matches!(fields.method, "ACK" | "CANCEL") {
             return None;
         }
-        let (_, is_asked) = self.sent(side, fields.branch).method(fields.method);
-        if std::mem::replace(is_asked, true) {
+        let of_method = self.sent(side, fields.branch).method(fields.method);
+        if std::mem::replace(&mut of_method.is_asked, true) {
             return None;
         }
         let sender = (side, fields.call_id.to_owned(), fields.from_tag.to_owned());
