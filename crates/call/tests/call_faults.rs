@@ -1,10 +1,5 @@
 //! The watcher of random calls is worth what it sees: every fault of `planted.rs` breaks one promise of the product, and some call
 //! of the ordinary run must tell of that very promise.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    clippy::print_stderr,
-    reason = "a watcher from outside looks at a few effects, and says which call saw a fault"
-)]
 
 mod common;
 

@@ -1,8 +1,4 @@
 //! Random calls, from seeds (`common/random.rs`): whatever comes in, in whatever order, the promises of a session hold.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a watcher from outside looks at a few effects"
-)]
 
 mod common;
 

@@ -1,6 +1,11 @@
 //! Random calls: from a seed come a profile and inputs in any order at any time, then silence. A watcher holds the session to
 //! its promises. A seed is a call for ever.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a watcher from outside looks at a few effects"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
