@@ -459,3 +459,76 @@ fn refused(why: Refusal) -> Verdict {
         output: arguments::refusal_output(why.sentence()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(ledger: &mut Ledger, id: &str, name: &str) -> Verdict {
+        let mut order = ToolSpec::external("order", "", "{}");
+        order.hang_up_after = true;
+        let lookup = ToolSpec::external("lookup", "", "{}");
+        let tools = [lookup, order, ToolSpec::end_call()];
+        let id = ToolCallId::from(id.to_owned());
+        ledger.admit(0, &id, (name, "{}"), &tools, None, true)
+    }
+
+    fn finish(ledger: &mut Ledger, id: &str) {
+        let outcome = ToolOutcome::Ok {
+            output: "{}".to_owned(),
+        };
+        let id = ToolCallId::from(id.to_owned());
+        assert!(ledger.finish(1, &id, outcome).is_some(), "{id} ran");
+    }
+
+    #[test]
+    fn the_next_response_completes_the_calls_of_the_one_before() {
+        let mut ledger = Ledger::default();
+        ledger.response_started();
+        assert!(matches!(
+            admit(&mut ledger, "c1", "lookup"),
+            Verdict::Run { .. }
+        ));
+        // Its end was never told.
+        ledger.response_started();
+        assert!(!ledger.take_speech(), "it runs");
+        finish(&mut ledger, "c1");
+        assert!(ledger.take_speech(), "the model speaks");
+        assert!(!ledger.take_speech(), "once");
+    }
+
+    #[test]
+    fn after_too_many_calls_the_model_is_offered_no_more_tools() {
+        let mut ledger = Ledger::default();
+        for nth in 0..TOOL_CALLS_MAX {
+            admit(&mut ledger, &format!("c{nth}"), "nonsense");
+            assert!(ledger.may_call_more(), "after {nth}");
+        }
+        let verdict = admit(&mut ledger, "late", "lookup");
+        assert!(matches!(
+            verdict,
+            Verdict::Refused {
+                why: Refusal::TooMany,
+                ..
+            }
+        ));
+        assert!(!ledger.may_call_more());
+        assert_eq!(ledger.entries.len(), TOOL_CALLS_MAX, "it is not remembered");
+    }
+
+    #[test]
+    fn what_ends_the_call_is_admitted_over_the_limit_and_once() {
+        let mut ledger = Ledger::default();
+        for nth in 0..TOOL_CALLS_MAX {
+            admit(&mut ledger, &format!("c{nth}"), "nonsense");
+        }
+        let order = admit(&mut ledger, "order", "order");
+        assert!(matches!(order, Verdict::Run { .. }));
+        finish(&mut ledger, "order");
+        let end = admit(&mut ledger, "end", "end_call");
+        assert!(matches!(end, Verdict::EndCall { .. }));
+        for again in ["order", "end"] {
+            assert_eq!(admit(&mut ledger, again, "end_call"), Verdict::Duplicate);
+        }
+    }
+}
