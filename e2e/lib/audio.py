@@ -175,6 +175,7 @@ class RtpPeer:
             with self._lock:
                 self.packets.append(packet)
                 self.remote = self.remote or source
+                self.take(packet)
 
     def _send(self):
         sequence, timestamp, ssrc = 1000, 5000, 0x0A110000 + self.port
@@ -187,7 +188,10 @@ class RtpPeer:
                 time.sleep(delay)
             with self._lock:
                 remote = self.remote
+                if remote and self.waits():
+                    continue
                 frame, label, level = self._outgoing.pop(0) if self._outgoing and remote else (None, None, 0)
+                frame = self.mixed(frame) if remote else frame
             sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + FRAME) & 0xFFFFFFFF
             if remote is None or self.paused or (frame is None and not self.send_silence):
                 continue
@@ -200,6 +204,17 @@ class RtpPeer:
             self.frames_sent.append((now, level))
             if label is not None:
                 self.sent.append((now, label))
+
+    def take(self, packet):
+        """What a peer does with what it hears, beside keeping it."""
+
+    def waits(self):
+        """Whether there is nothing to send yet: time stamps do not go on meanwhile."""
+        return False
+
+    def mixed(self, frame):
+        """What is really sent in the place of a frame; None: silence."""
+        return frame
 
     def say(self, samples, label="say"):
         encode = {0: ulaw_encode, 8: alaw_encode}[self.payload_type]
@@ -310,6 +325,29 @@ class RtpPeer:
         for thread in self._threads:
             thread.join(1)
         self.socket.close()
+
+
+class EchoingPeer(RtpPeer):
+    """A peer that sends back what it hears, quieter and some frames late, beside what it says itself."""
+
+    def __init__(self, loss_db, frames, **options):
+        self.echoes = [silence(20)] * frames
+        self.echo_factor = 10 ** (-loss_db / 20)
+        super().__init__(**options)
+
+    def take(self, packet):
+        if packet.samples is not None and len(packet.samples) == FRAME:
+            self.echoes.append((packet.samples * self.echo_factor).astype(np.int16))
+
+    def waits(self):
+        # A stall of the other side makes no hole in its echo: both are starved alike on a busy machine.
+        return not self.echoes
+
+    def mixed(self, frame):
+        echo = self.echoes.pop(0)
+        if frame is None:
+            return ulaw_encode(echo)
+        return ulaw_encode(np.clip(decode(0, frame).astype(np.int32) + echo, -32000, 32000).astype(np.int16))
 
 
 def describe(stretch):

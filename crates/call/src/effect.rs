@@ -89,6 +89,11 @@ pub enum SessionEvent {
     },
     /// The interruption was a noise.
     FalseInterruption,
+    /// What the engine took for the caller was our own echo: nothing was cut.
+    FalseBargeIn {
+        /// The item that the echo became.
+        item: ItemId,
+    },
     /// The goodbye is protected from now on.
     GoodbyeStarted {
         /// Why the call ends.
@@ -242,6 +247,11 @@ pub enum Effect {
         item: ItemId,
         /// Milliseconds played.
         played_ms: u32,
+    },
+    /// Make what is played quieter, or as loud as before: it is not known yet whether the caller speaks.
+    Duck {
+        /// Quieter.
+        on: bool,
     },
     /// Empty the playout queue at once; answered by `PlayoutCleared`.
     ClearPlayout,

@@ -1,6 +1,7 @@
 //! Everything that can happen to a session.
 
 use crate::answering::Answerer;
+use crate::echo::Heard;
 use crate::id::{ItemId, ResponseId, ToolCallId};
 use crate::transfer::{TransferEnd, TransferTarget};
 
@@ -180,6 +181,17 @@ pub enum Input {
     UserSpeechStarted {
         /// The item that the speech will become.
         item: ItemId,
+    },
+    /// The engine hears a voice, and by the sound it may be what we say, come back from the line: in the place of
+    /// [`Input::UserSpeechStarted`].
+    UserSpeechDoubted {
+        /// The item that the speech will become.
+        item: ItemId,
+    },
+    /// The sound tells whose voice is heard; handed in for each frame while [`crate::Session::doubts_speech`], where it is clear.
+    HeardJudged {
+        /// Whose.
+        heard: Heard,
     },
     /// The engine hears the caller's silence.
     UserSpeechStopped {

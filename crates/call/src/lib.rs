@@ -15,6 +15,7 @@
 mod answer;
 pub mod answering;
 mod disclosure;
+pub mod echo;
 pub mod effect;
 pub mod end;
 mod engine_link;
@@ -37,6 +38,7 @@ mod transfer;
 mod turn;
 
 pub use answering::{Answerer, MachineAction};
+pub use echo::Heard;
 pub use effect::{Effect, LocalSound, Purpose, Role, SessionEvent};
 pub use end::{EndReason, EndedBy, Severity};
 pub use id::{AgentId, CallId, ItemId, LegId, ResponseId, TenantId, ToolCallId};

@@ -44,6 +44,8 @@ pub const KEYPAD_GAP_MS: u64 = 1_500;
 
 /// Items followed at the same time, in the playout queue and in the transcript each.
 pub const ITEMS_MAX: usize = 64;
+/// Speech remembered as our own echo.
+pub const ECHO_ITEMS_MAX: usize = 16;
 /// Cancelled responses remembered, to ignore what still arrives of them.
 pub const CANCELLED_RESPONSES_MAX: usize = 16;
 /// Messages kept while the engine is away.

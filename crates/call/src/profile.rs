@@ -241,6 +241,9 @@ pub struct Profile {
     pub dead_air_ms: u32,
     /// No packet from the caller for this long ends the call (not while held).
     pub no_media_ms: u32,
+    /// Speech that may be our own echo interrupts after this long when nothing else is known by then, in milliseconds; 0: at
+    /// once.
+    pub echo_decision_ms: u32,
     /// A tool that runs longer than this has the model say that it is looking.
     pub tool_filler_ms: u32,
     /// How the wait is filled then.
@@ -277,6 +280,7 @@ impl Default for Profile {
             idle_reprompts_max: 2,
             dead_air_ms: 1_500,
             no_media_ms: 20_000,
+            echo_decision_ms: 200,
             tool_filler_ms: 3_000,
             engine: EngineBounds {
                 reconnect_ms_max: 6_000,

@@ -3,6 +3,7 @@
 
 mod answering;
 mod closing;
+mod echo;
 mod engine;
 mod handover;
 mod leg;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::answer::AnswerClock;
 use crate::answering::Answering;
 use crate::disclosure::Disclosure;
+use crate::echo::Echoes;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
 use crate::engine_link::EngineLink;
@@ -94,6 +96,7 @@ pub struct Session {
     opening: Opening,
     link: EngineLink,
     turn: Turn,
+    echoes: Echoes,
     ledger: Ledger,
     leaving: Leaving,
     liveness: Liveness,
@@ -133,6 +136,7 @@ impl Session {
             },
             link: EngineLink::new(profile.engine.clone(), connect_by),
             turn: Turn::new(),
+            echoes: Echoes::default(),
             ledger: Ledger::default(),
             leaving: Leaving::default(),
             liveness: Liveness::new(),
@@ -209,6 +213,7 @@ impl Session {
             self.opening.disclosure.timeout(),
             self.leaving.transfer.as_ref().and_then(Transfer::timeout),
             self.opening.answering.timeout(),
+            self.echoes.timeout(),
             self.ledger.timeout(),
             self.ledger.filler_at(self.profile.tool_filler_ms),
         ];
@@ -245,6 +250,8 @@ impl Session {
                 self.link.expires(self.now, in_ms);
             }
             Input::UserSpeechStarted { item } => self.user_speech_started(item),
+            Input::UserSpeechDoubted { item } => self.user_speech_doubted(item),
+            Input::HeardJudged { heard } => self.heard_judged(heard),
             Input::UserSpeechStopped { item } => self.user_speech_stopped(&item),
             Input::UserTranscript { item, text } => self.user_transcript(&item, text),
             Input::UserText { text } => self.user_wrote(text),
@@ -310,6 +317,7 @@ impl Session {
             self.settle_link();
             self.settle_answer();
             self.settle_prepared();
+            self.settle_echo();
             self.settle_turn();
             self.settle_disclosure();
             self.settle_typing();

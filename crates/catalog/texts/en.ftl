@@ -910,6 +910,7 @@ line_engine_event = engine: { $name }{ $detail ->
  }
 line_barge_in = the caller interrupts the agent after { $played }
 line_false_interruption = it was only a noise: the agent goes on
+line_false_barge_in = the line sent back what the agent says: nothing is interrupted
 line_playout_started = the agent begins ({ $item })
 line_playout_finished = the agent has finished ({ $item }, { $played })
 line_playout_cleared = the agent is cut ({ $item }, { $played } heard)
@@ -1126,7 +1127,7 @@ bridge_option_invalid = { $option } cannot be “{ $value }”.
 bridge_nat_unsupported = { $option } asks for STUN or TURN, which this version does not have.
     .remedy = Leave the option out; behind a router, give --public-address and open the ports of --rtp-ports.
 bridge_sound_unsupported = { $option } asks for a treatment of sound which this version does not have.
-    .remedy = Leave the option out; --no-ec says the same as its absence.
+    .remedy = Leave the option out.
 bridge_token_missing = The interface at { $address } would be open to other machines without a token.
     .remedy = Give --api-token (16 characters at least), or leave --api-host at 127.0.0.1.
 bridge_call_over = This call is over already.
@@ -1241,6 +1242,7 @@ profile_codecs_exchange = Both laws of G.711; the exchange chooses.
 profile_srtp_none = The operator has no SRTP on this access: an encrypted offer is refused there (488).
 profile_srtp_offered = Sound is encrypted where the other side offers it (SDES, hence with TLS).
 profile_srtp_lan = Sound does not leave the local network.
+profile_echo_analogue = The hybrid of an analogue line sends back what the agent says.
 
 api_rotation_untested = The new password cannot be tried: the account is not active or does not register. Change it directly (PATCH).
 api_rotation_refused = The account could not be registered with the new password ({ $cause }). Nothing was changed.

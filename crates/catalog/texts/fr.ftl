@@ -909,6 +909,7 @@ line_engine_event = moteur : { $name }{ $detail ->
  }
 line_barge_in = l'appelant coupe l'agent après { $played }
 line_false_interruption = ce n'était qu'un bruit : l'agent reprend
+line_false_barge_in = la ligne renvoyait ce que dit l'agent : rien n'est interrompu
 line_playout_started = l'agent commence ({ $item })
 line_playout_finished = l'agent a fini ({ $item }, { $played })
 line_playout_cleared = l'agent est coupé ({ $item }, { $played } entendues)
@@ -1125,7 +1126,7 @@ bridge_option_invalid = { $option } ne peut pas valoir « { $value } ».
 bridge_nat_unsupported = { $option } demande STUN ou TURN, que cette version n'a pas.
     .remedy = Retirez l'option ; derrière un routeur, donnez --public-address et ouvrez les ports de --rtp-ports.
 bridge_sound_unsupported = { $option } demande un traitement du son que cette version n'a pas.
-    .remedy = Retirez l'option ; --no-ec dit la même chose que son absence.
+    .remedy = Retirez l'option.
 bridge_token_missing = L'interface à l'adresse { $address } serait ouverte à d'autres machines sans jeton.
     .remedy = Donnez --api-token (16 caractères au moins), ou laissez --api-host à 127.0.0.1.
 bridge_call_over = Cet appel est déjà terminé.
@@ -1240,6 +1241,7 @@ profile_codecs_exchange = Les deux lois G.711 ; l'autocommutateur choisit.
 profile_srtp_none = L'opérateur n'offre pas SRTP sur cet accès : une offre chiffrée y est refusée (488).
 profile_srtp_offered = Le son est chiffré où l'autre côté le propose (SDES, donc avec TLS).
 profile_srtp_lan = Le son ne quitte pas le réseau local.
+profile_echo_analogue = L'hybride d'une ligne analogique renvoie ce que dit l'agent.
 
 api_rotation_untested = Le nouveau mot de passe ne peut pas être essayé : le compte n'est pas actif ou ne s'enregistre pas. Changez-le directement (PATCH).
 api_rotation_refused = Le nouveau mot de passe n'a pas permis d'enregistrer le compte ({ $cause }). Rien n'a été changé.

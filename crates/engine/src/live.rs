@@ -60,6 +60,8 @@ pub struct Timings {
     pub last_turn_ms: Option<u32>,
     /// Number of interruptions so far.
     pub interruptions: u32,
+    /// Times that the engine took our own echo for the caller, and nothing was cut.
+    pub false_barge_ins: u32,
     /// Who answered a call of ours, where that was asked.
     pub answered_by: Option<Answerer>,
 }

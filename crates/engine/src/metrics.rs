@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) journal_dropped: Counter<u64, AtomicU64>,
     pub(crate) audio_dropped_ms: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) interruptions: Counter<u64, AtomicU64>,
+    pub(crate) false_barge_ins: Counter<u64, AtomicU64>,
     pub(crate) calls_refused: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) answerers: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) registrations: Family<Kind, Counter<u64, AtomicU64>>,
@@ -72,6 +73,7 @@ impl Metrics {
             journal_dropped: Counter::default(),
             audio_dropped_ms: Family::default(),
             interruptions: Counter::default(),
+            false_barge_ins: Counter::default(),
             calls_refused: Family::default(),
             answerers: Family::default(),
             registrations: Family::default(),
@@ -135,6 +137,11 @@ impl Metrics {
                 "interruptions",
                 "Times that a caller interrupted an agent",
                 self.interruptions.clone(),
+            );
+            registry.register(
+                "false_barge_ins",
+                "Times that an engine took an agent's own echo for the caller, and nothing was cut",
+                self.false_barge_ins.clone(),
             );
             registry.register(
                 "registration_changes",

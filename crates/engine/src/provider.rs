@@ -172,6 +172,8 @@ pub struct ProviderProfile {
     pub codecs: Because<&'static str>,
     /// SRTP.
     pub srtp: Because<SrtpPolicy>,
+    /// Whether the echo of the line is taken out of what callers say; `None`: as the line says.
+    pub echo_cancellation: Option<Because<bool>>,
 }
 
 const fn crlf(seconds: u64) -> KeepAlive {
@@ -201,6 +203,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::DoubleZero, "profile_numbers_double_zero"),
         codecs: because("pcma,pcmu", "profile_codecs_europe"),
         srtp: because(SrtpPolicy::Off, "profile_srtp_none"),
+        echo_cancellation: None,
     },
     ProviderProfile {
         id: "sipgate",
@@ -215,6 +218,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::E164Digits, "profile_numbers_digits"),
         codecs: because("pcma,pcmu", "profile_codecs_europe"),
         srtp: because(SrtpPolicy::Off, "profile_srtp_none"),
+        echo_cancellation: None,
     },
     ProviderProfile {
         id: "free_pro",
@@ -229,6 +233,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::National, "profile_numbers_national"),
         codecs: because("pcma", "profile_codecs_europe"),
         srtp: because(SrtpPolicy::Off, "profile_srtp_none"),
+        echo_cancellation: None,
     },
     ProviderProfile {
         id: "twilio",
@@ -243,6 +248,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::E164, "profile_numbers_e164"),
         codecs: because("pcmu,pcma", "profile_codecs_america"),
         srtp: because(SrtpPolicy::Preferred, "profile_srtp_offered"),
+        echo_cancellation: None,
     },
     ProviderProfile {
         id: "telnyx",
@@ -257,6 +263,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::E164, "profile_numbers_e164"),
         codecs: because("pcmu,pcma", "profile_codecs_america"),
         srtp: because(SrtpPolicy::Preferred, "profile_srtp_offered"),
+        echo_cancellation: None,
     },
     ProviderProfile {
         id: "fritzbox",
@@ -271,6 +278,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::AsDialled, "profile_numbers_box"),
         codecs: because("pcma,pcmu", "profile_codecs_europe"),
         srtp: because(SrtpPolicy::Off, "profile_srtp_lan"),
+        echo_cancellation: None,
     },
     ProviderProfile {
         id: "3cx",
@@ -285,6 +293,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::AsDialled, "profile_numbers_exchange"),
         codecs: because("pcma,pcmu", "profile_codecs_exchange"),
         srtp: because(SrtpPolicy::Preferred, "profile_srtp_offered"),
+        echo_cancellation: None,
     },
     ProviderProfile {
         id: "asterisk",
@@ -299,6 +308,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::AsDialled, "profile_numbers_exchange"),
         codecs: because("pcma,pcmu", "profile_codecs_exchange"),
         srtp: because(SrtpPolicy::Preferred, "profile_srtp_offered"),
+        echo_cancellation: None,
     },
     ProviderProfile {
         id: "ht841",
@@ -313,6 +323,7 @@ pub const PROFILES: [ProviderProfile; 9] = [
         numbers: because(NumberForm::National, "profile_numbers_analogue"),
         codecs: because("pcma,pcmu", "profile_codecs_europe"),
         srtp: because(SrtpPolicy::Off, "profile_srtp_lan"),
+        echo_cancellation: Some(because(true, "profile_echo_analogue")),
     },
 ];
 
@@ -382,7 +393,12 @@ impl ProviderProfile {
             ("codecs", self.codecs.value.to_owned(), self.codecs.why),
             ("srtp", srtp.to_owned(), self.srtp.why),
         ];
+        let echo = self
+            .echo_cancellation
+            .as_ref()
+            .map(|one| ("echo_cancellation", one.value.to_string(), one.why));
         rows.into_iter()
+            .chain(echo)
             .map(|(field, value, why)| Shown { field, value, why })
             .collect()
     }

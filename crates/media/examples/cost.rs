@@ -14,8 +14,8 @@ use media::rtp::Header;
 use media::srtp::SrtpContext;
 use media::treatment::{AutomaticGain, NoiseSuppressor};
 use media::{
-    Codec, Direction, ItemKey, LatchPolicy, OpusTerms, SrtpConfig, SrtpSuite, Stream, StreamConfig,
-    TRANSMIT_BYTES_MAX,
+    Codec, Direction, EchoTail, ItemKey, LatchPolicy, OpusTerms, SrtpConfig, SrtpSuite, Stream,
+    StreamConfig, TRANSMIT_BYTES_MAX,
 };
 
 const PACKETS: u32 = 200_000;
@@ -71,7 +71,7 @@ fn nanoseconds_of(count: u32, work: &mut dyn FnMut(u32)) -> u128 {
 
 /// Encodes a voice of sorts, sends it to itself, decodes it: 20 ms of a call in both directions.
 #[expect(clippy::disallowed_methods, reason = "an example measures time")]
-fn codec(codec: Codec, opus: OpusTerms) -> impl FnMut(u32) {
+fn codec(codec: Codec, opus: OpusTerms, tail_ms: Option<u16>) -> impl FnMut(u32) {
     let peer: SocketAddr = ([127, 0, 0, 1], 4_000).into();
     let form = codec.form();
     let mut stream = Stream::new(
@@ -80,6 +80,11 @@ fn codec(codec: Codec, opus: OpusTerms) -> impl FnMut(u32) {
             codec,
             payload_type: codec.static_payload_type().unwrap_or(96),
             opus,
+            treatment: media::Treatment {
+                echo_cancellation: tail_ms.is_some(),
+                echo_tail: tail_ms.map(EchoTail::of_ms).unwrap_or_default(),
+                ..media::Treatment::default()
+            },
             ..config(peer, false)
         },
         7,
@@ -178,8 +183,16 @@ fn codecs(out: &mut impl std::io::Write) -> std::io::Result<()> {
         ("Opus", Codec::Opus, plain),
         ("Opus with FEC", Codec::Opus, fec),
     ] {
-        let figure = nanoseconds_of(10_000, &mut codec(kind, terms));
+        let figure = nanoseconds_of(10_000, &mut codec(kind, terms, None));
         writeln!(out, "  {name:<14} {}", per_second(figure))?;
+    }
+    for (name, kind, tail_ms) in [
+        ("PCMU, echo out, 64 ms", Codec::Pcmu, 64),
+        ("PCMU, echo out, 256 ms", Codec::Pcmu, 256),
+        ("G722, echo out, 64 ms", Codec::G722, 64),
+    ] {
+        let figure = nanoseconds_of(10_000, &mut codec(kind, plain, Some(tail_ms)));
+        writeln!(out, "  {name:<22} {}", per_second(figure))?;
     }
     for (leg, engine) in [
         (Rate::Hz8000, Rate::Hz24000),

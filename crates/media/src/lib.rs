@@ -13,6 +13,7 @@ mod coder;
 mod comfort_noise;
 pub mod conceal;
 pub mod dtmf;
+pub mod echo;
 pub mod feed;
 pub mod frame;
 pub mod g711;
@@ -40,6 +41,7 @@ pub mod tone;
 pub mod treatment;
 
 pub use answering::{Answerer, AnsweringDetector, AnsweringEvent, AnsweringTerms};
+pub use echo::{EchoTail, Heard};
 pub use feed::{Feed, Position};
 pub use frame::{CallerFrame, Codec, Direction, Form, Lane, Law, RecordingFrame};
 pub use gain::Gain;

@@ -35,6 +35,9 @@ pub struct Statistics {
     pub remote_jitter_ms: Option<f64>,
     /// Listening quality of what the caller says, by the E-model, 1 to 4.5; `None` before audio.
     pub mos: Option<f64>,
+    /// By how much line echo cancellation makes our echo quieter (echo return loss enhancement), dB, in the latest minute of
+    /// echo alone; `None` without it, or before a second of echo.
+    pub erle_db: Option<f64>,
     /// Packets of strangers or of an unusable form, dropped.
     pub refused_packets: u64,
     /// SRTP or SRTCP packets whose authentication failed.

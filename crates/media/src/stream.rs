@@ -15,6 +15,7 @@ pub use self::outbound::{CATCH_UP_TICKS_MAX, PACKET_FRAMES_MAX};
 pub use self::report::{PathReport, REPORT_INTERVAL_MS};
 use self::report::{Reports, Sending};
 use crate::dtmf;
+use crate::echo::{Echo, Frames, Heard, SAID_FRAMES};
 use crate::frame::{
     CallerFrame, Codec, Direction, FRAME_MS, FRAME_SAMPLES_MAX, Form, RecordingFrame,
 };
@@ -184,6 +185,7 @@ pub struct Stream {
     /// Looks for keys in the audio, where they may come that way.
     detector: Option<Box<KeyDetector>>,
     treated: Option<Box<Treated>>,
+    echo: Box<Echo>,
     events: VecDeque<StreamEvent>,
     /// The audio of the frame that was handed out last.
     current: Vec<u8>,
@@ -210,6 +212,7 @@ impl Stream {
             keys: Keys::default(),
             detector: detector(&config),
             treated: Treated::new(config.treatment, config.codec.form()),
+            echo: Box::new(Echo::new(config.codec.form(), config.treatment.echo())),
             events: VecDeque::with_capacity(EVENTS_MAX / 4),
             current: Vec::with_capacity(config.codec.form().frame_bytes()),
             config,
@@ -230,12 +233,16 @@ impl Stream {
         if !self.treated.as_deref().is_some_and(is_same) {
             self.treated = Treated::new(treatment, form);
         }
+        if !self.echo.is(form, treatment.echo()) {
+            *self.echo = Echo::new(form, treatment.echo());
+        }
         let listens = detector(&config);
         if listens.as_ref().map(|one| one.rate()) != self.detector.as_ref().map(|one| one.rate()) {
             self.detector = listens;
         }
         if config.codec.form() != self.config.codec.form() {
             self.outbound.playout.set_form(config.codec.form());
+            self.outbound.said = Frames::new(config.codec.form(), SAID_FRAMES);
             if let Some(recording) = &mut self.recording {
                 recording.set_form(config.codec.form());
             }
@@ -362,6 +369,10 @@ impl Stream {
     /// The next 20 ms of the caller.
     pub fn poll_frame(&mut self) -> Option<CallerFrame<'_>> {
         let mut frame = self.inbound.receiver.poll_frame(&mut self.current)?;
+        let said = &self.outbound.said;
+        if let Some(level) = self.echo.hear(said, &mut self.current, frame.concealed) {
+            frame.level = level;
+        }
         self.look_for_keys();
         if let Some(treated) = &mut self.treated {
             frame.level = treated.apply(&mut self.current);
@@ -377,7 +388,17 @@ impl Stream {
         })
     }
 
-    /// Keys in the audio of the frame, as it came.
+    /// Whether what is heard now is what we say, come back from the line.
+    pub fn judge_heard(&mut self) -> Heard {
+        self.echo.judge(&self.outbound.said)
+    }
+
+    /// What is played is quieter (by 15 dB), or as loud as it is.
+    pub fn duck(&mut self, on: bool) {
+        self.outbound.ducked = on;
+    }
+
+    /// Keys in the audio of the frame, as it came but for our echo.
     fn look_for_keys(&mut self) {
         let Some(detector) = &mut self.detector else {
             return;
@@ -556,6 +577,7 @@ impl Stream {
         let (inbound, outbound) = (&self.inbound.counters, &self.outbound.counters);
         let receiver = &self.inbound.receiver.counters;
         Statistics {
+            erle_db: self.echo.erle_db(),
             packets_sent: outbound.packets,
             bytes_sent: outbound.bytes,
             packets_received: inbound.packets,

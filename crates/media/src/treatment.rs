@@ -1,9 +1,11 @@
-//! What may be done to a caller's audio before anyone hears it: noise suppression and automatic gain, each by a setting.
+//! What may be done to a caller's audio before anyone hears it: noise suppression and automatic gain, each by a setting. Line echo
+//! cancellation, which needs what we said as well, is in `echo`.
 //!
 //! Both work on frames of 20 ms in place. A leg without them pays nothing: its G.711 is not even decoded.
 
 use nnnoiseless::DenoiseState;
 
+use crate::echo::EchoTail;
 use crate::frame::{FRAME_SAMPLES_MAX, Form};
 use crate::level;
 use crate::resample::{Rate, Resampler};
@@ -15,6 +17,18 @@ pub struct Treatment {
     pub noise_suppression: bool,
     /// Quiet callers are made louder and loud ones quieter.
     pub automatic_gain: bool,
+    /// The echo of what we say is taken out. It adds no delay. It comes before the others, which are not linear.
+    pub echo_cancellation: bool,
+    /// How long after we spoke an echo may end, where it is taken out.
+    pub echo_tail: EchoTail,
+}
+
+impl Treatment {
+    /// The tail of the echo that is to be taken out.
+    #[must_use]
+    pub fn echo(&self) -> Option<EchoTail> {
+        self.echo_cancellation.then_some(self.echo_tail)
+    }
 }
 
 /// Level that a voice is brought to, dBov.
@@ -154,7 +168,8 @@ pub(crate) struct Treated {
 impl Treated {
     /// `None` where nothing is to be done.
     pub(crate) fn new(treatment: Treatment, form: Form) -> Option<Box<Self>> {
-        (treatment != Treatment::default()).then(|| {
+        let treats = treatment.noise_suppression || treatment.automatic_gain;
+        treats.then(|| {
             Box::new(Self {
                 treatment,
                 form,

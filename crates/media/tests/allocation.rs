@@ -70,7 +70,7 @@ fn listening_for_who_answered_allocates_nothing() {
 }
 
 /// Ten seconds of packets in, packets out, frames, recording, loss, disorder and reports after a warm-up.
-fn run(secure: bool) -> u64 {
+fn run(secure: bool, echo: bool) -> u64 {
     let peer = address(9, 6_000);
     let suite = SrtpSuite::AesCm128HmacSha1_80;
     let key: Vec<u8> = (0..30).collect();
@@ -80,6 +80,7 @@ fn run(secure: bool) -> u64 {
         local_key: key.clone(),
         remote_key: key.clone(),
     });
+    configured.treatment.echo_cancellation = echo;
     let mut context = SrtpContext::new(suite, &key).expect("the key has the length of the suite");
     let now = epoch();
     let mut stream = Stream::new(now, configured, 1);
@@ -172,10 +173,15 @@ fn no_allocation_on_the_path_of_a_wideband_packet() {
 
 #[test]
 fn no_allocation_on_the_path_of_a_packet() {
-    assert_eq!(run(false), 0);
+    assert_eq!(run(false, false), 0);
 }
 
 #[test]
 fn no_allocation_on_the_path_of_a_protected_packet() {
-    assert_eq!(run(true), 0);
+    assert_eq!(run(true, false), 0);
+}
+
+#[test]
+fn taking_the_echo_out_allocates_nothing() {
+    assert_eq!(run(false, true), 0);
 }

@@ -120,7 +120,7 @@ fn a_leg_is_treated_only_where_that_is_set() {
         let mut set = config(Codec::Pcmu, Some(common::address(9, 6_000)));
         set.treatment = Treatment {
             automatic_gain,
-            noise_suppression: false,
+            ..Treatment::default()
         };
         let mut bench = Bench::with(set);
         bench.start();

@@ -319,7 +319,11 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
             srtp,
             codecs,
             keypad: media::Keypad::default(),
-            treatment: media::Treatment::default(),
+            treatment: media::Treatment {
+                echo_cancellation: options.echo_tail.is_some(),
+                echo_tail: options.echo_tail.unwrap_or_default(),
+                ..media::Treatment::default()
+            },
             calls_max: options.calls_max,
             sip_account: None,
             device: None,

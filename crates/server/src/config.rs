@@ -6,6 +6,7 @@ mod database;
 mod limits;
 mod maps;
 mod platform_api;
+mod sound;
 
 pub(crate) use agents::AgentsConfig;
 pub(crate) use back_office::BackOfficeConfig;
@@ -417,10 +418,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
             media::Codec::ALL.to_vec()
         }),
         keypad: media::Keypad::from_name(settings.text("line.dtmf")).unwrap_or_default(),
-        treatment: media::Treatment {
-            noise_suppression: settings.switch("line.noise_suppression"),
-            automatic_gain: settings.switch("line.automatic_gain"),
-        },
+        treatment: sound::treatment(settings),
         calls_max: 0,
         sip_account: None,
         device: None,
@@ -561,6 +559,8 @@ fn profile(settings: &Settings, language: Language) -> Profile {
         },
         ring_ms_fixed: (ring_ms > 0).then_some(ring_ms),
         answer_bound_ms: u32::try_from(settings.integer("line.answer_bound_ms"))
+            .unwrap_or(u32::MAX),
+        echo_decision_ms: u32::try_from(settings.integer("line.echo_decision_ms"))
             .unwrap_or(u32::MAX),
         max_duration_ms: milliseconds("agent.max_call_duration_s"),
         idle_reprompt_ms: milliseconds("agent.idle_reprompt_s"),

@@ -254,6 +254,8 @@ pub struct RtpStatistics {
     pub remote_loss: Option<f64>,
     /// Estimated quality, 1 to 4.5 (E-model).
     pub mos: Option<f64>,
+    /// By how much line echo cancellation made our echo quieter, in dB; `None` without it, or without an echo.
+    pub erle_db: Option<f64>,
     /// Times that the playout had nothing to play in the middle of an item.
     pub underruns: u64,
     /// Where our audio goes.

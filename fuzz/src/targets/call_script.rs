@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::bytes::Bytes;
 use call::{
-    Answerer, Effect, EngineFailure, Greeting, Input, ItemId, LegEnd, MachineAction, Phase,
+    Answerer, Effect, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd, MachineAction, Phase,
     Profile, Requester, ResponseId, ResponseStatus, Session, SessionStart, ToolCallId, ToolOutcome,
     ToolSpec, TransferMode, TransferTarget,
 };
@@ -54,6 +54,7 @@ struct Watch {
     runs: BTreeSet<ToolCallId>,
     submitted: BTreeSet<ToolCallId>,
     background: bool,
+    ducked: bool,
     /// A second leg lives.
     target: bool,
 }
@@ -78,6 +79,7 @@ impl Watch {
             runs: BTreeSet::new(),
             submitted: BTreeSet::new(),
             background: false,
+            ducked: false,
             target: false,
         };
         watch.drain();
@@ -155,6 +157,10 @@ impl Watch {
             Effect::Background { on } => {
                 assert_ne!(self.background, on, "switched to what it is");
                 self.background = on;
+            }
+            Effect::Duck { on } => {
+                assert_ne!(self.ducked, on, "as quiet as it is");
+                self.ducked = on;
             }
             Effect::CreateResponse { .. } => {
                 assert_eq!(self.hang_ups, 0, "a response after the hang-up");
@@ -336,7 +342,8 @@ fn engine_input(bytes: &mut Bytes<'_>) -> Input {
         1 | 2 => Input::EngineReady {
             expires_in_ms: bytes.flag().then(|| u64::from(bytes.u16()) * 8),
         },
-        3 | 4 => Input::UserSpeechStarted { item: item(bytes) },
+        3 => Input::UserSpeechStarted { item: item(bytes) },
+        4 => Input::UserSpeechDoubted { item: item(bytes) },
         5 | 6 => Input::UserSpeechStopped { item: item(bytes) },
         7 => Input::UserTranscript {
             item: item(bytes),
@@ -368,6 +375,9 @@ fn engine_input(bytes: &mut Bytes<'_>) -> Input {
         16 | 17 => Input::ResponseDone {
             response: response(bytes),
             status: status(bytes),
+        },
+        18 => Input::HeardJudged {
+            heard: bytes.pick(&[Heard::Echo, Heard::Speech]),
         },
         _ => Input::ToolFinished {
             id: tool_call(bytes),

@@ -128,6 +128,7 @@ impl Session {
         }
         self.journal(SessionEvent::EngineLost { failure, attempt });
         self.outbox.owed_at_loss |= self.turn.engine_lost();
+        self.echoes.forget();
         self.opening.disclosure.engine_lost();
         self.finish_items(None);
         self.ledger.engine_replaced();

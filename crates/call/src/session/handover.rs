@@ -246,6 +246,8 @@ impl Session {
             | Input::EngineLost { .. }
             | Input::EngineExpires { .. }
             | Input::UserSpeechStarted { .. }
+            | Input::UserSpeechDoubted { .. }
+            | Input::HeardJudged { .. }
             | Input::UserSpeechStopped { .. }
             | Input::UserTranscript { .. }
             | Input::UserText { .. }

@@ -1,6 +1,7 @@
 //! Speech of both sides: barge-in by what was played, late audio, false interruptions, responses.
 
 use super::Session;
+use crate::echo::Known;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::id::{ItemId, ResponseId};
 use crate::input::{EngineFailure, ResponseStatus};
@@ -19,6 +20,7 @@ impl Session {
             return;
         }
         self.transcript.begin(self.now, &item, Speaker::Caller);
+        self.echoes.caller_spoke();
         let interruption = self.turn.speech_started(self.now, item);
         if interruption.clear {
             self.turn.unwant(Purpose::ToolResult);
@@ -39,11 +41,19 @@ impl Session {
 
     pub(super) fn user_speech_stopped(&mut self, item: &ItemId) {
         self.liveness.engine_heard(self.now);
+        let known = self.echoes.stopped(item);
+        if matches!(known, Some(Known::Speech(_))) {
+            self.voice_known(known);
+        }
+        // The turn knows nothing of an echo, and takes no notice of its end.
         self.turn.speech_stopped(self.now, item);
     }
 
     pub(super) fn user_transcript(&mut self, item: &ItemId, text: String) {
         self.liveness.engine_heard(self.now);
+        if self.echoes.is_echo(item) {
+            return;
+        }
         let words = !text.trim().is_empty();
         if words {
             self.liveness.caller_answered();
@@ -100,12 +110,14 @@ impl Session {
             return;
         }
         let asked = self.turn.response_under_way();
-        if !asked {
+        if !asked && !self.echoes.awaits_reply() {
             // Not asked for by us: the caller's turn made it.
             self.liveness.caller_answered();
         }
         // What a callee said before the first words is answered by them.
-        let unwanted = !asked && self.outbox.held && self.opening.answering.is_told();
+        let premature = self.outbox.held && self.opening.answering.is_told();
+        // And what answers to our own echo would be said to nobody.
+        let unwanted = !asked && (self.echoes.takes_reply() || premature);
         if self.turn.response_started(response, unwanted) {
             self.effect(Effect::CancelResponse);
         }
@@ -169,6 +181,7 @@ impl Session {
     pub(super) fn response_done(&mut self, response: &ResponseId, status: &ResponseStatus) {
         self.liveness.engine_heard(self.now);
         self.finish_items(Some(response));
+        let cancelled_here = self.turn.response_is_cancelled();
         if !self.turn.response_done(response) {
             return;
         }
@@ -179,6 +192,9 @@ impl Session {
         match status {
             ResponseStatus::Completed | ResponseStatus::Incomplete => {}
             ResponseStatus::Cancelled => {
+                if !cancelled_here {
+                    self.cut_by_an_echo();
+                }
                 if let Some(goodbye) = &mut self.leaving.goodbye {
                     goodbye.response_cancelled();
                 }

@@ -92,6 +92,13 @@ fn input(text: &str) -> Result<Input, String> {
     let (first, second) = split(rest);
     match source {
         "leg" => leg(verb, rest),
+        "heard" => Ok(Input::HeardJudged {
+            heard: match verb {
+                "speech" => call::Heard::Speech,
+                "echo" => call::Heard::Echo,
+                _ => return Err(format!("whose voice: {verb}")),
+            },
+        }),
         "engine" => engine(verb, first, second),
         "playout" => playout(verb, first, second),
         "tool" => Ok(Input::ToolFinished {
@@ -219,6 +226,7 @@ fn engine(verb: &str, first: &str, second: &str) -> Result<Input, String> {
             failure: failure(first)?,
         },
         "speech_started" => Input::UserSpeechStarted { item: item() },
+        "speech_doubted" => Input::UserSpeechDoubted { item: item() },
         "speech_stopped" => Input::UserSpeechStopped { item: item() },
         "user_transcript" => Input::UserTranscript {
             item: item(),
@@ -357,6 +365,7 @@ pub(crate) fn configure(profile: &mut Profile, text: &str) -> Result<(), String>
             "idle_reprompts_max" => profile.idle_reprompts_max = small()?,
             "dead_air" => profile.dead_air_ms = number()?,
             "no_media" => profile.no_media_ms = number()?,
+            "echo_decision" => profile.echo_decision_ms = number()?,
             "tool_filler" => profile.tool_filler_ms = number()?,
             "reconnect" => profile.engine.reconnect_ms_max = number()?,
             "attempts" => profile.engine.attempts_max = small()?,

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use call::{
-    Answerer, Effect, EndReason, EngineFailure, Greeting, Input, ItemId, LegEnd, MachineAction,
-    Phase, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus, SecureDigits,
-    Session, SessionEvent, SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferEnd,
-    TransferMode, TransferTarget,
+    Answerer, Effect, EndReason, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd,
+    MachineAction, Phase, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus,
+    SecureDigits, Session, SessionEvent, SessionStart, ToolCallId, ToolOutcome, ToolSpec,
+    TransferEnd, TransferMode, TransferTarget,
 };
 
 /// Inputs of one call.
@@ -52,7 +52,7 @@ pub(crate) enum Promise {
     OneAnswer,
     /// Hung up or refused at most once.
     OneHangUp,
-    /// The background sound is switched to what it is not, and off at the end.
+    /// The background sound is switched to what it is not, and off at the end; so is the level of the agent.
     Background,
     /// No response is asked of an engine that is not there.
     EngineThere,
@@ -109,6 +109,7 @@ struct Watch {
     answers: u32,
     hang_ups: u32,
     background: bool,
+    ducked: bool,
     secure: bool,
     held: bool,
     /// A second leg lives.
@@ -143,6 +144,7 @@ impl Watch {
             answers: 0,
             hang_ups: 0,
             background: false,
+            ducked: false,
             secure: false,
             held: false,
             target: false,
@@ -320,6 +322,12 @@ impl Watch {
                     "the background is switched to what it is".to_owned()
                 });
                 self.background = on;
+            }
+            Effect::Duck { on } => {
+                self.hold(self.ducked != on, Promise::Background, || {
+                    "the agent is as quiet as it is".to_owned()
+                });
+                self.ducked = on;
             }
             Effect::CreateResponse { .. } => {
                 self.hold(self.engine_ready, Promise::EngineThere, || {
@@ -576,7 +584,8 @@ fn engine_input(dice: &mut Dice) -> Input {
         1..=5 => Input::EngineReady {
             expires_in_ms: yes.then(|| dice.below(300_000)),
         },
-        6..=9 => Input::UserSpeechStarted { item },
+        6..=8 => Input::UserSpeechStarted { item },
+        9 => Input::UserSpeechDoubted { item },
         10..=13 => Input::UserSpeechStopped { item },
         14..=15 => Input::UserTranscript {
             item,
@@ -597,6 +606,9 @@ fn engine_input(dice: &mut Dice) -> Input {
         33..=36 => Input::ResponseDone {
             response,
             status: status(dice),
+        },
+        39 => Input::HeardJudged {
+            heard: if yes { Heard::Echo } else { Heard::Speech },
         },
         _ => Input::ToolFinished {
             id,

@@ -34,6 +34,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::CancelResponse => "cancel_response".to_owned(),
         Effect::TruncateItem { item, played_ms } => format!("truncate_item {item} {played_ms}"),
         Effect::ClearPlayout => "clear_playout".to_owned(),
+        Effect::Duck { on: quieter } => format!("duck {}", on(*quieter)),
         Effect::FinishItem { item } => format!("finish_item {item}"),
         Effect::ReleasePlayout => "release_playout".to_owned(),
         Effect::MuteCaller { muted } => format!("mute {}", on(*muted)),
@@ -128,6 +129,7 @@ fn journal(event: &SessionEvent) -> String {
         SessionEvent::PhaseChanged { from, to } => format!("phase {from} {to}"),
         SessionEvent::BargeIn { item, played_ms } => format!("barge_in {item} {played_ms}"),
         SessionEvent::FalseInterruption => "false_interruption".to_owned(),
+        SessionEvent::FalseBargeIn { item } => format!("false_barge_in {item}"),
         SessionEvent::GoodbyeStarted { reason } => format!("goodbye_started {}", reason.code()),
         SessionEvent::GoodbyeFinished { complete } => {
             format!("goodbye_finished complete={}", yes(*complete))

@@ -48,4 +48,5 @@ super::table! { Label:
     Info profile_srtp_none();
     Info profile_srtp_offered();
     Info profile_srtp_lan();
+    Info profile_echo_analogue();
 }

@@ -68,6 +68,7 @@ impl CallTask {
             Effect::DropTarget => self.drop_target(now),
             Effect::Join => self.join(now),
             Effect::ClearPlayout => self.clear_playout(now),
+            Effect::Duck { on } => self.media.duck(on),
             Effect::FinishItem { item } => self.media.finish(item.as_arc()),
             Effect::ReleasePlayout => self.media.hold_back(false),
             Effect::PlayLocal { sound } => self.play_local(sound),
@@ -279,6 +280,10 @@ impl CallTask {
                 played_ms: *played_ms,
             });
             self.desk.changed();
+        }
+        if let SessionEvent::FalseBargeIn { .. } = event {
+            self.desk.timings.false_barge_ins += 1;
+            self.desk.calls.metrics.false_barge_ins.inc();
         }
         if let SessionEvent::AnsweredBy { who } = event {
             self.answered_by(*who);

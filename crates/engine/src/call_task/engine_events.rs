@@ -7,7 +7,7 @@ use call::{
     EngineFailure, Input, ItemId, ResponseId, ResponseStatus as SessionStatus, ToolCallId, ToolKind,
 };
 use catalog::Message;
-use media::{ItemKey, Reform};
+use media::{Heard, ItemKey, Reform};
 use store::Event;
 use store::journal::{EngineState, engine_failure};
 use wire::realtime::{EngineEvent, ResponseStatus, Usage};
@@ -351,12 +351,18 @@ impl CallTask {
             .event(now, Event::SpeechStarted { item: item.clone() });
         self.desk.publish(LiveEventKind::CallerSpeaking);
         self.clock.speech_stopped = None;
-        self.session.handle(
-            now,
-            Input::UserSpeechStarted {
-                item: ItemId::from(item),
-            },
-        );
+        let item = ItemId::from(item);
+        match self.media.judge_heard() {
+            Heard::Speech | Heard::Quiet => {
+                self.session.handle(now, Input::UserSpeechStarted { item });
+            }
+            Heard::Undecided => self.session.handle(now, Input::UserSpeechDoubted { item }),
+            Heard::Echo => {
+                self.session.handle(now, Input::UserSpeechDoubted { item });
+                let heard = call::Heard::Echo;
+                self.session.handle(now, Input::HeardJudged { heard });
+            }
+        }
     }
 
     fn speech_stopped(&mut self, now: Instant, item: String) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use call::{Input, ItemId};
-use media::{PlayoutEvent, Reform, StreamEvent};
+use media::{Heard, PlayoutEvent, Reform, StreamEvent};
 use serde_json::json;
 use store::Event;
 use store::journal::{Milestone, PlayoutPhase, RtpStatistics};
@@ -38,7 +38,9 @@ impl CallTask {
         let (form, wanted) = (self.media.form(), self.engine_form);
         // What is heard of a call of ours before its answer is the network's: ringback, announcements.
         let is_early = !self.desk.identity.inbound && self.clock.established.is_none();
+        let mut heard = false;
         while let Some(frame) = self.media.poll_frame() {
+            heard = true;
             if is_early {
                 continue;
             }
@@ -54,6 +56,19 @@ impl CallTask {
                 self.link.append(now, audio);
             }
         }
+        if heard && self.session.doubts_speech() {
+            self.judge_heard(now);
+        }
+    }
+
+    /// Tells the session whose voice is heard, where the sound is clear about it.
+    fn judge_heard(&mut self, now: Instant) {
+        let heard = match self.media.judge_heard() {
+            Heard::Speech => call::Heard::Speech,
+            Heard::Echo => call::Heard::Echo,
+            Heard::Undecided | Heard::Quiet => return,
+        };
+        self.session.handle(now, Input::HeardJudged { heard });
     }
 
     fn stream_event(&mut self, now: Instant, event: StreamEvent) {
@@ -229,6 +244,7 @@ impl CallTask {
             round_trip_ms: figures.round_trip_ms,
             remote_loss: figures.remote_loss,
             mos: figures.mos,
+            erle_db: figures.erle_db,
             underruns: figures.underruns.into(),
             remote: None,
             last,
@@ -259,6 +275,7 @@ impl CallTask {
             "answer_ms": timings.answer_ms,
             "answer_to_first_audio_ms": timings.answer_to_first_audio_ms,
             "interruptions": timings.interruptions,
+            "false_barge_ins": timings.false_barge_ins,
             "second_legs": self.second.figures(now),
             "answered_by": timings.answered_by.map(call::Answerer::label),
             "codec": self.media.codec().name(),
@@ -274,6 +291,7 @@ impl CallTask {
                 "round_trip_ms": figures.round_trip_ms,
                 "remote_loss": figures.remote_loss,
                 "mos": figures.mos,
+                "erle_db": figures.erle_db,
                 "underruns": figures.underruns,
             },
             "engine": {

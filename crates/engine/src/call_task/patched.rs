@@ -521,6 +521,7 @@ impl Patched {
                 "jitter_ms_max": figures.jitter_ms_max,
                 "round_trip_ms": figures.round_trip_ms,
                 "mos": figures.mos,
+                "erle_db": figures.erle_db,
             },
         });
         statistics["far_end"] = self.far.figures();

@@ -465,6 +465,7 @@ impl ChatTask {
             | Effect::SendDtmf { .. }
             | Effect::PlayRecorded { .. }
             | Effect::Background { .. }
+            | Effect::Duck { .. }
             | Effect::Ringback { .. } => {}
         }
     }

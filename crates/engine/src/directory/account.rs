@@ -1,6 +1,6 @@
 //! From a stored SIP account to the account that registers, and to what the selection knows of it.
 
-use media::{Codec, Keypad, Treatment};
+use media::{Codec, EchoTail, Keypad, Treatment};
 use serde_json::Value;
 use sip::{AccountConfig, KeepAlive, Protocol};
 use std::time::Duration;
@@ -208,6 +208,16 @@ pub(super) fn treatment(entry: &SipAccount, config: &DirectoryConfig) -> Treatme
     Treatment {
         noise_suppression: own("noise_suppression").unwrap_or(config.treatment.noise_suppression),
         automatic_gain: own("automatic_gain").unwrap_or(config.treatment.automatic_gain),
+        // Hardly any other line has a hybrid: a profile may know that its own has.
+        echo_cancellation: own("echo_cancellation")
+            .or_else(|| Some(profile(entry)?.echo_cancellation.as_ref()?.value))
+            .unwrap_or(config.treatment.echo_cancellation),
+        echo_tail: settings
+            .get("echo_tail_ms")
+            .and_then(Value::as_u64)
+            .map_or(config.treatment.echo_tail, |ms| {
+                EchoTail::of_ms(u16::try_from(ms).unwrap_or(u16::MAX))
+            }),
     }
 }
 

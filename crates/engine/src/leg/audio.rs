@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use media::resample::Rate;
 use media::{
-    Background, CallerFrame, Codec, DtmfError, Form, ItemKey, Played, PlayoutFull, RecordingFrame,
-    Statistics, StreamEvent,
+    Background, CallerFrame, Codec, DtmfError, Form, Heard, ItemKey, Played, PlayoutFull,
+    RecordingFrame, Statistics, StreamEvent,
 };
 
 use super::carrier::CarrierMedia;
@@ -250,6 +250,21 @@ impl LegAudio {
             Self::Rtp(rtp) => rtp.stream.playout().hold_back(held),
             Self::Carrier(carrier) => carrier.feed.hold_back(held),
             Self::Page(page) => page.stream.playout().hold_back(held),
+        }
+    }
+
+    /// Whose voice is heard. A carrier and a page take our echo out themselves, or have none.
+    pub(crate) fn judge_heard(&mut self) -> Heard {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.judge_heard(),
+            Self::Carrier(_) | Self::Page(_) => Heard::Speech,
+        }
+    }
+
+    /// What is played is quieter, or as loud as it is.
+    pub(crate) fn duck(&mut self, on: bool) {
+        if let Self::Rtp(rtp) = self {
+            rtp.stream.duck(on);
         }
     }
 

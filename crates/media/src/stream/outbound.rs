@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::StreamConfig;
 use crate::coder::Encoder;
 use crate::dtmf::{self, DtmfSender, DtmfTick, EventPacket};
+use crate::echo::{Frames, SAID_FRAMES};
 use crate::frame::{Codec, FRAME_BYTES_MAX, FRAME_MS, FRAME_SAMPLES, FRAME_SAMPLES_MAX, Form};
 use crate::keypad_tones::KeyTones;
 use crate::keys::Keypad;
@@ -19,6 +20,8 @@ use crate::srtp::{OVERHEAD_BYTES_MAX, SrtpContext};
 pub const CATCH_UP_TICKS_MAX: u32 = 5;
 /// Length that an INFO tells of a key, ms.
 const INFO_KEY_MS: u32 = 160;
+/// What is played is divided by this while it is not known whether the caller speaks (15 dB).
+const DUCKED: i16 = 6;
 /// Most frames in a packet (60 ms).
 pub const PACKET_FRAMES_MAX: usize = 3;
 
@@ -47,6 +50,10 @@ pub(super) struct Outbound {
     /// Inner `None`: the key is unusable and nothing is sent.
     pub(super) srtp: Option<Option<SrtpContext>>,
     pub(super) playout: Playout,
+    /// What is played is quieter.
+    pub(super) ducked: bool,
+    /// What was said, for its echo.
+    pub(super) said: Frames,
     pub(super) encoder: Encoder,
     pub(super) dtmf: DtmfSender,
     /// The tones of the key that is being pressed in the audio, and whether this is its last packet.
@@ -76,6 +83,8 @@ impl Outbound {
                 .as_ref()
                 .map(|srtp| SrtpContext::new(srtp.suite, &srtp.local_key)),
             playout: Playout::new(config.codec.form()),
+            ducked: false,
+            said: Frames::new(config.codec.form(), SAID_FRAMES),
             encoder: Encoder::new(config.codec, config.opus),
             dtmf: DtmfSender::new(),
             tones: None,
@@ -124,6 +133,7 @@ impl Outbound {
             self.timestamp = self.timestamp.wrapping_add(step);
             self.counters.ticks_skipped += u64::from(skipped);
             self.marker = true;
+            self.said.push_silence(skipped);
             if let Some(recording) = recording {
                 recording.push_silence(skipped);
                 recording.tick(skipped);
@@ -169,6 +179,7 @@ impl Outbound {
             }
             // What was not sent is a pause for the peer.
             self.marker = true;
+            self.said.push_silence(u32::try_from(frames).unwrap_or(1));
             if let Some(recording) = &mut recording {
                 recording.push_silence(u32::try_from(frames).unwrap_or(1));
             }
@@ -211,6 +222,7 @@ impl Outbound {
                     .wrapping_sub(event.began * self.clock_per_tick);
                 self.marker = true;
                 self.was_audio = false;
+                self.said.push_silence(u32::try_from(frames).unwrap_or(1));
                 if let Some(recording) = recording {
                     recording.push_silence(u32::try_from(frames).unwrap_or(1));
                 }
@@ -299,6 +311,9 @@ impl Outbound {
         let mut audio = false;
         if speaks {
             audio = self.playout.fill(carried);
+            if audio && self.ducked {
+                quieter(form, carried);
+            }
         } else if let Some((mut tones, ends)) = self.tones.take() {
             let mut samples = [0; PACKET_FRAMES_MAX * FRAME_SAMPLES_MAX];
             let samples = &mut samples[..carried.len() / form.sample_bytes()];
@@ -308,6 +323,7 @@ impl Outbound {
         } else {
             carried.fill(form.silence());
         }
+        self.said.push(carried);
         if let Some(recording) = recording {
             recording.push_agent(carried);
         }
@@ -323,6 +339,17 @@ impl Outbound {
         let ahead = ahead.wrapping_mul(self.clock_per_tick);
         self.timestamp.wrapping_sub(ahead)
     }
+}
+
+/// Lowers what is played.
+fn quieter(form: Form, carried: &mut [u8]) {
+    let mut samples = [0; PACKET_FRAMES_MAX * FRAME_SAMPLES_MAX];
+    let samples = &mut samples[..carried.len() / form.sample_bytes()];
+    form.decode_into(carried, samples);
+    for sample in samples.iter_mut() {
+        *sample /= DUCKED;
+    }
+    form.encode_into(samples, carried);
 }
 
 fn frames_per_packet(ptime_ms: u32) -> usize {

@@ -64,6 +64,11 @@ pub(crate) struct AccountFields {
     pub(crate) noise_suppression: Option<bool>,
     /// Whether quiet callers are made louder and loud ones quieter; null: as `line.automatic_gain` says.
     pub(crate) automatic_gain: Option<bool>,
+    /// Whether the echo of what the agent says is taken out of callers' audio (analogue lines); null: the profile's, else as
+    /// `line.echo_cancellation` says.
+    pub(crate) echo_cancellation: Option<bool>,
+    /// How long the echo of the line lasts at most, 16 to 256 ms; null: as `line.echo_tail_ms` says.
+    pub(crate) echo_tail_ms: Option<i64>,
     /// How numbers are written; null: the profile's.
     pub(crate) number_form: Option<String>,
     /// Calling code of the account's country, without plus; null: 33.
@@ -106,7 +111,7 @@ pub(crate) struct AccountCreate {
 }
 
 /// Fields without a column of their own.
-const EXTRA: [&str; 8] = [
+const EXTRA: [&str; 10] = [
     "number_form",
     "country_code",
     "registers",
@@ -115,6 +120,8 @@ const EXTRA: [&str; 8] = [
     "dtmf",
     "noise_suppression",
     "automatic_gain",
+    "echo_cancellation",
+    "echo_tail_ms",
 ];
 
 /// The fields of a stored account.
@@ -150,6 +157,8 @@ pub(crate) fn fields(account: &SipAccount) -> AccountFields {
     fields.country_code = text("country_code");
     fields.noise_suppression = extra.get("noise_suppression").and_then(Value::as_bool);
     fields.automatic_gain = extra.get("automatic_gain").and_then(Value::as_bool);
+    fields.echo_cancellation = extra.get("echo_cancellation").and_then(Value::as_bool);
+    fields.echo_tail_ms = extra.get("echo_tail_ms").and_then(Value::as_i64);
     fields.registers = extra.get("registers").and_then(Value::as_bool);
     fields.keep_alive_s = extra.get("keep_alive_s").and_then(Value::as_i64);
     fields.allow = extra
@@ -191,6 +200,8 @@ fn extra_settings(before: &str, fields: &AccountFields) -> String {
         ("dtmf", json!(fields.dtmf)),
         ("noise_suppression", json!(fields.noise_suppression)),
         ("automatic_gain", json!(fields.automatic_gain)),
+        ("echo_cancellation", json!(fields.echo_cancellation)),
+        ("echo_tail_ms", json!(fields.echo_tail_ms)),
         ("number_form", json!(fields.number_form)),
         ("country_code", json!(fields.country_code)),
         ("registers", json!(fields.registers)),
@@ -363,6 +374,10 @@ fn check_extra(fields: &AccountFields, faults: &mut Faults) {
         .keep_alive_s
         .is_none_or(|seconds| (0..=3_600).contains(&seconds));
     faults.unless(interval, "keep_alive_s", "range", "0–3600");
+    let tail = fields
+        .echo_tail_ms
+        .is_none_or(|ms| (16..=256).contains(&ms));
+    faults.unless(tail, "echo_tail_ms", "range", "16–256");
     for (number, net) in fields.allow.iter().flatten().enumerate() {
         let is_net = net.parse::<std::net::IpAddr>().is_ok()
             || net.split_once('/').is_some_and(|(address, bits)| {

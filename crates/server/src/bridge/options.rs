@@ -66,12 +66,12 @@ pub(crate) struct BridgeArguments {
     /// No ICE: what this version does anyway.
     #[arg(long)]
     pub(crate) no_ice: bool,
-    /// No echo cancellation: what this version does anyway.
+    /// No echo cancellation, whatever --ec-tail-ms says.
     #[arg(long)]
     pub(crate) no_ec: bool,
-    /// Tail of the echo cancellation, ms. Not part of this version.
+    /// Line echo cancellation with this tail, 16 to 256 ms; without it there is none.
     #[arg(long)]
-    pub(crate) ec_tail_ms: Option<u32>,
+    pub(crate) ec_tail_ms: Option<u16>,
     /// Voice activity detection. Not part of this version: silence is sent as it is.
     #[arg(long)]
     pub(crate) vad: bool,
@@ -143,6 +143,7 @@ pub(crate) struct Options {
     pub(crate) registrar: Option<String>,
     pub(crate) register: bool,
     pub(crate) allow: Vec<IpNet>,
+    pub(crate) echo_tail: Option<media::EchoTail>,
     pub(crate) rx_gain_db: f32,
     pub(crate) tx_gain_db: f32,
     pub(crate) ws_target: String,
@@ -258,6 +259,7 @@ pub(crate) fn read(
         registrar: arguments.sip_registrar.clone(),
         register: !arguments.no_register,
         allow: arguments.allow.clone(),
+        echo_tail: echo_tail(arguments, &mut problems),
         rx_gain_db: gain("--rx-gain", arguments.rx_gain, &mut problems),
         tx_gain_db: gain("--tx-gain", arguments.tx_gain, &mut problems),
         ws_target,
@@ -278,6 +280,19 @@ pub(crate) fn read(
     } else {
         Err(problems)
     }
+}
+
+/// Line echo cancellation, where it is asked for.
+fn echo_tail(arguments: &BridgeArguments, problems: &mut Vec<Message>) -> Option<media::EchoTail> {
+    let asked = arguments.ec_tail_ms.filter(|_| !arguments.no_ec)?;
+    if !(media::echo::TAIL_MS_MIN..=media::echo::TAIL_MS_MAX).contains(&asked) {
+        problems.push(invalid(
+            "--ec-tail-ms",
+            &asked.to_string(),
+            "--ec-tail-ms 64",
+        ));
+    }
+    Some(media::EchoTail::of_ms(asked))
 }
 
 /// The longest call, and calls at once.
@@ -328,17 +343,8 @@ fn unsupported(arguments: &BridgeArguments, layers: &Layers<'_>) -> Vec<Message>
             }
         })
         .collect();
-    let sound = [
-        ("--vad", arguments.vad),
-        (
-            "--ec-tail-ms",
-            arguments.ec_tail_ms.is_some() && !arguments.no_ec,
-        ),
-    ];
-    for (flag, asked) in sound {
-        if asked {
-            problems.push(Message::new("bridge_sound_unsupported").with("option", flag));
-        }
+    if arguments.vad {
+        problems.push(Message::new("bridge_sound_unsupported").with("option", "--vad"));
     }
     problems
 }
@@ -555,9 +561,15 @@ mod tests {
         assert_eq!(codes("--sip-username a", &[("TURN_SERVER", "t")]), [nat]);
         assert_eq!(
             codes("--sip-username a --vad --ec-tail-ms 200", &[]),
-            [sound, sound]
+            [sound]
         );
-        assert!(parsed("--sip-username a --no-ec --ec-tail-ms 200", &[]).is_ok());
+        let tail = |line: &str| {
+            let options = parsed(line, &[]).expect("taken");
+            options.echo_tail.map(media::EchoTail::ms)
+        };
+        assert_eq!(tail("--sip-username a"), None);
+        assert_eq!(tail("--sip-username a --ec-tail-ms 200"), Some(200));
+        assert_eq!(tail("--sip-username a --no-ec --ec-tail-ms 200"), None);
         let mistakes = "--sip-username a --sip-transport ws --ws-target http://x --param x --rx-gain 90 --rtp-ports 7";
         assert_eq!(
             codes(mistakes, &[("SIP_PORT", "x")]),

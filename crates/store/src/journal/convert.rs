@@ -20,6 +20,7 @@ impl From<&SessionEvent> for Event {
                 ],
             ),
             SessionEvent::FalseInterruption => session("false_interruption", vec![]),
+            SessionEvent::FalseBargeIn { item } => named("false_barge_in", "item", item.as_str()),
             SessionEvent::GoodbyeStarted { reason } => {
                 session("goodbye_started", vec![("reason", reason.code().into())])
             }
@@ -58,15 +59,13 @@ impl From<&SessionEvent> for Event {
                 session("answered_by", vec![("who", who.label().into())])
             }
             SessionEvent::Disclosed => session("disclosed", vec![]),
-            SessionEvent::TransferStarted { target } => {
-                handover("transfer_started", "target", target)
-            }
+            SessionEvent::TransferStarted { target } => named("transfer_started", "target", target),
             SessionEvent::TransferDeclined { reason } => {
-                handover("transfer_declined", "reason", reason)
+                named("transfer_declined", "reason", reason)
             }
-            SessionEvent::TargetCalled { target } => handover("target_called", "target", target),
+            SessionEvent::TargetCalled { target } => named("target_called", "target", target),
             SessionEvent::TargetRings => session("target_rings", vec![]),
-            SessionEvent::TargetEnded { reason } => handover("target_ended", "reason", reason),
+            SessionEvent::TargetEnded { reason } => named("target_ended", "reason", reason),
             SessionEvent::TransferFinished { done, reason } => session(
                 "transfer_finished",
                 vec![("done", flag(*done)), ("reason", reason.as_str().into())],
@@ -92,8 +91,8 @@ fn flag(value: bool) -> Param {
     Param::from(u8::from(value))
 }
 
-/// A step of a transfer.
-fn handover(name: &str, field: &str, value: &str) -> Event {
+/// A decision with one text.
+fn named(name: &str, field: &str, value: &str) -> Event {
     session(name, vec![(field, value.into())])
 }
 

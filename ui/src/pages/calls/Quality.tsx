@@ -42,6 +42,7 @@ export function Quality({ journal, sound }: { journal: JournalEntry[]; sound: Ex
         [t('calls.call.lost'), `${number(end.packets_lost)} / ${number(end.packets_received)}`],
         [t('calls.call.concealed'), milliseconds(end.concealed_ms)],
         [t('calls.call.roundTrip'), milliseconds(end.round_trip_ms)],
+        ...(end.erle_db == null ? [] : [[t('calls.call.echoReduced'), `${number(end.erle_db, 1)} dB`] as [string, string]]),
         [t('calls.call.sentPackets'), number(end.packets_sent)],
       ]
     : [];

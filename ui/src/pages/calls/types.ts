@@ -17,6 +17,7 @@ export interface Statistics {
   jitter_ms: number | null;
   round_trip_ms: number | null;
   mos: number | null;
+  erle_db?: number | null;
   underruns: number;
 }
 

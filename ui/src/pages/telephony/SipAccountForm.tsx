@@ -37,6 +37,8 @@ interface Values {
   dtmf: string;
   noise_suppression: string;
   automatic_gain: string;
+  echo_cancellation: string;
+  echo_tail_ms: number | '';
   realm: string;
   allow: string[];
   registers: string;
@@ -47,7 +49,7 @@ interface Values {
 }
 
 /** Fields whose absence means what the profile or the server says: `''` here, null on the wire. */
-const THREE_WAY = ['noise_suppression', 'automatic_gain', 'registers'] as const;
+const THREE_WAY = ['noise_suppression', 'automatic_gain', 'echo_cancellation', 'registers'] as const;
 const three = (value: boolean | null | undefined) => (value === true ? 'yes' : value === false ? 'no' : '');
 const KEYPADS = ['auto', 'rfc4733', 'info', 'inband'] as const;
 const CALLER_ID_FORMS = ['account', 'from_number', 'p_asserted_identity', 'p_preferred_identity', 'remote_party_id'] as const;
@@ -88,6 +90,8 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       dtmf: account?.dtmf ?? 'auto',
       noise_suppression: three(account?.noise_suppression),
       automatic_gain: three(account?.automatic_gain),
+      echo_cancellation: three(account?.echo_cancellation),
+      echo_tail_ms: account?.echo_tail_ms ?? '',
       realm: account?.realm ?? '',
       allow: account?.allow ?? [],
       registers: three(account?.registers),
@@ -103,6 +107,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       expires_s: (value) => (value === '' || (value >= 10 && value <= 86400) ? null : t('telephony.form.expiresInvalid')),
       weight: (value) => (value >= 0 && value <= 1000 ? null : t('telephony.form.weightInvalid')),
       keep_alive_s: (value) => (value === '' || (value >= 0 && value <= 3600) ? null : t('telephony.form.keepAliveInvalid')),
+      echo_tail_ms: (value) => (value === '' || (value >= 16 && value <= 256) ? null : t('telephony.form.echoTailInvalid')),
       country_code: (value) => (/^\d{0,3}$/.test(value.trim()) ? null : t('telephony.form.countryInvalid')),
       allow: (value) => {
         const wrong = value.find((one) => !/^[0-9a-fA-F.:]+(\/\d{1,3})?$/.test(one.trim()));
@@ -257,6 +262,8 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
                 <SimpleGrid cols={{ base: 1, sm: 2 }}>
                   <Choice label={t('telephony.form.noise')} hint={t('telephony.form.noiseHint')} none={t('telephony.form.asServer')} names={YES_NO} nameOf={(one) => t(`telephony.form.${one}`)} {...form.getInputProps('noise_suppression')} />
                   <Choice label={t('telephony.form.gain')} hint={t('telephony.form.gainHint')} none={t('telephony.form.asServer')} names={YES_NO} nameOf={(one) => t(`telephony.form.${one}`)} {...form.getInputProps('automatic_gain')} />
+                  <Choice label={t('telephony.form.echo')} hint={t('telephony.form.echoHint')} none={t('telephony.form.asProfile')} names={YES_NO} nameOf={(one) => t(`telephony.form.${one}`)} {...form.getInputProps('echo_cancellation')} />
+                  <NumberInput label={t('telephony.form.echoTail')} description={t('telephony.form.echoTailHint')} placeholder="64" min={16} max={256} suffix=" ms" allowDecimal={false} {...form.getInputProps('echo_tail_ms')} />
                 </SimpleGrid>
               </Stack>
             </Accordion.Panel>
