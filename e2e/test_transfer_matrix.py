@@ -9,7 +9,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lib.allo import Server, Standin, only_expected_log_lines, wait_for
+from lib.allo import Server, Standin, known_to_calls, only_expected_log_lines, wait_for
 from lib.audio import RtpPeer, dominant_hz, loud_spans, read_wav, tone
 from lib.house import House
 from lib.phone import Phone
@@ -18,7 +18,9 @@ from lib.provisioning import Client
 from lib.sipp import Script, Sipp, header, sdp
 from test_outbound import Callee
 
-CALLER_HZ, TARGET_HZ = 620, 1040
+CALLER_HZ, TARGET_HZ, ANNOUNCE_HZ = 620, 1040, 830
+#: A telephone that tells its keys by tones alone.
+BARE = "8", "a=rtpmap:8 PCMA/8000"
 PCMA = "8 101", "a=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16"
 RING_S = 5
 #: Calls at the same time.
@@ -28,36 +30,45 @@ WORKERS = 5
 class Target(Callee):
     """The person whom the caller is handed to."""
 
-    def hangs_up_after(self, ms):
-        """As the called side of a dialog: the caller's From is our To. It talks another law than the caller."""
+    def is_met(self):
+        """As the called side of a dialog, whose own requests come later: the caller's From is our To. It talks another law than the caller."""
         caller = '<ereg regexp="&lt;.*" search_in="hdr" header="From:" assign_to="caller"/>'
         contact = '<ereg regexp="sip:[^>]*" search_in="hdr" header="Contact:" assign_to="contact"/>'
         self.steps.append(f'<recv request="INVITE" timeout="50000"><action>{caller}{contact}</action></recv>')
-        self.reply("180 Ringing").reply("200 OK", sdp(codecs=PCMA)).receive_request("ACK").pause(ms)
-        lines = [
-            "BYE [$contact] SIP/2.0",
-            "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-[call_number]-bye",
+        return self.reply("180 Ringing").reply("200 OK", sdp(codecs=PCMA)).receive_request("ACK")
+
+    def in_dialog(self, method, cseq, headers=(), body=""):
+        head = [
+            f"{method} [$contact] SIP/2.0",
+            f"Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-[call_number]-{method}-{cseq}",
             "From: <sip:desk@[local_ip]:[local_port]>;tag=[pid]u[call_number]",
             "To: [$caller]",
             "Call-ID: [call_id]",
-            "CSeq: 1 BYE",
+            f"CSeq: {cseq} {method}",
             "Max-Forwards: 70",
-            "Content-Length: 0",
         ]
-        return self.send("\n".join(lines) + "\n\n").receive(200)
+        return self.send("\n".join([*head, *headers, "Content-Length: [len]"]) + f"\n\n{body}").receive(200)
+
+    def presses(self, digit):
+        """By SIP INFO."""
+        return self.in_dialog("INFO", 1, ["Content-Type: application/dtmf-relay"], f"Signal={digit}\nDuration=160\n")
+
+    def hangs_up_after(self, ms):
+        return self.is_met().pause(ms).in_dialog("BYE", 1)
 
 
 class Case:
     """One call: the caller, the target, and how it went."""
 
-    def __init__(self, world, name, mode):
-        self.world, self.name, self.desk = world, name, f"desk-{name}"
+    def __init__(self, world, name, mode, setting=None):
+        # The name that the stand-in's model knows.
+        self.world, self.name, self.desk = world, name, "default" if name == "screen_by_tool" else f"desk-{name}"
         self.caller, self.target = RtpPeer(), RtpPeer()
         self.port = free_port(socket.SOCK_DGRAM)
         self.number = f"+3315550{len(world.cases):04d}"
         world.cases.append(self)
-        self.setting = {"destination": f"sip:desk@127.0.0.1:{self.port}", "ringSeconds": RING_S} | ({"mode": mode} if mode else {})
-        self.processes, self.phone = [], None
+        self.setting = {"destination": f"sip:desk@127.0.0.1:{self.port}", "ringSeconds": RING_S} | ({"mode": mode} if mode else {}) | (setting or {})
+        self.processes, self.phone, self.announced_until = [], None, 0.0
 
     def sipp(self, script, peer, **options):
         self.processes.append(Sipp(self.world.folder, script, self.world.allo.udp, peer.port, service=self.world.number, **options))
@@ -83,10 +94,36 @@ class Case:
     def is_handed_over(self):
         self.caller.wait_tone(440, 550, ended=True, timeout=40)
         self.id = wait_for("the record", lambda: next((r["id"] for r in self.world.calls() if r["callerNumber"] == self.number), None), 10)
+        if self.desk == "default":
+            self.caller.press("A")
+            return self
         self.world.client.post(f"/calls/{self.id}/transfer", {"target": self.desk})
         return self
 
-    def both_talk(self):
+    def hears_the_announcement(self):
+        """The person, and nobody else: the caller hears that it rings."""
+        _, _, packets = self.target.wait_tone(ANNOUNCE_HZ, 1_400, ended=True, timeout=30)
+        self.announced_until = packets[-1].at
+        return self
+
+    def was_announced_to(self):
+        """The caller heard the agent (480 and 440 Hz), ringing (440 Hz), and nothing else before the people talked."""
+        others = [hz for hz, ms, _ in self.caller.tones() if ms > 100 and min(abs(hz - 440), abs(hz - 480)) > 8 and abs(hz - TARGET_HZ) > 25]
+        assert not others, f"the caller hears what is not for them: {others}"
+        return self
+
+    def screened(self, outcome, *announced):
+        """The record, the journal and the webhook agree. Where a key cuts the announcement, it may have come to its end just before."""
+        (leg,) = self.world.detail(self.id)["statistics"]["second_legs"]
+        assert leg["announced"] in (announced or (True,)) and leg["screening"] == outcome, leg
+        (told,) = [p for p in self.world.office.calls_ended().values() if p["callerNumber"] == self.number]
+        expected = {name: leg[name] for name in ("target", "announced", "screening", "end")} | {"joined": leg["talked_ms"] is not None}
+        assert told["secondLegs"] == [expected], told
+        events = [entry["event"] for entry in self.events()]
+        known = [event["outcome"] for event in events if event.get("name") == "target_screened" for event in [event["fields"]]]
+        assert known == ([outcome] if outcome else []), events
+
+    def both_talk(self, is_clean=True):
         """Audio crosses in both directions, and each side hears the other."""
         wait_for("the target hears the line", lambda: self.target.remote, 20)
         # A stalled sender catches up in a burst, of which a relay passes on 200 ms at most.
@@ -94,12 +131,17 @@ class Case:
         self.target.say(tone(TARGET_HZ, 1_000))
         self.target.wait_tone(CALLER_HZ, 400, timeout=20)
         self.caller.wait_tone(TARGET_HZ, 400, timeout=20)
-        heard = [round(hz) for hz, ms, _ in self.target.tones() if ms > 100]
-        assert all(abs(hz - CALLER_HZ) < 25 for hz in heard), f"nothing of the agent reaches the target: {heard}"
+        heard = [round(hz) for hz, ms, packets in self.target.tones() if ms > 100 and packets[0].at > self.announced_until]
+        assert not is_clean or all(abs(hz - CALLER_HZ) < 25 for hz in heard), f"nothing of the agent reaches the target: {heard}"
         return self
 
     def goes_on(self, reason):
         """The model was told why, and speaks to the caller again."""
+        self.told(reason, 2)
+        self.hang_up()
+        return self
+
+    def told(self, reason, asked):
         told = f"[transfer] {self.desk}: {reason}"
 
         def session():
@@ -107,9 +149,7 @@ class Case:
             return next((s for s in sessions if told in json.dumps(s.sent("conversation.item.create"), ensure_ascii=False)), None)
 
         known = wait_for(f"the model to be told {told!r}", session, 40)
-        wait_for("the model to be asked for words", lambda: len(known.sent("response.create")) >= 2, 10)
-        self.hang_up()
-        return self
+        wait_for("the model to be asked for words", lambda: len(known.sent("response.create")) >= asked, 10)
 
     def hang_up(self):
         """By a person, through the interface."""
@@ -278,11 +318,103 @@ def auto_unlisted(case):
     case.hang_up().is_over("operator_hung_up", True, ("we hung up", True))
 
 
+# By a second leg whose person is told who waits, and asked.
+
+
+def screen_accepted(case):
+    """By an event of RFC 4733."""
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp().hears_the_announcement()
+    case.target.press("1")
+    case.both_talk().was_announced_to().hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+    case.screened("accepted")
+
+
+def screen_by_tool(case):
+    """The model hands over and says why, and the person, whose telephone has no events, takes the caller by tones."""
+    case.target.payload_type = 8
+    case.answers_as(target(case).rings().reply("200 OK", sdp(codecs=BARE)).receive_request("ACK").until_bye()).calls_by_sipp().hears_the_announcement()
+    case.target.say(tone(697, 200) + tone(1209, 200))
+    case.both_talk().was_announced_to()
+    told = [json.dumps(session.session_updates(), ensure_ascii=False) for session in case.world.tap.sessions]
+    words = f"Un appel de {case.number} : Marie veut déplacer sa réservation. Tapez 1"
+    assert [text for text in told if words in text], "the voice says what the model said of the call"
+    case.hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+    case.screened("accepted")
+
+
+def screen_refused(case):
+    """By SIP INFO, while the announcement is heard."""
+    case.answers_as(target(case).is_met().pause(1_500).presses(2).until_bye()).calls_by_sipp()
+    case.goes_on("refused by the person").is_over("operator_hung_up", False, ("refused by the person", True))
+    case.screened("refused", True, None)
+
+
+def screen_hangs_up(case):
+    case.answers_as(target(case).hangs_up_after(1_500)).calls_by_sipp().goes_on("refused by the person")
+    case.is_over("operator_hung_up", False, ("hung up", True))
+    case.screened("refused", True, None)
+
+
+def screen_silent(case):
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp().hears_the_announcement()
+    case.goes_on("the person did not accept in time").is_over("operator_hung_up", False, ("not accepted in time", True))
+    case.screened("timed_out")
+
+
+def screen_caller_leaves(case):
+    case.answers_as(target(case).answers().until_bye()).calls_by_socket().hears_the_announcement()
+    case.phone.bye()
+    case.is_over("caller_hung_up", False, ("the caller hung up", True))
+    case.screened(None)
+
+
+def announced(case):
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp().hears_the_announcement()
+    case.both_talk().was_announced_to().hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+    case.screened(None)
+
+
+def announced_not(case):
+    """What the voice makes of it is no announcement: the two are joined all the same."""
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp()
+    case.both_talk().was_announced_to().hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+    case.screened(None, False)
+
+
+def screen_without_voice(case):
+    """The person is asked by the product's own words."""
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp()
+    wait_for("some words", lambda: sum(packet.level > 600 for packet in case.target.audio()) > 50, 30)
+    case.target.press("1")
+    case.both_talk(is_clean=False).hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+    case.screened("accepted", None, False)
+
+
+def returns_to_the_agent(case):
+    """The person hangs up: the caller is with the agent again, who knows what was said."""
+    case.answers_as(target(case).hangs_up_after(3_000)).calls_by_sipp()
+    case.told("hung up; the caller is back", 1)
+    case.caller.wait_tone(550, 250, timeout=20)
+    case.hang_up().is_over("operator_hung_up", True, ("hung up", True))
+
+
+SCREENS = {"announce": "=Un appel de {{callerPhone}} : {{$ai.summary}}", "screen": True, "screenSeconds": 15}
+SETTINGS = {
+    screen_silent: SCREENS | {"screenSeconds": 5},
+    announced: {"announce": "Un appel de la maison."},
+    announced_not: {"announce": "Un roman."},
+    screen_without_voice: {"announce": "Un roman.", "screen": True},
+    returns_to_the_agent: {"mode": "bridge", "returnToAgent": True},
+}
 CASES = {
     "refer": [refer_answered, refer_busy, refer_no_answer, refer_refused, refer_caller_first, refer_target_first],
     "bridge": [
         bridge_answered, bridge_busy, bridge_no_answer, bridge_refused, bridge_caller_first, bridge_caller_leaves_while_it_rings, bridge_target_first,
         bridge_target_vanishes,
+    ],
+    "told": [
+        screen_accepted, screen_by_tool, screen_refused, screen_hangs_up, screen_silent, screen_caller_leaves, announced, announced_not,
+        screen_without_voice, returns_to_the_agent,
     ],
     "unsaid": [auto_declined, auto_unlisted],
 }  # fmt: skip
@@ -304,8 +436,14 @@ class World(House):
 
     def run(self, mode):
         """All cases of a mode at the same time; the error of each that failed."""
-        cases = {run: Case(self, run.__name__, None if mode == "unsaid" else mode) for run in CASES[mode]}
+        named = {"refer", "bridge"} & {mode}
+        more = SCREENS if mode == "told" else {}
+        cases = {run: Case(self, run.__name__, "".join(named), SETTINGS.get(run, more)) for run in CASES[mode]}
         self.client.put(f"/agents/{self.agent}", {"transferTargets": {case.desk: case.setting for case in cases.values()}})
+        # The telephone side reads everything at once: where it knows this number, it knows these targets.
+        number = f"+3314050608{list(CASES).index(mode)}"
+        self.client.phone_line(self.agent, number)
+        known_to_calls(lambda query: self.client.get(f"/admin/route?{query}"), self.account, number, self.agent)
         with ThreadPoolExecutor(WORKERS) as pool:
             futures = {run.__name__: pool.submit(run, case) for run, case in cases.items()}
             return {name: error for name, future in futures.items() if (error := future.exception(timeout=110))}

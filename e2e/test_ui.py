@@ -318,9 +318,12 @@ def an_agent_is_made_changed_and_tried(world, browse, folder):
     page.get_by_label("Quand la choisir").last.fill("Douleur forte")
     page.get_by_role("combobox", name="Comment").last.click()
     page.get_by_role("option", name="Par une seconde ligne").click()
+    page.get_by_label("Annonce à la personne appelée").last.fill("=Une urgence : {{$ai.summary}}")
+    page.get_by_role("switch", name="Elle accepte par la touche 1").last.check(force=True)
+    page.get_by_label("Délai pour accepter").last.fill("20")
     page.get_by_role("button", name="Enregistrer").click()
     expect(page.get_by_text("Les prochains appels suivent cette version.").first).to_be_visible()
-    stored = {"bureau": desk, "urgence": {"destination": "+33491234567", "description": "Douleur forte", "mode": "bridge"}}
+    stored = {"bureau": desk, "urgence": {"destination": "+33491234567", "description": "Douleur forte", "mode": "bridge", "announce": "=Une urgence : {{$ai.summary}}", "screen": True, "screenSeconds": 20}}
     wait_for("the target", lambda: world.platform.good("GET", f"/api/agents/{agent}").get("transferTargets") == stored, 5)
     # Thrown away: the fields have what somebody else saved meanwhile, and what is written next changes nothing but itself.
     expect(page.get_by_role("button", name="Abandonner")).to_have_count(0)

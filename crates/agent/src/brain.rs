@@ -1,6 +1,7 @@
 //! One call's brain: context, tools, policy, outcome, costs. The shell asks it what to send and gives it what came back; it never
 //! waits, and what it says of a call depends on nothing but what it was told.
 
+mod announce;
 mod end;
 mod placed;
 mod reply;

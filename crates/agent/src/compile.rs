@@ -112,11 +112,13 @@ pub(crate) struct Check {
 }
 
 /// A named target of transfers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     pub(crate) destination: Destination,
     pub(crate) description: Option<String>,
     pub(crate) manner: TransferManner,
+    /// What its person is told before the caller is joined.
+    pub(crate) announcement: Option<Template>,
 }
 
 /// What is sent at the edges of a call.

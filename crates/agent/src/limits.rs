@@ -82,3 +82,9 @@ pub const TRANSCRIPT_LINES_MAX: usize = 2_000;
 pub const CALLER_NAME_CHARS_MAX: usize = 64;
 /// Engines in a chain of fallbacks.
 pub const ENGINES_MAX: usize = 3;
+/// Characters of what a target's `announce` says before it is filled in.
+pub const ANNOUNCE_CHARS_MAX: usize = 500;
+/// Characters of an announcement, filled in; what is longer is cut (about 45 s of speech).
+pub const ANNOUNCEMENT_CHARS_MAX: usize = 600;
+/// Characters of the model's summary in an announcement.
+pub const SUMMARY_CHARS_MAX: usize = 300;

@@ -28,6 +28,8 @@ pub enum Place {
     Prompt,
     /// The request of a tool.
     ToolRequest,
+    /// What the person is told whom a caller is handed to.
+    Announcement,
     /// What is made of a tool's reply.
     ToolReply,
     /// The end of a call.
@@ -109,6 +111,7 @@ impl Root {
         let ends = |position: usize| VARIABLES.get(position).is_some_and(|(.., end)| *end);
         match (self, place) {
             (Self::Arguments | Self::Pre, Place::ToolRequest | Place::ToolReply)
+            | (Self::Arguments, Place::Announcement)
             | (Self::Reply, Place::ToolReply | Place::BeforeCallReply) => None,
             (Self::Arguments, _) => Some("arguments exist in tools only"),
             (Self::Pre, _) => Some("pre-steps exist in tools only"),

@@ -79,6 +79,7 @@ fn end(kind: EndKind) -> EndFacts {
         ],
         model: None,
         error: None,
+        second_legs: Vec::new(),
     }
 }
 
@@ -903,7 +904,7 @@ fn a_definition_tells_all_its_faults() {
     let mut definition = definition();
     settings(
         json!({"timezone": "Europe/Marseille", "vadThreshold": 3, "apiBaseUrl": "ftp://x", "disclosure": "Bonjour !", "onCallEndWebhook": "={{ctx.url}}",
-        "transferTargets": {"desk": "0899123456", "far": {"destination": "+33140000001", "mode": "telepathy"}, "slow": {"destination": "+33140000001", "ringSeconds": 900}}, "basePrompt": "={{$ai.x}}", "engine": {"provider": "azure", "turnDetection": {"type": "magic"}}, "openingHours": {"days": {"lundi": []}}}),
+        "transferTargets": {"desk": "0899123456", "far": {"destination": "+33140000001", "mode": "telepathy"}, "slow": {"destination": "+33140000001", "ringSeconds": 900}, "asked": {"destination": "+33140000001", "screen": true, "screenSeconds": 2}, "gone": {"destination": "+33140000001", "mode": "refer", "announce": "={{$ai.summary}}"}, "wrong": {"destination": "+33140000001", "announce": "={{$res.x}}"}}, "basePrompt": "={{$ai.x}}", "engine": {"provider": "azure", "turnDetection": {"type": "magic"}}, "openingHours": {"days": {"lundi": []}}}),
     )(&mut definition);
     tool(
         json!({"name": "bad name", "parameters": {"type": "object", "properties": {"x": {"type": "wrong"}}}, "http": {"method": "FETCH", "url": "={{BASE_URL}}/x"}}),
@@ -928,9 +929,12 @@ fn a_definition_tells_all_its_faults() {
         basePrompt, character 3: "$ai" has no value here: arguments exist in tools only. [not_here]
         disclosure: The sentence must say that a machine speaks, e.g. with "assistant virtuel" or "AI assistant". [disclosure_unclear]
         openingHours.days.lundi: A day is one of monday to sunday. [bad_time]
+        transferTargets.asked.screenSeconds: The key is awaited for 5 to 60 seconds. [out_of_range]
         transferTargets.desk: This is a telephone number or a sip: address; premium and satellite numbers are refused. [bad_destination]
         transferTargets.far.mode: The mode is one of refer, bridge, auto. [out_of_range]
+        transferTargets.gone.mode: An announcement, a question and a return need a second leg: the mode is bridge, or is left out. [out_of_range]
         transferTargets.slow.ringSeconds: A second leg rings for 5 to 120 seconds. [out_of_range]
+        transferTargets.wrong.announce, character 3: "$res" has no value here: there is no reply yet: use it in contextUpdates, responseMapping, extraCostResponseField, require or blockIf. [not_here]
         onCallEndWebhook, character 1: This value cannot choose the host: an address begins with http:// or https://, BASE_URL or config. [not_here]
         tools[12].name: The name of a tool is 1 to 64 of A-Z a-z 0-9 _ -. [bad_name]
         tools[12].http.method: The method is GET, POST, PUT, PATCH or DELETE. [bad_method]
@@ -962,12 +966,77 @@ fn a_target_says_how_it_is_reached() {
             mode: agent::TransferMode::Bridge,
             ring_seconds: 40,
             shows_caller: true,
+            ..usual
+        }
+    );
+    // What only a second leg can have is had by one.
+    let asked = json!({"destination": "+33140000001", "screen": true, "returnToAgent": true});
+    assert_eq!(
+        manner(asked),
+        agent::TransferManner {
+            mode: agent::TransferMode::Bridge,
+            announces: true,
+            screen_seconds: Some(15),
+            returns: true,
+            ..usual
         }
     );
     assert_eq!(
         manner(json!({"destination": "+33140000001", "mode": "refer"})).mode,
         agent::TransferMode::Refer
     );
+}
+
+#[test]
+fn a_person_is_told_who_waits_in_the_words_of_the_model() {
+    let targets = json!({"transferTargets": {
+        "desk": {"destination": "+33140000001", "announce": "=Un appel de {{callerPhone}} : {{$ai.summary|default('sans motif')}}", "screen": true},
+        "bar": {"destination": "+33140000002", "announce": "Un client pour le bar."},
+        "cellar": "+33140000003",
+    }});
+    let mut brain = with(settings(targets));
+    let offered = brain.offered_tools();
+    let transfer = offered.iter().find(|tool| tool.name == "transfer_call");
+    let parameters = &transfer.expect("it is offered").parameters;
+    assert_eq!(parameters["properties"]["summary"]["maxLength"], 300);
+    let mut announced = |arguments: Value| {
+        let prepared = brain.prepare("t", "transfer_call", &arguments.to_string(), now());
+        let Prepared::Builtin(agent::Builtin::Transfer { target, .. }) = prepared else {
+            panic!("{prepared:?}");
+        };
+        target.announcement
+    };
+    let keys = "Tapez 1 pour prendre l'appel, 2 pour le refuser.";
+    let told = announced(
+        json!({"reason": "r", "target": "desk", "summary": "Marie veut déplacer sa réservation."}),
+    );
+    let text = format!("Un appel de +33612345678 : Marie veut déplacer sa réservation. {keys}");
+    assert_eq!(told, Some(text));
+    let endless = announced(json!({"reason": "r", "target": "desk", "summary": "é".repeat(5_000)}));
+    let said = endless.expect("it is announced");
+    assert!(said.chars().count() < 400 && said.ends_with(keys), "{said}");
+    let plain = announced(json!({"reason": "r", "target": "bar"}));
+    assert_eq!(plain.as_deref(), Some("Un client pour le bar."));
+    assert_eq!(announced(json!({"reason": "r", "target": "cellar"})), None);
+    // A person of the house asks for it, not the model.
+    let asked = brain.announcement("desk", now());
+    assert_eq!(
+        asked,
+        Some(format!("Un appel de +33612345678 : sans motif {keys}"))
+    );
+    assert_eq!(brain.announcement("nobody", now()), None);
+}
+
+#[test]
+fn the_owner_is_told_of_people_who_were_asked() {
+    let brain = with(|_| {});
+    let body = |end: &EndFacts| -> Value {
+        serde_json::from_str(&brain.call_end(end).expect("an address").body).expect("JSON")
+    };
+    let mut end = end(EndKind::Completed);
+    assert_eq!(body(&end).get("secondLegs"), None);
+    end.second_legs = vec![json!({"target": "desk", "screening": "refused"})];
+    assert_eq!(body(&end)["secondLegs"][0]["screening"], "refused");
 }
 
 #[test]

@@ -925,6 +925,7 @@ fn a_secret_of_the_session_is_in_nothing_that_leaves() {
         transcript: Vec::new(),
         model: None,
         error: None,
+        second_legs: Vec::new(),
     };
     let mut all = format!(
         "{} {} {:?} {:?}",

@@ -7,7 +7,7 @@ use crate::input::EngineFailure;
 use crate::opening::OpeningWords;
 use crate::secure::TypedDigits;
 use crate::transcript::TranscriptEntry;
-use crate::transfer::TransferTarget;
+use crate::transfer::{ScreenOutcome, TargetDrop, TransferTarget};
 
 /// Why the model is asked to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Purpose {
     Instruct,
     /// A transfer did not happen: the caller is still there.
     TransferFailed,
+    /// The person whom the caller was handed to has left: the caller is back.
+    Returned,
 }
 
 /// Sounds that the product holds itself, so that they need no engine.
@@ -186,6 +188,18 @@ pub enum SessionEvent {
     },
     /// The second leg rings, and the caller hears it.
     TargetRings,
+    /// What the second leg was to be told is over.
+    TargetAnnounced {
+        /// It was heard to its end.
+        heard: bool,
+    },
+    /// The person of the second leg said whether they take the caller, or did not.
+    TargetScreened {
+        /// Which.
+        outcome: ScreenOutcome,
+    },
+    /// The person has left, and the caller is back with the agent.
+    Returned,
     /// The second leg hung up on the caller that it was joined with.
     TargetEnded {
         /// How.
@@ -289,10 +303,18 @@ pub enum Effect {
         /// Whom.
         target: TransferTarget,
     },
-    /// The caller and the second leg hear each other from here on, and the agent neither.
+    /// Tell the second leg, which has answered, what it is to be told; answered by `AnnouncementEnded`. Nobody else hears it.
+    Announce {
+        /// The person is asked for a key at its end.
+        asks: bool,
+    },
+    /// The caller and the second leg hear each other from here on, and the agent neither. What is being announced stops.
     Join,
     /// End the second leg in whatever state it is. Nothing of it is to be told any more.
-    DropTarget,
+    DropTarget {
+        /// Why.
+        why: TargetDrop,
+    },
     /// The caller hears that it rings.
     Ringback {
         /// It does.

@@ -96,6 +96,19 @@ impl EngineLink {
         open
     }
 
+    /// The engine that was closed is wanted again: as after a loss, and as many attempts.
+    pub(crate) fn reopen(&mut self, now: u64) {
+        if self.state == State::Down {
+            self.attempt = 0;
+            self.last_failure = None;
+            self.rotate_at = None;
+            self.state = State::Waiting {
+                at: now,
+                give_up_at: now + u64::from(self.bounds.reconnect_ms_max),
+            };
+        }
+    }
+
     /// Why the call ends when the engine is given up.
     pub(crate) fn end_reason(&self) -> EndReason {
         match self.last_failure {

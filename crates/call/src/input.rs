@@ -209,6 +209,16 @@ pub enum Input {
     TargetRings,
     /// The second leg answered, and its audio is agreed.
     TargetAnswered,
+    /// The answer to [`crate::Effect::Announce`].
+    AnnouncementEnded {
+        /// It was heard to its end; false where it could not be said.
+        heard: bool,
+    },
+    /// The person of the second leg pressed a key.
+    TargetPressed {
+        /// 0-9, *, #, A-D.
+        digit: char,
+    },
     /// The second leg is over, or could not be called.
     TargetEnded {
         /// Why, in a few words for the model: `busy`, `no answer`, `refused`, `unreachable`; `hung up` after its answer.

@@ -53,4 +53,7 @@ pub use redacted::Redacted;
 pub use secure::{SecureDigits, TypedDigits};
 pub use session::{Session, SessionStart};
 pub use transcript::{Speaker, TranscriptEntry};
-pub use transfer::{TransferEnd, TransferMode, TransferTarget};
+pub use transfer::{
+    ACCEPT_KEY, HUNG_UP, REFUSE_KEY, ScreenOutcome, TargetDrop, TransferEnd, TransferMode,
+    TransferTarget,
+};

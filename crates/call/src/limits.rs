@@ -18,6 +18,12 @@ pub const TRANSFER_DRAIN_MS_MAX: u64 = 8_000;
 pub const TRANSFER_MS_MAX: u64 = 60_000;
 /// How long a second leg rings where nobody says it.
 pub const TRANSFER_RING_MS_DEFAULT: u32 = 25_000;
+/// What a second leg is told before it is joined is over, or given up, this long after its answer.
+pub const ANNOUNCEMENT_MS_MAX: u64 = 75_000;
+/// How long a second leg is asked to accept where nobody says it.
+pub const SCREEN_MS_DEFAULT: u32 = 15_000;
+/// Longest time in which a second leg may accept.
+pub const SCREEN_MS_MAX: u32 = 60_000;
 /// Longest ringing of a second leg.
 pub const TRANSFER_RING_MS_MAX: u32 = 120_000;
 /// The disclosure is protected at most this long after the answer.

@@ -41,6 +41,7 @@ const LEGAL: &[(Phase, Phase)] = &[
     (Phase::Transferring, Phase::HangingUp),
     (Phase::Transferring, Phase::Joined),
     (Phase::Transferring, Phase::Ended),
+    (Phase::Joined, Phase::Talking),
     (Phase::Joined, Phase::HangingUp),
     (Phase::Joined, Phase::Ended),
     (Phase::Talking, Phase::Goodbye),

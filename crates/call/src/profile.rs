@@ -170,6 +170,8 @@ pub struct Phrases {
     pub goodbye_budget: String,
     /// The caller could not be handed over: go on.
     pub transfer_failed: String,
+    /// The person whom the caller was handed to has left: go on.
+    pub returned: String,
 }
 
 impl Default for Phrases {
@@ -186,6 +188,7 @@ impl Default for Phrases {
             reconnected: "There was a short interruption on the line. Apologise in a few words and go on with the conversation.".to_owned(),
             goodbye_budget: "The call cannot go on. Apologise in one short sentence, invite the caller to call again later, and say goodbye.".to_owned(),
             transfer_failed: "The caller could not be put through. Say so in one short sentence and offer to take a message or to help otherwise.".to_owned(),
+            returned: "The person whom the caller was put through to has hung up, and the caller is with you again. Ask in one short sentence whether you can help with anything else.".to_owned(),
         }
     }
 }

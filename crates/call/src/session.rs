@@ -290,7 +290,9 @@ impl Session {
             Input::TransferFinished { end } => self.transfer_finished(end),
             Input::TargetRings => self.target_rings(),
             Input::TargetAnswered => self.target_answered(),
-            Input::TargetEnded { reason } => self.target_ended(reason),
+            Input::AnnouncementEnded { heard } => self.announcement_ended(heard),
+            Input::TargetPressed { digit } => self.target_pressed(digit),
+            Input::TargetEnded { reason } => self.target_ended(&reason),
             Input::SendDtmf { digits } => self.send_dtmf(&digits),
             Input::SecureInput { on } => self.secure_input(on),
             Input::BudgetSpent => self.budget_spent(),
@@ -412,6 +414,7 @@ impl Session {
                 | Purpose::Reply
                 | Purpose::Dtmf
                 | Purpose::TransferFailed
+                | Purpose::Returned
                 | Purpose::Instruct => self.ledger.may_call_more(),
                 Purpose::Disclosure
                 | Purpose::Greeting
@@ -448,6 +451,7 @@ impl Session {
             },
             Purpose::Disclosure => self.profile.disclosure.clone(),
             Purpose::TransferFailed => Some(phrases.transfer_failed.clone()),
+            Purpose::Returned => Some(phrases.returned.clone()),
             Purpose::Reprompt => Some(phrases.reprompt.clone()),
             Purpose::Warning => Some(phrases.warning.clone()),
             Purpose::Resume => Some(phrases.resume.clone()),

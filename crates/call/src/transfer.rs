@@ -2,7 +2,8 @@
 //! is called and the two are joined here. Each step is awaited within a bound.
 
 use crate::limits::{
-    TRANSFER_DRAIN_MS_MAX, TRANSFER_MS_MAX, TRANSFER_RING_MS_DEFAULT, TRANSFER_RING_MS_MAX,
+    ANNOUNCEMENT_MS_MAX, SCREEN_MS_MAX, TRANSFER_DRAIN_MS_MAX, TRANSFER_MS_MAX,
+    TRANSFER_RING_MS_DEFAULT, TRANSFER_RING_MS_MAX,
 };
 use crate::redacted::Redacted;
 
@@ -31,7 +32,23 @@ pub struct TransferTarget {
     pub ring_ms: u32,
     /// A second leg shows the caller's number, where its line has a place for one.
     pub shows_caller: bool,
+    /// A second leg is told something before it is joined.
+    pub announces: bool,
+    /// What it is told; `None` where the shell makes it up.
+    pub announcement: Option<Redacted<String>>,
+    /// A second leg is joined only once its person has pressed [`ACCEPT_KEY`], within this time after the announcement, milliseconds; at
+    /// most [`SCREEN_MS_MAX`]. `None`: it is joined without a question.
+    pub screen_ms: Option<u32>,
+    /// The caller is back with the agent when the second leg hangs up.
+    pub returns: bool,
 }
+
+/// The reason of a second leg that hung up by itself ([`crate::Input::TargetEnded`]).
+pub const HUNG_UP: &str = "hung up";
+/// The key by which the person takes the caller.
+pub const ACCEPT_KEY: char = '1';
+/// The key by which the person refuses the caller.
+pub const REFUSE_KEY: char = '2';
 
 impl TransferTarget {
     /// A target that is reached in the usual way.
@@ -42,6 +59,10 @@ impl TransferTarget {
             mode: TransferMode::default(),
             ring_ms: TRANSFER_RING_MS_DEFAULT,
             shows_caller: false,
+            announces: false,
+            announcement: None,
+            screen_ms: None,
+            returns: false,
         }
     }
 }
@@ -69,6 +90,50 @@ pub enum TransferEnd {
     },
 }
 
+/// Why a second leg is ended from our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetDrop {
+    /// Nobody answered in time.
+    NoAnswer,
+    /// The person does not want the caller.
+    Refused,
+    /// The person did not say whether they want the caller.
+    TimedOut,
+    /// The call ends.
+    CallEnds,
+}
+
+/// What the person of a second leg said to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScreenOutcome {
+    /// They take the caller.
+    Accepted,
+    /// They do not: by a key, or by hanging up.
+    Refused,
+    /// They did not say it in time.
+    TimedOut,
+}
+
+impl ScreenOutcome {
+    /// The label for the journal and the record.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+        }
+    }
+
+    /// The same for the model and the transcript.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused by the person",
+            Self::TimedOut => "the person did not accept in time",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// The last words are being played.
@@ -77,8 +142,23 @@ enum Stage {
     Asked { until: u64, accepted: bool },
     /// The second leg is called.
     Calling { until: u64, rings: bool },
+    /// The second leg answered, and hears what it is told.
+    Announcing { until: u64 },
+    /// It is asked whether it takes the caller.
+    Screening { until: u64 },
     /// The caller and the second leg talk.
     Joined,
+}
+
+/// What an answer, or the end of the announcement, leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Advance {
+    /// It is told something.
+    Announce,
+    /// Its key is awaited.
+    Screen,
+    /// The two are joined.
+    Join,
 }
 
 /// What the transfer needs next.
@@ -88,7 +168,12 @@ pub(crate) enum TransferStep {
     Ask(TransferTarget),
     /// A second leg is called.
     Call(TransferTarget),
+    /// Nobody answered, or the leg said nothing.
     TimedOut,
+    /// The announcement did not come to its end in time.
+    AnnouncementLost,
+    /// The person said neither yes nor no.
+    NotAccepted,
 }
 
 #[derive(Debug)]
@@ -130,29 +215,69 @@ impl Transfer {
         matches!(self.stage, Stage::Calling { .. })
     }
 
+    /// The second leg answered and is not joined yet.
+    pub(crate) fn is_met(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Announcing { .. } | Stage::Screening { .. }
+        )
+    }
+
+    pub(crate) fn is_announcing(&self) -> bool {
+        matches!(self.stage, Stage::Announcing { .. })
+    }
+
+    /// Its person is asked whether they take the caller.
+    pub(crate) fn screens(&self) -> bool {
+        self.is_met() && self.target.screen_ms.is_some()
+    }
+
     pub(crate) fn is_joined(&self) -> bool {
         self.stage == Stage::Joined
     }
 
     /// A second leg lives: whatever ends the transfer ends it as well.
     pub(crate) fn has_leg(&self) -> bool {
-        self.is_calling() || self.is_joined()
+        self.is_calling() || self.is_met() || self.is_joined()
     }
 
     /// The second leg rings there; false when that is no news.
     pub(crate) fn rings(&mut self) -> bool {
         match &mut self.stage {
             Stage::Calling { rings, .. } => !std::mem::replace(rings, true),
-            Stage::Draining { .. } | Stage::Asked { .. } | Stage::Joined => false,
+            Stage::Draining { .. }
+            | Stage::Asked { .. }
+            | Stage::Announcing { .. }
+            | Stage::Screening { .. }
+            | Stage::Joined => false,
         }
     }
 
-    /// The caller hears that it rings.
+    /// The caller hears that it rings: also while the person there is told and asked.
     pub(crate) fn is_ringing(&self) -> bool {
-        matches!(self.stage, Stage::Calling { rings: true, .. })
+        self.is_met() || matches!(self.stage, Stage::Calling { rings: true, .. })
     }
 
     /// The second leg answered.
+    pub(crate) fn answered(&mut self, now: u64) -> Advance {
+        if self.target.announces {
+            let until = now + ANNOUNCEMENT_MS_MAX;
+            self.stage = Stage::Announcing { until };
+            return Advance::Announce;
+        }
+        self.announced(now)
+    }
+
+    /// The announcement is over.
+    pub(crate) fn announced(&mut self, now: u64) -> Advance {
+        let Some(screen_ms) = self.target.screen_ms else {
+            return Advance::Join;
+        };
+        let until = now + u64::from(screen_ms.min(SCREEN_MS_MAX));
+        self.stage = Stage::Screening { until };
+        Advance::Screen
+    }
+
     pub(crate) fn joined(&mut self) {
         self.stage = Stage::Joined;
     }
@@ -187,9 +312,13 @@ impl Transfer {
             Stage::Asked { until, .. } | Stage::Calling { until, .. } if now >= until => {
                 Some(TransferStep::TimedOut)
             }
+            Stage::Announcing { until } if now >= until => Some(TransferStep::AnnouncementLost),
+            Stage::Screening { until } if now >= until => Some(TransferStep::NotAccepted),
             Stage::Draining { .. }
             | Stage::Asked { .. }
             | Stage::Calling { .. }
+            | Stage::Announcing { .. }
+            | Stage::Screening { .. }
             | Stage::Joined => None,
         }
     }
@@ -198,7 +327,9 @@ impl Transfer {
         match self.stage {
             Stage::Draining { until }
             | Stage::Asked { until, .. }
-            | Stage::Calling { until, .. } => Some(until),
+            | Stage::Calling { until, .. }
+            | Stage::Announcing { until }
+            | Stage::Screening { until } => Some(until),
             Stage::Joined => None,
         }
     }

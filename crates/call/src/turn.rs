@@ -77,7 +77,7 @@ pub(crate) struct Turn {
 }
 
 /// Purposes in the order in which they are asked for.
-const ORDER: [Purpose; 13] = [
+const ORDER: [Purpose; 14] = [
     Purpose::Goodbye,
     Purpose::Disclosure,
     Purpose::Greeting,
@@ -88,6 +88,7 @@ const ORDER: [Purpose; 13] = [
     Purpose::Resume,
     Purpose::Warning,
     Purpose::TransferFailed,
+    Purpose::Returned,
     Purpose::Instruct,
     Purpose::ToolFiller,
     Purpose::Reprompt,

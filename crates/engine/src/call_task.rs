@@ -250,6 +250,7 @@ impl CallTask {
             self.media.handle_timeout(now);
         }
         self.second.handle_timeout(now);
+        self.announcement_timeout(now);
         self.answerer_timeout(now);
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle(now, Input::Timeout);

@@ -468,3 +468,8 @@ async fn sweep(chats: Weak<Chats>) {
         }
     }
 }
+
+/// What the model is told of a transfer in a chat.
+fn nobody_in_writing(target: &str) -> String {
+    format!("nobody can be put through to {target} in a written chat")
+}

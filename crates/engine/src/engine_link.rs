@@ -157,6 +157,56 @@ impl EngineLink {
         }
     }
 
+    /// A link of its own to the same engines, beside this one: its voice says what it is asked for, hears nobody and has no tools.
+    pub(crate) fn beside(&self, instructions: &str) -> Self {
+        let choices: Vec<Choice> = self
+            .choices
+            .iter()
+            .map(|choice| Choice {
+                target: Arc::clone(&choice.target),
+                settings: SessionSettings {
+                    instructions: instructions.to_owned(),
+                    tools: Vec::new(),
+                    transcription: None,
+                    noise_reduction: None,
+                    ..choice.settings.clone()
+                },
+                protocol: choice.protocol,
+                append_ms: choice.append_ms,
+                connect_within: choice.connect_within,
+                refused: choice.refused,
+            })
+            .collect();
+        let audio = conversion(self.form, &choices[self.serving]);
+        Self {
+            connector: self.connector.clone(),
+            form: self.form,
+            choices,
+            serving: self.serving,
+            current: None,
+            next: None,
+            audio,
+            handle: None,
+            muted: true,
+            packed_ms: 0,
+            dropped_ms: 0,
+            rotation_tries: 0,
+            worked: false,
+            served: Vec::new(),
+            early: None,
+        }
+    }
+
+    /// Form of the audio that it gives.
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Bytes of so much of it.
+    pub(crate) fn bytes_of_ms(&self, ms: usize) -> usize {
+        self.form.bytes_per_ms() * ms
+    }
+
     /// The model writes: no voice, nobody to hear.
     pub(crate) fn in_writing(mut self) -> Self {
         for choice in &mut self.choices {

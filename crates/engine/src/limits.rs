@@ -78,6 +78,12 @@ pub const LISTENERS_MAX: usize = 8;
 pub const LISTENER_FRAMES_MAX: usize = 250;
 /// People whom one call may call for its caller: each is a second leg.
 pub const SECOND_LEGS_MAX: usize = 8;
+/// Longest announcement to a second leg, ms; the session gives it up later than this ([`call::limits::ANNOUNCEMENT_MS_MAX`]).
+pub const ANNOUNCEMENT_AUDIO_MS_MAX: usize = 60_000;
+/// The sound of an announcement is made within this time, counted from the call of the second leg.
+pub const ANNOUNCEMENT_MADE_WITHIN: Duration = Duration::from_secs(30);
+/// A person who has answered waits so long for an announcement that is still being made.
+pub const ANNOUNCEMENT_WAIT: Duration = Duration::from_secs(5);
 /// Longest sound of first words that is kept, bytes (30 s).
 pub const GREETING_BYTES_MAX: usize = 240_000;
 /// Shortest sound of first words that is taken for one, bytes (200 ms).

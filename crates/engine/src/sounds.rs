@@ -21,6 +21,15 @@ fn ulaw(sound: LocalSound, language: Language) -> &'static [u8] {
     }
 }
 
+/// Somebody who is called is asked for a key, in the form of their leg.
+pub(crate) fn press_a_key(language: Language, form: Form) -> Vec<u8> {
+    let audio: &[u8] = match language {
+        Language::Fr => include_bytes!("../../../assets/sounds/fr/press-a-key.ulaw"),
+        Language::En => include_bytes!("../../../assets/sounds/en/press-a-key.ulaw"),
+    };
+    reform::whole(Form::G711(Law::Pcmu), form, audio.to_vec())
+}
+
 /// The sound in the form of a leg.
 pub(crate) fn load(sound: LocalSound, language: Language, form: Form) -> Vec<u8> {
     let audio = ulaw(sound, language).to_vec();

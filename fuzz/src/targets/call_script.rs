@@ -57,6 +57,8 @@ struct Watch {
     ducked: bool,
     /// A second leg lives.
     target: bool,
+    /// It is being told something.
+    announcing: bool,
 }
 
 impl Watch {
@@ -81,6 +83,7 @@ impl Watch {
             background: false,
             ducked: false,
             target: false,
+            announcing: false,
         };
         watch.drain();
         watch
@@ -89,6 +92,9 @@ impl Watch {
     fn hand_in(&mut self, input: Input) {
         if matches!(input, Input::TargetEnded { .. }) {
             self.target = false;
+            self.announcing = false;
+        } else if matches!(input, Input::AnnouncementEnded { .. }) {
+            self.announcing = false;
         }
         self.session
             .handle(self.base + Duration::from_millis(self.now_ms), input);
@@ -128,12 +134,21 @@ impl Watch {
             Effect::CallTarget { .. } => {
                 assert!(!self.target, "two second legs");
                 self.target = true;
+                self.announcing = false;
             }
-            Effect::DropTarget => {
+            Effect::DropTarget { .. } => {
                 assert!(self.target, "no second leg to end");
                 self.target = false;
+                self.announcing = false;
             }
-            Effect::Join => assert!(self.target, "joined with nobody"),
+            Effect::Announce { .. } => {
+                assert!(self.target && !self.announcing, "told to nobody, or twice");
+                self.announcing = true;
+            }
+            Effect::Join => {
+                assert!(self.target, "joined with nobody");
+                self.announcing = false;
+            }
             Effect::Answer => {
                 self.answers += 1;
                 assert_eq!(self.answers, 1, "answered twice");
@@ -263,7 +278,7 @@ fn profile(bytes: &mut Bytes<'_>) -> Profile {
 }
 
 fn transfer_input(bytes: &mut Bytes<'_>) -> Input {
-    match bytes.below(8) {
+    match bytes.below(12) {
         0 | 1 => Input::TransferRequested {
             target: TransferTarget {
                 mode: bytes.pick(&[TransferMode::Bridge, TransferMode::Auto]),
@@ -278,7 +293,22 @@ fn transfer_input(bytes: &mut Bytes<'_>) -> Input {
         6 => Input::AnsweredBy {
             who: bytes.pick(&[Answerer::Human, Answerer::Machine, Answerer::Unknown]),
         },
-        _ => Input::MachineWaits,
+        7 => Input::MachineWaits,
+        8 => Input::TransferRequested {
+            target: TransferTarget {
+                mode: TransferMode::Bridge,
+                announces: bytes.flag(),
+                screen_ms: bytes.flag().then(|| u32::from(bytes.u16())),
+                returns: bytes.flag(),
+                ..TransferTarget::new("desk", "+33491000000")
+            },
+        },
+        9 => Input::AnnouncementEnded {
+            heard: bytes.flag(),
+        },
+        _ => Input::TargetPressed {
+            digit: bytes.pick(&['1', '2', '5']),
+        },
     }
 }
 

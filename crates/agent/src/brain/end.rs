@@ -338,6 +338,10 @@ impl CallBrain {
             "outcome".to_owned(),
             Value::String(self.v2_outcome(end).as_str().to_owned()),
         );
+        if !end.second_legs.is_empty() {
+            let legs = Value::Array(end.second_legs.clone());
+            body.insert("secondLegs".to_owned(), legs);
+        }
         if let Some(who) = self.answerer() {
             body.insert("answeredBy".to_owned(), Value::String(who.to_owned()));
         }

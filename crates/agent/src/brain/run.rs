@@ -177,7 +177,13 @@ impl CallBrain {
         let code = given
             .remove(CODE_ARGUMENT)
             .filter(|_| self.needs_code(tool));
-        let target = self.target(tool, &given)?;
+        let target = self.target(tool, &given)?.map(|target| {
+            let announcement = self.announcement_of(&target.name, Some(&given), now);
+            TransferTarget {
+                announcement,
+                ..target
+            }
+        });
         let arguments = self.arguments(tool, given, now)?;
         self.proof(tool, code.as_ref(), now)?;
         let arguments = Value::Object(arguments);
@@ -486,6 +492,7 @@ impl CallBrain {
                 name: name.clone(),
                 destination: target.destination.clone(),
                 manner: target.manner,
+                announcement: None,
             }));
         }
         let prefixes = &self
@@ -499,6 +506,7 @@ impl CallBrain {
                 name: "number".to_owned(),
                 destination,
                 manner: TransferManner::default(),
+                announcement: None,
             }));
         }
         let names: Vec<&str> = self.agent.transfers.keys().map(String::as_str).collect();

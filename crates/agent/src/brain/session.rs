@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::announce::SUMMARY_ARGUMENT;
 use super::{
     CallBrain, OfferedTool, OpeningVerdict, PreCall, PreCallVerdict, SessionFault, SessionState,
     TransferTarget, request,
@@ -12,6 +13,7 @@ use crate::exchange::{HttpCall, ToolReply};
 use crate::json;
 use crate::limits::{
     CONTEXT_BYTES_MAX, CONTEXT_KEYS_MAX, DESCRIPTION_BYTES_MAX, JSON_DEPTH_MAX, SESSION_BYTES_MAX,
+    SUMMARY_CHARS_MAX,
 };
 use crate::price::decimal;
 use crate::settings::TransferManner;
@@ -326,6 +328,7 @@ impl CallBrain {
                 name: "ctx.transfer_phone".to_owned(),
                 destination,
                 manner: TransferManner::default(),
+                announcement: None,
             });
         }
         let targets = &self.agent.transfers;
@@ -339,6 +342,7 @@ impl CallBrain {
             name: name.clone(),
             destination: target.destination.clone(),
             manner: target.manner,
+            announcement: None,
         })
     }
 
@@ -432,6 +436,17 @@ impl CallBrain {
             properties.insert(
                 "target".to_owned(),
                 serde_json::json!({"type": "string", "enum": names, "description": description}),
+            );
+        }
+        if tool.flags.triggers_transfer
+            && self.announces_summary()
+            && !properties.contains_key(SUMMARY_ARGUMENT)
+        {
+            let description =
+                "For the person who takes the call: who calls and why, in one short sentence.";
+            properties.insert(
+                SUMMARY_ARGUMENT.to_owned(),
+                serde_json::json!({"type": "string", "maxLength": SUMMARY_CHARS_MAX, "description": description}),
             );
         }
         parameters

@@ -139,6 +139,9 @@ pub struct TransferTarget {
     pub destination: Destination,
     /// How it is reached.
     pub manner: TransferManner,
+    /// What its person is told before the caller is joined, filled in; `None` where nothing was asked for, or not by a tool:
+    /// [`crate::CallBrain::announcement`] has it.
+    pub announcement: Option<String>,
 }
 
 impl fmt::Debug for TransferTarget {
@@ -418,6 +421,8 @@ pub struct EndFacts {
     pub model: Option<String>,
     /// What failed, for the templates' `error`.
     pub error: Option<String>,
+    /// What became of the people who were called for the caller and told or asked first; in the order of their calls.
+    pub second_legs: Vec<Value>,
 }
 
 /// The five outcomes of the call-end body.

@@ -11,10 +11,10 @@ use crate::fault::FaultCode;
 use crate::hours::Hours;
 use crate::json;
 use crate::limits::{
-    CACHED_GREETING_CHARS_MAX, DISCLOSURE_CHARS_MAX, ENGINES_MAX, OUTCOME_RULES_MAX,
-    PRE_CALL_CHECKS_MAX, PRE_CALL_TIMEOUT_MS, SESSION_TIMEOUT_MS, TOOL_RUNS_MAX,
+    ANNOUNCE_CHARS_MAX, CACHED_GREETING_CHARS_MAX, DISCLOSURE_CHARS_MAX, ENGINES_MAX,
+    OUTCOME_RULES_MAX, PRE_CALL_CHECKS_MAX, PRE_CALL_TIMEOUT_MS, SESSION_TIMEOUT_MS, TOOL_RUNS_MAX,
 };
-use crate::settings::{EngineChoice, OutcomeRule, PreCallCheck};
+use crate::settings::{EngineChoice, OutcomeRule, PreCallCheck, TransferSetting};
 use crate::template::{Place, Template, Tree};
 use crate::tool::{HttpTemplate, Retry};
 
@@ -550,6 +550,7 @@ impl Compiler<'_> {
             if let Some((field, told)) = target.fault() {
                 self.fault(format!("{path}.{field}"), FaultCode::OutOfRange, told);
             }
+            let announcement = self.announcement(target, &format!("{path}.announce"));
             match destination::operators(target.destination()) {
                 Some(destination) => {
                     targets.insert(
@@ -558,6 +559,7 @@ impl Compiler<'_> {
                             destination,
                             description: target.description().map(str::to_owned),
                             manner: target.manner(),
+                            announcement,
                         },
                     );
                 }
@@ -581,6 +583,19 @@ impl Compiler<'_> {
             }
         }
         targets
+    }
+
+    fn announcement(&mut self, target: &TransferSetting, path: &str) -> Option<Template> {
+        let text = target.announce()?;
+        if text.chars().count() > ANNOUNCE_CHARS_MAX {
+            self.fault(
+                path,
+                FaultCode::TooLarge,
+                format!("An announcement has at most {ANNOUNCE_CHARS_MAX} characters."),
+            );
+            return None;
+        }
+        self.template(text, path, Place::Announcement)
     }
 
     fn outcome_rules(&mut self) -> Vec<(OutcomeRule, Option<Template>)> {

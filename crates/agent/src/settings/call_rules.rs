@@ -192,6 +192,26 @@ pub enum TransferSetting {
             skip_serializing_if = "Option::is_none"
         )]
         show_caller: Option<bool>,
+        /// What a second leg is told before it is joined: a template, whose `$ai.summary` the model gives.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        announce: Option<String>,
+        /// The person takes the caller by pressing 1, and refuses by 2 (default no).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        screen: Option<bool>,
+        /// How long the key is awaited, seconds: 5 to 60 (default 15).
+        #[serde(
+            default,
+            rename = "screenSeconds",
+            skip_serializing_if = "Option::is_none"
+        )]
+        screen_seconds: Option<u32>,
+        /// The caller is back with the agent when the person hangs up (default no: the call ends).
+        #[serde(
+            default,
+            rename = "returnToAgent",
+            skip_serializing_if = "Option::is_none"
+        )]
+        return_to_agent: Option<bool>,
     },
 }
 
@@ -231,9 +251,19 @@ pub struct TransferManner {
     pub ring_seconds: u32,
     /// A second leg shows the caller's number.
     pub shows_caller: bool,
+    /// A second leg is told something before it is joined.
+    pub announces: bool,
+    /// How long its person is asked for a key, seconds; `None`: nobody is asked.
+    pub screen_seconds: Option<u32>,
+    /// The caller is back with the agent when the person hangs up.
+    pub returns: bool,
 }
 
 impl TransferManner {
+    /// Seconds in which the person may press the key.
+    pub const SCREEN_SECONDS: std::ops::RangeInclusive<u32> = 5..=60;
+    /// The same where nobody says it.
+    pub const SCREEN_SECONDS_USUAL: u32 = 15;
     /// Seconds that a second leg may be asked to ring.
     pub const RING_SECONDS: std::ops::RangeInclusive<u32> = 5..=120;
 }
@@ -244,6 +274,9 @@ impl Default for TransferManner {
             mode: TransferMode::default(),
             ring_seconds: 25,
             shows_caller: false,
+            announces: false,
+            screen_seconds: None,
+            returns: false,
         }
     }
 }
@@ -264,33 +297,56 @@ impl TransferSetting {
         }
     }
 
-    /// How it is reached.
+    /// What a second leg is told before it is joined.
+    pub fn announce(&self) -> Option<&str> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Full { announce, .. } => {
+                announce.as_deref().filter(|text| !text.trim().is_empty())
+            }
+        }
+    }
+
+    /// How it is reached. What only a second leg can have is had by a second leg.
     pub fn manner(&self) -> TransferManner {
         let usual = TransferManner::default();
         let Self::Full {
             mode,
             ring_seconds,
             show_caller,
+            screen,
+            screen_seconds,
+            return_to_agent,
             ..
         } = self
         else {
             return usual;
         };
+        let screens = screen.unwrap_or_default();
+        let asked = screen_seconds.filter(|known| TransferManner::SCREEN_SECONDS.contains(known));
+        let announces = screens || self.announce().is_some();
+        let returns = return_to_agent.unwrap_or_default();
         let known = ring_seconds.filter(|known| TransferManner::RING_SECONDS.contains(known));
         TransferManner {
-            mode: mode
-                .as_deref()
-                .and_then(TransferMode::named)
-                .unwrap_or_default(),
+            mode: match mode.as_deref().and_then(TransferMode::named) {
+                _ if announces || returns => TransferMode::Bridge,
+                named => named.unwrap_or_default(),
+            },
             ring_seconds: known.unwrap_or(usual.ring_seconds),
             shows_caller: show_caller.unwrap_or(usual.shows_caller),
+            announces,
+            screen_seconds: screens.then(|| asked.unwrap_or(TransferManner::SCREEN_SECONDS_USUAL)),
+            returns,
         }
     }
 
     /// What of it says nothing that is known: the field, and what may stand there.
     pub fn fault(&self) -> Option<(&'static str, String)> {
         let Self::Full {
-            mode, ring_seconds, ..
+            mode,
+            ring_seconds,
+            screen_seconds,
+            ..
         } = self
         else {
             return None;
@@ -303,13 +359,28 @@ impl TransferSetting {
             return Some(("mode", format!("The mode is one of {names}.")));
         }
         let range = TransferManner::RING_SECONDS;
-        ring_seconds
-            .is_some_and(|seconds| !range.contains(&seconds))
-            .then(|| {
-                let (least, most) = (range.start(), range.end());
-                let text = format!("A second leg rings for {least} to {most} seconds.");
-                ("ringSeconds", text)
-            })
+        if ring_seconds.is_some_and(|seconds| !range.contains(&seconds)) {
+            let (least, most) = (range.start(), range.end());
+            let text = format!("A second leg rings for {least} to {most} seconds.");
+            return Some(("ringSeconds", text));
+        }
+        let range = TransferManner::SCREEN_SECONDS;
+        if screen_seconds.is_some_and(|seconds| !range.contains(&seconds)) {
+            let (least, most) = (range.start(), range.end());
+            let text = format!("The key is awaited for {least} to {most} seconds.");
+            return Some(("screenSeconds", text));
+        }
+        self.second_leg_fault(mode.as_deref())
+    }
+
+    /// A REFER hands the caller over without a second leg of ours.
+    fn second_leg_fault(&self, mode: Option<&str>) -> Option<(&'static str, String)> {
+        let manner = self.manner();
+        let second_leg = manner.announces || manner.returns;
+        (second_leg && mode == Some("refer")).then(|| {
+            let text = "An announcement, a question and a return need a second leg: the mode is bridge, or is left out.";
+            ("mode", text.to_owned())
+        })
     }
 }
 

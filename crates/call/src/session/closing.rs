@@ -10,6 +10,7 @@ use crate::limits::HANG_UP_WAIT_MS_MAX;
 use crate::phase::Phase;
 use crate::planted::{self, Planted};
 use crate::transcript::{Speaker, TranscriptEntry};
+use crate::transfer::TargetDrop;
 
 impl Session {
     /// `end_call`: what the model says in this response is its goodbye.
@@ -217,7 +218,7 @@ impl Session {
     /// Ends the leg; a call that only rings is refused.
     pub(super) fn hang_up(&mut self, reason: EndReason) {
         let ringing = self.phase == Phase::Ringing;
-        self.drop_target();
+        self.drop_target(TargetDrop::CallEnds);
         self.enter(Phase::HangingUp);
         self.leaving.goodbye = None;
         self.leaving.transfer = None;
@@ -250,7 +251,7 @@ impl Session {
 
     /// The one end. What was being said is marked with what can have been heard of it.
     pub(super) fn finish(&mut self, reason: EndReason) {
-        self.drop_target();
+        self.drop_target(TargetDrop::CallEnds);
         self.leaving.transfer = None;
         for (item, played_ms) in self.turn.queue().unfinished(self.now) {
             let entry = self.transcript.interrupted(&item, played_ms);

@@ -8,7 +8,10 @@ use crate::input::Input;
 use crate::phase::Phase;
 use crate::planted::{self, Planted};
 use crate::transcript::{Speaker, TranscriptEntry};
-use crate::transfer::{Transfer, TransferEnd, TransferStep, TransferTarget};
+use crate::transfer::{
+    ACCEPT_KEY, Advance, HUNG_UP, REFUSE_KEY, ScreenOutcome, TargetDrop, Transfer, TransferEnd,
+    TransferStep, TransferTarget,
+};
 
 impl Session {
     /// A person asks for it.
@@ -60,9 +63,11 @@ impl Session {
                 self.effect(Effect::CallTarget { target });
             }
             TransferStep::TimedOut => {
-                self.drop_target();
+                self.drop_target(TargetDrop::NoAnswer);
                 self.transfer_failed("no answer");
             }
+            TransferStep::AnnouncementLost => self.announcement_ended(false),
+            TransferStep::NotAccepted => self.not_accepted(ScreenOutcome::TimedOut),
         }
     }
 
@@ -113,14 +118,75 @@ impl Session {
         }
     }
 
-    /// The second leg answered: the agent leaves, the two talk.
+    /// The second leg answered: it is told who waits, asked, or joined at once.
     pub(super) fn target_answered(&mut self) {
-        let Some(transfer) = self
-            .leaving
-            .transfer
-            .as_mut()
-            .filter(|transfer| transfer.is_calling())
-        else {
+        let transfer = self.leaving.transfer.as_mut();
+        if let Some(transfer) = transfer.filter(|transfer| transfer.is_calling()) {
+            let next = transfer.answered(self.now);
+            self.advance_target(next);
+        }
+    }
+
+    /// What the second leg was to be told is over. Where it could not be said the caller does not suffer for it.
+    pub(super) fn announcement_ended(&mut self, heard: bool) {
+        let transfer = self.leaving.transfer.as_mut();
+        if let Some(transfer) = transfer.filter(|transfer| transfer.is_announcing()) {
+            let next = transfer.announced(self.now);
+            self.journal(SessionEvent::TargetAnnounced { heard });
+            self.advance_target(next);
+        }
+    }
+
+    /// The person of the second leg says by a key whether they take the caller; they need not hear the announcement out.
+    pub(super) fn target_pressed(&mut self, digit: char) {
+        let transfer = self.leaving.transfer.as_ref();
+        if !transfer.is_some_and(Transfer::screens) {
+            return;
+        }
+        if digit == ACCEPT_KEY {
+            let outcome = ScreenOutcome::Accepted;
+            self.journal(SessionEvent::TargetScreened { outcome });
+            self.join();
+        } else if digit == REFUSE_KEY {
+            self.not_accepted(ScreenOutcome::Refused);
+        }
+    }
+
+    fn not_accepted(&mut self, outcome: ScreenOutcome) {
+        self.drop_target(if outcome == ScreenOutcome::TimedOut {
+            TargetDrop::TimedOut
+        } else {
+            TargetDrop::Refused
+        });
+        self.screened_out(outcome);
+    }
+
+    /// The caller is not wanted there: the record says so, and the caller is back with the agent.
+    fn screened_out(&mut self, outcome: ScreenOutcome) {
+        self.journal(SessionEvent::TargetScreened { outcome });
+        if let Some(transfer) = &self.leaving.transfer {
+            let text = format!("[transfer] {}: {}", transfer.target().name, outcome.told());
+            self.tell(&text);
+        }
+        self.transfer_failed(outcome.told());
+    }
+
+    fn advance_target(&mut self, next: Advance) {
+        match next {
+            Advance::Announce => {
+                let transfer = self.leaving.transfer.as_ref();
+                let asks = transfer.is_some_and(Transfer::screens);
+                self.effect(Effect::Announce { asks });
+            }
+            // Its key, its end or the clock is next.
+            Advance::Screen => {}
+            Advance::Join => self.join(),
+        }
+    }
+
+    /// The agent leaves, the two talk.
+    fn join(&mut self) {
+        let Some(transfer) = &mut self.leaving.transfer else {
             return;
         };
         transfer.joined();
@@ -128,13 +194,7 @@ impl Session {
         self.silence();
         let interruption = self.turn.interrupt();
         self.stop_speech(interruption);
-        self.record(Some(TranscriptEntry {
-            role: Speaker::System,
-            text: format!("[transfer] {name}: joined"),
-            at_ms: self.now,
-            item: None,
-            interrupted_at_ms: None,
-        }));
+        self.tell(&format!("[transfer] {name}: joined"));
         self.forget_typing();
         if self.link.stop() {
             self.effect(Effect::CloseEngine);
@@ -150,19 +210,59 @@ impl Session {
     }
 
     /// The second leg is over, by itself or from its side.
-    pub(super) fn target_ended(&mut self, reason: String) {
+    pub(super) fn target_ended(&mut self, reason: &str) {
         let Some(transfer) = self.leaving.transfer.take_if(|transfer| transfer.has_leg()) else {
             return;
         };
         if transfer.is_joined() {
-            self.journal(SessionEvent::TargetEnded { reason });
+            self.journal(SessionEvent::TargetEnded {
+                reason: reason.to_owned(),
+            });
             if self.phase == Phase::Joined {
-                self.hang_up(EndReason::Transferred);
+                if transfer.target().returns && self.profile.transfer_at_once.is_none() {
+                    self.caller_returns(&transfer.target().name, reason);
+                } else {
+                    self.hang_up(EndReason::Transferred);
+                }
             }
-        } else {
-            self.leaving.transfer = Some(transfer);
-            self.transfer_failed(&reason);
+            return;
         }
+        let refused = transfer.screens() && reason == HUNG_UP;
+        self.leaving.transfer = Some(transfer);
+        if refused {
+            // Who hangs up in place of an answer has given one.
+            self.screened_out(ScreenOutcome::Refused);
+        } else {
+            self.transfer_failed(reason);
+        }
+    }
+
+    /// The person has left: the engine is opened again with what was said so far, and the agent goes on.
+    fn caller_returns(&mut self, name: &str, reason: &str) {
+        self.enter(Phase::Talking);
+        self.journal(SessionEvent::Returned);
+        // Nothing of the session that was closed at the join is still to come.
+        self.turn.engine_lost();
+        self.finish_items(None);
+        self.ledger.engine_replaced();
+        self.outbox.owed_at_loss = false;
+        self.liveness.resume();
+        self.link.reopen(self.now);
+        let text = format!("[transfer] {name}: {reason}; the caller is back");
+        self.tell(&text);
+        self.note(Role::System, text);
+        self.turn.want(Purpose::Returned);
+    }
+
+    /// A line of the house, for the record.
+    fn tell(&mut self, text: &str) {
+        self.record(Some(TranscriptEntry {
+            role: Speaker::System,
+            text: text.to_owned(),
+            at_ms: self.now,
+            item: None,
+            interrupted_at_ms: None,
+        }));
     }
 
     /// The caller is still with us: the model hears why, and the conversation goes on.
@@ -193,7 +293,7 @@ impl Session {
     }
 
     /// Ends the second leg, in whatever state it is; the end of the call comes by here as well.
-    pub(super) fn drop_target(&mut self) {
+    pub(super) fn drop_target(&mut self, why: TargetDrop) {
         self.silence();
         let lives = self
             .leaving
@@ -206,7 +306,7 @@ impl Session {
             planted::has(Planted::TargetEndedTwice)
         };
         if is_told {
-            self.effect(Effect::DropTarget);
+            self.effect(Effect::DropTarget { why });
         }
     }
 
@@ -231,7 +331,7 @@ impl Session {
             Input::MediaResumed => self.liveness.media_resumed(),
             Input::HoldChanged { held } => self.hold_changed(held),
             Input::HangUpRequested { by } => self.hang_up_requested(by),
-            Input::TargetEnded { reason } => self.target_ended(reason),
+            Input::TargetEnded { reason } => self.target_ended(&reason),
             Input::BudgetSpent => self.budget_spent(),
             // The end of what the agent was saying when they were joined.
             Input::PlayoutCleared {
@@ -266,6 +366,8 @@ impl Session {
             | Input::TransferFinished { .. }
             | Input::TargetRings
             | Input::TargetAnswered
+            | Input::AnnouncementEnded { .. }
+            | Input::TargetPressed { .. }
             | Input::SendDtmf { .. }
             | Input::SecureInput { .. }
             | Input::AnsweredBy { .. }

@@ -129,7 +129,7 @@ fn input(text: &str) -> Result<Input, String> {
 }
 
 /// `transfer to desk +33123`, `transfer bridge desk +33123`, `transfer accepted`, `transfer done`, `transfer failed busy`,
-/// `transfer declined refused`
+/// `transfer declined refused`; behind the address `announce`, `screen=15000` and `returns`
 fn transfer(verb: &str, rest: &str) -> Result<Input, String> {
     Ok(match verb {
         "to" => Input::TransferRequested {
@@ -164,15 +164,30 @@ fn transfer(verb: &str, rest: &str) -> Result<Input, String> {
 }
 
 fn target(text: &str) -> TransferTarget {
-    let (name, address) = split(text);
-    TransferTarget::new(name, address)
+    let (name, rest) = split(text);
+    let (address, flags) = split(rest);
+    let mut target = TransferTarget::new(name, address);
+    for flag in flags.split_whitespace() {
+        if let Some(ms) = flag.strip_prefix("screen=") {
+            target.screen_ms = Some(ms.parse().expect("milliseconds"));
+        }
+        target.announces |= flag == "announce";
+        target.returns |= flag == "returns";
+    }
+    target
 }
 
-/// `target rings`, `target answered`, `target ended busy`
+/// `target rings`, `target answered`, `target announced heard`, `target announced not`, `target pressed 1`, `target ended busy`
 fn second_leg(verb: &str, rest: &str) -> Result<Input, String> {
     Ok(match verb {
         "rings" => Input::TargetRings,
         "answered" => Input::TargetAnswered,
+        "announced" => Input::AnnouncementEnded {
+            heard: rest == "heard",
+        },
+        "pressed" => Input::TargetPressed {
+            digit: rest.chars().next().ok_or("no key")?,
+        },
         "ended" => Input::TargetEnded {
             reason: rest.to_owned(),
         },

@@ -114,6 +114,13 @@ struct Watch {
     held: bool,
     /// A second leg lives.
     target: bool,
+    /// It is being told something.
+    announcing: bool,
+    /// It was joined with the caller.
+    joined: bool,
+    /// Its person is to say whether they take the caller, and did.
+    asked: bool,
+    accepted: bool,
     ringback: bool,
     released: bool,
     message: bool,
@@ -148,6 +155,10 @@ impl Watch {
             secure: false,
             held: false,
             target: false,
+            announcing: false,
+            joined: false,
+            asked: false,
+            accepted: false,
             ringback: false,
             released: false,
             message: false,
@@ -167,7 +178,8 @@ impl Watch {
     /// Only a second leg that lives says anything, and its end is the last that it says.
     fn can_happen(&mut self, input: &Input) -> bool {
         match input {
-            Input::TargetRings | Input::TargetAnswered => self.target,
+            Input::TargetRings | Input::TargetAnswered | Input::TargetPressed { .. } => self.target,
+            Input::AnnouncementEnded { .. } => std::mem::take(&mut self.announcing),
             Input::TargetEnded { .. } => std::mem::take(&mut self.target),
             _ => true,
         }
@@ -177,6 +189,7 @@ impl Watch {
         if !self.can_happen(&input) {
             return;
         }
+        self.accepted |= self.target && matches!(input, Input::TargetPressed { digit: '1' });
         let called = if let Input::ToolCalled { id, name, .. } = &input {
             Some((id.clone(), name.clone()))
         } else {
@@ -263,18 +276,28 @@ impl Watch {
 
     /// One second leg at a time, and each ended once.
     fn take_target(&mut self, effect: &Effect) {
+        let (is_on, joined) = (self.target, self.joined);
+        let mut hold = |fine: bool, what: &str| {
+            self.hold(fine, Promise::Target, || what.to_owned());
+        };
         match effect {
-            Effect::CallTarget { .. } => {
-                self.hold(!self.target, Promise::Target, || {
-                    "two second legs".to_owned()
-                });
+            Effect::CallTarget { target } => {
+                hold(!is_on, "two second legs");
                 self.target = true;
+                self.announcing = false;
+                self.joined = false;
+                self.asked = target.screen_ms.is_some();
+                self.accepted = false;
             }
-            Effect::DropTarget => {
-                self.hold(self.target, Promise::Target, || {
-                    "no second leg to end".to_owned()
-                });
+            Effect::Announce { .. } => {
+                hold(is_on, "told to nobody");
+                hold(!joined, "the caller would hear what the other is told");
+                self.announcing = true;
+            }
+            Effect::DropTarget { .. } => {
+                hold(is_on, "no second leg to end");
                 self.target = false;
+                self.announcing = false;
             }
             Effect::Ringback { on } => {
                 self.hold(self.ringback != *on, Promise::Ringback, || {
@@ -282,9 +305,16 @@ impl Watch {
                 });
                 self.ringback = *on;
             }
-            _ => self.hold(self.target, Promise::Target, || {
-                "joined with nobody".to_owned()
-            }),
+            _ => {
+                hold(is_on, "joined with nobody");
+                hold(!joined, "joined twice");
+                let screened = self.asked && !self.accepted;
+                self.hold(!screened, Promise::Target, || {
+                    "joined with somebody who was asked and did not accept".to_owned()
+                });
+                self.joined = true;
+                self.announcing = false;
+            }
         }
     }
 
@@ -314,7 +344,8 @@ impl Watch {
                 self.take_privacy(&effect);
             }
             Effect::CallTarget { .. }
-            | Effect::DropTarget
+            | Effect::Announce { .. }
+            | Effect::DropTarget { .. }
             | Effect::Ringback { .. }
             | Effect::Join => self.take_target(&effect),
             Effect::Background { on } => {
@@ -344,6 +375,12 @@ impl Watch {
             Effect::Journal(SessionEvent::GoodbyeStarted {
                 reason: EndReason::MessageLeft,
             }) => self.message = true,
+            Effect::Journal(SessionEvent::Returned) => {
+                self.seen.insert("returned".to_owned());
+            }
+            Effect::Journal(SessionEvent::TargetScreened { outcome }) => {
+                self.seen.insert(format!("screened {}", outcome.label()));
+            }
             Effect::Journal(SessionEvent::EngineReady { .. }) => self.engine_ready = true,
             Effect::Journal(SessionEvent::EngineLost { .. }) => self.engine_ready = false,
             // The outcome of a tool that an older engine session asked for travels as a message.
@@ -467,7 +504,7 @@ fn input(dice: &mut Dice) -> Input {
 
 fn leg_input(dice: &mut Dice) -> Input {
     let yes = dice.below(2) == 0;
-    match dice.below(62) {
+    match dice.below(74) {
         0 => Input::HangUpRequested {
             by: if yes {
                 Requester::Operator
@@ -509,7 +546,7 @@ fn leg_input(dice: &mut Dice) -> Input {
             ][usize::try_from(dice.below(4)).expect("small")],
         },
         36..=37 => Input::MachineWaits,
-        roll @ (40..=44 | 54..=60) => transfer_input(dice, roll, yes),
+        roll @ (40..=44 | 54..=73) => transfer_input(dice, roll, yes),
         45 => Input::SendDtmf {
             digits: "12#".to_owned(),
         },
@@ -527,6 +564,22 @@ fn transfer_input(dice: &mut Dice, roll: u64, yes: bool) -> Input {
                 mode: TransferMode::Bridge,
                 ..desk()
             },
+        },
+        61..=63 => Input::TransferRequested {
+            target: TransferTarget {
+                mode: TransferMode::Bridge,
+                announces: yes,
+                screen_ms: (dice.below(3) > 0).then_some(15_000),
+                returns: dice.below(2) == 0,
+                ..desk()
+            },
+        },
+        64..=65 => Input::AnnouncementEnded { heard: yes },
+        66..=68 => Input::TargetPressed {
+            digit: if yes { '1' } else { '2' },
+        },
+        69..=73 => Input::TargetEnded {
+            reason: "hung up".to_owned(),
         },
         55 | 58..=59 => Input::TargetRings,
         56 | 60 => Input::TargetAnswered,

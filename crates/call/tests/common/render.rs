@@ -57,7 +57,8 @@ pub(crate) fn effect(effect: &Effect) -> String {
         | Effect::CallTarget { .. }
         | Effect::Ringback { .. }
         | Effect::Join
-        | Effect::DropTarget => caller(effect),
+        | Effect::Announce { .. }
+        | Effect::DropTarget { .. } => caller(effect),
         Effect::SubmitToolOutput { id, output } => format!("submit_tool_output {id} {output}"),
         Effect::SendDtmf { digits } => format!("send_dtmf {digits}"),
         Effect::PlayLocal { .. } | Effect::PlayRecorded { .. } => sound(effect),
@@ -117,8 +118,10 @@ fn caller(effect: &Effect) -> String {
         format!("ringback {}", on(*ringing))
     } else if matches!(effect, Effect::Join) {
         "join".to_owned()
-    } else if matches!(effect, Effect::DropTarget) {
-        "drop_target".to_owned()
+    } else if let Effect::Announce { asks } = effect {
+        format!("announce asks={}", yes(*asks))
+    } else if let Effect::DropTarget { why } = effect {
+        format!("drop_target {why:?}")
     } else {
         String::new()
     }
@@ -156,6 +159,11 @@ fn journal(event: &SessionEvent) -> String {
         SessionEvent::TransferDeclined { reason } => format!("transfer_declined {reason}"),
         SessionEvent::TargetCalled { target } => format!("target_called {target}"),
         SessionEvent::TargetRings => "target_rings".to_owned(),
+        SessionEvent::TargetAnnounced { heard } => {
+            format!("target_announced heard={}", yes(*heard))
+        }
+        SessionEvent::TargetScreened { outcome } => format!("target_screened {}", outcome.label()),
+        SessionEvent::Returned => "returned".to_owned(),
         SessionEvent::TargetEnded { reason } => format!("target_ended {reason}"),
         SessionEvent::TransferFinished { done, reason } => {
             format!("transfer_finished done={} {reason}", yes(*done))
@@ -170,6 +178,7 @@ fn purpose(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Disclosure => "disclosure",
         Purpose::TransferFailed => "transfer_failed",
+        Purpose::Returned => "returned",
         Purpose::Greeting => "greeting",
         Purpose::Reprompt => "reprompt",
         Purpose::Warning => "warning",

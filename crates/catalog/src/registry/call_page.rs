@@ -109,6 +109,11 @@ super::table! { Label:
     Notice line_transfer_declined(reason: Text);
     Info line_target_called(target: Text);
     Info line_target_rings();
+    Info line_target_announced();
+    Notice line_target_not_announced();
+    Info line_target_screened(outcome: Text);
+    Info line_returned();
+    Notice announcement_not_spoken();
     Info line_target_ended(reason: Text);
     Info line_transfer_done();
     Notice line_transfer_failed(reason: Text);

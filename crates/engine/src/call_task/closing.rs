@@ -68,6 +68,7 @@ impl CallTask {
             office,
             spoken,
             desk,
+            second,
             ..
         } = self;
         let office = office.as_mut()?;
@@ -80,6 +81,7 @@ impl CallTask {
             kind: kind(reason, office.answered.is_some(), spoken.caller_spoke()),
             transcript: spoken.lines(),
             model: None,
+            second_legs: second.told(),
             error: (reason.row().severity >= Severity::Warning).then(|| reason.code().to_owned()),
         };
         Some(service(&office.brain, desk.id().as_str(), &facts, reason))

@@ -10,8 +10,8 @@ use agent::{
     TransferManner,
 };
 use call::{
-    EndReason, Greeting, MachineAction, OpeningWords, Profile, Refusal, ToolSpec, TransferMode,
-    TransferTarget,
+    EndReason, Greeting, MachineAction, OpeningWords, Profile, Redacted, Refusal, ToolSpec,
+    TransferMode, TransferTarget,
 };
 use catalog::Message;
 use courier::Caller;
@@ -206,14 +206,18 @@ fn word(reason: EndReason, text: &str) -> Refusal {
 }
 
 /// Instructions of a response that says one text and nothing else.
-fn verbatim(text: &str) -> String {
+pub(super) fn verbatim(text: &str) -> String {
     format!(
         "Say exactly the following text, word for word, in its own language, and nothing else:\n{text}"
     )
 }
 
 pub(super) fn transfer(target: &agent::TransferTarget) -> TransferTarget {
-    transfer_target(&target.name, target.destination.as_str(), target.manner)
+    let announcement = target.announcement.clone().map(Redacted::new);
+    TransferTarget {
+        announcement,
+        ..transfer_target(&target.name, target.destination.as_str(), target.manner)
+    }
 }
 
 /// A target in the session's words.
@@ -226,6 +230,11 @@ pub(crate) fn transfer_target(name: &str, address: &str, manner: TransferManner)
         },
         ring_ms: manner.ring_seconds.saturating_mul(1_000),
         shows_caller: manner.shows_caller,
+        announces: manner.announces,
+        screen_ms: manner
+            .screen_seconds
+            .map(|seconds| seconds.saturating_mul(1_000)),
+        returns: manner.returns,
         ..TransferTarget::new(name, address)
     }
 }

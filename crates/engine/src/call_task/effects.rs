@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use call::{
-    Effect, EndReason, EngineFailure, Input, ItemId, LocalSound, Purpose, Role as SessionRole,
-    SessionEvent, Speaker, TranscriptEntry,
+    Effect, EndReason, EngineFailure, Input, ItemId, LocalSound, Phase, Purpose,
+    Role as SessionRole, SessionEvent, Speaker, TranscriptEntry,
 };
 use catalog::Message;
 use media::Background;
@@ -65,7 +65,8 @@ impl CallTask {
             Effect::SecureInput { on } => self.secure_input(now, on),
             Effect::Transfer { target } => self.transfer(now, &target),
             Effect::CallTarget { target } => self.call_target(now, &target),
-            Effect::DropTarget => self.drop_target(now),
+            Effect::DropTarget { why } => self.drop_target(now, why),
+            Effect::Announce { asks } => self.announce(now, asks),
             Effect::Join => self.join(now),
             Effect::ClearPlayout => self.clear_playout(now),
             Effect::Duck { on } => self.media.duck(on),
@@ -73,14 +74,8 @@ impl CallTask {
             Effect::ReleasePlayout => self.media.hold_back(false),
             Effect::PlayLocal { sound } => self.play_local(sound),
             Effect::PlayRecorded { words } => self.play_recorded(words),
-            Effect::Background { on } => {
-                self.media
-                    .set_background(on.then_some(Background::Thinking));
-            }
-            Effect::Ringback { on } => {
-                self.media
-                    .set_background(on.then_some(Background::Ringback));
-            }
+            Effect::Background { on } => self.background(on, Background::Thinking),
+            Effect::Ringback { on } => self.background(on, Background::Ringback),
             Effect::SendDtmf { digits } => self.send_dtmf(now, &digits),
             Effect::RunTool {
                 id,
@@ -93,6 +88,10 @@ impl CallTask {
             Effect::Journal(event) => self.journal_session(now, &event),
             Effect::Ended { reason } => self.ended = Some(reason),
         }
+    }
+
+    fn background(&mut self, on: bool, sound: Background) {
+        self.media.set_background(on.then_some(sound));
     }
 
     fn add_message(&mut self, role: SessionRole, text: &str) {
@@ -138,7 +137,10 @@ impl CallTask {
     fn close_engine(&mut self, now: Instant) {
         self.link.close(Which::Current);
         self.link.close(Which::Next);
-        self.link.after_loss(EngineFailure::Timeout);
+        // Who left because people talk is asked first when the caller is back.
+        if self.session.phase() != Phase::Joined {
+            self.link.after_loss(EngineFailure::Timeout);
+        }
         self.engine_state(now, EngineState::Closed, 0);
     }
 
@@ -287,6 +289,15 @@ impl CallTask {
         }
         if let SessionEvent::AnsweredBy { who } = event {
             self.answered_by(*who);
+        }
+        if let SessionEvent::TargetAnnounced { heard } = event {
+            self.second.note_announced(*heard);
+        }
+        if let SessionEvent::TargetScreened { outcome } = event {
+            self.second.note_screened(*outcome);
+        }
+        if let SessionEvent::Returned = event {
+            self.caller_returns(now);
         }
         if let SessionEvent::GoodbyeStarted { .. } = event {
             self.desk.set_state(LiveState::Ending);

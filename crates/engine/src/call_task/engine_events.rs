@@ -438,7 +438,7 @@ impl CallTask {
         self.session.handle(now, Input::AgentAudioDone { item });
     }
 
-    fn add_usage(&mut self, now: Instant, usage: Usage) {
+    pub(super) fn add_usage(&mut self, now: Instant, usage: Usage) {
         self.count_usage(now, &usage);
         self.usage.input_tokens += usage.input_tokens;
         self.usage.output_tokens += usage.output_tokens;

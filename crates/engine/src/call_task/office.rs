@@ -54,6 +54,8 @@ pub(crate) struct Office {
     pub(crate) answered: Option<Instant>,
     /// The engine left the call then: its minutes are counted no further.
     pub(crate) engine_until: Option<Instant>,
+    /// How long it was away before it came back.
+    engine_away: Duration,
 }
 
 impl Office {
@@ -78,6 +80,7 @@ impl Office {
             replies,
             answered: None,
             engine_until: None,
+            engine_away: Duration::ZERO,
         }
     }
 
@@ -91,15 +94,24 @@ impl Office {
         }
     }
 
+    /// The engine left the call, and is there again.
+    pub(crate) fn engine_is_back(&mut self, now: Instant) {
+        if let Some(left) = self.engine_until.take() {
+            self.engine_away += now.saturating_duration_since(left);
+        }
+    }
+
     /// Puts the time so far into the costs; gives that of the call, in milliseconds.
     pub(super) fn count_minutes(&mut self, now: Instant) -> u64 {
-        let talked = |until: Instant| {
+        let talked = |until: Instant, without: Duration| {
             let lasted = self.answered.map_or(0, |answered| {
-                until.saturating_duration_since(answered).as_millis()
+                let lasted = until.saturating_duration_since(answered);
+                lasted.saturating_sub(without).as_millis()
             });
             u64::try_from(lasted).unwrap_or(u64::MAX)
         };
-        let (whole_ms, engine_ms) = (talked(now), talked(self.engine_until.unwrap_or(now)));
+        let whole_ms = talked(now, Duration::ZERO);
+        let engine_ms = talked(self.engine_until.unwrap_or(now), self.engine_away);
         self.brain.set_telephony_time(whole_ms);
         // Counts only where the model's price is one by the minute.
         let model = self.brain.agent().settings().engine().model;

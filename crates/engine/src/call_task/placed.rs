@@ -141,6 +141,7 @@ fn before(reason: EndReason, kind: EndKind) -> EndFacts {
         transcript: Vec::new(),
         model: None,
         error: (reason.row().severity >= Severity::Warning).then(|| reason.code().to_owned()),
+        second_legs: Vec::new(),
     }
 }
 

@@ -4,8 +4,10 @@
 //! What happens when is decided by `call::Session`. Here is the INVITE, its audio, and the promise that no such leg stays behind:
 //! it is ended by `Effect::DropTarget`, by the close of the task, and where the task falls by the drop of its leg.
 
+mod announcing;
 mod events;
 mod relay;
+mod voice;
 
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
@@ -18,7 +20,9 @@ use crate::journal::CallJournal;
 use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
 use crate::sip_driver::LegEvent;
+use announcing::Announcement;
 use relay::Relay;
+use voice::Said;
 
 /// How long the last messages of the leg are awaited for the journal, as those of the caller's are.
 const LAST_MESSAGES_WITHIN: Duration = Duration::from_millis(500);
@@ -47,7 +51,9 @@ struct SecondLeg {
     media: LegAudio,
     relay: Relay,
     stage: Stage,
+    announcement: Announcement,
     rang: Option<Instant>,
+    answered: Option<Instant>,
     joined: Option<Instant>,
     ended: Option<Instant>,
     /// Why it is over, for the record.
@@ -62,6 +68,7 @@ struct SecondLeg {
 pub(super) enum SecondWake {
     Media,
     Leg(Option<LegEvent>),
+    Said(Said),
 }
 
 /// The second legs of a call: one at a time, and the figures of those before it.
@@ -90,6 +97,7 @@ impl SecondLeg {
             self.stage = Stage::Over;
             self.ended = Some(now);
             self.end = Some(why.to_owned());
+            self.announcement.stop();
             self.media.stop(now);
             self.media.transmit(now);
         }
@@ -103,8 +111,10 @@ impl SecondLeg {
         let figures = self.media.statistics(now);
         json!({
             "target": self.target,
-            "ring_ms": self.rang.map(|rang| ms(rang, self.joined.unwrap_or(until))),
-            "answered": self.joined.is_some(),
+            "ring_ms": self.rang.map(|rang| ms(rang, self.answered.unwrap_or(until))),
+            "answered": self.answered.is_some(),
+            "announced": self.announcement.heard(),
+            "screening": self.announcement.screening(),
             "talked_ms": self.joined.map(|joined| ms(joined, until)),
             "end": self.end,
             "codec": self.joined.map(|_| self.media.codec().name()),
@@ -138,7 +148,11 @@ impl SecondLegs {
     pub(super) async fn next(&mut self) -> SecondWake {
         let live = self.current.as_deref_mut().filter(|one| !one.is_spent);
         let Some(SecondLeg {
-            leg, media, stage, ..
+            leg,
+            media,
+            stage,
+            announcement,
+            ..
         }) = live
         else {
             return std::future::pending().await;
@@ -148,6 +162,7 @@ impl SecondLegs {
             biased;
             event = leg.next() => SecondWake::Leg(event),
             () = poll_fn(|cx| media.poll_readable(cx)), if hears => SecondWake::Media,
+            said = announcement.said() => SecondWake::Said(said),
         }
     }
 
@@ -186,7 +201,10 @@ impl SecondLegs {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let open = self.current.as_ref().filter(|one| one.is_open())?;
-        open.media.poll_timeout()
+        [open.media.poll_timeout(), open.announcement.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -201,6 +219,24 @@ impl SecondLegs {
         if let Some(second) = self.open() {
             second.media.transmit(now);
         }
+    }
+
+    /// What the owner of the agent is told of those that were told or asked first, oldest first.
+    pub(super) fn told(&self) -> Vec<Value> {
+        let known = self.told.iter().cloned();
+        let current = self.current.as_ref().map(|one| one.figures(Instant::now()));
+        let spoken_to = |leg: &Value| !leg["announced"].is_null() || !leg["screening"].is_null();
+        let pick = |leg: Value| {
+            json!({
+                "target": leg["target"],
+                "announced": leg["announced"],
+                "screening": leg["screening"],
+                "joined": !leg["talked_ms"].is_null(),
+                "end": leg["end"],
+            })
+        };
+        let legs = known.chain(current);
+        legs.filter(spoken_to).map(pick).collect()
     }
 
     /// What each of them did, oldest first; `None` for a call that had none.

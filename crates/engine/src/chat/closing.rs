@@ -87,6 +87,7 @@ pub(super) async fn close(
         transcript,
         model: None,
         error: (reason.row().severity >= Severity::Warning).then(|| reason.code().to_owned()),
+        second_legs: Vec::new(),
     };
     let service = service(&brain, &chat.id, &facts, reason);
     let kept = Kept {

@@ -437,10 +437,7 @@ impl ChatTask {
             }
             Effect::PlayLocal { sound } => self.play_local(now, sound),
             Effect::Transfer { target } => {
-                let reason = format!(
-                    "nobody can be put through to {} in a written chat",
-                    target.name
-                );
+                let reason = super::nobody_in_writing(&target.name);
                 let end = TransferEnd::Failed { reason };
                 self.session(now, Input::TransferFinished { end });
             }
@@ -452,8 +449,12 @@ impl ChatTask {
             } => self.run_tool(now, id, name, arguments),
             Effect::Record(entry) => self.record(&entry),
             Effect::Journal(event) => self.tell_of(&event),
+            Effect::CallTarget { target } => {
+                let reason = super::nobody_in_writing(&target.name);
+                self.session(now, Input::TargetEnded { reason });
+            }
             // A chat has no second leg: its transfers fail before one is called.
-            Effect::CallTarget { .. } | Effect::DropTarget | Effect::Join => {}
+            Effect::Announce { .. } | Effect::DropTarget { .. } | Effect::Join => {}
             // Nothing of this is heard in a chat.
             Effect::Ring
             | Effect::TruncateItem { .. }

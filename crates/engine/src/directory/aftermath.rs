@@ -269,6 +269,7 @@ async fn close(parts: &Parts, scope: &TenantScope, call: &CallId, answers: &Answ
         transcript,
         model: None,
         error: Some(EndReason::ProcessLost.code().to_owned()),
+        second_legs: Vec::new(),
     };
     let service = service(&brain, call.as_str(), &facts, EndReason::ProcessLost);
     let close = CallClose {

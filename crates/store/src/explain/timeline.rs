@@ -215,6 +215,12 @@ fn session(name: &str, fields: &BTreeMap<String, Param>) -> (Message, bool) {
         }
         "target_called" => told(Message::new("line_target_called").with("target", field("target"))),
         "target_rings" => told(Message::new("line_target_rings")),
+        "target_announced" if set("heard") => told(Message::new("line_target_announced")),
+        "target_announced" => told(Message::new("line_target_not_announced")),
+        "target_screened" => {
+            told(Message::new("line_target_screened").with("outcome", field("outcome")))
+        }
+        "returned" => told(Message::new("line_returned")),
         "target_ended" => told(Message::new("line_target_ended").with("reason", field("reason"))),
         "transfer_finished" if set("done") => told(Message::new("line_transfer_done")),
         "transfer_finished" => {

@@ -65,11 +65,13 @@ impl From<&SessionEvent> for Event {
             }
             SessionEvent::TargetCalled { target } => named("target_called", "target", target),
             SessionEvent::TargetRings => session("target_rings", vec![]),
+            SessionEvent::TargetAnnounced { heard } => announced(*heard),
+            SessionEvent::TargetScreened { outcome } => {
+                named("target_screened", "outcome", outcome.label())
+            }
+            SessionEvent::Returned => session("returned", vec![]),
             SessionEvent::TargetEnded { reason } => named("target_ended", "reason", reason),
-            SessionEvent::TransferFinished { done, reason } => session(
-                "transfer_finished",
-                vec![("done", flag(*done)), ("reason", reason.as_str().into())],
-            ),
+            SessionEvent::TransferFinished { done, reason } => transferred(*done, reason),
             SessionEvent::SecureInput { on } => session("secure_input", vec![("on", flag(*on))]),
             SessionEvent::BudgetSpent => session("budget_spent", vec![]),
             SessionEvent::Hold { held } => session("hold", vec![("held", flag(*held))]),
@@ -89,6 +91,15 @@ fn session(name: &str, fields: Vec<(&str, Param)>) -> Event {
 
 fn flag(value: bool) -> Param {
     Param::from(u8::from(value))
+}
+
+fn announced(heard: bool) -> Event {
+    session("target_announced", vec![("heard", flag(heard))])
+}
+
+fn transferred(done: bool, reason: &str) -> Event {
+    let fields = vec![("done", flag(done)), ("reason", reason.into())];
+    session("transfer_finished", fields)
 }
 
 /// A decision with one text.

@@ -3,6 +3,7 @@ import { ActionIcon, Button, Group, Input, JsonInput, NumberInput, Select, Simpl
 import { IconPlus, IconTrash } from '@tabler/icons-react';
 import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { TargetMore } from './TargetMore';
 import { same, type Draft, type Parts, type Section } from './Settings';
 import { VOICES, type Agent } from './types';
 
@@ -132,7 +133,7 @@ function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
               </Table.Tr>
             </Table.Thead>
             <Table.Tbody>
-              {rows.map((row, index) => (
+              {rows.flatMap((row, index) => [
                 <Table.Tr key={index}>
                   <Table.Td>
                     <TextInput aria-label={t('agents.editor.targetName')} value={row.name} onChange={(event) => edit(index, 'name', event.currentTarget.value)} error={isTaken(index) && t('agents.editor.targetTaken')} />
@@ -158,8 +159,13 @@ function Transfer({ value, set }: Pick<Parts, 'value' | 'set'>) {
                       <IconTrash size={18} />
                     </ActionIcon>
                   </Table.Td>
-                </Table.Tr>
-              ))}
+                </Table.Tr>,
+                <Table.Tr key={`more-${index}`}>
+                  <Table.Td colSpan={5}>
+                    <TargetMore rest={row.rest} set={(rest) => change(rows.map((other, at) => (at === index ? { ...other, rest } : other)))} />
+                  </Table.Td>
+                </Table.Tr>,
+              ])}
             </Table.Tbody>
           </Table>
         </Table.ScrollContainer>

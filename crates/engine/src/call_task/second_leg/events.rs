@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use call::{EndReason, Input, TransferTarget};
+use call::{EndReason, HUNG_UP, Input, TargetDrop, TransferTarget};
 use catalog::Message;
 use media::StreamEvent;
 use sip::EndCause;
@@ -19,6 +19,9 @@ use crate::leg::audio::LegAudio;
 use crate::leg::{Leg, key_info, said, unreached};
 use crate::limits::SECOND_LEGS_MAX;
 use crate::sip_driver::LegEvent;
+
+/// Keys of a person who is asked that are taken at once.
+const KEYS_AT_ONCE_MAX: usize = 8;
 
 impl CallTask {
     /// Calls the person whom the caller is handed to.
@@ -70,7 +73,9 @@ impl CallTask {
             media,
             relay: Relay::new(),
             stage: Stage::Calling,
+            announcement: self.prepare_announcement(target),
             rang: None,
+            answered: None,
             joined: None,
             ended: None,
             end: None,
@@ -80,14 +85,18 @@ impl CallTask {
     }
 
     /// The session gives the second leg up, or the call is over.
-    pub(in crate::call_task) fn drop_target(&mut self, now: Instant) {
+    pub(in crate::call_task) fn drop_target(&mut self, now: Instant, cause: TargetDrop) {
         let caller_left = self.desk.leg.is_ended();
         if let Some(second) = self.second.open() {
-            let (reason, why) = match (second.stage, caller_left) {
-                (Stage::Joined, true) => (EndReason::Transferred, "the caller hung up"),
+            let joined = second.stage == Stage::Joined;
+            let (reason, why) = match (cause, caller_left) {
+                (_, true) if joined => (EndReason::Transferred, "the caller hung up"),
                 (_, true) => (EndReason::CallerHungUp, "the caller hung up"),
-                (Stage::Joined, false) => (EndReason::Transferred, "we hung up"),
-                (_, false) => (EndReason::NoAnswer, "no answer"),
+                (TargetDrop::CallEnds, false) if joined => (EndReason::Transferred, "we hung up"),
+                (TargetDrop::CallEnds, false) => (EndReason::OperatorHungUp, "we hung up"),
+                (TargetDrop::NoAnswer, false) => (EndReason::NoAnswer, "no answer"),
+                (TargetDrop::Refused, false) => (EndReason::AgentHungUp, "refused by the person"),
+                (TargetDrop::TimedOut, false) => (EndReason::AgentHungUp, "not accepted in time"),
             };
             second.end(now, reason, why);
         }
@@ -96,6 +105,7 @@ impl CallTask {
     /// The two hear each other from here on.
     pub(in crate::call_task) fn join(&mut self, now: Instant) {
         if let Some(second) = self.second.open() {
+            second.cut_announcement(now);
             second.stage = Stage::Joined;
             second.joined = Some(now);
         }
@@ -113,6 +123,7 @@ impl CallTask {
                 }
             }
             SecondWake::Leg(event) => self.second_event(now, event),
+            SecondWake::Said(said) => self.announcement_made(now, said),
         }
     }
 
@@ -123,6 +134,7 @@ impl CallTask {
         };
         let joined = second.stage == Stage::Joined;
         let (mut busy, mut gone) = (false, false);
+        let (mut keys, mut heard) = (Vec::new(), None);
         while let Some(event) = second.media.poll_event() {
             busy = true;
             match event {
@@ -131,6 +143,10 @@ impl CallTask {
                     let digit = digit.encode_utf8(&mut [0; 4]).to_owned();
                     let _ = self.media.send_dtmf(&digit, KEY_MS);
                 }
+                StreamEvent::Dtmf { digit, .. } if keys.len() < KEYS_AT_ONCE_MAX => {
+                    keys.push(digit)
+                }
+                StreamEvent::Playout(event) => heard = heard.or(second.announced(&event)),
                 StreamEvent::KeyDue { digit, duration_ms } => {
                     second.leg.send_key(digit, duration_ms);
                 }
@@ -143,13 +159,19 @@ impl CallTask {
                 StreamEvent::Dtmf { .. }
                 | StreamEvent::Latched { .. }
                 | StreamEvent::SourceRefused { .. }
-                | StreamEvent::Playout(_)
                 | StreamEvent::MediaLost { .. }
                 | StreamEvent::MediaResumed
                 | StreamEvent::Bye => {}
             }
         }
-        if gone {
+        if let Some(heard) = heard {
+            self.announcement_over(now, heard);
+        }
+        for digit in keys {
+            self.session.handle(now, Input::TargetPressed { digit });
+        }
+        let second = self.second.open().filter(|_| gone);
+        if let Some(second) = second {
             second.leg.hang_up(EndReason::MediaLost);
             self.target_over(now, "its sound is gone");
         }
@@ -191,6 +213,14 @@ impl CallTask {
         }
     }
 
+    /// The caller is back with the agent: what the two said last is not heard after it.
+    pub(in crate::call_task) fn caller_returns(&mut self, now: Instant) {
+        let _ = self.media.clear(now);
+        if let Some(office) = &mut self.office {
+            office.engine_is_back(now);
+        }
+    }
+
     fn target_answered(&mut self, now: Instant, sdp: Option<&[u8]>) {
         let Some(second) = self.second.open() else {
             return;
@@ -201,6 +231,7 @@ impl CallTask {
             .is_some_and(|media| media.accept(now, sdp.unwrap_or_default()).is_ok());
         if agreed {
             second.stage = Stage::Answered;
+            second.answered = Some(now);
             second.media.start(now);
             second.media.hold_back(false);
             self.session.handle(now, Input::TargetAnswered);
@@ -312,7 +343,7 @@ impl SecondLeg {
 /// Why the leg is over, in a few words for the model and the record.
 fn why(cause: &EndCause) -> &'static str {
     match cause {
-        EndCause::RemoteBye { .. } => "hung up",
+        EndCause::RemoteBye { .. } => HUNG_UP,
         EndCause::Unreachable | EndCause::TransportLost => "unreachable",
         EndCause::Refused { .. }
         | EndCause::Timeout
