@@ -26,7 +26,11 @@ pytestmark = pytest.mark.allowed_log(r".")
 def world(server):
     """A server whose engine echoes at once."""
     engine = subprocess.Popen([BENCH, "echo-engine"], stdout=subprocess.PIPE, text=True)
-    allo = server(engine.stdout.readline().strip(), agent_greeting="none", recording_enabled="false", server_log_level="error", limits_calls=2000)
+    # The engine echoes and says of nobody that they speak: a call is not ended for its silence, nor for its length.
+    allo = server(
+        engine.stdout.readline().strip(), agent_greeting="none", recording_enabled="false", server_log_level="error", limits_calls=2000,
+        agent_idle_reprompt_s=0, agent_max_call_duration_s=0,
+    )  # fmt: skip
     yield allo
     engine.kill()
     engine.wait()
