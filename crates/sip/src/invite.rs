@@ -153,6 +153,7 @@ impl Invite {
 
     /// Tells the shell of the end, once, and stops every timer.
     pub(crate) fn end(&mut self, cx: &mut Context<'_>, cause: EndCause, ending: Ending) {
+        self.abandon_modify(cx);
         let is_silent =
             planted::has(Planted::EndForgotten) && matches!(cause, EndCause::RemoteCancel);
         if !is_silent && (!self.is_ended() || planted::has(Planted::EndsTwice)) {

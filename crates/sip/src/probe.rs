@@ -344,7 +344,8 @@ impl Probe {
                 }
                 Reply::Again(self.request())
             }
-            Reaction::WrongCredentials => self.done(Answer::WrongCredentials),
+            // A registrar that calls every nonce stale takes no password, whatever it says.
+            Reaction::WrongCredentials | Reaction::Stale => self.done(Answer::WrongCredentials),
             Reaction::Unsupported => self.done(Answer::UnknownChallenge),
         }
     }

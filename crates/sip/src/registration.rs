@@ -491,8 +491,14 @@ impl Account {
                 }
                 Outcome::Nothing
             }
-            Reaction::WrongCredentials | Reaction::Unsupported if is_removal => {
+            Reaction::WrongCredentials | Reaction::Stale | Reaction::Unsupported if is_removal => {
                 self.removed(endpoint, id)
+            }
+            // A registrar that restarts forgets its nonces, and may do so twice; the password is right.
+            Reaction::Stale => {
+                let refused = RegistrationFailure::Refused(response.status);
+                self.try_later(now, endpoint, id, refused, None);
+                Outcome::Nothing
             }
             Reaction::WrongCredentials => {
                 self.stop(endpoint, id, RegistrationFailure::WrongCredentials);

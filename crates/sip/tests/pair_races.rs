@@ -161,3 +161,28 @@ fn a_reinvite_that_its_stream_lost_is_not_sent_again_after_the_bye() {
     assert_eq!(net.count(Side::A, "INVITE"), before, "{}", net.story());
     net.assert_empty();
 }
+
+#[test]
+fn a_dialog_that_is_lost_answers_what_it_was_asked() {
+    let mut net = Net::new(5);
+    let (ours, theirs) = net.establish(Protocol::Udp);
+    reinvite(&mut net, Side::A, ours);
+    offer(&mut net, Side::B);
+    // A leaves, and B does not hear of it: what B says next belongs to no dialog.
+    net.lose = Some(Box::new(|side, text| {
+        side == Side::A && (text.starts_with("BYE") || text.starts_with("CANCEL"))
+    }));
+    net.act(Side::A, |agent, now| agent.hang_up(now, ours, None))
+        .unwrap();
+    net.act(Side::B, |agent, now| {
+        agent.send_info(now, theirs, "text/plain", b"1".to_vec())
+    })
+    .unwrap();
+    assert_eq!(net.ended(Side::B, theirs), EndCause::DialogLost);
+    assert!(
+        net.count(Side::B, "SIP/2.0 487") > 0,
+        "the re-INVITE has an answer: {}",
+        net.story()
+    );
+    net.assert_empty();
+}

@@ -215,6 +215,33 @@ fn the_registrar_restarts_and_its_nonces_are_forgotten() {
 }
 
 #[test]
+fn a_registrar_that_forgets_its_nonces_twice_in_one_attempt_refused_no_password() {
+    let (mut net, registrar) = start(10);
+    let challenge = |nonce: u8, stale: &str| {
+        let value = format!(r#"Digest realm="example.test", nonce="n{nonce}", qop="auth"{stale}"#);
+        fault(401, name::WWW_AUTHENTICATE, &value)
+    };
+    let stale = ", stale=true";
+    registrar.borrow_mut().faults =
+        [challenge(1, ""), challenge(2, stale), challenge(3, stale)].into();
+    set(&mut net, account());
+    net.until(Side::A, "the failure", |event| {
+        matches!(
+            event,
+            Event::Registration {
+                state: RegistrationState::Failed {
+                    retry_at: Some(_),
+                    ..
+                },
+                ..
+            }
+        )
+        .then_some(())
+    });
+    registered(&mut net);
+}
+
+#[test]
 fn only_our_own_binding_is_removed() {
     let (mut net, registrar) = start(9);
     set(&mut net, account());

@@ -26,6 +26,8 @@ pub enum Reaction {
     Retry,
     /// The credentials were refused: stop, do not loop.
     WrongCredentials,
+    /// The credentials are right (RFC 7616 section 3.3, `stale`), and each nonce was too old already: do not loop, try later.
+    Stale,
     /// No challenge that we can or should answer: unknown algorithm, or weaker than this server's earlier one.
     Unsupported,
 }
@@ -80,10 +82,14 @@ impl DigestClient {
             .challenge
             .as_ref()
             .is_some_and(|known| known.nonce == best.nonce);
-        let refused = attempts >= ATTEMPTS_MAX || attempts > 0 && (!best.is_stale || repeats_nonce);
-        if refused {
+        let is_right = best.is_stale && !repeats_nonce;
+        if attempts > 0 && !is_right {
             self.challenge = None;
             return Reaction::WrongCredentials;
+        }
+        if attempts >= ATTEMPTS_MAX {
+            self.challenge = None;
+            return Reaction::Stale;
         }
         self.strongest = Some(best.algorithm.hash);
         if !repeats_nonce {
@@ -272,7 +278,7 @@ mod tests {
         }
         assert_eq!(
             reactions,
-            [Reaction::Retry, Reaction::Retry, Reaction::WrongCredentials]
+            [Reaction::Retry, Reaction::Retry, Reaction::Stale]
         );
     }
 

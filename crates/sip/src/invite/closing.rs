@@ -184,7 +184,7 @@ impl Invite {
     }
 
     /// The dialog ends while a modification is open: the peer's gets 487, ours is cancelled.
-    fn abandon_modify(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn abandon_modify(&mut self, cx: &mut Context<'_>) {
         match std::mem::replace(&mut self.modify, Modify::Idle) {
             Modify::TheirInvite {
                 server, request, ..
