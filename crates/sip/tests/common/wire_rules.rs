@@ -184,7 +184,9 @@ impl WireRules {
         {
             return (known != status).then_some(Invariant::OneAnswer);
         }
-        if status < 200 {
+        // A CANCEL that means nothing is refused without memory (RFC 3261 section 8.2.7); what it means may come behind it.
+        let is_forgotten = fields.method == "CANCEL" && status == 481;
+        if status < 200 || is_forgotten {
             return None;
         }
         *answer = Some((status, at));
