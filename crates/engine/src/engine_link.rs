@@ -125,6 +125,11 @@ impl EngineLink {
             // Somebody else can be asked: half of the time is for that.
             choices[0].connect_within /= 2;
         }
+        Self::to(connector, form, choices)
+    }
+
+    /// A link that has connected to none of them.
+    fn to(connector: TlsConnector, form: Form, choices: Vec<Choice>) -> Self {
         let audio = conversion(form, &choices[0]);
         Self {
             connector,
@@ -177,24 +182,11 @@ impl EngineLink {
                 refused: choice.refused,
             })
             .collect();
-        let audio = conversion(self.form, &choices[self.serving]);
-        Self {
-            connector: self.connector.clone(),
-            form: self.form,
-            choices,
-            serving: self.serving,
-            current: None,
-            next: None,
-            audio,
-            handle: None,
-            muted: true,
-            packed_ms: 0,
-            dropped_ms: 0,
-            rotation_tries: 0,
-            worked: false,
-            served: Vec::new(),
-            early: None,
-        }
+        let mut link = Self::to(self.connector.clone(), self.form, choices);
+        link.serving = self.serving;
+        link.audio = conversion(link.form, &link.choices[link.serving]);
+        link.muted = true;
+        link
     }
 
     /// Form of the audio that it gives.
