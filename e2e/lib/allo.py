@@ -11,6 +11,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from .ports import rtp_ports
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("ALLO_BIN", ROOT / "target" / "release" / "allo"))
 TOKEN = "end-to-end-token-0123456789"
@@ -136,6 +138,7 @@ class Server(Process):
             "sip_tcp": "127.0.0.1:0",
             "sip_tls": "127.0.0.1:0",
             "rtp_bind": "127.0.0.1",
+            "rtp_ports": rtp_ports(),
             "line_allow_loopback": "true",
             "engine_url": engine_url,
             "engine_api_key": "sk-test-key-of-the-stand-in",

@@ -6,12 +6,21 @@ import socket
 
 # Below those that the system gives to whoever asks for any, so that nobody else gets one between the choice and its use.
 FIRST, LAST = 21_000, 32_000
+RTP_FIRST = 10_000
 # Each worker of the tests takes from a share of its own.
 SHARES = 8
 _share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0) % SHARES
 _size = (LAST - FIRST) // SHARES
 _walk = list(range(FIRST + _share * _size, FIRST + (_share + 1) * _size))
 random.Random(os.getpid()).shuffle(_walk)
+
+
+def rtp_ports():
+    """The audio ports of this worker's servers, as the setting has them. A telephone of another worker that still sends to a call that is over
+    would be taken for the caller of the next one on that port."""
+    size = (FIRST - RTP_FIRST) // SHARES // 2 * 2
+    first = RTP_FIRST + _share * size
+    return f"{first}-{first + size - 1}"
 
 
 def is_free(port, kind=socket.SOCK_STREAM, host="127.0.0.1"):
