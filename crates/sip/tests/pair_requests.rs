@@ -180,6 +180,31 @@ fn a_merged_request_is_refused() {
 }
 
 #[test]
+fn a_copy_of_a_merged_request_is_no_new_call_when_the_first_is_forgotten() {
+    let mut net = Net::new(4);
+    let first = request("INVITE", "sip:us@192.0.2.1", "z9hG4bK6", "");
+    let merged = first.replace("branch=z9hG4bK6", "branch=z9hG4bK6x");
+    net.inject(Side::A, peer(), first.as_bytes());
+    net.inject(Side::A, peer(), merged.as_bytes());
+    let call = net.incoming(Side::A).invite;
+    net.act(Side::A, |agent, now| agent.hang_up(now, call, None))
+        .unwrap();
+    let ack = request("ACK", "sip:us@192.0.2.1", "z9hG4bK6", "");
+    net.inject(Side::A, peer(), ack.as_bytes());
+    // Timer I of the first one is over; the second one's refusal was not acknowledged.
+    net.run_for(Duration::from_secs(6));
+    answers(&mut net);
+    net.inject(Side::A, peer(), merged.as_bytes());
+    let again = answers(&mut net);
+    assert_eq!(
+        again.iter().map(|answer| answer.status).collect::<Vec<_>>(),
+        [482]
+    );
+    net.run_for(Duration::from_secs(40));
+    net.assert_empty();
+}
+
+#[test]
 fn draining_answers_options_with_503_and_leaves_the_invite_to_the_shell() {
     let mut net = Net::new(3);
     net.act(Side::A, |agent, _| agent.set_draining(true));

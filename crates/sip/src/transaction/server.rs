@@ -81,8 +81,9 @@ impl ServerTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
     New(ServerId),
-    /// Came by another way already (482).
-    Merged,
+    /// Came by another way already (482). An INVITE has a transaction all the same: a copy of it that comes when the first one is
+    /// forgotten must not be a new call.
+    Merged(Option<ServerId>),
     Repetition(Link),
     /// The table is full, or as full as requests outside of a dialog may make it.
     Overload,
@@ -118,14 +119,14 @@ impl Endpoint {
         if self.servers.len() >= most {
             return Arrival::Overload;
         }
-        let merge = MergeKey::of_request(request);
-        if merge
-            .as_ref()
-            .is_some_and(|merge| self.servers.merges.contains_key(merge))
-        {
-            return Arrival::Merged;
-        }
         let is_invite = request.method == Method::Invite;
+        let mut merge = MergeKey::of_request(request);
+        let is_merged = merge
+            .take_if(|merge| self.servers.merges.contains_key(merge))
+            .is_some();
+        if is_merged && !is_invite {
+            return Arrival::Merged(None);
+        }
         self.servers.last += 1;
         let id = ServerId(self.servers.last);
         self.servers.by_key.insert(key.clone(), id);
@@ -153,7 +154,11 @@ impl Endpoint {
                 interval: self.timers.t1,
             },
         );
-        Arrival::New(id)
+        if is_merged {
+            Arrival::Merged(Some(id))
+        } else {
+            Arrival::New(id)
+        }
     }
 
     /// Whether a request (not ACK) has a transaction; `None` where it lacks what a key is made of.

@@ -172,7 +172,7 @@ impl UserAgent {
         let server = match self.endpoint.receive_request(now, request, (origin, false)) {
             Arrival::New(server) => server,
             Arrival::Repetition(_) => return,
-            Arrival::Merged => return self.reply_stateless(request, 482, origin),
+            Arrival::Merged(_) => return self.reply_stateless(request, 482, origin),
             Arrival::Overload => {
                 self.endpoint.dropped(origin.remote, DropReason::Overload);
                 return self.reply_stateless(request, 503, origin);

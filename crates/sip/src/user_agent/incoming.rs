@@ -115,10 +115,15 @@ impl UserAgent {
                 None => self.new_invite(now, request, (server, origin), data),
             },
             Arrival::Repetition(link) => self.endpoint.trace_received(origin, data, link, true),
-            Arrival::Merged => {
+            Arrival::Merged(server) => {
                 self.endpoint
                     .trace_received(origin, data, Link::default(), false);
-                self.reply_stateless(&request, 482, origin);
+                let Some(server) = server else {
+                    return self.reply_stateless(&request, 482, origin);
+                };
+                let mut response = Response::to(&request, 482);
+                self.tag_response(&mut response);
+                self.endpoint.respond(now, server, &response);
             }
             Arrival::Overload => {
                 self.endpoint
@@ -185,7 +190,7 @@ impl UserAgent {
             Arrival::Repetition(link) => {
                 return self.endpoint.trace_received(origin, data, link, true);
             }
-            Arrival::Merged | Arrival::Overload | Arrival::Unusable => return,
+            Arrival::Merged(_) | Arrival::Overload | Arrival::Unusable => return,
         }
         let (Some(cancelled), Some(invite)) = (cancelled, link.invite) else {
             return;
