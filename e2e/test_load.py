@@ -29,7 +29,7 @@ def world(server):
     # The engine echoes and says of nobody that they speak: a call is not ended for its silence, nor for its length.
     allo = server(
         engine.stdout.readline().strip(), agent_greeting="none", recording_enabled="false", server_log_level="error", limits_calls=2000,
-        agent_idle_reprompt_s=0, agent_max_call_duration_s=0,
+        agent_idle_reprompt_s=0, agent_max_call_duration_s=0, rtp_ports="10000-20999",
     )  # fmt: skip
     yield allo
     engine.kill()

@@ -457,8 +457,6 @@ class World(House):
 
     def close(self):
         super().close()
-        for case in self.cases:
-            case.close()
         for process in reversed(self.started):
             process.stop()
 

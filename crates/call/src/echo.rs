@@ -26,7 +26,7 @@ struct Doubt {
     voices: u8,
 }
 
-/// What a verdict, or the end of the time for one, asks of the session.
+/// What a verdict asks of the session.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     /// It is speech: it interrupts.
@@ -55,9 +55,14 @@ impl Echoes {
 
     /// Speech that may be an echo began.
     pub(crate) fn begin(&mut self, until: u64, speech: ItemId) {
-        if let Some(before) = self.doubt.take() {
-            self.remember(before.speech);
+        if self
+            .doubt
+            .as_ref()
+            .is_some_and(|doubt| doubt.speech == speech)
+        {
+            return;
         }
+        self.close();
         self.doubt = Some(Doubt {
             speech,
             until: Some(until),
@@ -86,22 +91,25 @@ impl Echoes {
     }
 
     /// The time to know is over: what may be the caller is the caller.
-    pub(crate) fn expire(&mut self, now: u64) -> Option<Known> {
+    pub(crate) fn expire(&mut self, now: u64) -> Option<ItemId> {
         let over = self.timeout().is_some_and(|at| at <= now);
         over.then(|| self.doubt.take())
             .flatten()
-            .map(|doubt| Known::Speech(doubt.speech))
+            .map(|doubt| doubt.speech)
     }
 
-    /// The engine says that a speech is over. What is not known yet is speech.
-    pub(crate) fn stopped(&mut self, speech: &ItemId) -> Option<Known> {
-        let doubt = self.doubt.take_if(|doubt| doubt.speech == *speech)?;
-        if doubt.until.is_some() {
-            return Some(Known::Speech(doubt.speech));
+    /// The engine says that a speech is over. What is not known yet is speech, and is given back.
+    pub(crate) fn stopped(&mut self, speech: &ItemId) -> Option<ItemId> {
+        let of_it = |doubt: &mut Doubt| doubt.speech == *speech;
+        if let Some(doubt) = self.doubt.take_if(of_it) {
+            if doubt.until.is_some() {
+                return Some(doubt.speech);
+            }
+            self.remember(doubt.speech);
         }
-        self.remember(doubt.speech.clone());
-        self.reply_due = true;
-        Some(Known::Echo(doubt.speech))
+        // Also of an echo that was closed before its end was told.
+        self.reply_due |= self.items.contains(speech);
+        None
     }
 
     /// Whether a speech was an echo.
@@ -116,6 +124,16 @@ impl Echoes {
     /// The caller speaks: the next response is to them.
     pub(crate) fn caller_spoke(&mut self) {
         self.reply_due = false;
+        self.close();
+    }
+
+    /// No verdict on it comes any more. What was found to be an echo stays one; what is not known yet is nobody's.
+    pub(crate) fn close(&mut self) {
+        if let Some(doubt) = self.doubt.take()
+            && doubt.until.is_none()
+        {
+            self.remember(doubt.speech);
+        }
     }
 
     /// The engine may still answer to an echo.
@@ -130,7 +148,7 @@ impl Echoes {
 
     /// Nothing is doubted any more: the engine that heard it is gone.
     pub(crate) fn forget(&mut self) {
-        self.doubt = None;
+        self.close();
         self.reply_due = false;
     }
 

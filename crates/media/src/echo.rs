@@ -17,6 +17,7 @@ pub(crate) use self::frames::{Frames, SAID_FRAMES};
 use self::likeness::{Comparison, HEARD, SAID};
 use crate::frame::{FRAME_MS, FRAME_SAMPLES, FRAME_SAMPLES_MAX, Form};
 use crate::level;
+use crate::treatment::narrow;
 
 /// Shortest tail, ms.
 pub const TAIL_MS_MIN: u16 = 16;
@@ -314,10 +315,4 @@ fn loudest(samples: &[f32]) -> f32 {
         .chunks_exact(FRAME_SAMPLES)
         .map(|frame| likeness::energy(frame) / count)
         .fold(0.0, f32::max)
-}
-
-fn narrow(value: f32) -> i16 {
-    #[expect(clippy::cast_possible_truncation, reason = "clamped to the range")]
-    let sample = value.round().clamp(-32_768.0, 32_767.0) as i16;
-    sample
 }

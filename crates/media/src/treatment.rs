@@ -206,7 +206,8 @@ fn factor(db: f32) -> f32 {
     10_f32.powf(db / 20.0)
 }
 
-fn narrow(value: f32) -> i16 {
+/// A sample of 16 bits.
+pub(crate) fn narrow(value: f32) -> i16 {
     #[expect(clippy::cast_possible_truncation, reason = "clamped to the range")]
     let sample = value.round().clamp(-32_768.0, 32_767.0) as i16;
     sample

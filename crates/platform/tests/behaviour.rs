@@ -588,7 +588,6 @@ async fn with_the_secrets_sent_again_it_moves(
     assert!(!faults.text.contains("sk-"), "{}", faults.text);
 }
 
-/// Two accounts with two calls each, and an active line.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_does_not_lift_its_own_ceilings() {
     let house = House::start().await;
@@ -614,6 +613,7 @@ async fn an_account_does_not_lift_its_own_ceilings() {
     }
 }
 
+/// Two accounts with two calls each, and an active line.
 async fn two_accounts(house: &House) -> (common::Account, common::Account) {
     let (one, other) = (house.account("one").await, house.account("other").await);
     for account in [&one, &other] {

@@ -216,11 +216,7 @@ impl Probe {
             return Reply::Wait;
         };
         let is_ours = self.question.as_ref().is_some_and(|question| {
-            let branch = response.headers.via_top();
-            branch
-                .as_ref()
-                .and_then(Via::branch)
-                .is_some_and(|branch| branch == question.branch)
+            response.headers.via_branch() == Some(question.branch.as_str())
                 && response
                     .headers
                     .cseq()

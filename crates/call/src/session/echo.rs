@@ -12,13 +12,19 @@ impl Session {
         self.echoes.is_open()
     }
 
+    /// Whether what the engine heard as this item was our own echo: nobody said it.
+    pub fn is_echo(&self, item: &ItemId) -> bool {
+        self.echoes.is_echo(item)
+    }
+
     /// The engine hears a voice while we speak, and it may be ours.
     pub(super) fn user_speech_doubted(&mut self, item: ItemId) {
         self.liveness.engine_heard(self.now);
-        if self.phase != Phase::Talking || self.outbox.muted || self.outbox.held {
+        if !self.hears_caller() {
             return;
         }
-        if self.profile.echo_decision_ms == 0 || !self.turn.queue().is_playing() {
+        // Also when nothing plays any more: the last words of an answer come back, and the engine hears them late.
+        if self.profile.echo_decision_ms == 0 {
             self.user_speech_started(item);
             return;
         }
@@ -27,13 +33,7 @@ impl Session {
     }
 
     pub(super) fn heard_judged(&mut self, heard: Heard) {
-        let known = self.echoes.judged(heard);
-        self.voice_known(known);
-    }
-
-    /// Carries out what became known of a voice.
-    pub(super) fn voice_known(&mut self, known: Option<Known>) {
-        match known {
+        match self.echoes.judged(heard) {
             // What it interrupts is cleared before the level comes back.
             Some(Known::Speech(item)) => self.user_speech_started(item),
             Some(Known::Echo(item)) => self.journal(SessionEvent::FalseBargeIn { item }),
@@ -49,8 +49,9 @@ impl Session {
     }
 
     pub(super) fn settle_echo(&mut self) {
-        let known = self.echoes.expire(self.now);
-        self.voice_known(known);
+        if let Some(item) = self.echoes.expire(self.now) {
+            self.user_speech_started(item);
+        }
         if let Some(on) = self.echoes.ducks() {
             self.effect(Effect::Duck { on });
         }

@@ -31,10 +31,8 @@ impl Session {
             }
             Some(LinkStep::Rotate) => {
                 self.journal(SessionEvent::Rotating);
-                self.outbox.owed_at_loss = self.turn.engine_lost() && !quiet;
+                self.outbox.owed_at_loss = self.forget_engine() && !quiet;
                 self.opening.disclosure.engine_lost();
-                self.finish_items(None);
-                self.ledger.engine_replaced();
                 self.effect(Effect::RotateEngine);
             }
             Some(LinkStep::GiveUp { close }) => {
@@ -127,11 +125,8 @@ impl Session {
             return;
         }
         self.journal(SessionEvent::EngineLost { failure, attempt });
-        self.outbox.owed_at_loss |= self.turn.engine_lost();
-        self.echoes.forget();
+        self.outbox.owed_at_loss |= self.forget_engine();
         self.opening.disclosure.engine_lost();
-        self.finish_items(None);
-        self.ledger.engine_replaced();
         if self.phase == Phase::Goodbye {
             self.link.stop();
         }
@@ -160,9 +155,16 @@ impl Session {
             self.effect(Effect::CloseEngine);
         }
         self.link.abandon(failure);
-        self.turn.engine_lost();
+        self.forget_engine();
+        self.engine_given_up();
+    }
+
+    /// Nothing of an engine's session is still to come; whether it owed words.
+    pub(super) fn forget_engine(&mut self) -> bool {
+        let owed = self.turn.engine_lost();
+        self.echoes.forget();
         self.finish_items(None);
         self.ledger.engine_replaced();
-        self.engine_given_up();
+        owed
     }
 }

@@ -242,9 +242,7 @@ impl Session {
         self.enter(Phase::Talking);
         self.journal(SessionEvent::Returned);
         // Nothing of the session that was closed at the join is still to come.
-        self.turn.engine_lost();
-        self.finish_items(None);
-        self.ledger.engine_replaced();
+        self.forget_engine();
         self.outbox.owed_at_loss = false;
         self.liveness.resume();
         self.link.reopen(self.now);

@@ -208,6 +208,7 @@ impl Session {
         self.outbox.muted = muted && !planted::has(Planted::NeverSettles);
         if muted {
             self.turn.caller_silenced();
+            self.echoes.close();
         }
         self.effect(Effect::MuteCaller { muted });
     }

@@ -1,7 +1,6 @@
 //! Speech of both sides: barge-in by what was played, late audio, false interruptions, responses.
 
 use super::Session;
-use crate::echo::Known;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::id::{ItemId, ResponseId};
 use crate::input::{EngineFailure, ResponseStatus};
@@ -15,8 +14,7 @@ use crate::turn::{FirstAudio, Interruption};
 impl Session {
     pub(super) fn user_speech_started(&mut self, item: ItemId) {
         self.liveness.engine_heard(self.now);
-        let is_protected = self.outbox.held && !planted::has(Planted::DisclosureCut);
-        if self.phase != Phase::Talking || self.outbox.muted || is_protected {
+        if !self.hears_caller() {
             return;
         }
         self.transcript.begin(self.now, &item, Speaker::Caller);
@@ -27,6 +25,12 @@ impl Session {
             self.ledger.interrupted(true);
         }
         self.stop_speech(interruption);
+    }
+
+    /// Whether what the caller says counts.
+    pub(super) fn hears_caller(&self) -> bool {
+        let is_protected = self.outbox.held && !planted::has(Planted::DisclosureCut);
+        self.phase == Phase::Talking && !self.outbox.muted && !is_protected
     }
 
     /// Carries an interruption out. The queue first: it is what the caller hears.
@@ -41,9 +45,8 @@ impl Session {
 
     pub(super) fn user_speech_stopped(&mut self, item: &ItemId) {
         self.liveness.engine_heard(self.now);
-        let known = self.echoes.stopped(item);
-        if matches!(known, Some(Known::Speech(_))) {
-            self.voice_known(known);
+        if let Some(item) = self.echoes.stopped(item) {
+            self.user_speech_started(item);
         }
         // The turn knows nothing of an echo, and takes no notice of its end.
         self.turn.speech_stopped(self.now, item);

@@ -398,14 +398,16 @@ impl Watch {
                 let is_new = self.running.insert(id.clone(), name).is_none();
                 self.hold(is_new, Promise::ToolOnce, || format!("{id} runs twice"));
                 // Calls over the limit are refused without being remembered.
-                let again = self.answered.contains(&id) && self.called.len() < 20;
+                let again =
+                    self.answered.contains(&id) && self.called.len() < call::limits::TOOL_CALLS_MAX;
                 self.hold(!again, Promise::ToolOnce, || {
                     format!("{id} runs after its answer")
                 });
             }
             Effect::SubmitToolOutput { id, .. } => {
                 self.running.remove(&id);
-                let twice = self.submitted.contains(&id) && self.answered.len() <= 20;
+                let twice = self.submitted.contains(&id)
+                    && self.answered.len() <= call::limits::TOOL_CALLS_MAX;
                 self.hold(!twice, Promise::ToolOnce, || format!("{id} answered twice"));
                 self.submitted.push(id.clone());
                 self.answered.insert(id);

@@ -252,7 +252,11 @@ impl CallTask {
             }
             EngineEvent::UsageReported { usage } => self.add_usage(now, usage),
             EngineEvent::GoingAway { left_ms } => self.going_away(now, left_ms),
-            EngineEvent::UserCommitted { .. } => self.user_committed(now, event),
+            EngineEvent::UserCommitted { ref item } => {
+                let item = ItemId::from(item.as_str());
+                self.user_committed(&item);
+                self.noted_only(now, event);
+            }
             EngineEvent::ToolCancelled { .. }
             | EngineEvent::UserTranscriptFailed { .. }
             | EngineEvent::IdleTimeout
@@ -264,19 +268,23 @@ impl CallTask {
     }
 
     fn user_transcript(&mut self, now: Instant, item: String, text: String) {
-        if let Some(office) = &mut self.office {
+        let item = ItemId::from(item);
+        // Our own words are no answer of the caller's.
+        if let Some(office) = &mut self.office
+            && !self.session.is_echo(&item)
+        {
             office.brain.heard_caller(&text);
         }
-        let item = ItemId::from(item);
         self.session
             .handle(now, Input::UserTranscript { item, text });
     }
 
-    fn user_committed(&mut self, now: Instant, event: EngineEvent) {
-        if let Some(office) = &mut self.office {
+    fn user_committed(&mut self, item: &ItemId) {
+        if let Some(office) = &mut self.office
+            && !self.session.is_echo(item)
+        {
             office.brain.caller_turn();
         }
-        self.noted_only(now, event);
     }
 
     fn going_away(&mut self, now: Instant, left_ms: Option<u64>) {
@@ -350,9 +358,12 @@ impl CallTask {
             .journal
             .event(now, Event::SpeechStarted { item: item.clone() });
         self.desk.publish(LiveEventKind::CallerSpeaking);
-        self.clock.speech_stopped = None;
         let item = ItemId::from(item);
-        match self.media.judge_heard() {
+        let heard = self.media.judge_heard();
+        if heard != Heard::Echo {
+            self.clock.speech_stopped = None;
+        }
+        match heard {
             Heard::Speech | Heard::Quiet => {
                 self.session.handle(now, Input::UserSpeechStarted { item });
             }
@@ -369,13 +380,13 @@ impl CallTask {
         self.desk
             .journal
             .event(now, Event::SpeechStopped { item: item.clone() });
-        self.clock.speech_stopped = Some(now);
-        self.session.handle(
-            now,
-            Input::UserSpeechStopped {
-                item: ItemId::from(item),
-            },
-        );
+        let item = ItemId::from(item);
+        self.session
+            .handle(now, Input::UserSpeechStopped { item: item.clone() });
+        // Nobody waits for an answer to our own echo.
+        if !self.session.is_echo(&item) {
+            self.clock.speech_stopped = Some(now);
+        }
     }
 
     fn agent_audio(&mut self, now: Instant, response: String, item: &ItemKey, audio: Vec<u8>) {

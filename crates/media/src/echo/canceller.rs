@@ -2,6 +2,7 @@
 
 use realfft::num_complex::Complex32;
 
+use super::QUIET;
 use super::filter::{Filter, Pace};
 use super::spectrum::Spectrum;
 
@@ -9,8 +10,6 @@ use super::spectrum::Spectrum;
 const STEADY: f32 = 0.998;
 /// Step of the filter that learns the path anew.
 const BOLD: f32 = 0.6;
-/// Mean square of a block of the reference below which nothing is played (-60 dBov).
-const PLAYED_MIN: f32 = 1_074.0;
 /// Blocks over which the filters are compared.
 const COMPARE_BLOCKS: f32 = 4.0;
 /// The quick filter takes over when it leaves less than this part of what the other leaves.
@@ -143,7 +142,7 @@ impl Canceller {
 
     /// Whether something is played whose echo may be heard now.
     pub(super) fn is_played(&self) -> bool {
-        self.energies.iter().any(|energy| *energy > PLAYED_MIN)
+        self.energies.iter().any(|energy| *energy > QUIET)
     }
 
     /// Whether the path is known: not long ago the filter left little of what was heard. While both speak nobody can tell.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use realfft::num_complex::Complex32;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use realfft::{ComplexToReal, RealToComplex};
 
 /// Samples at 8 kHz that are looked at: 200 ms of what was heard.
 pub(super) const HEARD: usize = 1_600;
@@ -48,9 +48,7 @@ pub(super) struct Comparison {
 
 impl Comparison {
     pub(super) fn new() -> Self {
-        let mut planner = RealFftPlanner::<f32>::new();
-        let forward = planner.plan_fft_forward(TRANSFORM);
-        let inverse = planner.plan_fft_inverse(TRANSFORM);
+        let (forward, inverse) = super::spectrum::plans(TRANSFORM);
         let longest = forward.get_scratch_len().max(inverse.get_scratch_len());
         Self {
             time: vec![0.0; TRANSFORM],

@@ -1,9 +1,23 @@
 //! The transform that the adaptive filters share: real blocks of two frames, without allocation.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+
+/// Both directions of a transform.
+type Plans = (Arc<dyn RealToComplex<f32>>, Arc<dyn ComplexToReal<f32>>);
+
+/// The transforms of so many samples. They are the same for all calls, and made once: a call that is interrupted is not the moment.
+pub(super) fn plans(length: usize) -> Plans {
+    static PLANNER: LazyLock<Mutex<RealFftPlanner<f32>>> =
+        LazyLock::new(|| Mutex::new(RealFftPlanner::new()));
+    let mut planner = PLANNER.lock().unwrap_or_else(PoisonError::into_inner);
+    (
+        planner.plan_fft_forward(length),
+        planner.plan_fft_inverse(length),
+    )
+}
 
 /// Transforms of twice a block, with their working memory.
 pub(super) struct Spectrum {
@@ -18,9 +32,7 @@ pub(super) struct Spectrum {
 impl Spectrum {
     /// For blocks of so many samples.
     pub(super) fn new(block: usize) -> Self {
-        let mut planner = RealFftPlanner::<f32>::new();
-        let forward = planner.plan_fft_forward(2 * block);
-        let inverse = planner.plan_fft_inverse(2 * block);
+        let (forward, inverse) = plans(2 * block);
         let longest = forward.get_scratch_len().max(inverse.get_scratch_len());
         Self {
             block,

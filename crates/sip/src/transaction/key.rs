@@ -1,6 +1,6 @@
 //! How a message finds its transaction (RFC 3261 sections 17.1.3 and 17.2.3).
 
-use crate::message::{Method, Request, Response};
+use crate::message::{Method, Request, Response, Via};
 
 /// Branch and CSeq method.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,7 +43,11 @@ pub(crate) enum ServerKey {
 impl ServerKey {
     /// The key of a request, looked at as `method` (INVITE for ACK and for what a CANCEL cancels).
     pub(crate) fn of_request(request: &Request, method: &Method) -> Option<Self> {
-        let via = request.headers.via_top()?;
+        Self::of(request, method, &request.headers.via_top()?)
+    }
+
+    /// The same, where the top Via was read already.
+    pub(crate) fn of(request: &Request, method: &Method, via: &Via) -> Option<Self> {
         let mut sent_by = via.host.to_ascii_lowercase();
         if let Some(port) = via.port {
             sent_by.push(':');

@@ -99,10 +99,10 @@ impl Endpoint {
         request: &Request,
         (origin, is_inside): (&Origin, bool),
     ) -> Arrival {
-        let (Some(key), Some(via)) = (
-            ServerKey::of_request(request, &request.method),
-            request.headers.via_top(),
-        ) else {
+        let Some(via) = request.headers.via_top() else {
+            return Arrival::Unusable;
+        };
+        let Some(key) = ServerKey::of(request, &request.method, &via) else {
             return Arrival::Unusable;
         };
         if let Some(id) = self.servers.by_key.get(&key).copied()
@@ -164,7 +164,6 @@ impl Endpoint {
     /// Whether a request (not ACK) has a transaction; `None` where it lacks what a key is made of.
     pub(crate) fn has_transaction(&self, request: &Request) -> Option<bool> {
         let key = ServerKey::of_request(request, &request.method)?;
-        request.headers.via_top()?;
         Some(self.servers.by_key.contains_key(&key))
     }
 

@@ -10,7 +10,7 @@ use crate::event::DropReason;
 use crate::id::{InviteId, ListenerId};
 use crate::invite::uas::{Arrived, Proof};
 use crate::invite::{Context, Invite};
-use crate::message::{Headers, Message, Method, ParseErrorKind, Request, Response, Via, name};
+use crate::message::{Headers, Message, Method, ParseErrorKind, Request, Response, name};
 use crate::transaction::ServerId;
 use crate::transaction::server::{Arrival, note_source};
 use crate::transport::{Flow, Origin};
@@ -237,8 +237,7 @@ impl UserAgent {
             .trace_received(origin, data, Link::default(), false);
         if let Some(to) = response.headers.to().filter(|to| to.tag().is_none()) {
             let headers = &request.headers;
-            let via = headers.via_top();
-            let branch = via.as_ref().and_then(Via::branch).unwrap_or_default();
+            let branch = headers.via_branch().unwrap_or_default();
             let call_id = headers.call_id().unwrap_or_default();
             let tag = self.endpoint.token_of(&[call_id, branch]);
             response.headers.replace(name::TO, to.with_tag(&tag));
