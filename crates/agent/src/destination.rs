@@ -55,7 +55,14 @@ pub(crate) fn operators(text: &str) -> Option<Destination> {
     else {
         return number(text.strip_prefix("tel:").unwrap_or(text));
     };
+    let scheme = &lower[..lower.len() - rest.len()];
     let (user, host) = rest.split_once('@').unwrap_or(("", rest));
+    // What stands behind the name: a password, parameters.
+    let name = user.split([':', ';']).next().unwrap_or_default();
+    let is_number = name.bytes().any(|byte| byte.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"+-.()/".contains(&byte));
     let host_name = host.split(';').next().unwrap_or_default();
     let clean = text.len() <= SIP_BYTES_MAX
         && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -63,9 +70,11 @@ pub(crate) fn operators(text: &str) -> Option<Destination> {
         && !rest.contains("phone-context")
         && !host_name.is_empty()
         && !host.contains('@')
-        // A number in front of a host is still a number.
-        && (!user.bytes().all(|byte| byte.is_ascii_digit() || byte == b'+') || user.is_empty() || number(user).is_some());
-    clean.then(|| Destination::Sip(text.to_owned()))
+        // A number in front of a host is still a number, and one that is escaped is none that anybody needs.
+        && !user.contains('%')
+        && (!is_number || number(name).is_some());
+    // Everybody else reads the scheme as it is written everywhere.
+    clean.then(|| Destination::Sip(format!("{scheme}{}", &text[scheme.len()..])))
 }
 
 /// A number that the model named: international, and under one of the operator's prefixes.
@@ -162,6 +171,11 @@ mod tests {
                 "+44 20 7946 0000",
                 "sip:desk@pbx.example",
                 "sip:0899123456@trunk.example",
+                "SIP:08-99-12-34-56@trunk.example",
+                "sip:0899123456:x@trunk.example",
+                "sip:+33899123456;user=x@trunk.example",
+                "sip:%2B33899123456@trunk.example",
+                "SIP:desk-2@pbx.example",
                 "sip:desk@pbx.example?Route=x",
                 "tel:+33491234567",
                 "tel:7042;phone-context=example.com",
@@ -185,6 +199,11 @@ mod tests {
                 +44 20 7946 0000 | operator +442079460000 | model refused
                 sip:desk@pbx.example | operator sip:desk@pbx.example | model refused
                 sip:0899123456@trunk.example | operator refused | model refused
+                SIP:08-99-12-34-56@trunk.example | operator refused | model refused
+                sip:0899123456:x@trunk.example | operator refused | model refused
+                sip:+33899123456;user=x@trunk.example | operator refused | model refused
+                sip:%2B33899123456@trunk.example | operator refused | model refused
+                SIP:desk-2@pbx.example | operator sip:desk-2@pbx.example | model refused
                 sip:desk@pbx.example?Route=x | operator refused | model refused
                 tel:+33491234567 | operator +33491234567 | model refused
                 tel:7042;phone-context=example.com | operator refused | model refused

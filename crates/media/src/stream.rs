@@ -1,6 +1,7 @@
 //! One RTP stream of one leg: everything between the datagrams and the frames.
 
 mod inbound;
+mod liveness;
 mod outbound;
 mod report;
 
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use self::inbound::Inbound;
 pub use self::inbound::{AHEAD_SAMPLES_MAX, REFUSED_SOURCES_MAX};
+use self::liveness::Liveness;
 use self::outbound::Outbound;
 pub use self::outbound::{CATCH_UP_TICKS_MAX, PACKET_FRAMES_MAX};
 pub use self::report::{PathReport, REPORT_INTERVAL_MS};
@@ -159,15 +161,6 @@ pub enum DtmfError {
     UnknownDigit(char),
     /// Too many digits are waiting.
     QueueFull,
-}
-
-/// Whether the peer is heard.
-#[derive(Debug)]
-struct Liveness {
-    timeout: Duration,
-    /// From when silence counts: the start, or the end of a hold.
-    since: Instant,
-    lost: bool,
 }
 
 /// One RTP stream of one leg.
@@ -523,11 +516,6 @@ impl Stream {
         self.config.codec.form()
     }
 
-    /// After how much silence of the peer [`StreamEvent::MediaLost`] is reported, ms.
-    pub fn set_media_timeout_ms(&mut self, media_timeout_ms: u32) {
-        self.liveness.timeout = Duration::from_millis(u64::from(media_timeout_ms));
-    }
-
     /// The queue of what the caller hears.
     pub fn playout(&mut self) -> &mut Playout {
         &mut self.outbound.playout
@@ -638,27 +626,6 @@ impl Stream {
             .checked_add(1)
             .map(|port| SocketAddr::new(peer.ip(), port));
         heard.or(signalled).or(next)
-    }
-
-    fn heard(&mut self) {
-        if std::mem::take(&mut self.liveness.lost) {
-            push_event(&mut self.events, StreamEvent::MediaResumed);
-        }
-    }
-
-    fn check_liveness(&mut self, now: Instant) {
-        if self.liveness.lost
-            || !self.config.direction.receives()
-            || self.outbound.started_at.is_none()
-        {
-            return;
-        }
-        let silent = self.inbound.silent_for(now, self.liveness.since);
-        if silent >= self.liveness.timeout {
-            self.liveness.lost = true;
-            let since_ms = u32::try_from(silent.as_millis()).unwrap_or(u32::MAX);
-            push_event(&mut self.events, StreamEvent::MediaLost { since_ms });
-        }
     }
 }
 

@@ -456,6 +456,12 @@ fn lost_media_is_reported_once_and_its_return_too() {
     let mut never = Bench::new();
     never.go(5_100);
     assert_eq!(never.events, [StreamEvent::MediaLost { since_ms: 5_000 }]);
+    // Whoever begins to wait for it then is told in their time.
+    never.stream.await_media(never.now);
+    never.go(10_000);
+    assert_eq!(never.events.len(), 1);
+    never.go(10_300);
+    assert_eq!(never.events.len(), 2);
 }
 
 #[test]

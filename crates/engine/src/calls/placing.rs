@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use agent::Placement;
 use call::CallId;
+use sip::message::Uri;
 use sip::{InviteError, InviteId, OutgoingInvite};
 use store::Direction;
 use tokio::sync::{mpsc, oneshot};
@@ -152,7 +153,9 @@ pub(crate) fn address(
 }
 
 pub(crate) fn is_sip(to: &str) -> bool {
-    to.starts_with("sip:") || to.starts_with("sips:")
+    to.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips")
+    })
 }
 
 /// Whether a number, or the number in an address, is premium in the country of a line: what is dialled at home is not known as such
@@ -160,10 +163,14 @@ pub(crate) fn is_sip(to: &str) -> bool {
 pub(crate) fn is_premium(line: &Line, to: &str) -> bool {
     let country = line.config.sip_account.as_ref().map(|known| &known.country);
     let country = country.map_or("", String::as_str);
-    let number = match to.split_once(':') {
-        Some((_, rest)) if is_sip(to) => rest.split(['@', ';']).next().unwrap_or_default(),
-        _ => to,
+    let user = match to.parse::<Uri>() {
+        Ok(uri) if uri.is_sip() => Some(uri.user_decoded()),
+        Ok(_) | Err(_) => None,
     };
+    let number = user.as_deref().map_or(to, |user| {
+        // Behind it may stand a password or parameters.
+        user.split([':', ';']).next().unwrap_or_default()
+    });
     international(country, number).is_some_and(|number| agent::is_premium(&number))
 }
 

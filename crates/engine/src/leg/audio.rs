@@ -164,6 +164,15 @@ impl LegAudio {
         }
     }
 
+    /// The peer's silence counts from now; a carrier's stream has none that is not its end.
+    pub(crate) fn await_media(&mut self, now: Instant) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.await_media(now),
+            Self::Carrier(_) => {}
+            Self::Page(page) => page.stream.await_media(now),
+        }
+    }
+
     /// Whether [`LegAudio::poll_recording`] has something to give.
     pub(crate) fn set_recording(&mut self, on: bool) {
         match self {

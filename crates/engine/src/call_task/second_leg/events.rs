@@ -106,6 +106,7 @@ impl CallTask {
     pub(in crate::call_task) fn join(&mut self, now: Instant) {
         if let Some(second) = self.second.open() {
             second.cut_announcement(now);
+            second.media.await_media(now);
             second.stage = Stage::Joined;
             second.joined = Some(now);
         }
@@ -154,12 +155,14 @@ impl CallTask {
                     let message = Message::new("srtp_failures").with("count", count);
                     self.desk.journal.note(now, message);
                 }
-                // Somebody who holds us is silent as long as they like.
-                StreamEvent::MediaLost { .. } if !second.media.is_held() => gone = joined,
+                // Nobody hears them yet, and somebody who holds us is silent as long as they like: it counts when they are heard.
+                StreamEvent::MediaLost { .. } if !joined || second.media.is_held() => {
+                    second.media.await_media(now);
+                }
+                StreamEvent::MediaLost { .. } => gone = true,
                 StreamEvent::Dtmf { .. }
                 | StreamEvent::Latched { .. }
                 | StreamEvent::SourceRefused { .. }
-                | StreamEvent::MediaLost { .. }
                 | StreamEvent::MediaResumed
                 | StreamEvent::Bye => {}
             }
