@@ -226,6 +226,8 @@ async fn whole_call(
     let bella = match &house.back_office {
         Some(office) => {
             let bella = office.demo(terminal.language).await?;
+            // An agent of an earlier run still has that run's addresses.
+            house.settled().await?;
             known(house, bella.number()).await?;
             Some(bella)
         }

@@ -116,6 +116,15 @@ impl Office {
         self.directory.clone()
     }
 
+    /// Ready once what was written before is in use.
+    ///
+    /// # Errors
+    /// The message says what the store said.
+    pub(crate) async fn settled(&self) -> Result<(), Message> {
+        let read = self.directory.refresh().await;
+        read.map_err(|error| Message::new("start_failed").with("cause", error.to_string()))
+    }
+
     /// Follows the directory no further, and manages no agent.
     pub(crate) async fn stop_following(&self) {
         self.directory.stop().await;

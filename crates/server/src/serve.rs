@@ -466,6 +466,17 @@ pub(crate) fn start_message(error: &StartError) -> Message {
 }
 
 impl House {
+    /// Ready once what was written before is in use on the telephone side.
+    ///
+    /// # Errors
+    /// The message says what the store said.
+    pub(crate) async fn settled(&self) -> Result<(), Message> {
+        match &self.office {
+            Some(office) => office.settled().await,
+            None => Ok(()),
+        }
+    }
+
     /// What is listened on, one line each: `sip/udp 0.0.0.0:5060`.
     pub(crate) fn address_lines(&self) -> Vec<String> {
         self.addresses()

@@ -361,16 +361,17 @@ async fn looked_at(app: &App, scope: &HouseScope) -> Result<Kept, String> {
     })
 }
 
-/// Whether the last run found or made everything.
+/// Whether everything that is wanted now was found or made. What cannot be read is not done; the task says why in the log.
 ///
 /// # Errors
 /// See [`ReadError`].
 pub async fn is_done(app: &App, scope: &HouseScope) -> Result<bool, ReadError> {
-    let mut asked = Statement::new("SELECT state FROM restaurant_provisioning WHERE ");
-    scope.limit(&mut asked);
-    let row = app.db.row(asked).await?;
-    let state = row.map(|row| row.text("state")).transpose()?.flatten();
-    Ok(state.as_deref() == Some("done"))
+    let Some(row) = houses::one(&app.db, scope).await? else {
+        return Ok(false);
+    };
+    let wanted = wanted(app, scope, &Value::Object(row)).await;
+    let kept = looked_at(app, scope).await;
+    Ok(wanted.is_ok_and(|wanted| kept.is_ok_and(|kept| kept.known.is_complete(&wanted))))
 }
 
 /// Takes the restaurant for a run; `None` while another node has it or its pause lasts.

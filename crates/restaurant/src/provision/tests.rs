@@ -166,8 +166,12 @@ fn row() -> Value {
 }
 
 fn wanted(row: &Value) -> Wanted {
+    wanted_at(row, "http://localhost:3000")
+}
+
+fn wanted_at(row: &Value, callback_url: &str) -> Wanted {
     let site = Site {
-        callback_url: "http://localhost:3000".to_owned(),
+        callback_url: callback_url.to_owned(),
         account_name: "AlloResto".to_owned(),
         account_email: "contact@alloresto.example".to_owned(),
     };
@@ -316,6 +320,29 @@ fn a_change_is_one_request_with_what_changed() {
     run(&mut server, &changed, &mut known, None);
     assert_eq!(server.log.len(), before + 1);
     assert_eq!(server.agents[0]["aiVoice"], json!("sage"));
+}
+
+#[test]
+fn an_agent_follows_the_back_office_to_its_new_address() {
+    let mut server = Server::default();
+    let mut known = Known::default();
+    run(&mut server, &row(), &mut known, None);
+    let before = server.log.len();
+    let moved = wanted_at(&row(), "https://office.example/");
+    assert!(!known.is_complete(&moved));
+    let Next::Ask(request) = Run::new(moved, known.clone()).due() else {
+        panic!("a change is sent");
+    };
+    assert_eq!(request.step, Step::SyncAgent);
+    let body = request.body.expect("the addresses");
+    assert_eq!(body.as_object().map(Map::len), Some(2));
+    assert_eq!(body["apiBaseUrl"], json!("https://office.example"));
+    assert!(
+        body["externalSessionUrl"]
+            .as_str()
+            .is_some_and(|url| url.starts_with("=https://office.example/api/ai?"))
+    );
+    assert_eq!(server.log.len(), before);
 }
 
 #[test]

@@ -69,8 +69,8 @@ impl Wanted {
                 "currency": "EUR",
             }),
             customer: customer(row, &restaurant),
-            fields: fields(row, &restaurant),
-            constant: constant(site),
+            fields: fields(row, &restaurant, site),
+            constant: constant(),
             pack: mark(&[&Value::Array(tools.clone()).to_string()]),
             tools,
             lines_mark: lines_mark(&lines),
@@ -107,8 +107,9 @@ fn customer(row: &Value, restaurant: &str) -> Value {
     body
 }
 
-/// Name, voice, zone, chat and the four switches.
-fn fields(row: &Value, restaurant: &str) -> Map<String, Value> {
+/// Name, voice, zone, chat, the four switches, and where the back office is: it may move.
+fn fields(row: &Value, restaurant: &str, site: &Site) -> Map<String, Value> {
+    let base = site.callback_url.trim_end_matches('/');
     // A transfer that the line does by itself is none of the model's business.
     let transfer = flag(row, "transferEnabled", false)
         && text(row, "transferPhoneNumber").is_some()
@@ -122,6 +123,13 @@ fn fields(row: &Value, restaurant: &str) -> Map<String, Value> {
     put(
         "timezone",
         json!(text(row, "timezone").unwrap_or("Europe/Paris")),
+    );
+    put("apiBaseUrl", json!(base));
+    put(
+        "externalSessionUrl",
+        json!(format!(
+            "={base}/api/ai?restaurantId={{{{config.restaurantId}}}}&callerPhone={{{{callerPhone}}}}"
+        )),
     );
     for name in ["chatEnabled", "chatMode", "chatTitle", "chatOpenOnLoad"] {
         if let Some(value) = row.get(name).filter(|value| !value.is_null()) {
@@ -150,8 +158,7 @@ fn fields(row: &Value, restaurant: &str) -> Map<String, Value> {
     fields
 }
 
-fn constant(site: &Site) -> Map<String, Value> {
-    let base = site.callback_url.trim_end_matches('/');
+fn constant() -> Map<String, Value> {
     let value = json!({
         "basePrompt": "={{data.systemPrompt}}",
         "aiModel": "gpt-realtime",
@@ -160,12 +167,8 @@ fn constant(site: &Site) -> Map<String, Value> {
         "vadPrefixPaddingMs": 300,
         "temperature": 0.7,
         "transportType": "sip_bridge",
-        "apiBaseUrl": base,
         "maxCallDurationSec": 600,
         "onCallEndWebhook": "={{BASE_URL}}/api/calls",
-        "externalSessionUrl": format!(
-            "={base}/api/ai?restaurantId={{{{config.restaurantId}}}}&callerPhone={{{{callerPhone}}}}"
-        ),
         "preCallChecks": [{
             "name": "blocked-phones",
             "url": "={{BASE_URL}}/api/blocked-phones/check",
