@@ -244,6 +244,8 @@ pub struct Profile {
     pub dead_air_ms: u32,
     /// No packet from the caller for this long ends the call (not while held).
     pub no_media_ms: u32,
+    /// A sound that is no voice interrupts the agent as a voice does.
+    pub noise_interrupts: bool,
     /// Speech that may be our own echo interrupts after this long when nothing else is known by then, in milliseconds; 0: at
     /// once.
     pub echo_decision_ms: u32,
@@ -283,6 +285,7 @@ impl Default for Profile {
             idle_reprompts_max: 2,
             dead_air_ms: 1_500,
             no_media_ms: 20_000,
+            noise_interrupts: false,
             echo_decision_ms: 200,
             tool_filler_ms: 3_000,
             engine: EngineBounds {

@@ -194,6 +194,11 @@ impl EngineLink {
         self.form
     }
 
+    /// Whether the engine that serves writes what the caller says.
+    pub(crate) fn writes_the_caller(&self) -> bool {
+        self.choices[self.serving].settings.transcription.is_some()
+    }
+
     /// Bytes of so much of it.
     pub(crate) fn bytes_of_ms(&self, ms: usize) -> usize {
         self.form.bytes_per_ms() * ms

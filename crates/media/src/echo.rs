@@ -12,8 +12,7 @@ mod likeness;
 mod spectrum;
 
 use self::canceller::Canceller;
-use self::frames::HEARD_FRAMES;
-pub(crate) use self::frames::{Frames, SAID_FRAMES};
+pub(crate) use self::frames::{Frames, HEARD_FRAMES, SAID_FRAMES};
 use self::likeness::{Comparison, HEARD, SAID};
 use crate::frame::{FRAME_MS, FRAME_SAMPLES, FRAME_SAMPLES_MAX, Form};
 use crate::level;
@@ -62,6 +61,8 @@ pub enum Heard {
     Speech,
     /// What we said.
     Echo,
+    /// It is no voice so far: a cough, a door, a keyboard.
+    Noise,
     /// It is not clear yet.
     Undecided,
     /// Nothing that could be a voice.
@@ -232,6 +233,11 @@ impl Echo {
             }
             Some(_) | None => Heard::Speech,
         }
+    }
+
+    /// What was heard, as it came.
+    pub(crate) fn heard(&self) -> &Frames {
+        &self.heard
     }
 
     /// By how much the canceller makes the echo quieter, dB; `None` without one, or before a second of echo alone.

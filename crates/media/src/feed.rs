@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use self::caller::Caller;
 use self::timeline::Timeline;
+use crate::echo::Heard;
 use crate::frame::{CallerFrame, FRAME_MS, FRAME_SAMPLES, Law, RecordingFrame};
 use crate::playout::{Background, ItemKey, Played, Playout, PlayoutFull};
 use crate::recording::Recording;
@@ -246,6 +247,11 @@ impl Feed {
     /// [`PlayoutFull`] when a limit would be passed; nothing is queued.
     pub fn push(&mut self, item: &ItemKey, audio: &[u8]) -> Result<(), PlayoutFull> {
         self.playout.push(item, audio)
+    }
+
+    /// What is heard now: a voice, or none.
+    pub fn judge_voice(&mut self) -> Heard {
+        self.caller.judge_voice()
     }
 
     /// Sound that waits to be handed to the carrier, ms.

@@ -39,6 +39,7 @@ pub mod statistics;
 pub mod stream;
 pub mod tone;
 pub mod treatment;
+mod voice;
 
 pub use answering::{Answerer, AnsweringDetector, AnsweringEvent, AnsweringTerms};
 pub use echo::{EchoTail, Heard};

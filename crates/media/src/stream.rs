@@ -33,6 +33,7 @@ use crate::rtp;
 use crate::srtp::{SrtpConfig, SrtpContext};
 use crate::statistics::Statistics;
 use crate::treatment::{Treated, Treatment};
+use crate::voice::Voices;
 
 /// Length that a buffer for [`Stream::poll_transmit`] must have, bytes.
 pub const TRANSMIT_BYTES_MAX: usize = 1_500;
@@ -179,6 +180,7 @@ pub struct Stream {
     detector: Option<Box<KeyDetector>>,
     treated: Option<Box<Treated>>,
     echo: Box<Echo>,
+    voices: Voices,
     events: VecDeque<StreamEvent>,
     /// The audio of the frame that was handed out last.
     current: Vec<u8>,
@@ -206,6 +208,7 @@ impl Stream {
             detector: detector(&config),
             treated: Treated::new(config.treatment, config.codec.form()),
             echo: Box::new(Echo::new(config.codec.form(), config.treatment.echo())),
+            voices: Voices::default(),
             events: VecDeque::with_capacity(EVENTS_MAX / 4),
             current: Vec::with_capacity(config.codec.form().frame_bytes()),
             config,
@@ -228,6 +231,7 @@ impl Stream {
         }
         if !self.echo.is(form, treatment.echo()) {
             *self.echo = Echo::new(form, treatment.echo());
+            self.voices = Voices::default();
         }
         let listens = detector(&config);
         if listens.as_ref().map(|one| one.rate()) != self.detector.as_ref().map(|one| one.rate()) {
@@ -366,6 +370,7 @@ impl Stream {
         if let Some(level) = self.echo.hear(said, &mut self.current, frame.concealed) {
             frame.level = level;
         }
+        self.voices.rest(self.echo.heard());
         self.look_for_keys();
         if let Some(treated) = &mut self.treated {
             frame.level = treated.apply(&mut self.current);
@@ -382,8 +387,13 @@ impl Stream {
     }
 
     /// Whether what is heard now is what we say, come back from the line.
-    pub fn judge_heard(&mut self) -> Heard {
+    pub fn judge_echo(&mut self) -> Heard {
         self.echo.judge(&self.outbound.said)
+    }
+
+    /// Whether what is heard now is a voice at all, whosever.
+    pub fn judge_voice(&mut self) -> Heard {
+        self.voices.judge(self.echo.heard())
     }
 
     /// What is played is quieter (by 15 dB), or as loud as it is.

@@ -216,6 +216,7 @@ impl Ears {
 #[derive(Default)]
 struct Floor {
     doubted: Option<u32>,
+    noise: bool,
     voices: u32,
 }
 
@@ -241,8 +242,13 @@ impl Floor {
                 (self.doubted, self.voices) = (Some(1_000), 0);
                 false
             }
-            Heard::Undecided | Heard::Quiet => {
+            heard @ (Heard::Noise | Heard::Undecided | Heard::Quiet) => {
+                self.noise = (self.noise && !first) || heard == Heard::Noise;
                 let waited = if waited < 1_000 { waited + 1 } else { waited };
+                if waited == 10 && self.noise {
+                    self.doubted = Some(1_000);
+                    return false;
+                }
                 self.doubted = Some(waited);
                 waited == 10
             }
@@ -271,7 +277,15 @@ fn hundred_calls(treatment: Treatment) -> (u32, Vec<Option<usize>>) {
             one.step(if speaks { &near[at..at + FRAME] } else { &[] });
             let begins = ears.hear(one.bench.frames.last().unwrap().level);
             let stream = &mut one.bench.stream;
-            if floor.interrupted(begins, &ears, || stream.judge_heard()) {
+            if floor.interrupted(begins, &ears, || {
+                // As the engine's call task asks.
+                let whose = stream.judge_echo();
+                if whose == Heard::Speech {
+                    stream.judge_voice()
+                } else {
+                    whose
+                }
+            }) {
                 if speaks {
                     done = Some(index - speaks_at);
                     break;

@@ -407,7 +407,7 @@ fn engine_input(bytes: &mut Bytes<'_>) -> Input {
             status: status(bytes),
         },
         18 => Input::HeardJudged {
-            heard: bytes.pick(&[Heard::Echo, Heard::Speech]),
+            heard: bytes.pick(&[Heard::Echo, Heard::Speech, Heard::Noise, Heard::Unclear]),
         },
         _ => Input::ToolFinished {
             id: tool_call(bytes),

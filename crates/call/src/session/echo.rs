@@ -1,4 +1,4 @@
-//! Speech that may be our own echo: quieter, then cut or as before.
+//! Speech that may be our own echo, or no voice: quieter, then cut or as before.
 
 use super::Session;
 use crate::echo::{Heard, Known};
@@ -17,7 +17,12 @@ impl Session {
         self.echoes.is_echo(item)
     }
 
-    /// The engine hears a voice while we speak, and it may be ours.
+    /// Whether what the engine heard as this item was no speech: our own echo, or a noise.
+    pub fn is_nobodys(&self, item: &ItemId) -> bool {
+        self.echoes.is_nobodys(item)
+    }
+
+    /// The engine hears a voice while we speak, and it may be ours, or none.
     pub(super) fn user_speech_doubted(&mut self, item: ItemId) {
         self.liveness.engine_heard(self.now);
         if !self.hears_caller() {
@@ -33,12 +38,34 @@ impl Session {
     }
 
     pub(super) fn heard_judged(&mut self, heard: Heard) {
-        match self.echoes.judged(heard) {
+        // A noise that interrupts nobody is the engine's to judge.
+        let interrupts = self.turn.queue().is_playing() || !self.echoes.is_undecided();
+        let known = self.echoes.judged(if heard == Heard::Noise && !interrupts {
+            Heard::Speech
+        } else {
+            heard
+        });
+        self.whose(known);
+    }
+
+    /// It is known whose a speech was.
+    pub(super) fn whose(&mut self, known: Option<Known>) {
+        match known {
             // What it interrupts is cleared before the level comes back.
             Some(Known::Speech(item)) => self.user_speech_started(item),
-            Some(Known::Echo(item)) => self.journal(SessionEvent::FalseBargeIn { item }),
+            Some(Known::Nobodys(item)) => self.journal(SessionEvent::FalseBargeIn { item }),
             None => {}
         }
+    }
+
+    /// Words came of what was taken for a noise: they interrupt now, and are answered.
+    pub(super) fn noise_had_words(&mut self, item: &ItemId) {
+        if !self.hears_caller() {
+            return;
+        }
+        self.user_speech_started(item.clone());
+        self.turn.caller_silenced();
+        self.turn.want(Purpose::Reply);
     }
 
     /// The engine cut its own response for what it took for the caller: it goes on.
@@ -49,9 +76,8 @@ impl Session {
     }
 
     pub(super) fn settle_echo(&mut self) {
-        if let Some(item) = self.echoes.expire(self.now) {
-            self.user_speech_started(item);
-        }
+        let known = self.echoes.expire(self.now);
+        self.whose(known);
         if let Some(on) = self.echoes.ducks() {
             self.effect(Effect::Duck { on });
         }

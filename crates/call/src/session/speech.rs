@@ -1,6 +1,7 @@
 //! Speech of both sides: barge-in by what was played, late audio, false interruptions, responses.
 
 use super::Session;
+use crate::echo;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::id::{ItemId, ResponseId};
 use crate::input::{EngineFailure, ResponseStatus};
@@ -45,10 +46,9 @@ impl Session {
 
     pub(super) fn user_speech_stopped(&mut self, item: &ItemId) {
         self.liveness.engine_heard(self.now);
-        if let Some(item) = self.echoes.stopped(item) {
-            self.user_speech_started(item);
-        }
-        // The turn knows nothing of an echo, and takes no notice of its end.
+        let known = self.echoes.stopped(item);
+        self.whose(known);
+        // The turn knows nothing of an echo or a noise, and takes no notice of its end.
         self.turn.speech_stopped(self.now, item);
     }
 
@@ -58,6 +58,9 @@ impl Session {
             return;
         }
         let words = !text.trim().is_empty();
+        if echo::has_words(&text) && self.echoes.has_words(item) {
+            self.noise_had_words(item);
+        }
         if words {
             self.liveness.caller_answered();
         }

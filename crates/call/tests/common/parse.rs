@@ -96,6 +96,8 @@ fn input(text: &str) -> Result<Input, String> {
             heard: match verb {
                 "speech" => call::Heard::Speech,
                 "echo" => call::Heard::Echo,
+                "noise" => call::Heard::Noise,
+                "unclear" => call::Heard::Unclear,
                 _ => return Err(format!("whose voice: {verb}")),
             },
         }),

@@ -663,7 +663,12 @@ fn engine_input(dice: &mut Dice) -> Input {
             status: status(dice),
         },
         39 => Input::HeardJudged {
-            heard: if yes { Heard::Echo } else { Heard::Speech },
+            heard: match dice.below(4) {
+                0 => Heard::Echo,
+                1 => Heard::Noise,
+                2 => Heard::Unclear,
+                _ => Heard::Speech,
+            },
         },
         _ => Input::ToolFinished {
             id,

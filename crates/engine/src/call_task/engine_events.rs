@@ -281,7 +281,7 @@ impl CallTask {
 
     fn user_committed(&mut self, item: &ItemId) {
         if let Some(office) = &mut self.office
-            && !self.session.is_echo(item)
+            && !self.session.is_nobodys(item)
         {
             office.brain.caller_turn();
         }
@@ -359,21 +359,33 @@ impl CallTask {
             .event(now, Event::SpeechStarted { item: item.clone() });
         self.desk.publish(LiveEventKind::CallerSpeaking);
         let item = ItemId::from(item);
-        let heard = self.media.judge_heard();
-        if heard != Heard::Echo {
+        let confirm = self.confirms_voices();
+        let mut heard = self.media.judge_heard(confirm);
+        if heard == Heard::Quiet && confirm {
+            // It is over already, whatever it was.
+            heard = self.media.judge_voice();
+        }
+        if !matches!(heard, Heard::Echo | Heard::Noise) {
             self.clock.speech_stopped = None;
         }
-        match heard {
+        let known = match heard {
             Heard::Speech | Heard::Quiet => {
                 self.session.handle(now, Input::UserSpeechStarted { item });
+                return;
             }
-            Heard::Undecided => self.session.handle(now, Input::UserSpeechDoubted { item }),
-            Heard::Echo => {
-                self.session.handle(now, Input::UserSpeechDoubted { item });
-                let heard = call::Heard::Echo;
-                self.session.handle(now, Input::HeardJudged { heard });
-            }
-        }
+            Heard::Undecided => call::Heard::Unclear,
+            Heard::Echo => call::Heard::Echo,
+            Heard::Noise => call::Heard::Noise,
+        };
+        self.session.handle(now, Input::UserSpeechDoubted { item });
+        self.session
+            .handle(now, Input::HeardJudged { heard: known });
+    }
+
+    /// Whether what is no voice interrupts nobody. Only where the engine writes what it hears: a voice that was not known for one
+    /// is known by its words.
+    pub(super) fn confirms_voices(&self) -> bool {
+        !self.desk.line.agent.config.profile.noise_interrupts && self.link.writes_the_caller()
     }
 
     fn speech_stopped(&mut self, now: Instant, item: String) {
@@ -383,8 +395,8 @@ impl CallTask {
         let item = ItemId::from(item);
         self.session
             .handle(now, Input::UserSpeechStopped { item: item.clone() });
-        // Nobody waits for an answer to our own echo.
-        if !self.session.is_echo(&item) {
+        // Nobody waits for an answer to our own echo, or to a noise.
+        if !self.session.is_nobodys(&item) {
             self.clock.speech_stopped = Some(now);
         }
     }

@@ -63,10 +63,13 @@ impl CallTask {
 
     /// Tells the session whose voice is heard, where the sound is clear about it.
     fn judge_heard(&mut self, now: Instant) {
-        let heard = match self.media.judge_heard() {
+        let confirm = self.confirms_voices();
+        let heard = match self.media.judge_heard(confirm) {
             Heard::Speech => call::Heard::Speech,
             Heard::Echo => call::Heard::Echo,
-            Heard::Undecided | Heard::Quiet => return,
+            Heard::Noise => call::Heard::Noise,
+            Heard::Undecided => call::Heard::Unclear,
+            Heard::Quiet => return,
         };
         self.session.handle(now, Input::HeardJudged { heard });
     }

@@ -262,18 +262,35 @@ impl LegAudio {
         }
     }
 
-    /// Whose voice is heard. A carrier and a page take our echo out themselves, or have none.
-    pub(crate) fn judge_heard(&mut self) -> Heard {
-        match self {
-            Self::Rtp(rtp) => rtp.stream.judge_heard(),
+    /// Whose voice is heard; with `confirm` also whether it is one. A carrier and a page take our echo out themselves, or have none.
+    pub(crate) fn judge_heard(&mut self, confirm: bool) -> Heard {
+        let whose = match self {
+            Self::Rtp(rtp) => rtp.stream.judge_echo(),
             Self::Carrier(_) | Self::Page(_) => Heard::Speech,
+        };
+        if confirm && whose == Heard::Speech {
+            self.judge_voice()
+        } else {
+            whose
+        }
+    }
+
+    /// Whether it is a voice that is heard.
+    pub(crate) fn judge_voice(&mut self) -> Heard {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.judge_voice(),
+            Self::Carrier(carrier) => carrier.feed.judge_voice(),
+            Self::Page(page) => page.stream.judge_voice(),
         }
     }
 
     /// What is played is quieter, or as loud as it is.
     pub(crate) fn duck(&mut self, on: bool) {
-        if let Self::Rtp(rtp) = self {
-            rtp.stream.duck(on);
+        match self {
+            Self::Rtp(rtp) => rtp.stream.duck(on),
+            Self::Page(page) => page.stream.duck(on),
+            // What was handed over is as loud as it is.
+            Self::Carrier(_) => {}
         }
     }
 

@@ -4,8 +4,8 @@ use crate::frame::{FRAME_SAMPLES, FRAME_SAMPLES_MAX, Form};
 
 /// Frames of what was said that are kept: 1.28 s.
 pub(crate) const SAID_FRAMES: u64 = 64;
-/// Frames of what was heard that are kept: 240 ms.
-pub(super) const HEARD_FRAMES: u64 = 12;
+/// Frames of what was heard that are kept: half a second.
+pub(crate) const HEARD_FRAMES: u64 = 25;
 
 /// See the module. Frames are numbered from 0 in the order in which they were put in; they are kept in the form of the leg, so
 /// that keeping one costs a copy.
@@ -27,6 +27,16 @@ impl Frames {
             audio: vec![form.silence(); len],
             count: 0,
         }
+    }
+
+    /// The form of what was put in.
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// How many of the last frames are kept.
+    pub(crate) fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// How many frames were put in.

@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use crate::echo::{Frames, HEARD_FRAMES, Heard};
 use crate::frame::{CallerFrame, Codec, FRAME_SAMPLES, Law, SAMPLES_PER_MS};
 use crate::receiver::{Content, Incoming, PAYLOAD_BYTES_MAX, Receiver};
 use crate::recording::Recording;
 use crate::statistics::Statistics;
+use crate::voice::Voices;
 
 /// Largest part of a message that the receiver is given at once, bytes: whole frames below its limit.
 const PART_BYTES_MAX: usize = PAYLOAD_BYTES_MAX / FRAME_SAMPLES * FRAME_SAMPLES;
@@ -27,6 +29,8 @@ pub(super) struct Caller {
     messages: u64,
     bytes: u64,
     current: Vec<u8>,
+    heard: Frames,
+    voices: Voices,
 }
 
 impl Caller {
@@ -39,6 +43,8 @@ impl Caller {
             messages: 0,
             bytes: 0,
             current: Vec::with_capacity(FRAME_SAMPLES),
+            heard: Frames::new(law.into(), HEARD_FRAMES),
+            voices: Voices::default(),
         }
     }
 
@@ -112,6 +118,8 @@ impl Caller {
         recording: Option<&mut Recording>,
     ) -> Option<CallerFrame<'_>> {
         let frame = self.receiver.poll_frame(&mut self.current)?;
+        self.heard.push(&self.current);
+        self.voices.rest(&self.heard);
         if let Some(recording) = recording {
             recording.push_caller(&self.current);
         }
@@ -121,6 +129,11 @@ impl Caller {
             concealed: frame.concealed,
             level: frame.level,
         })
+    }
+
+    /// Whether a voice is heard.
+    pub(super) fn judge_voice(&mut self) -> Heard {
+        self.voices.judge(&self.heard)
     }
 
     pub(super) fn statistics(&self) -> Statistics {
