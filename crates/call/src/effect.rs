@@ -91,10 +91,15 @@ pub enum SessionEvent {
     },
     /// The interruption was a noise.
     FalseInterruption,
-    /// What the engine took for the caller was our own echo: nothing was cut.
+    /// What the engine took for the caller was our own echo, or no voice: nothing was cut.
     FalseBargeIn {
-        /// The item that the echo became.
+        /// The item that it became.
         item: ItemId,
+    },
+    /// The agent asked for something that is dictated: the engine waits longer for the end of it, or as always again.
+    Dictation {
+        /// It waits longer.
+        on: bool,
     },
     /// The goodbye is protected from now on.
     GoodbyeStarted {
@@ -261,6 +266,11 @@ pub enum Effect {
         item: ItemId,
         /// Milliseconds played.
         played_ms: u32,
+    },
+    /// How long the caller may pause before the engine takes the turn for over.
+    Patience {
+        /// At least so many milliseconds; `None`: as the engine was set up.
+        patience_ms: Option<u32>,
     },
     /// Make what is played quieter, or as loud as before: it is not known yet whether the caller speaks.
     Duck {

@@ -14,6 +14,7 @@
 
 mod answer;
 pub mod answering;
+mod dictation;
 mod disclosure;
 pub mod echo;
 pub mod effect;
@@ -38,6 +39,7 @@ mod transfer;
 mod turn;
 
 pub use answering::{Answerer, MachineAction};
+pub use dictation::Dictation;
 pub use echo::Heard;
 pub use effect::{Effect, LocalSound, Purpose, Role, SessionEvent};
 pub use end::{EndReason, EndedBy, Severity};

@@ -1,6 +1,7 @@
 //! What one call is told about itself: an immutable snapshot taken when the call begins. Later edits apply to the next call.
 
 use crate::answering::MachineAction;
+use crate::dictation::Dictation;
 use crate::secure::SecureDigits;
 use crate::transfer::TransferTarget;
 
@@ -244,6 +245,8 @@ pub struct Profile {
     pub dead_air_ms: u32,
     /// No packet from the caller for this long ends the call (not while held).
     pub no_media_ms: u32,
+    /// How what is dictated is waited for.
+    pub dictation: Dictation,
     /// A sound that is no voice interrupts the agent as a voice does.
     pub noise_interrupts: bool,
     /// Speech that may be our own echo interrupts after this long when nothing else is known by then, in milliseconds; 0: at
@@ -285,6 +288,7 @@ impl Default for Profile {
             idle_reprompts_max: 2,
             dead_air_ms: 1_500,
             no_media_ms: 20_000,
+            dictation: Dictation::default(),
             noise_interrupts: false,
             echo_decision_ms: 200,
             tool_filler_ms: 3_000,

@@ -3,6 +3,7 @@
 
 mod answering;
 mod closing;
+mod dictation;
 mod echo;
 mod engine;
 mod handover;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::answer::AnswerClock;
 use crate::answering::Answering;
+use crate::dictation::Dictating;
 use crate::disclosure::Disclosure;
 use crate::echo::Echoes;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
@@ -97,6 +99,7 @@ pub struct Session {
     link: EngineLink,
     turn: Turn,
     echoes: Echoes,
+    dictating: Dictating,
     ledger: Ledger,
     leaving: Leaving,
     liveness: Liveness,
@@ -137,6 +140,7 @@ impl Session {
             link: EngineLink::new(profile.engine.clone(), connect_by),
             turn: Turn::new(),
             echoes: Echoes::default(),
+            dictating: Dictating::default(),
             ledger: Ledger::default(),
             leaving: Leaving::default(),
             liveness: Liveness::new(),

@@ -910,7 +910,9 @@ line_engine_event = engine: { $name }{ $detail ->
  }
 line_barge_in = the caller interrupts the agent after { $played }
 line_false_interruption = it was only a noise: the agent goes on
-line_false_barge_in = the line sent back what the agent says: nothing is interrupted
+line_false_barge_in = no voice of the caller's (a noise, or the agent's own echo): nothing is interrupted
+line_dictation = the agent asked for something to be dictated: pauses are waited for
+line_dictation_over = pauses end the caller's turn as always again
 line_playout_started = the agent begins ({ $item })
 line_playout_finished = the agent has finished ({ $item }, { $played })
 line_playout_cleared = the agent is cut ({ $item }, { $played } heard)

@@ -909,7 +909,9 @@ line_engine_event = moteur : { $name }{ $detail ->
  }
 line_barge_in = l'appelant coupe l'agent après { $played }
 line_false_interruption = ce n'était qu'un bruit : l'agent reprend
-line_false_barge_in = la ligne renvoyait ce que dit l'agent : rien n'est interrompu
+line_false_barge_in = pas de voix de l'appelant (un bruit, ou l'écho de l'agent) : rien n'est interrompu
+line_dictation = l'agent a demandé de dicter quelque chose : les pauses sont attendues
+line_dictation_over = les pauses terminent de nouveau le tour de l'appelant comme d'habitude
 line_playout_started = l'agent commence ({ $item })
 line_playout_finished = l'agent a fini ({ $item }, { $played })
 line_playout_cleared = l'agent est coupé ({ $item }, { $played } entendues)

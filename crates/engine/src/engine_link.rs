@@ -97,6 +97,8 @@ pub(crate) struct EngineLink {
     /// By which the session that was lost can be resumed, at the same engine.
     handle: Option<(usize, String)>,
     muted: bool,
+    /// Asked of the session that serves.
+    patience_ms: Option<u32>,
     /// Milliseconds of one message at least, while the process is busy.
     packed_ms: u32,
     dropped_ms: u64,
@@ -141,6 +143,7 @@ impl EngineLink {
             audio,
             handle: None,
             muted: false,
+            patience_ms: None,
             packed_ms: 0,
             dropped_ms: 0,
             rotation_tries: 0,
@@ -250,6 +253,7 @@ impl EngineLink {
                 self.close(Which::Current);
                 self.worked = false;
                 self.audio = conversion(self.form, &self.choices[self.serving]);
+                self.patience_ms = None;
                 self.current = Some(session);
             }
             Which::Next => self.next = Some(session),
@@ -367,6 +371,7 @@ impl EngineLink {
         self.handle = None;
         self.audio = conversion(self.form, &self.choices[self.serving]);
         self.current = self.next.take();
+        self.set_patience(self.patience_ms);
     }
 
     fn slot(&mut self, which: Which) -> &mut Option<EngineSession> {
@@ -406,6 +411,14 @@ impl EngineLink {
             .map(|session| session.conversation.counters().audio_dropped_ms)
             .sum();
         self.dropped_ms + open
+    }
+
+    /// How long the caller may pause before the engine takes the turn for over; `None`: as it was set up.
+    pub(crate) fn set_patience(&mut self, patience_ms: Option<u32>) {
+        self.patience_ms = patience_ms;
+        if let Some(session) = &mut self.current {
+            session.conversation.set_patience(patience_ms);
+        }
     }
 
     /// Whether the engine hears the caller.

@@ -560,6 +560,10 @@ fn profile(settings: &Settings, language: Language) -> Profile {
         ring_ms_fixed: (ring_ms > 0).then_some(ring_ms),
         answer_bound_ms: u32::try_from(settings.integer("line.answer_bound_ms"))
             .unwrap_or(u32::MAX),
+        dictation: phrases::dictation(
+            language,
+            u32::try_from(settings.integer("agent.dictation_patience_ms")).unwrap_or(u32::MAX),
+        ),
         noise_interrupts: settings.switch("line.noise_interrupts"),
         echo_decision_ms: u32::try_from(settings.integer("line.echo_decision_ms"))
             .unwrap_or(u32::MAX),

@@ -1,5 +1,6 @@
 //! What the model is told where the operator has said nothing: a receptionist, in the agent's language.
 
+use call::Dictation;
 use call::profile::{Language, Phrases};
 
 /// Instructions of the default agent.
@@ -38,6 +39,49 @@ pub(crate) fn recording(language: Language) -> String {
     format!(
         "Say exactly the following text, word for word, in its own language, and nothing else:\n{notice}"
     )
+}
+
+/// What an agent says when it asks for something that people dictate, in both languages: an agent may speak either.
+const DICTATED: [&str; 22] = [
+    "votre numéro",
+    "ton numéro",
+    "numéro de téléphone",
+    "numéro de commande",
+    "numéro de réservation",
+    "code postal",
+    "adresse e-mail",
+    "adresse mail",
+    "adresse électronique",
+    "votre e-mail",
+    "votre mail",
+    "épeler",
+    "épelez",
+    "lettre par lettre",
+    "phone number",
+    "your number",
+    "order number",
+    "booking number",
+    "postcode",
+    "zip code",
+    "e-mail",
+    "spell",
+];
+
+/// How what is dictated is waited for.
+pub(crate) fn dictation(language: Language, patience_ms: u32) -> Dictation {
+    let keypad_hint = match language {
+        Language::Fr => {
+            "L'appelant peut aussi taper des chiffres sur le clavier de son téléphone, puis dièse : propose-le s'ils sont mal compris."
+        }
+        Language::En => {
+            "The caller may also type digits on the telephone's keypad, then the hash key: offer it if they are not understood."
+        }
+    };
+    Dictation {
+        patience_ms,
+        cues: DICTATED.map(str::to_owned).to_vec(),
+        keypad_hint: keypad_hint.to_owned(),
+    }
 }
 
 /// Instructions for what the session itself decides to have said.

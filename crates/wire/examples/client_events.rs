@@ -279,6 +279,8 @@ fn long_conversation(
         print(out, &mut conversation)?;
     }
     conversation.update_instructions("Say goodbye.");
+    conversation.set_patience(Some(1_200));
+    conversation.set_patience(None);
     conversation.set_input_muted(true);
     conversation.append_audio(now, &frame);
     conversation.set_input_muted(false);

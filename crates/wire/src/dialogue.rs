@@ -168,6 +168,14 @@ impl Dialogue {
         either!(self, conversation => conversation.update_instructions(instructions));
     }
 
+    /// How long the caller may pause before the turn is over; `None`: as in the settings. A Gemini session cannot be changed.
+    pub fn set_patience(&mut self, patience_ms: Option<u32>) {
+        match self {
+            Self::Realtime(conversation) => conversation.set_patience(patience_ms),
+            Self::Gemini(_) => {}
+        }
+    }
+
     /// The conversation so far, for a session that takes over from another one.
     pub fn replay(&mut self, items: &[HistoryItem]) {
         either!(self, conversation => conversation.replay(items));

@@ -21,6 +21,7 @@ const TRANSCRIPTS: &[&str] = &[
     "barge_in.txt",
     "beta.txt",
     "errors.txt",
+    "patience.txt",
     "race.txt",
     "refused.txt",
     "refused_beta_header.txt",
@@ -112,6 +113,7 @@ fn command(conversation: &mut Conversation, now: Instant, line: &str) {
         "truncate" => conversation.truncate(first, second.parse().unwrap()),
         "tool" => conversation.submit_tool_output(first, second),
         "say" => conversation.add_message(role(first), second),
+        "patience" => conversation.set_patience(first.parse().ok()),
         "instructions" => conversation.update_instructions(rest),
         "replay" => {
             conversation.replay(&[HistoryItem {

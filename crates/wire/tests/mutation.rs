@@ -128,7 +128,7 @@ fn change(random: &mut Random, value: &mut Value, depth: usize) {
 
 fn act(random: &mut Random, conversation: &mut Conversation, now: Instant) {
     let frame = vec![0x55; random.below(400)];
-    match random.below(13) {
+    match random.below(14) {
         0..=3 => conversation.append_audio(now, &frame),
         4 => conversation.create_response(ResponseRequest::default()),
         5 => conversation.cancel_response(),
@@ -141,6 +141,7 @@ fn act(random: &mut Random, conversation: &mut Conversation, now: Instant) {
             role: Role::User,
             text: "again".to_owned(),
         }]),
+        12 => conversation.set_patience([None, Some(1_200)][random.below(2)]),
         _ => conversation.update_instructions(&format!("instructions {}", random.below(3))),
     }
 }

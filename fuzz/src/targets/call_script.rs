@@ -188,6 +188,7 @@ impl Watch {
             | Effect::CloseEngine
             | Effect::RotateEngine
             | Effect::CancelResponse
+            | Effect::Patience { .. }
             | Effect::TruncateItem { .. }
             | Effect::ClearPlayout
             | Effect::FinishItem { .. }

@@ -163,6 +163,7 @@ impl Session {
     pub(super) fn forget_engine(&mut self) -> bool {
         let owed = self.turn.engine_lost();
         self.echoes.forget();
+        self.dictating.engine_gone();
         self.finish_items(None);
         self.ledger.engine_replaced();
         owed

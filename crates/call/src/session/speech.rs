@@ -155,6 +155,7 @@ impl Session {
 
     pub(super) fn agent_transcript(&mut self, item: &ItemId, text: String) {
         self.liveness.engine_heard(self.now);
+        self.listen_for_dictation(&text);
         let entry = self.transcript.text(self.now, item, Speaker::Agent, text);
         self.record(entry);
     }

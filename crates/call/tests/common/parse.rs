@@ -356,6 +356,14 @@ fn outcome(text: &str) -> Result<ToolOutcome, String> {
     })
 }
 
+fn dictation(patience_ms: u32) -> call::Dictation {
+    call::Dictation {
+        patience_ms,
+        cues: vec!["votre numéro".to_owned(), "code postal".to_owned()],
+        keypad_hint: "keypad".to_owned(),
+    }
+}
+
 /// Changes a profile as `key=value …` says. A tool is `tool=name[:flag…]`.
 pub(crate) fn configure(profile: &mut Profile, text: &str) -> Result<(), String> {
     for pair in text.split_whitespace() {
@@ -382,6 +390,7 @@ pub(crate) fn configure(profile: &mut Profile, text: &str) -> Result<(), String>
             "idle_reprompts_max" => profile.idle_reprompts_max = small()?,
             "dead_air" => profile.dead_air_ms = number()?,
             "no_media" => profile.no_media_ms = number()?,
+            "dictation" => profile.dictation = dictation(number()?),
             "echo_decision" => profile.echo_decision_ms = number()?,
             "tool_filler" => profile.tool_filler_ms = number()?,
             "reconnect" => profile.engine.reconnect_ms_max = number()?,

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use call::{
-    Answerer, Effect, EndReason, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd,
+    Answerer, Dictation, Effect, EndReason, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd,
     MachineAction, Phase, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus,
     SecureDigits, Session, SessionEvent, SessionStart, ToolCallId, ToolOutcome, ToolSpec,
     TransferEnd, TransferMode, TransferTarget,
@@ -360,9 +360,9 @@ impl Watch {
                 });
                 self.ducked = on;
             }
-            Effect::CreateResponse { .. } => {
+            Effect::Patience { .. } | Effect::CreateResponse { .. } => {
                 self.hold(self.engine_ready, Promise::EngineThere, || {
-                    "a response without an engine".to_owned()
+                    "a wish to an engine that is not there".to_owned()
                 });
                 self.hold(self.hang_ups == 0, Promise::SilentAfterHangUp, || {
                     "a response after the hang-up".to_owned()
@@ -453,6 +453,13 @@ fn profile(dice: &mut Dice) -> Profile {
         });
     }
     profile.tools.push(lookup);
+    if dice.below(3) == 0 {
+        profile.dictation = Dictation {
+            patience_ms: 1_200,
+            cues: vec!["bonjour".to_owned()],
+            keypad_hint: "Keys serve as well.".to_owned(),
+        };
+    }
     if dice.below(3) == 0 {
         profile.disclosure = Some("Say that you are a machine.".to_owned());
     }
@@ -651,7 +658,7 @@ fn engine_input(dice: &mut Dice) -> Input {
         26..=28 => Input::AgentAudioDone { item },
         29 => Input::AgentTranscript {
             item,
-            text: "bonjour".to_owned(),
+            text: if yes { "bonjour" } else { "voilà" }.to_owned(),
         },
         30..=32 => Input::ToolCalled {
             id,

@@ -34,6 +34,10 @@ pub(crate) fn effect(effect: &Effect) -> String {
         Effect::CancelResponse => "cancel_response".to_owned(),
         Effect::TruncateItem { item, played_ms } => format!("truncate_item {item} {played_ms}"),
         Effect::ClearPlayout => "clear_playout".to_owned(),
+        Effect::Patience {
+            patience_ms: Some(ms),
+        } => format!("patience {ms}"),
+        Effect::Patience { patience_ms: None } => "patience as_set_up".to_owned(),
         Effect::Duck { on: quieter } => format!("duck {}", on(*quieter)),
         Effect::FinishItem { item } => format!("finish_item {item}"),
         Effect::ReleasePlayout => "release_playout".to_owned(),
@@ -132,6 +136,7 @@ fn journal(event: &SessionEvent) -> String {
         SessionEvent::PhaseChanged { from, to } => format!("phase {from} {to}"),
         SessionEvent::BargeIn { item, played_ms } => format!("barge_in {item} {played_ms}"),
         SessionEvent::FalseInterruption => "false_interruption".to_owned(),
+        SessionEvent::Dictation { on } => format!("dictation {}", if *on { "on" } else { "off" }),
         SessionEvent::FalseBargeIn { item } => format!("false_barge_in {item}"),
         SessionEvent::GoodbyeStarted { reason } => format!("goodbye_started {}", reason.code()),
         SessionEvent::GoodbyeFinished { complete } => {

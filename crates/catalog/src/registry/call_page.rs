@@ -89,6 +89,8 @@ super::table! { Label:
     Info line_barge_in(played: Duration);
     Info line_false_interruption();
     Info line_false_barge_in();
+    Info line_dictation();
+    Info line_dictation_over();
     Info line_playout_started(item: Text);
     Info line_playout_finished(item: Text, played: Duration);
     Info line_playout_cleared(item: Text, played: Duration);

@@ -69,6 +69,7 @@ impl CallTask {
             Effect::Announce { asks } => self.announce(now, asks),
             Effect::Join => self.join(now),
             Effect::ClearPlayout => self.clear_playout(now),
+            Effect::Patience { patience_ms } => self.link.set_patience(patience_ms),
             Effect::Duck { on } => self.media.duck(on),
             Effect::FinishItem { item } => self.media.finish(item.as_arc()),
             Effect::ReleasePlayout => self.media.hold_back(false),

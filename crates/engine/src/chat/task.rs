@@ -1,5 +1,7 @@
 //! One task per chat that somebody writes in: `call::Session` decides, as for a call; here its effects are carried out in writing.
 
+mod effects;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -8,9 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use call::{
-    Effect, EndReason, EngineFailure, Input, LegEnd, LocalSound, Purpose, Role as SessionRole,
-    Session, SessionEvent, SessionStart, Speaker, ToolCallId, ToolOutcome, ToolSpec,
-    TranscriptEntry, TransferEnd,
+    EndReason, EngineFailure, Input, LocalSound, Role as SessionRole, Session, SessionEvent,
+    SessionStart, Speaker, ToolCallId, ToolOutcome, ToolSpec, TranscriptEntry,
 };
 use catalog::Message;
 use media::{Form, ItemKey, Law};
@@ -18,7 +19,7 @@ use serde_json::json;
 use store::{ChatMessage, ChatSession, Entry, TenantScope};
 use tokio::sync::mpsc;
 use wire::Dialogue;
-use wire::realtime::{HistoryItem, ResponseRequest, Role};
+use wire::realtime::{HistoryItem, Role};
 
 use super::opening::{self, NotOpened, Opened};
 use super::{ChatEvent, Chats, Command, Kept, closing, message};
@@ -393,81 +394,6 @@ impl ChatTask {
             .and_then(|talk| talk.link.conversation(Which::Current));
         if let Some(conversation) = conversation {
             tell(conversation);
-        }
-    }
-
-    fn effect(&mut self, now: Instant, effect: Effect) {
-        match effect {
-            Effect::Answer => self.session(now, Input::LegAnswered),
-            Effect::RejectCall { reason } | Effect::Ended { reason } => {
-                self.ended.get_or_insert(reason);
-            }
-            Effect::HangUp { .. } => {
-                let cause = LegEnd::RemoteHangUp;
-                self.session(now, Input::LegEnded { cause });
-            }
-            Effect::ConnectEngine { .. } => self.connect(now, Which::Current),
-            Effect::RotateEngine => self.connect(now, Which::Next),
-            Effect::CloseEngine => self.close_engine(now),
-            Effect::CreateResponse {
-                purpose,
-                instructions,
-                tools_allowed,
-            } => {
-                let request = ResponseRequest {
-                    instructions,
-                    tool_choice_none: !tools_allowed,
-                    audio: true,
-                    optional: purpose == Purpose::ToolFiller,
-                };
-                self.tell_engine(|engine| engine.create_response(request));
-            }
-            Effect::CancelResponse => self.tell_engine(Dialogue::cancel_response),
-            Effect::SubmitToolOutput { id, output } => {
-                self.tell_engine(|engine| engine.submit_tool_output(id.as_str(), &output));
-            }
-            Effect::AddMessage { role, text } => self.add_message(role, &text),
-            Effect::ClearPlayout => {
-                let cleared = Input::PlayoutCleared {
-                    item: None,
-                    played_ms: 0,
-                    finished: false,
-                };
-                self.session(now, cleared);
-            }
-            Effect::PlayLocal { sound } => self.play_local(now, sound),
-            Effect::Transfer { target } => {
-                let reason = super::nobody_in_writing(&target.name);
-                let end = TransferEnd::Failed { reason };
-                self.session(now, Input::TransferFinished { end });
-            }
-            Effect::RunTool {
-                id,
-                name,
-                arguments,
-                ..
-            } => self.run_tool(now, id, name, arguments),
-            Effect::Record(entry) => self.record(&entry),
-            Effect::Journal(event) => self.tell_of(&event),
-            Effect::CallTarget { target } => {
-                let reason = super::nobody_in_writing(&target.name);
-                self.session(now, Input::TargetEnded { reason });
-            }
-            // A chat has no second leg: its transfers fail before one is called.
-            Effect::Announce { .. } | Effect::DropTarget { .. } | Effect::Join => {}
-            // Nothing of this is heard in a chat.
-            Effect::Ring
-            | Effect::TruncateItem { .. }
-            | Effect::FinishItem { .. }
-            | Effect::ReleasePlayout
-            | Effect::MuteCaller { .. }
-            | Effect::HoldCaller { .. }
-            | Effect::SecureInput { .. }
-            | Effect::SendDtmf { .. }
-            | Effect::PlayRecorded { .. }
-            | Effect::Background { .. }
-            | Effect::Duck { .. }
-            | Effect::Ringback { .. } => {}
         }
     }
 

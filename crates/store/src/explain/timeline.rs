@@ -195,6 +195,8 @@ fn session(name: &str, fields: &BTreeMap<String, Param>) -> (Message, bool) {
         "barge_in" => told(Message::new("line_barge_in").with("played", field("played_ms"))),
         "false_interruption" => told(Message::new("line_false_interruption")),
         "false_barge_in" => told(Message::new("line_false_barge_in")),
+        "dictation" if set("on") => told(Message::new("line_dictation")),
+        "dictation" => told(Message::new("line_dictation_over")),
         "goodbye_started" => told(Message::new("line_goodbye_started")),
         "goodbye_finished" if set("complete") => told(Message::new("line_goodbye_complete")),
         "goodbye_finished" => told(Message::new("line_goodbye_cut")),

@@ -20,6 +20,7 @@ impl From<&SessionEvent> for Event {
                 ],
             ),
             SessionEvent::FalseInterruption => session("false_interruption", vec![]),
+            SessionEvent::Dictation { on } => session("dictation", vec![("on", flag(*on))]),
             SessionEvent::FalseBargeIn { item } => named("false_barge_in", "item", item.as_str()),
             SessionEvent::GoodbyeStarted { reason } => {
                 session("goodbye_started", vec![("reason", reason.code().into())])

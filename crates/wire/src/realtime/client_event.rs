@@ -8,7 +8,7 @@ mod session;
 
 use serde::Serialize;
 
-use super::{Dialect, ResponseRequest, Role, SessionShape, Spelling};
+use super::{Dialect, ResponseRequest, Role, SessionShape, Spelling, TurnDetection};
 
 pub(super) use session::session_update;
 
@@ -217,6 +217,15 @@ pub(super) fn instructions_update(event: u64, spelling: Spelling, instructions: 
             },
         },
     )
+}
+
+/// The turn detection alone; what is left out stays as it is.
+pub(super) fn detection_update(
+    event: u64,
+    spelling: Spelling,
+    detection: &TurnDetection,
+) -> String {
+    session::detection_update(event, spelling, detection)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::server_event;
 use super::{
     COMMANDS_MAX, COMMIT_MS_MIN, Capabilities, EVENTS_MAX, EngineEvent, HistoryItem,
     MESSAGE_BYTES_MAX, REPLAY_ITEMS_MAX, ResponseRequest, Role, SENT_EVENTS_MAX, SessionSettings,
-    Spelling,
+    Spelling, TurnDetection,
 };
 
 /// What was dropped or ignored in one conversation.
@@ -52,6 +52,7 @@ enum Phase {
 /// The client's side of one Realtime session. See the module page.
 pub struct Conversation {
     settings: SessionSettings,
+    patience_ms: Option<u32>,
     spelling: Spelling,
     phase: Phase,
     events: VecDeque<EngineEvent>,
@@ -81,6 +82,7 @@ impl Conversation {
             outbox: Outbox::new(settings.input_format.bytes_per_ms(), client_event::append),
             items: Items::new(settings.output_format.bytes_per_ms()),
             settings,
+            patience_ms: None,
             spelling: spelling.into(),
             phase: Phase::Waiting,
             events: VecDeque::new(),
@@ -270,6 +272,25 @@ impl Conversation {
                 let text = client_event::instructions_update(event, self.spelling, instructions);
                 self.outbox.push_command(text);
             }
+        }
+    }
+
+    /// How long the caller may pause before the turn is over: at least so many milliseconds of silence, or the least eager of what
+    /// goes by meaning; `None`: as in the settings. Where turns are ended by hand there is nothing to change.
+    pub fn set_patience(&mut self, patience_ms: Option<u32>) {
+        if self.patience_ms == patience_ms || self.settings.turn_detection == TurnDetection::Manual
+        {
+            return;
+        }
+        self.patience_ms = patience_ms;
+        if self.phase == Phase::Ready {
+            let detection = match patience_ms {
+                Some(ms) => self.settings.turn_detection.patient(ms),
+                None => self.settings.turn_detection.clone(),
+            };
+            let event = self.event_id(Sent::Other);
+            let text = client_event::detection_update(event, self.spelling, &detection);
+            self.outbox.push_command(text);
         }
     }
 

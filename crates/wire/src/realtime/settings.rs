@@ -63,6 +63,29 @@ pub enum TurnDetection {
     Manual,
 }
 
+impl TurnDetection {
+    /// The same, for a caller who pauses up to so many milliseconds.
+    #[must_use]
+    pub fn patient(&self, ms: u32) -> Self {
+        match self.clone() {
+            Self::Server(vad) => Self::Server(ServerVad {
+                silence_duration_ms: vad.silence_duration_ms.max(ms),
+                ..vad
+            }),
+            Self::Semantic {
+                create_response,
+                interrupt_response,
+                ..
+            } => Self::Semantic {
+                eagerness: Eagerness::Low,
+                create_response,
+                interrupt_response,
+            },
+            Self::Manual => Self::Manual,
+        }
+    }
+}
+
 /// Settings of turn detection by silence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerVad {

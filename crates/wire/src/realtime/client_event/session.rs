@@ -38,6 +38,38 @@ pub(in crate::realtime) fn session_update(
     }
 }
 
+/// The turn detection alone.
+pub(super) fn detection_update(event: u64, spelling: Spelling, wanted: &TurnDetection) -> String {
+    const KIND: &str = "session.update";
+    let turn_detection = detection(wanted, spelling);
+    if (spelling.dialect, spelling.shape) == (Dialect::Ga, SessionShape::Nested) {
+        let input = TurnInput { turn_detection };
+        let session = TurnSession {
+            r#type: "realtime",
+            audio: TurnAudio { input },
+        };
+        return command(event, KIND, Update { session });
+    }
+    let session = TurnInput { turn_detection };
+    command(event, KIND, Update { session })
+}
+
+#[derive(Serialize)]
+struct TurnSession {
+    r#type: &'static str,
+    audio: TurnAudio,
+}
+
+#[derive(Serialize)]
+struct TurnAudio {
+    input: TurnInput,
+}
+
+#[derive(Serialize)]
+struct TurnInput {
+    turn_detection: Option<Detection>,
+}
+
 #[derive(Serialize)]
 struct GaSession<'a> {
     r#type: &'a str,
