@@ -44,13 +44,13 @@ class Ports:
 
 
 class Kamailio(Process):
-    def __init__(self, folder, name="kamailio", ports=None, algorithm="MD5", expires_s=60, tls=False):
+    def __init__(self, folder, name="kamailio", ports=None, algorithm="MD5", expires_s=60, tls=False, configuration=CONFIGURATION):
         self.ports = ports or Ports()
         home = pathlib.Path(folder) / name
         home.mkdir(parents=True)
         # A socket's path must be short.
         self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="allo-k"))
-        text = CONFIGURATION.read_text()
+        text = configuration.read_text()
         if tls:
             self.ca, signed, key = certificate(folder)
             (self.run_dir / "tls.cfg").write_text(

@@ -95,6 +95,19 @@ pub struct SipConfig {
     pub name_servers: Vec<SocketAddr>,
     /// What a source gets that no line knows and that has no credentials to offer.
     pub unknown_source: UnknownSource,
+    /// Where each SIP message is sent on; `None`: nowhere.
+    pub hep: Option<HepConfig>,
+}
+
+/// A server that takes SIP messages by HEP version 3 (Homer).
+#[derive(Clone, Debug)]
+pub struct HepConfig {
+    /// Its UDP address.
+    pub server: SocketAddr,
+    /// Number by which it knows this node.
+    pub agent: u32,
+    /// What it asks for as a password.
+    pub key: Option<Secret>,
 }
 
 impl Default for SipConfig {
@@ -110,6 +123,7 @@ impl Default for SipConfig {
             session_expires_s: 1_800,
             name_servers: Vec::new(),
             unknown_source: UnknownSource::Refuse,
+            hep: None,
         }
     }
 }

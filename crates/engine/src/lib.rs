@@ -24,6 +24,7 @@ pub mod engine_choice;
 mod engine_link;
 pub mod engine_test;
 mod greetings;
+mod hep;
 mod journal;
 mod leg;
 pub mod limits;

@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     pub(crate) audio_dropped_ms: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) interruptions: Counter<u64, AtomicU64>,
     pub(crate) false_barge_ins: Counter<u64, AtomicU64>,
+    pub(crate) hep_lost: Counter<u64, AtomicU64>,
     pub(crate) calls_refused: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) answerers: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) registrations: Family<Kind, Counter<u64, AtomicU64>>,
@@ -74,6 +75,7 @@ impl Metrics {
             audio_dropped_ms: Family::default(),
             interruptions: Counter::default(),
             false_barge_ins: Counter::default(),
+            hep_lost: Counter::default(),
             calls_refused: Family::default(),
             answerers: Family::default(),
             registrations: Family::default(),
@@ -140,7 +142,7 @@ impl Metrics {
             );
             registry.register(
                 "false_barge_ins",
-                "Times that an engine took an agent's own echo for the caller, and nothing was cut",
+                "Times that an engine took an agent's own echo or a noise for the caller, and nothing was cut",
                 self.false_barge_ins.clone(),
             );
             registry.register(
@@ -178,6 +180,11 @@ impl Metrics {
                 "sip_dropped",
                 "SIP messages dropped, by reason",
                 self.sip_dropped.clone(),
+            );
+            registry.register(
+                "hep_lost",
+                "SIP messages that could not be sent on to the HEP server",
+                self.hep_lost.clone(),
             );
             registry.register(
                 "tasks",

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admission::{SourceRates, is_of_scanner};
 use crate::calls::Calls;
 use crate::dispatch::{AccountChanges, Dispatcher, Line};
+use crate::hep::Hep;
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
 use crate::metrics::Metrics;
 use crate::random::Choice;
@@ -163,6 +164,7 @@ pub(crate) struct Parts {
     pub(crate) rates: SourceRates,
     pub(crate) calls: Arc<Calls>,
     pub(crate) seed: u64,
+    pub(crate) hep: Option<Hep>,
 }
 
 /// The driver.
@@ -181,6 +183,7 @@ pub(crate) struct SipDriver {
     known_targets: HashSet<IpAddr>,
     random: Choice,
     tables: Tables,
+    hep: Option<Hep>,
     /// When the tables are counted next: not with each message.
     count_at: Instant,
     answers: mpsc::Sender<(QueryId, Vec<Target>)>,
@@ -202,6 +205,7 @@ impl SipDriver {
             dispatcher: parts.dispatcher,
             rates: parts.rates,
             calls: parts.calls,
+            hep: parts.hep,
             routes: Routes {
                 legs: BTreeMap::new(),
                 refusals,

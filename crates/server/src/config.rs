@@ -26,8 +26,9 @@ use call::id::TenantId;
 use call::profile::{Greeting, Language, Profile, ToolSpec};
 use courier::CourierConfig;
 use engine::config::{
-    AgentConfig, Config, EngineAudio, EngineChoice, KeyPlacement, LineConfig, LineCredentials,
-    RealtimeConfig, RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy, TlsIdentity,
+    AgentConfig, Config, EngineAudio, EngineChoice, HepConfig, KeyPlacement, LineConfig,
+    LineCredentials, RealtimeConfig, RecordingConfig, RtpConfig, Secret, SipConfig, SrtpPolicy,
+    TlsIdentity,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -300,6 +301,11 @@ fn sip(settings: &Settings, problems: &mut Vec<Problem>) -> SipConfig {
         user_agent: format!("allo/{}", env!("CARGO_PKG_VERSION")),
         session_expires_s: u32::try_from(settings.integer("sip.session_expires_s"))
             .unwrap_or(u32::MAX),
+        hep: listen("sip.hep_server").map(|server| HepConfig {
+            server,
+            agent: u32::try_from(settings.integer("sip.hep_agent")).unwrap_or(u32::MAX),
+            key: settings.set("sip.hep_key").map(Secret::new),
+        }),
         ..SipConfig::default()
     };
     if config.udp.is_none() && config.tcp.is_none() && config.tls_bind.is_none() {

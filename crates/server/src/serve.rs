@@ -461,6 +461,7 @@ pub(crate) fn start_message(error: &StartError) -> Message {
         | StartError::EngineUrl { .. }
         | StartError::RtpRange { .. }
         | StartError::Recordings { .. }
+        | StartError::Hep { .. }
         | StartError::Recovery { .. } => Message::new("start_failed").with("cause", causes(error)),
     }
 }

@@ -61,6 +61,15 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// SIP messages cannot be sent on.
+    #[error("no SIP message can be sent on to {server}")]
+    Hep {
+        /// The server of the configuration.
+        server: SocketAddr,
+        /// The system's answer.
+        #[source]
+        source: io::Error,
+    },
     /// The store could not be asked for the calls of a dead process.
     #[error("unfinished calls could not be recovered: {cause}")]
     Recovery {

@@ -19,6 +19,7 @@ use crate::chat::Chats;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::greetings::Greetings;
+use crate::hep::Hep;
 use crate::journal::Journal;
 use crate::limits::{
     DRIVER_COMMANDS_MAX, REGISTRATION_CHANGES_MAX, RESOLUTIONS_MAX, STREAM_EVENTS_MAX,
@@ -91,12 +92,11 @@ pub(super) async fn start(
         rates: SourceRates::new(now, &config.limits),
         calls: Arc::clone(&calls),
         seed,
+        hep: Hep::wanted(config.sip.hep.as_ref())?,
     };
     let driver = SipDriver::new(parts, answers).run(command_queue, stream_queue, answer_queue);
-    let tasks = Mutex::new(Some(Tasks {
-        driver: tokio::spawn(driver),
-        acceptors,
-    }));
+    let driver = tokio::spawn(driver);
+    let tasks = Mutex::new(Some(Tasks { driver, acceptors }));
     tell_listeners(&sockets.listeners);
     Ok(Inner {
         chats: Chats::start(&calls, &dispatcher, &draining),

@@ -114,6 +114,11 @@ impl SipDriver {
     }
 
     fn trace(&mut self, trace: Box<Trace>) {
+        if let Some(hep) = &self.hep
+            && !hep.tell(&trace)
+        {
+            self.calls.metrics.hep_lost.inc();
+        }
         let Some(invite) = trace.invite else { return };
         if self.routes.legs.contains_key(&invite) {
             self.tell(invite, LegEvent::Trace(trace));
