@@ -106,6 +106,11 @@ impl Dialog {
         self.is_pinned = pinned;
     }
 
+    /// Ties what we send to the flow that its INVITE came by, unless a proxy stands between.
+    pub(crate) const fn pin(&mut self) {
+        self.is_pinned = self.is_direct;
+    }
+
     /// Takes tag, routes and target from a response to our INVITE (RFC 3261 section 12.1.2).
     pub(crate) fn settle(&mut self, response: &Response, flow: Flow, source: Option<SocketAddr>) {
         if let Some(to) = response.headers.to() {

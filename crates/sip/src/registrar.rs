@@ -486,6 +486,15 @@ impl Registrar {
         self.flows.over(flow).next().is_some()
     }
 
+    /// Whether a device is reached over this flow and by nothing else: its Contact may be an address behind its NAT.
+    pub(crate) fn is_way(&self, flow: Flow) -> bool {
+        let mut bound = self.flows.over(flow);
+        bound.any(|binding| {
+            self.bound(binding)
+                .is_some_and(|(_, bound)| bound.is_pinned())
+        })
+    }
+
     /// The devices that registered over this flow, each once.
     fn devices_over(&self, flow: Flow) -> Vec<DeviceId> {
         let bound = self.flows.over(flow);
@@ -562,6 +571,12 @@ impl Device {
 }
 
 impl Bound {
+    /// Reached over its flow to the end.
+    fn is_pinned(&self) -> bool {
+        let is_stream = matches!(self.flow, Some(Flow::Stream { .. }));
+        self.binding.path.is_empty() && (is_stream || self.binding.is_behind_nat())
+    }
+
     fn way(&self, number: Option<&str>) -> Option<Way> {
         let mut target: Uri = self.binding.contact.parse().ok()?;
         target.headers = None;
@@ -569,9 +584,7 @@ impl Bound {
         if let Some(number) = number {
             target.user = Some(number.to_owned());
         }
-        let is_direct = self.binding.path.is_empty();
-        let is_stream = matches!(self.flow, Some(Flow::Stream { .. }));
-        let is_pinned = is_direct && (is_stream || self.binding.is_behind_nat());
+        let is_pinned = self.is_pinned();
         let first = match self.binding.path.first() {
             Some(hop) => hop.parse::<NameAddr>().ok()?.uri,
             None => target.clone(),

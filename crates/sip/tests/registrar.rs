@@ -397,6 +397,46 @@ fn the_ack_of_a_device_behind_nat_goes_through_its_nat() {
     assert_eq!(acks[0].0, source);
 }
 
+/// A NAT within a private network: neither the Contact nor where it was heard is a public address.
+#[test]
+fn what_we_send_in_a_call_of_a_device_goes_through_its_nat() {
+    let mut phone = Phone::usual();
+    phone.source = "10.9.0.2:40123".parse().unwrap();
+    phone.register(&contact(""));
+    phone.net.outside.clear();
+    let body = String::from_utf8(sdp("offer")).unwrap();
+    let invite = format!(
+        "INVITE sip:desk@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bKcall\r\n\
+         From: <sip:101@pbx.test>;tag=c\r\nTo: <sip:desk@pbx.test>\r\nCall-ID: call\r\nCSeq: 1 INVITE\r\n\
+         Contact: {CONTACT}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let source = phone.source;
+    phone.net.inject(Side::A, source, invite.as_bytes());
+    let arrived = |(_, event): &(Side, Event)| match event {
+        Event::IncomingInvite(incoming) => Some(incoming.invite),
+        _ => None,
+    };
+    let id = phone.net.events.iter().find_map(arrived).expect("the call");
+    let answered = phone
+        .net
+        .act(Side::A, |agent, now| agent.answer(now, id, sdp("answer")));
+    answered.unwrap();
+    let answer = phone.answers().pop().unwrap();
+    let to = answer.headers.get(name::TO).unwrap().to_owned();
+    let ack = format!(
+        "ACK sip:desk@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.20:5060;rport;branch=z9hG4bKack\r\n\
+         From: <sip:101@pbx.test>;tag=c\r\nTo: {to}\r\nCall-ID: call\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n"
+    );
+    phone.net.inject(Side::A, source, ack.as_bytes());
+    let ended = phone
+        .net
+        .act(Side::A, |agent, now| agent.hang_up(now, id, None));
+    ended.unwrap();
+    let sent = phone.requests();
+    assert_eq!((sent[0].0, &sent[0].1.method), (source, &Method::Bye));
+}
+
 #[test]
 fn a_path_is_the_route_of_calls() {
     let mut phone = Phone::usual();

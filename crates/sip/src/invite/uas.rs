@@ -35,6 +35,8 @@ pub(crate) struct Arrived {
     pub(crate) origin: Origin,
     pub(crate) account: Option<AccountId>,
     pub(crate) proof: Proof,
+    /// It came over the flow by which a device of ours is reached, and by nothing else.
+    pub(crate) is_pinned: bool,
 }
 
 /// What became of the credentials of an INVITE; the default is that there were none.
@@ -56,10 +58,14 @@ impl Invite {
             origin,
             account,
             proof,
+            is_pinned,
         } = arrived;
         let tag = cx.endpoint.token();
         let contact = contact_for(cx.accounts, account, &request);
-        let dialog = Dialog::of_incoming(&request, &tag, contact, &origin)?;
+        let mut dialog = Dialog::of_incoming(&request, &tag, contact, &origin)?;
+        if is_pinned {
+            dialog.pin();
+        }
         let link = Link {
             invite: Some(id),
             account,

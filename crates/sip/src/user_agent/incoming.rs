@@ -383,6 +383,7 @@ impl UserAgent {
             origin: *origin,
             account,
             proof,
+            is_pinned: self.registrar.is_way(origin.flow),
         };
         let mut cx = Context {
             now,
