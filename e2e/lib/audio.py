@@ -128,6 +128,9 @@ class Packet:
 class RtpPeer:
     """A UDP socket that receives RTP with arrival times, and can send audio at 20 ms pace."""
 
+    #: What a frame adds to the time stamp.
+    step = FRAME
+
     def __init__(self, host="127.0.0.1", payload_type=0):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((host, 0))
@@ -169,6 +172,9 @@ class RtpPeer:
             if 200 <= data[1] <= 204:
                 self.rtcp.append((arrived, data))
                 continue
+            data = self.opened(data)
+            if not data:
+                continue
             sequence, timestamp, ssrc = struct.unpack("!HII", data[2:12])
             header = 12 + 4 * (data[0] & 15)
             packet = Packet(arrived, source, data[1] & 0x7F, sequence, timestamp, ssrc, data[header:])
@@ -192,13 +198,13 @@ class RtpPeer:
                     continue
                 frame, label, level = self._outgoing.pop(0) if self._outgoing and remote else (None, None, 0)
                 frame = self.mixed(frame) if remote else frame
-            sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + FRAME) & 0xFFFFFFFF
+            sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + self.step) & 0xFFFFFFFF
             if remote is None or self.paused or (frame is None and not self.send_silence):
                 continue
             packet = struct.pack("!BBHII", 0x80, self.payload_type, sequence, timestamp, ssrc) + (frame or quiet[self.payload_type])
             now = time.monotonic()
             try:
-                self.socket.sendto(packet, remote)
+                self.socket.sendto(self.sealed(packet), remote)
             except OSError:
                 return
             self.frames_sent.append((now, level))
@@ -207,6 +213,14 @@ class RtpPeer:
 
     def take(self, packet):
         """What a peer does with what it hears, beside keeping it."""
+
+    def opened(self, packet):
+        """An RTP packet as it was before it was encrypted; None drops it."""
+        return packet
+
+    def sealed(self, packet):
+        """An RTP packet as it is sent."""
+        return packet
 
     def waits(self):
         """Whether there is nothing to send yet: time stamps do not go on meanwhile."""

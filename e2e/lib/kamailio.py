@@ -44,7 +44,8 @@ class Ports:
 
 
 class Kamailio(Process):
-    def __init__(self, folder, name="kamailio", ports=None, algorithm="MD5", expires_s=60, tls=False, configuration=CONFIGURATION):
+    def __init__(self, folder, name="kamailio", ports=None, algorithm="MD5", expires_s=60, tls=False, relay=None, configuration=CONFIGURATION):
+        """`relay` is the control port of the rtpengine that carries the audio."""
         self.ports = ports or Ports()
         home = pathlib.Path(folder) / name
         home.mkdir(parents=True)
@@ -58,7 +59,10 @@ class Kamailio(Process):
                 "[client:default]\nmethod = TLSv1.2+\nverify_certificate = no\nrequire_certificate = no\n"
             )
             text = text.replace("#!KAMAILIO", "#!KAMAILIO\n#!define WITH_TLS")
+        if relay:
+            text = text.replace("#!KAMAILIO", "#!KAMAILIO\n#!define WITH_RELAY")
         values = {
+            "RELAY_PORT": relay or 0,
             "UDP_PORT": self.ports.udp, "TCP_PORT": self.ports.tcp, "TLS_PORT": self.ports.tls, "ALGORITHM": algorithm, "PASSWORD": PASSWORD,
             "RUN_DIR": self.run_dir, "EXPIRES_S": expires_s,
         }
@@ -90,9 +94,9 @@ class Kamailio(Process):
         done = self.rpc("pv.shvSet", "password", "str", password)
         assert done.returncode == 0, done
 
-    def knows(self, user, port):
-        """Calls to this user go to this port of the machine, without a registration."""
-        done = self.rpc("ul.add", "location", f"s:{user}", f"sip:{user}@127.0.0.1:{port}", "3600", "1.0", "s:", "0", "0", "0")
+    def knows(self, user, port, contact=None):
+        """Calls to this user go to this port of the machine, or to this contact, without a registration."""
+        done = self.rpc("ul.add", "location", f"s:{user}", contact or f"sip:{user}@127.0.0.1:{port}", "3600", "1.0", "s:", "0", "0", "0")
         assert done.returncode == 0 and "error" not in done.stdout, done
 
     def bindings(self):

@@ -1,12 +1,13 @@
 """Ports for programs that cannot be told to take any and say which: baresip's console, a registrar that is started again, an address where nobody listens."""
 
+import contextlib
 import os
 import random
 import socket
 
 # Below those that the system gives to whoever asks for any, so that nobody else gets one between the choice and its use.
 FIRST, LAST = 21_000, 32_000
-RTP_FIRST = 10_000
+RTP_FIRST, RELAY_LAST = 10_000, 32_760
 # Each worker of the tests takes from a share of its own.
 SHARES = 8
 _share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0) % SHARES
@@ -21,6 +22,12 @@ def rtp_ports():
     size = (FIRST - RTP_FIRST) // SHARES // 2 * 2
     first = RTP_FIRST + _share * size
     return f"{first}-{first + size - 1}"
+
+
+def relay_ports():
+    """First and last audio port of this worker's media relay."""
+    size = (RELAY_LAST - LAST) // SHARES
+    return LAST + _share * size, LAST + (_share + 1) * size - 1
 
 
 def is_free(port, kind=socket.SOCK_STREAM, host="127.0.0.1"):
@@ -43,5 +50,22 @@ def free_port(kind=socket.SOCK_STREAM):
                 taken.bind(("", port))
                 return port
             except OSError:
+                continue
+    raise AssertionError(f"this worker's share of the ports {FIRST} to {LAST} is used up")
+
+
+def free_pair():
+    """The first of two in a row, for programs that take the next one as well (RTP and RTCP, SIP and SIP over TLS): both free for TCP and UDP."""
+    while _walk:
+        port = _walk.pop()
+        with contextlib.ExitStack() as held:
+            try:
+                # Nobody else gets the second one: first it is taken from the list, then looked at.
+                _walk.remove(port + 1)
+                for number in (port, port + 1):
+                    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                        held.enter_context(socket.socket(socket.AF_INET, kind)).bind(("", number))
+                return port
+            except (OSError, ValueError):
                 continue
     raise AssertionError(f"this worker's share of the ports {FIRST} to {LAST} is used up")

@@ -101,6 +101,16 @@ class Script:
         text = f"SIP/2.0 {status}\n" + "\n".join(lines) + "\nContent-Length: [len]\n\n" + (body or "")
         return self.send(text, retrans=False)
 
+    def announces(self):
+        """To the test, over the twin socket (`-3pcc`): it knows the Call-ID then, and can let the scenario go on."""
+        self.steps.append("<sendCmd><![CDATA[\nCall-ID: [call_id]\n\n]]></sendCmd>")
+        return self
+
+    def gate(self):
+        """The scenario goes on when the test says so."""
+        self.steps.append("<recvCmd/>")
+        return self
+
     def pause(self, ms):
         self.steps.append(f'<pause milliseconds="{ms}"/>')
         return self

@@ -142,28 +142,32 @@ class Softphone:
 class Baresip(Process, Softphone):
     """baresip, driven over its TCP control port. Its sndfile filter writes what it decoded."""
 
-    def __init__(self, folder, name="baresip", account="<sip:tester@127.0.0.1>;regint=0", source=None, rate=RATE, modules=()):
+    def __init__(
+        self, folder, name="baresip", account="<sip:tester@127.0.0.1>;regint=0", source=None, rate=RATE, modules=(), listen="127.0.0.1:0", more=(),
+        control="127.0.0.1", within=(),
+    ):  # fmt: skip
+        """`more` are lines of its configuration; it is run by the command `within`, from where its console is at the address `control`."""
         home = pathlib.Path(folder) / name
         self.recordings = home / "heard"
         self.recordings.mkdir(parents=True)
         self.quiet = write_wav(home / "quiet.wav", silence(120_000))
         self.control_port = free_port()
         lines = [
-            "poll_method epoll", "sip_listen 127.0.0.1:0", "call_local_timeout 120", "call_max_calls 4",
+            "poll_method epoll", f"sip_listen {listen}", "call_local_timeout 120", "call_max_calls 4",
             "audio_player aubridge,out", f"audio_source aufile,{source or self.quiet}", "audio_alert aubridge,alert",
             f"ausrc_srate {rate}", f"auplay_srate {rate}", "ausrc_channels 1", "auplay_channels 1", "audio_telev_pt 101", "rtp_timeout 60",
             f"module_path {MODULES}", "module g711.so", "module sndfile.so", "module aubridge.so", "module aufile.so", "module srtp.so",
             *(f"module {module}" for module in modules),
             "module_tmp account.so", "module_app menu.so", "module_app ctrl_tcp.so",
-            f"ctrl_tcp_listen 127.0.0.1:{self.control_port}", f"snd_path {name}/heard",
+            f"ctrl_tcp_listen {control}:{self.control_port}", f"snd_path {name}/heard", *more,
         ]
         # A relative path: baresip cuts the names of its recordings short where the whole is long.
         (home / "config").write_text("\n".join(lines) + "\n")
         (home / "accounts").write_text(account + "\n")
         (home / "contacts").write_text("")
-        super().__init__(["stdbuf", "-oL", "baresip", "-f", home, "-v", "-s"], folder, name)
+        super().__init__([*within, "stdbuf", "-oL", "baresip", "-f", home, "-v", "-s"], folder, name)
         wait_for("baresip", lambda: "baresip is ready" in self.output() or self._dead(), 20)
-        self.control = socket.create_connection(("127.0.0.1", self.control_port), 5)
+        self.control = socket.create_connection((control, self.control_port), 5)
         self.control.settimeout(None)
         self.events = []
         threading.Thread(target=self._read, daemon=True).start()
@@ -223,14 +227,14 @@ class Baresip(Process, Softphone):
 class Linphone(Process, Softphone):
     """linphonec, driven over its standard input, with files in the place of a sound card."""
 
-    def __init__(self, folder, name="linphone", encryption="none", mandatory=False, ipv6=False, authority=None):
+    def __init__(self, folder, name="linphone", encryption="none", mandatory=False, ipv6=False, authority=None, user="tester"):
         home = pathlib.Path(folder) / name
         (home / ".local/share/linphone").mkdir(parents=True)
         self.home = home
         (home / "linphonerc").write_text(
             f"[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\nuse_ipv6={int(ipv6)}\nipv6_migration_done=1\n"
             f"verify_server_certs={int(bool(authority))}\nverify_server_cn=0\nroot_ca={authority or '/nonexistent'}\n"
-            f"media_encryption={encryption}\nmedia_encryption_mandatory={int(mandatory)}\ncontact=sip:tester@127.0.0.1\nguess_hostname=0\n"
+            f"media_encryption={encryption}\nmedia_encryption_mandatory={int(mandatory)}\ncontact=sip:{user}@127.0.0.1\nguess_hostname=0\n"
             "[rtp]\naudio_rtp_port=-1\n[sound]\nechocancellation=0\n[video]\nenabled=0\n[misc]\nlog_collection_upload_server_url=\n"
         )
         os.mkfifo(home / "commands")
@@ -240,6 +244,13 @@ class Linphone(Process, Softphone):
         wait_for("linphonec", lambda: self.output().count("linphonec>") or self._dead(), 20)
         self.command("soundcard use files")
         self.record("heard")
+
+    def only_codec(self, name):
+        """Offers and takes this codec and no other."""
+        self.command("codec disable all")
+        listed = wait_for("the codecs", lambda: re.search(rf"^ *(\d+): {name} \(\d+\) disabled", self.output(), flags=re.M), 10)
+        self.command(f"codec enable {listed.group(1)}")
+        wait_for("the codec", lambda: re.search(rf"^ *\d+: {name} \(\d+\) enabled", self.output()[listed.end() :], flags=re.M), 10)
 
     def record(self, name):
         """What is heard goes to another file from the next start of the audio on. linphone writes a file when it closes it."""
