@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ALLO := target/release/allo
 
-.PHONY: help demo serve build ui test test-rust test-e2e check bench prove fuzz-build bootstrap bootstrap-test clean
+.PHONY: help demo serve build ui test test-rust test-e2e check bench interop prove fuzz-build bootstrap bootstrap-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -12,7 +12,7 @@ help: ## list the targets
 bootstrap: ## install what a build and the demo need (Rust toolchain, espeak-ng)
 	@scripts/bootstrap
 
-bootstrap-test: ## install what the tests need besides (sipp, baresip, linphone, Kamailio, Python packages)
+bootstrap-test: ## install what the tests need besides (sipp, baresip, linphone, Kamailio, rtpengine, Python packages)
 	@scripts/bootstrap --test
 
 build: bootstrap ## build the binary
@@ -45,6 +45,9 @@ bench: bootstrap-test build ## print every table of docs/performance.md, in abou
 
 fuzz-build: bootstrap ## build the fuzz targets and replay their corpus
 	@scripts/fuzz replay
+
+interop: bootstrap-test build ## the whole interop table, which writes docs/interop.md
+	@ALLO_BIN=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release/allo scripts/interop $(ARGS)
 
 prove: bootstrap-test build ## by hand: soak, load, fuzzing, full matrices
 	@scripts/prove $(ARGS)
