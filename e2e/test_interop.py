@@ -14,7 +14,7 @@ from lib.interop.telephones import DRIVERS
 from lib.interop.world import Attempt, World
 
 #: Calls at the same time.
-WORKERS = 5
+WORKERS = 4
 #: Where the whole table is written; empty: no whole table.
 PAGE = os.environ.get("ALLO_INTEROP", "")
 

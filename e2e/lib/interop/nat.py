@@ -8,13 +8,12 @@ import subprocess
 INSIDE, GATEWAY = "192.168.77.2", "192.168.77.1"
 
 
-def unavailable():
-    """Why there can be none here, or None."""
-    for program in ("ip", "nft"):
-        if not shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
-            return f"no device behind NAT where `{program}` is not installed"
-    tried = subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False)
-    return None if tried.returncode == 0 else "no device behind NAT where network namespaces are not permitted"
+#: Not on the path of everybody.
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+class Unavailable(Exception):
+    """There can be none on this machine, and why."""
 
 
 class Nat:
@@ -26,6 +25,10 @@ class Nat:
         self.phone, self.router = f"allo-p{mark}", f"allo-r{mark}"
         outer, inner, driven = (f"al{kind}{mark}" for kind in "oid")
         self.links = (outer, driven)
+        for program in ("ip", "nft"):
+            if not shutil.which(program, path=PATH):
+                raise Unavailable(f"no device behind NAT where `{program}` is not installed")
+        self.close()  # what a process of this number may have left
         try:
             for namespace in (self.router, self.phone):
                 self._ip("netns", "add", namespace)
@@ -37,20 +40,19 @@ class Nat:
             rules = 'table ip nat { chain post { type nat hook postrouting priority 100; oifname "out" masquerade; }; }'
             self._run(*self.within(self.router), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
             self._run(*self.within(self.router), "nft", rules)
-        except Exception:
+        except AssertionError as error:
             self.close()
-            raise
+            raise Unavailable(f"no device behind NAT where namespaces with nftables are not permitted: {error}") from None
 
     @staticmethod
     def within(namespace):
         """The prefix of a command that runs there."""
-        return ("ip", "netns", "exec", namespace)
+        return (shutil.which("ip", path=PATH), "netns", "exec", namespace)
 
     @staticmethod
     def _run(*command, check=True):
-        environment = os.environ | {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment, check=False)
-        assert not check or done.returncode == 0, (command, done.stderr)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=os.environ | {"PATH": PATH}, check=False)
+        assert not check or done.returncode == 0, done.stderr.strip()
 
     def _ip(self, *arguments):
         self._run("ip", *arguments)

@@ -43,10 +43,10 @@ class World:
         #: Telephones that there cannot be here, and why.
         self.absent = {}
         self.nat = None
-        if why := nat.unavailable():
-            self.absent["nat"] = why
-        else:
+        try:
             self.nat = nat.Nat()
+        except nat.Unavailable as why:
+            self.absent["nat"] = str(why)
         hosts = ["127.0.0.1", *([self.nat.server] if self.nat else [])]
         bind = "127.0.0.1" if len(hosts) == 1 else "0.0.0.0"
         # Bound to all addresses it would name the one of the default route to everybody, which the router does not lead to.
@@ -210,7 +210,7 @@ def sounds(samples, hz, ms):
     return False
 
 
-def wait_sound(what, samples, hz, ms, timeout=12):
+def wait_sound(what, samples, hz, ms, timeout=20):
     def heard():
         now = samples()
         return sounds(now, hz, ms)
