@@ -54,7 +54,7 @@ class House:
 
 @pytest.fixture
 def house(server, standin):
-    return lambda **settings: House(server(standin("tone").url, agent_idle_reprompt_s=0, **settings))
+    return lambda **settings: House(server(standin("tone").url, agent_idle_reprompt_s=0, platform_rate_per_s=100_000, **settings))
 
 
 def baresip_account(allo, user, password=PASSWORD, regint=60):
@@ -110,7 +110,7 @@ def test_linphone_registers_over_tcp_with_sha_256_and_is_called(folder, house):
 
 def test_registrations_outlive_a_killed_process(folder, server, standin):
     engine, port = standin("tone").url, free_port()
-    settings = {"sip_udp": f"127.0.0.1:{port}", "server_data_dir": folder / "kept", "agent_idle_reprompt_s": 0}
+    settings = {"sip_udp": f"127.0.0.1:{port}", "server_data_dir": folder / "kept", "agent_idle_reprompt_s": 0, "platform_rate_per_s": 100_000}
     world = House(server(engine, **settings))
     device = world.device("101")
     telephone = Baresip(folder, account=baresip_account(world.allo, "101", regint=3600))

@@ -26,8 +26,9 @@ BEEP_MS = 500
 BEEPS = {"in": 620, "out": 620, "hold": 760, "blind": 860, "attended": 860}
 SERVICE, DESK = "+33140506070", "+33140506071"
 PASSWORD = "a-password-of-a-telephone"
-#: How this end names security in the journal: nothing, or a suite.
+#: The policy of a trunk or device that offers and takes nothing else.
 SRTP = {"none": "off", "sdes": "required", "dtls": "dtls_required"}
+#: How the journal names what was agreed.
 SUITES = {"none": r"None", "sdes": r"AES_CM_128_HMAC_SHA1_(80|32)", "dtls": r".*DTLS.*"}
 
 
