@@ -227,12 +227,12 @@ class Baresip(Process, Softphone):
 class Linphone(Process, Softphone):
     """linphonec, driven over its standard input, with files in the place of a sound card."""
 
-    def __init__(self, folder, name="linphone", encryption="none", mandatory=False, ipv6=False, authority=None, user="tester"):
+    def __init__(self, folder, name="linphone", encryption="none", mandatory=False, ipv6=False, authority=None, user="tester", port=-1):
         home = pathlib.Path(folder) / name
         (home / ".local/share/linphone").mkdir(parents=True)
         self.home = home
         (home / "linphonerc").write_text(
-            f"[sip]\nsip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\nuse_ipv6={int(ipv6)}\nipv6_migration_done=1\n"
+            f"[sip]\nsip_port={port}\nsip_tcp_port=-1\nsip_tls_port=-1\nuse_ipv6={int(ipv6)}\nipv6_migration_done=1\n"
             f"verify_server_certs={int(bool(authority))}\nverify_server_cn=0\nroot_ca={authority or '/nonexistent'}\n"
             f"media_encryption={encryption}\nmedia_encryption_mandatory={int(mandatory)}\ncontact=sip:{user}@127.0.0.1\nguess_hostname=0\n"
             "[rtp]\naudio_rtp_port=-1\n[sound]\nechocancellation=0\n[video]\nenabled=0\n[misc]\nlog_collection_upload_server_url=\n"

@@ -144,6 +144,8 @@ end_reasons! {
     Concurrency: "concurrency", System, 486, 17, Notice, true;
     /// The offer is malformed or cannot be used.
     RejectedOffer: "rejected_offer", Network, 488, 88, Warning, false;
+    /// The media was to be encrypted, and the two sides came to no keys.
+    EncryptionFailed: "encryption_failed", Network, 488, 88, Warning, false;
     /// No common codec.
     NoCommonCodec: "no_common_codec", Network, 488, 88, Warning, false;
     /// The caller's system did not prove who it is.

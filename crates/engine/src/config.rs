@@ -197,7 +197,7 @@ pub struct LineConfig {
     pub allow: Vec<IpNet>,
     /// Credentials with which anybody else may call.
     pub credentials: Option<LineCredentials>,
-    /// SRTP by SDES.
+    /// SRTP, by SDES or DTLS.
     pub srtp: SrtpPolicy,
     /// Codecs in order of preference; at least one.
     pub codecs: Vec<media::Codec>,
@@ -295,6 +295,44 @@ pub enum SrtpPolicy {
     Preferred,
     /// Plain RTP is refused with 488.
     Required,
+    /// As preferred, but what we offer is DTLS in the place of SDES.
+    DtlsPreferred,
+    /// DTLS or no call: plain RTP and SDES are refused with 488.
+    DtlsRequired,
+}
+
+impl SrtpPolicy {
+    /// Every value of the setting.
+    pub const NAMES: [&str; 5] = [
+        "off",
+        "preferred",
+        "required",
+        "dtls_preferred",
+        "dtls_required",
+    ];
+
+    /// Its name in settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Preferred => "preferred",
+            Self::Required => "required",
+            Self::DtlsPreferred => "dtls_preferred",
+            Self::DtlsRequired => "dtls_required",
+        }
+    }
+
+    /// The policy of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "off" => Some(Self::Off),
+            "preferred" => Some(Self::Preferred),
+            "required" => Some(Self::Required),
+            "dtls_preferred" => Some(Self::DtlsPreferred),
+            "dtls_required" => Some(Self::DtlsRequired),
+            _ => None,
+        }
+    }
 }
 
 /// An agent: what it says, how it behaves, which engine speaks for it.

@@ -2,6 +2,7 @@
 
 pub(crate) mod audio;
 pub(crate) mod carrier;
+pub(crate) mod dtls;
 pub(crate) mod key_info;
 pub(crate) mod media;
 pub(crate) mod negotiation;

@@ -352,11 +352,6 @@ impl ProviderProfile {
             KeepAlive::Options { interval } => format!("options {} s", interval.as_secs()),
             KeepAlive::Stun { interval } => format!("stun {} s", interval.as_secs()),
         };
-        let srtp = match self.srtp.value {
-            SrtpPolicy::Off => "off",
-            SrtpPolicy::Preferred => "preferred",
-            SrtpPolicy::Required => "required",
-        };
         let rows: [(&'static str, String, &'static str); 10] = [
             (
                 "registrar",
@@ -391,7 +386,7 @@ impl ProviderProfile {
                 self.numbers.why,
             ),
             ("codecs", self.codecs.value.to_owned(), self.codecs.why),
-            ("srtp", srtp.to_owned(), self.srtp.why),
+            ("srtp", self.srtp.value.name().to_owned(), self.srtp.why),
         ];
         let echo = self
             .echo_cancellation

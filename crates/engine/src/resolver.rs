@@ -357,7 +357,10 @@ mod tests {
         };
         let found = resolver.resolve(question("192.0.2.7"), 1).await;
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].address, "192.0.2.7:5060".parse().unwrap());
+        assert_eq!(
+            found[0].address,
+            "192.0.2.7:5060".parse::<SocketAddr>().unwrap()
+        );
         let secure = Question {
             secure: true,
             port: Some(7000),
@@ -365,7 +368,10 @@ mod tests {
         };
         let found = resolver.resolve(secure, 1).await;
         assert_eq!(found[0].protocol, Protocol::Tls);
-        assert_eq!(found[0].address, "[2001:db8::1]:7000".parse().unwrap());
+        assert_eq!(
+            found[0].address,
+            "[2001:db8::1]:7000".parse::<SocketAddr>().unwrap()
+        );
         assert_eq!(resolver.resolve(question("LocalHost"), 1).await.len(), 2);
         assert!(
             resolver

@@ -1,4 +1,4 @@
-//! SRTP and SRTCP (RFC 3711) with keys by SDES (RFC 4568): AES in counter mode and HMAC-SHA1, 128 and 256 bit (RFC 6188).
+//! SRTP and SRTCP (RFC 3711) with keys by SDES (RFC 4568) or DTLS (RFC 5764): AES in counter mode and HMAC-SHA1, 128 and 256 bit (RFC 6188).
 //!
 //! No key derivation rate, no MKI, authentication always on. A packet is proved before anything is learned from it.
 
@@ -98,6 +98,18 @@ pub struct SrtpConfig {
     pub local_key: Vec<u8>,
     /// Master key then salt, of what the peer sends.
     pub remote_key: Vec<u8>,
+}
+
+impl SrtpConfig {
+    /// Keys that are still to come, as by DTLS: until the stream has them, nothing is sent, and nothing that comes is believed.
+    #[must_use]
+    pub fn awaited() -> Self {
+        Self {
+            suite: SrtpSuite::AesCm128HmacSha1_80,
+            local_key: Vec::new(),
+            remote_key: Vec::new(),
+        }
+    }
 }
 
 impl std::fmt::Debug for SrtpConfig {

@@ -218,3 +218,47 @@ fn a_re_negotiation_with_the_same_keys_goes_on_and_with_new_keys_starts_anew() {
         );
     }
 }
+
+#[test]
+fn keys_that_are_awaited_keep_the_greeting_and_let_nothing_in() {
+    let secured = secure(SrtpSuite::AesCm128HmacSha1_80);
+    let awaited = secured.clone().map(|mut config| {
+        config.srtp = Some(SrtpConfig::awaited());
+        config
+    });
+    let mut pair = Pair::new(awaited, Network::default(), 4);
+    pair.start();
+    let greeting: ItemKey = "greeting".into();
+    let audio = tone(Codec::Pcma, 440.0, 1_000);
+    let playout = pair.ends[0].stream.playout();
+    playout.push(&greeting, &audio).unwrap();
+    playout.finish(&greeting);
+    // A handshake of three seconds.
+    pair.run_ms(3_000);
+    for index in 0..2 {
+        let statistics = pair.statistics(index);
+        assert_eq!(
+            (statistics.packets_sent, statistics.packets_received),
+            (0, 0)
+        );
+    }
+    let plain = rtp(1, 0, 7, &audio[..160]);
+    let (now, source) = (pair.now, address(2, 5_000));
+    pair.ends[0]
+        .stream
+        .handle_rtp(now, source, &mut plain.clone());
+    assert!(
+        pair.ends[0].stream.poll_frame().is_none(),
+        "audio in clear was believed"
+    );
+    let [a, b] = secured;
+    pair.ends[0].stream.reconfigure(now, a);
+    pair.ends[1].stream.reconfigure(now, b);
+    pair.run_ms(2_000);
+    let played = |events: &[StreamEvent]| {
+        events.iter().any(|event| matches!(event, StreamEvent::Playout(media::PlayoutEvent::Finished { item, played_ms: 1_000 }) if *item == greeting))
+    };
+    assert!(played(&pair.ends[0].events), "{:?}", pair.ends[0].events);
+    assert_eq!(pair.statistics(1).srtp_failures, 0);
+    assert_eq!(pair.statistics(1).packets_received, 100);
+}

@@ -414,11 +414,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         numbers: Vec::new(),
         allow,
         credentials,
-        srtp: match settings.text("line.srtp") {
-            "off" => SrtpPolicy::Off,
-            "required" => SrtpPolicy::Required,
-            _ => SrtpPolicy::Preferred,
-        },
+        srtp: SrtpPolicy::from_name(settings.text("line.srtp")).unwrap_or_default(),
         codecs: media::Codec::list(&settings.list("line.codecs")).unwrap_or_else(|| {
             problems.push(bad_value(settings, "line.codecs", "pcmu,pcma,g722,opus"));
             media::Codec::ALL.to_vec()

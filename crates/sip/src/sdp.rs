@@ -6,7 +6,9 @@ pub mod offer_answer;
 mod parse;
 mod print;
 
-pub use parse::{BODY_BYTES_MAX, CRYPTO_MAX, FMTP_BYTES_MAX, FORMATS_MAX, MEDIA_MAX, SdpError};
+pub use parse::{
+    BODY_BYTES_MAX, CRYPTO_MAX, FINGERPRINTS_MAX, FMTP_BYTES_MAX, FORMATS_MAX, MEDIA_MAX, SdpError,
+};
 
 use std::net::IpAddr;
 
@@ -71,6 +73,8 @@ pub struct SessionDescription {
     pub connection: Option<Connection>,
     /// Session level direction, for the media that say none.
     pub direction: Option<Direction>,
+    /// Session level `a=fingerprint` and `a=setup`, for the media that say none.
+    pub dtls: DtlsLines,
     /// `t=` as written: an answer repeats the offer's (RFC 3264 section 6).
     pub timing: String,
     pub media: Vec<Media>,
@@ -115,6 +119,57 @@ pub struct Media {
     pub rtcp: Option<(u16, Option<IpAddr>)>,
     pub rtcp_mux: bool,
     pub crypto: Vec<offer_answer::CryptoLine>,
+    pub dtls: DtlsLines,
+}
+
+/// What is said about DTLS, for the session or for one section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DtlsLines {
+    /// `a=fingerprint` (RFC 8122 section 5), at most [`FINGERPRINTS_MAX`].
+    pub fingerprints: Vec<Fingerprint>,
+    /// `a=setup`.
+    pub setup: Option<Setup>,
+}
+
+/// What a certificate hashes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The hash function, in lower case: `sha-256`.
+    pub hash: String,
+    /// The hash of the certificate in DER, at most 64 bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Who begins the handshake (RFC 4145 section 4, RFC 5763 section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// The side that says it.
+    Active,
+    /// The other one.
+    Passive,
+    /// The answer chooses.
+    ActPass,
+    /// Nobody for now.
+    HoldConn,
+}
+
+impl Setup {
+    /// The role of an attribute's value.
+    fn from_attribute(value: &str) -> Option<Self> {
+        [Self::Active, Self::Passive, Self::ActPass, Self::HoldConn]
+            .into_iter()
+            .find(|setup| setup.as_str() == value)
+    }
+
+    /// The value of the attribute.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Passive => "passive",
+            Self::ActPass => "actpass",
+            Self::HoldConn => "holdconn",
+        }
+    }
 }
 
 /// One format with its encoding, from `a=rtpmap` or from the static table of RFC 3551.

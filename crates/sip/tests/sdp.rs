@@ -5,10 +5,10 @@
 
 use expect_test::{Expect, expect};
 use sip::sdp::offer_answer::{
-    CodecOffer, CryptoLine, LocalMedia, Negotiated, OfferRejected, SrtpPolicy, accept_answer,
-    answer, offer,
+    CodecOffer, CryptoLine, LocalDtls, LocalMedia, Negotiated, OfferRejected, SrtpPolicy,
+    accept_answer, answer, offer,
 };
-use sip::sdp::{Direction, SessionDescription};
+use sip::sdp::{Direction, Fingerprint, SessionDescription};
 use std::path::Path;
 
 fn local(srtp: SrtpPolicy) -> LocalMedia {
@@ -36,6 +36,13 @@ fn local(srtp: SrtpPolicy) -> LocalMedia {
             key(1, "AES_CM_128_HMAC_SHA1_80", 30),
             key(2, "AES_CM_128_HMAC_SHA1_32", 30),
         ],
+        dtls: Some(LocalDtls {
+            fingerprint: Fingerprint {
+                hash: "sha-256".to_owned(),
+                bytes: vec![0xAB; 32],
+            },
+            active: false,
+        }),
         ptime_ms: 20,
         session_id: 42,
         session_version: 1,
@@ -49,7 +56,16 @@ fn file(name: &str) -> Vec<u8> {
 
 fn summary(negotiated: &Negotiated) -> String {
     let crypto = negotiated.crypto.as_ref();
-    format!(
+    let dtls = negotiated.dtls.as_ref().map(|terms| {
+        let of = terms.fingerprints.iter();
+        let of = of.map(|one| format!("{} {:02x?}", one.hash, &one.bytes[..2]));
+        format!(
+            "dtls active={} {:?}\n",
+            terms.active,
+            of.collect::<Vec<_>>()
+        )
+    });
+    let agreed = format!(
         "{}/{} pt={} dtmf={:?} cn={:?} ptime={} remote={:?} rtcp={:?} mux={} {} srtp={:?}\n",
         negotiated.codec.name,
         negotiated.codec.clock_rate,
@@ -62,7 +78,8 @@ fn summary(negotiated: &Negotiated) -> String {
         negotiated.rtcp_mux,
         negotiated.direction.as_str(),
         crypto.map(|pair| (&pair.suite, String::from_utf8_lossy(&pair.remote_key))),
-    )
+    );
+    agreed + &dtls.unwrap_or_default()
 }
 
 fn answered(offer: &[u8], local: &LocalMedia) -> String {
@@ -551,7 +568,7 @@ fn what_is_no_session_description() {
     assert_eq!(rejected(empty), OfferRejected::NoAudio);
     let bundle = String::from_utf8(plain("", ""))
         .unwrap()
-        .replace("RTP/AVP", "UDP/TLS/RTP/SAVPF");
+        .replace("RTP/AVP", "TCP/DTLS/RTP/SAVPF");
     assert_eq!(rejected(bundle.as_bytes()), OfferRejected::NoAudio);
     let off = String::from_utf8(plain("", ""))
         .unwrap()
@@ -646,4 +663,212 @@ fn crypto_lines_that_change_the_protection_are_not_taken() {
         let (found, _) = answer(&offer, &local(SrtpPolicy::Preferred)).unwrap();
         assert_eq!(found.crypto.is_some(), is_taken, "{line}");
     }
+}
+
+#[test]
+fn phone_baresip_dtls_in_the_session() {
+    check(
+        "baresip_dtls",
+        SrtpPolicy::Preferred,
+        expect![[r#"
+        PCMU/8000 pt=0 dtmf=Some(101) cn=None ptime=20 remote=Some(192.0.2.70:11626) rtcp=Some(192.0.2.70:11627) mux=false sendrecv srtp=None
+        dtls active=false ["sha-256 [3f, bf]"]
+        v=0
+        o=- 42 1 IN IP4 192.0.2.1
+        s=-
+        c=IN IP4 192.0.2.1
+        t=0 0
+        m=audio 10000 UDP/TLS/RTP/SAVPF 0 101
+        a=rtpmap:0 PCMU/8000
+        a=rtpmap:101 telephone-event/8000
+        a=fmtp:101 0-15
+        a=ptime:20
+        a=fingerprint:sha-256 AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB
+        a=setup:passive
+        a=sendrecv
+    "#]],
+    );
+}
+
+#[test]
+fn phone_linphone_dtls_in_the_line() {
+    check(
+        "linphone_dtls",
+        SrtpPolicy::DtlsRequired,
+        expect![[r#"
+        PCMU/8000 pt=0 dtmf=Some(101) cn=None ptime=20 remote=Some(192.0.2.71:47752) rtcp=Some(192.0.2.71:53562) mux=false sendrecv srtp=None
+        dtls active=false ["sha-256 [a0, 15]"]
+        v=0
+        o=- 42 1 IN IP4 192.0.2.1
+        s=-
+        c=IN IP4 192.0.2.1
+        t=0 0
+        m=audio 10000 UDP/TLS/RTP/SAVP 0 101
+        a=rtpmap:0 PCMU/8000
+        a=rtpmap:101 telephone-event/8000
+        a=fmtp:101 0-15
+        a=ptime:20
+        a=fingerprint:sha-256 AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB:AB
+        a=setup:passive
+        a=sendrecv
+    "#]],
+    );
+}
+
+#[test]
+fn dtls_when_we_have_no_srtp() {
+    check("baresip_dtls", SrtpPolicy::Off, expect!["SrtpRefused 488"]);
+}
+
+#[test]
+fn sdes_and_plain_audio_when_dtls_is_required() {
+    check(
+        "twilio",
+        SrtpPolicy::DtlsRequired,
+        expect!["SrtpRequired 488"],
+    );
+    check("ovh", SrtpPolicy::DtlsRequired, expect!["SrtpRequired 488"]);
+}
+
+fn dtls_offer(lines: &str) -> Vec<u8> {
+    let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n";
+    format!("{head}{}", lines.replace('\n', "\r\n")).into_bytes()
+}
+
+/// 32 bytes of the same value.
+fn print_of(byte: &str) -> String {
+    [byte; 32].join(":")
+}
+
+#[test]
+fn who_begins_the_handshake() {
+    let begins = |setup: &str, kept: bool| {
+        let print = print_of("0A");
+        let offer = dtls_offer(&format!(
+            "m=audio 4000 UDP/TLS/RTP/SAVPF 0\na=rtcp-mux\na=fingerprint:sha-256 {print}\n{setup}"
+        ));
+        let mut local = local(SrtpPolicy::Required);
+        local.dtls.as_mut().unwrap().active = kept;
+        let (negotiated, text) = answer(&offer, &local).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let active = negotiated.dtls.unwrap().active;
+        let said = if active {
+            "a=setup:active\r\n"
+        } else {
+            "a=setup:passive\r\n"
+        };
+        assert!(
+            text.contains(said) && text.contains("a=rtcp-mux\r\n"),
+            "{text}"
+        );
+        active
+    };
+    assert!(!begins("a=setup:actpass\n", false));
+    assert!(
+        begins("a=setup:actpass\n", true),
+        "our role of an association that stays"
+    );
+    assert!(!begins("a=setup:active\n", true));
+    assert!(begins("a=setup:passive\n", false));
+    assert!(!begins("", false));
+}
+
+#[test]
+fn fingerprints_that_prove_nothing() {
+    let refused = |line: &str| {
+        let offer = dtls_offer(&format!(
+            "m=audio 4000 UDP/TLS/RTP/SAVP 0\na=setup:actpass\n{line}\n"
+        ));
+        answer(&offer, &local(SrtpPolicy::Preferred)).unwrap_err()
+    };
+    let short = ["0A"; 20].join(":");
+    for line in [
+        "a=ptime:20",
+        "a=fingerprint:sha-256",
+        "a=fingerprint:sha-256 0A:0B",
+        &format!("a=fingerprint:sha-1 {short}"),
+        &format!("a=fingerprint:sha-256 {}:0A", print_of("0A")),
+        &format!("a=fingerprint:sha-256 {}", print_of("+A")),
+        &format!("a=fingerprint:md5 {}", print_of("0A")),
+    ] {
+        assert_eq!(refused(line), OfferRejected::SrtpRefused, "{line}");
+    }
+}
+
+#[test]
+fn what_we_offer_by_dtls_and_what_may_be_answered() {
+    let text = |srtp| String::from_utf8(offer(&local(srtp), Direction::SendRecv)).unwrap();
+    let demanded = text(SrtpPolicy::DtlsRequired);
+    let print = print_of("AB");
+    for line in [
+        "m=audio 10000 UDP/TLS/RTP/SAVP 0 8 13 101",
+        "a=setup:actpass",
+        "a=rtcp-mux",
+        &format!("a=fingerprint:sha-256 {print}"),
+    ] {
+        assert!(
+            demanded.contains(&format!("{line}\r\n")),
+            "{line} in {demanded}"
+        );
+    }
+    assert!(!demanded.contains("a=crypto"), "{demanded}");
+    let wished = text(SrtpPolicy::DtlsPreferred);
+    assert!(
+        wished.contains("m=audio 10000 RTP/AVP") && wished.contains("a=fingerprint"),
+        "{wished}"
+    );
+    for policy in [SrtpPolicy::Off, SrtpPolicy::Preferred, SrtpPolicy::Required] {
+        let text = text(policy);
+        assert!(
+            !text.contains("fingerprint") && !text.contains("rtcp-mux"),
+            "{text}"
+        );
+    }
+
+    let key =
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5\n";
+    let proof = format!("a=setup:active\na=fingerprint:SHA-256 {}\n", print_of("0a"));
+    let answered = |policy, protocol: &str, lines: &str| {
+        let answer = dtls_offer(&format!("m=audio 4000 {protocol} 0\n{lines}"));
+        let agreed = accept_answer(&local(policy), &answer)?;
+        Ok((
+            agreed.dtls.is_some(),
+            agreed.crypto.is_some(),
+            agreed.rtcp_mux,
+        ))
+    };
+    let (demand, wish) = (SrtpPolicy::DtlsRequired, SrtpPolicy::DtlsPreferred);
+    let muxed = format!("{proof}a=rtcp-mux\n");
+    assert_eq!(
+        answered(demand, "UDP/TLS/RTP/SAVP", &proof),
+        Ok((true, false, false))
+    );
+    assert_eq!(
+        answered(demand, "UDP/TLS/RTP/SAVP", &muxed),
+        Ok((true, false, true))
+    );
+    assert_eq!(answered(wish, "RTP/AVP", &proof), Ok((true, false, false)));
+    assert_eq!(answered(wish, "RTP/AVP", ""), Ok((false, false, false)));
+    // Nobody takes what was not offered.
+    assert_eq!(
+        answered(demand, "RTP/AVP", ""),
+        Err(OfferRejected::SrtpRequired)
+    );
+    assert_eq!(
+        answered(demand, "RTP/SAVP", key),
+        Err(OfferRejected::SrtpRequired)
+    );
+    assert_eq!(
+        answered(demand, "UDP/TLS/RTP/SAVP", ""),
+        Err(OfferRejected::SrtpRefused)
+    );
+    assert_eq!(answered(wish, "RTP/AVP", key), Ok((false, false, false)));
+    assert_eq!(
+        answered(SrtpPolicy::Required, "RTP/SAVP", &proof),
+        Err(OfferRejected::SrtpRefused)
+    );
+    assert_eq!(
+        answered(SrtpPolicy::Preferred, "RTP/AVP", &proof),
+        Ok((false, false, false))
+    );
 }

@@ -7,9 +7,9 @@ use sip::digest::DigestClient;
 use sip::message::{Headers, Message, name, parse, parse_lenient_for_400};
 use sip::redact::redact;
 use sip::sdp::offer_answer::{
-    CodecOffer, CryptoLine, LocalMedia, SrtpPolicy, accept_answer, answer,
+    CodecOffer, CryptoLine, LocalDtls, LocalMedia, SrtpPolicy, accept_answer, answer,
 };
-use sip::sdp::{SessionDescription, offer_answer};
+use sip::sdp::{Fingerprint, SessionDescription, offer_answer};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -208,6 +208,13 @@ fn local() -> LocalMedia {
             suite: offer_answer::SUITES[0].0.to_owned(),
             key: vec![1; 30],
         }],
+        dtls: Some(LocalDtls {
+            fingerprint: Fingerprint {
+                hash: "sha-256".to_owned(),
+                bytes: vec![0xAB; 32],
+            },
+            active: false,
+        }),
         ptime_ms: 20,
         session_id: 1,
         session_version: 1,

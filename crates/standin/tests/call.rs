@@ -101,6 +101,7 @@ impl Answerer {
                     comfort_noise: false,
                     srtp: SrtpPolicy::Off,
                     crypto: Vec::new(),
+                    dtls: None,
                     ptime_ms: 20,
                     session_id: 1,
                     session_version: 1,

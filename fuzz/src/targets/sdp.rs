@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use crate::bytes::Bytes;
 use sip::sdp::offer_answer::{
-    CodecOffer, CryptoLine, LocalMedia, Negotiated, SUITES, SrtpPolicy, accept_answer, answer,
+    CodecOffer, CryptoLine, LocalDtls, LocalMedia, Negotiated, SUITES, SrtpPolicy, accept_answer, answer,
     offer,
 };
-use sip::sdp::{Direction, SessionDescription};
+use sip::sdp::{Direction, Fingerprint, SessionDescription};
 
 pub fn target(data: &[u8]) {
     let mut bytes = Bytes::new(data);
@@ -51,7 +51,13 @@ fn local(bytes: &mut Bytes<'_>, seed: u8) -> LocalMedia {
     if choices & 2 != 0 {
         codecs.truncate(1);
     }
-    let srtp = [SrtpPolicy::Off, SrtpPolicy::Preferred, SrtpPolicy::Required];
+    let srtp = [
+        SrtpPolicy::Off,
+        SrtpPolicy::Preferred,
+        SrtpPolicy::Required,
+        SrtpPolicy::DtlsPreferred,
+        SrtpPolicy::DtlsRequired,
+    ];
     let line = |(index, (suite, len)): (usize, &(&str, usize))| CryptoLine {
         tag: u32::try_from(index).expect("few") + 1,
         suite: (*suite).to_owned(),
@@ -64,8 +70,15 @@ fn local(bytes: &mut Bytes<'_>, seed: u8) -> LocalMedia {
         codecs,
         telephone_event: choices & 4 != 0,
         comfort_noise: choices & 8 != 0,
-        srtp: srtp[usize::from(choices >> 4) % 3],
+        srtp: srtp[usize::from(choices >> 4) % 5],
         crypto: SUITES.iter().enumerate().map(line).collect(),
+        dtls: Some(LocalDtls {
+            fingerprint: Fingerprint {
+                hash: "sha-256".to_owned(),
+                bytes: vec![0xAB; 32],
+            },
+            active: false,
+        }),
         ptime_ms: 20,
         session_id: 1,
         session_version: 1,
@@ -104,8 +117,15 @@ fn check(local: &LocalMedia, negotiated: &Negotiated) {
     }
     match local.srtp {
         SrtpPolicy::Off => assert!(negotiated.crypto.is_none()),
-        SrtpPolicy::Required => assert!(negotiated.crypto.is_some()),
-        SrtpPolicy::Preferred => {}
+        SrtpPolicy::Required => {
+            assert!(negotiated.crypto.is_some() != negotiated.dtls.is_some());
+        }
+        SrtpPolicy::DtlsRequired => assert!(negotiated.dtls.is_some()),
+        SrtpPolicy::Preferred | SrtpPolicy::DtlsPreferred => {}
+    }
+    if let Some(terms) = &negotiated.dtls {
+        assert!(negotiated.crypto.is_none() && local.srtp != SrtpPolicy::Off);
+        assert!(!terms.fingerprints.is_empty());
     }
     if let Some(pair) = &negotiated.crypto {
         let len = SUITES
@@ -156,6 +176,10 @@ fn both_sides(local: &LocalMedia, choices: &[u8]) {
     assert_eq!(ours.direction, theirs.direction.reversed());
     assert_eq!(ours.telephone_event, theirs.telephone_event);
     assert_eq!(ours.crypto.is_some(), theirs.crypto.is_some());
+    assert_eq!(ours.dtls.is_some(), theirs.dtls.is_some());
+    if let (Some(ours), Some(theirs)) = (&ours.dtls, &theirs.dtls) {
+        assert_ne!(ours.active, theirs.active, "one side begins");
+    }
     if let (Some(ours), Some(theirs)) = (&ours.crypto, &theirs.crypto) {
         assert_eq!(ours.local_key, theirs.remote_key);
         assert_eq!(ours.remote_key, theirs.local_key);

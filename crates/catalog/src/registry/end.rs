@@ -36,6 +36,8 @@ super::table! { End:
     Notice end_concurrency();
     Warning end_rejected_offer();
     Warning end_rejected_srtp_required();
+    Warning end_encryption_failed();
+    Warning end_encryption_failed_fingerprint();
     Warning end_no_common_codec();
     Warning end_no_common_codec_one(offered: Text);
     Warning end_no_common_codec_many(offered: Text);

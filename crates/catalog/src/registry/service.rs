@@ -35,6 +35,11 @@ super::table! { Service:
     Warning recording_incomplete(state: Text);
     Warning no_rtp_port(cause: Text);
     Warning srtp_failures(count: Count);
+    Info dtls_agreed(suite: Text, ms: Duration);
+    Warning dtls_wrong_fingerprint();
+    Warning dtls_without_srtp();
+    Warning dtls_refused();
+    Warning dtls_silence();
     Notice offer_failed(status: Number);
     Notice sip_command_refused(command: Text);
     Warning sip_refused(status: Number, reason: Text optional);

@@ -3,10 +3,13 @@
 use std::time::Instant;
 
 use call::EndReason;
+use catalog::Message;
 use store::Event;
 
 use super::desk::Desk;
+use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
+use crate::leg::media::Security;
 use crate::leg::negotiation;
 
 /// Takes the answer to an offer of ours; an error is why the call cannot go on with it.
@@ -53,4 +56,25 @@ pub(super) fn answer_again(
             None
         }
     }
+}
+
+/// Writes down what came of the handshakes of a leg; an error is why the leg cannot go on.
+pub(super) fn note_security(
+    journal: &CallJournal,
+    now: Instant,
+    media: &mut LegAudio,
+) -> Result<(), EndReason> {
+    while let Some(news) = media.poll_security() {
+        match news {
+            Security::Agreed { suite, after_ms } => {
+                let message = Message::new("dtls_agreed").with("suite", suite);
+                journal.note(now, message.with("ms", u64::from(after_ms)));
+            }
+            Security::Failed(failure) => {
+                journal.note(now, Message::new(failure.code()));
+                return Err(EndReason::EncryptionFailed);
+            }
+        }
+    }
+    Ok(())
 }

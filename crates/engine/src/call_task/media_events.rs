@@ -8,8 +8,8 @@ use serde_json::json;
 use store::Event;
 use store::journal::{Milestone, PlayoutPhase, RtpStatistics};
 
-use super::CallTask;
 use super::desk::ms;
+use super::{CallTask, agreement};
 use crate::metrics::Metrics;
 
 impl CallTask {
@@ -24,6 +24,13 @@ impl CallTask {
         while let Some(event) = self.media.poll_event() {
             self.stream_event(now, event);
             busy = true;
+        }
+        let keys = agreement::note_security(&self.desk.journal, now, &mut self.media);
+        if let Err(reason) = keys
+            && !self.desk.leg.is_ended()
+        {
+            self.desk.exact = Some(reason);
+            self.ask(now, |task| task.desk.leg.hang_up(reason));
         }
         if let Some(event) = self.media.poll_leg()
             && !self.desk.leg.is_ended()

@@ -21,7 +21,7 @@ use store::Event;
 use tokio::sync::mpsc;
 
 use super::desk::{Desk, Ending};
-use super::{Answer, Preparation};
+use super::{Answer, Preparation, agreement};
 use crate::calls::CallCommand;
 use crate::leg::audio::LegAudio;
 use crate::leg::media::MediaLeg;
@@ -440,6 +440,9 @@ impl Patched {
         }
         while let Some(event) = self.media.poll_event() {
             self.stream_event(now, &event);
+        }
+        if let Err(reason) = agreement::note_security(&self.desk.journal, now, &mut self.media) {
+            self.end(reason);
         }
         if let Some(ended) = self
             .far

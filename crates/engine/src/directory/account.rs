@@ -223,12 +223,8 @@ pub(super) fn treatment(entry: &SipAccount, config: &DirectoryConfig) -> Treatme
 
 /// SRTP of an account; `None` where neither it nor its profile says so.
 pub(super) fn srtp(entry: &SipAccount) -> Option<SrtpPolicy> {
-    match entry.srtp.as_deref() {
-        Some("off") => Some(SrtpPolicy::Off),
-        Some("preferred") => Some(SrtpPolicy::Preferred),
-        Some("required") => Some(SrtpPolicy::Required),
-        _ => profile(entry).map(|profile| profile.srtp.value),
-    }
+    let said = entry.srtp.as_deref().and_then(SrtpPolicy::from_name);
+    said.or_else(|| profile(entry).map(|profile| profile.srtp.value))
 }
 
 /// Networks that may call by an account that does not register: those that it lists, and the trunk's own address.

@@ -91,12 +91,11 @@ fn line(
             username: device.username.clone(),
             password: Secret::new(password),
         }),
-        srtp: match settings.get("srtp").and_then(Value::as_str) {
-            Some("off") => SrtpPolicy::Off,
-            Some("preferred") => SrtpPolicy::Preferred,
-            Some("required") => SrtpPolicy::Required,
-            Some(_) | None => config.srtp,
-        },
+        srtp: settings
+            .get("srtp")
+            .and_then(Value::as_str)
+            .and_then(SrtpPolicy::from_name)
+            .unwrap_or(config.srtp),
         codecs: config.codecs.clone(),
         keypad: config.keypad,
         treatment: config.treatment,

@@ -57,14 +57,11 @@ pub(super) fn configured(
         numbers: vec![entry.phone_number.clone()],
         allow: config.allow.iter().copied().chain(listed).collect(),
         credentials: None,
-        srtp: match text("srtp").as_deref() {
-            Some("off") => SrtpPolicy::Off,
-            Some("required") => SrtpPolicy::Required,
-            Some("preferred") => SrtpPolicy::Preferred,
-            _ => stored
-                .and_then(|stored| account::srtp(stored))
-                .unwrap_or(config.srtp),
-        },
+        srtp: text("srtp")
+            .as_deref()
+            .and_then(SrtpPolicy::from_name)
+            .or_else(|| stored.and_then(|stored| account::srtp(stored)))
+            .unwrap_or(config.srtp),
         codecs: stored.map_or_else(
             || config.codecs.clone(),
             |stored| account::codecs(stored, config),

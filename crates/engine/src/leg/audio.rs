@@ -10,7 +10,7 @@ use media::{
 };
 
 use super::carrier::CarrierMedia;
-use super::media::MediaLeg;
+use super::media::{MediaLeg, Security};
 use super::page::PageMedia;
 use crate::sip_driver::LegEvent;
 
@@ -103,7 +103,7 @@ impl LegAudio {
     /// Begins to send.
     pub(crate) fn start(&mut self, now: Instant) {
         match self {
-            Self::Rtp(rtp) => rtp.stream.start(now),
+            Self::Rtp(rtp) => rtp.start(now),
             Self::Carrier(carrier) => carrier.feed.start(now),
             Self::Page(page) => page.start(now),
         }
@@ -112,7 +112,7 @@ impl LegAudio {
     /// Ends sending.
     pub(crate) fn stop(&mut self, now: Instant) {
         match self {
-            Self::Rtp(rtp) => rtp.stream.stop(now),
+            Self::Rtp(rtp) => rtp.stop(now),
             Self::Carrier(_) => {}
             Self::Page(page) => page.stream.stop(now),
         }
@@ -124,6 +124,14 @@ impl LegAudio {
             Self::Rtp(_) => None,
             Self::Carrier(carrier) => carrier.poll_leg(),
             Self::Page(page) => page.poll_leg(),
+        }
+    }
+
+    /// What there is to tell about the encryption of the audio, where DTLS gives its keys.
+    pub(crate) fn poll_security(&mut self) -> Option<Security> {
+        match self {
+            Self::Rtp(rtp) => rtp.poll_security(),
+            Self::Carrier(_) | Self::Page(_) => None,
         }
     }
 
@@ -140,7 +148,7 @@ impl LegAudio {
     /// When [`LegAudio::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self {
-            Self::Rtp(rtp) => rtp.stream.poll_timeout(),
+            Self::Rtp(rtp) => rtp.poll_timeout(),
             Self::Carrier(carrier) => carrier.poll_timeout(),
             Self::Page(page) => page.poll_timeout(),
         }
@@ -148,7 +156,7 @@ impl LegAudio {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         match self {
-            Self::Rtp(rtp) => rtp.stream.handle_timeout(now),
+            Self::Rtp(rtp) => rtp.handle_timeout(now),
             // Whatever is due happens when everything is drained.
             Self::Carrier(_) => {}
             Self::Page(page) => page.handle_timeout(now),

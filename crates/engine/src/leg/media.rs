@@ -1,5 +1,7 @@
 //! The audio of one leg: two UDP sockets around a `media::Stream`, and what was agreed about them.
 
+mod keys;
+
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -7,7 +9,9 @@ use std::time::Instant;
 use media::{Codec, Keypad, OpusTerms, Stream, StreamConfig, Treatment};
 use sip::sdp::offer_answer::{self, LocalMedia, Negotiated, OfferRejected};
 
-use super::negotiation;
+use self::keys::DtlsKeys;
+pub(crate) use self::keys::Security;
+use super::{dtls, negotiation};
 use crate::rtp_ports::RtpPair;
 use crate::sip_socket::canonical;
 
@@ -21,6 +25,11 @@ pub(crate) struct MediaLeg {
     pair: RtpPair,
     pub(crate) stream: Stream,
     local: LocalMedia,
+    /// The last agreement.
+    agreed: Option<Negotiated>,
+    dtls: DtlsKeys,
+    /// Our description is out: handshakes may begin.
+    started: bool,
     codec: Codec,
     signalling: Option<IpAddr>,
     cname: String,
@@ -66,7 +75,7 @@ impl MediaLeg {
             offered: Vec::new(),
         })?;
         let mut leg = Self::with_config(now, pair, local, config, identity);
-        leg.held = negotiation::is_held(&agreed);
+        leg.apply(now, &agreed)?;
         Ok((leg, answer, agreed))
     }
 
@@ -97,7 +106,8 @@ impl MediaLeg {
             remote_rtcp: None,
             rtcp_mux: false,
             direction: media::Direction::SendRecv,
-            srtp: None,
+            // Where plain audio is no call, none is heard before the answer either.
+            srtp: local.srtp.is_required().then(media::SrtpConfig::awaited),
             latch: media::LatchPolicy {
                 symmetric: true,
                 signalling: identity.signalling,
@@ -122,6 +132,9 @@ impl MediaLeg {
             pair,
             stream,
             local,
+            agreed: None,
+            dtls: DtlsKeys::default(),
+            started: false,
             codec,
             signalling: identity.signalling,
             cname: identity.cname.to_owned(),
@@ -151,6 +164,9 @@ impl MediaLeg {
         offer: &[u8],
     ) -> Result<(Vec<u8>, Negotiated), OfferRejected> {
         self.local.session_version = self.local.session_version.wrapping_add(1);
+        if let Some(local) = &mut self.local.dtls {
+            local.active = self.dtls.is_active();
+        }
         let (agreed, answer) = offer_answer::answer(offer, &self.local)?;
         self.apply(now, &agreed)?;
         Ok((answer, agreed))
@@ -171,10 +187,65 @@ impl MediaLeg {
         let config = config.ok_or(OfferRejected::NoCommonCodec {
             offered: Vec::new(),
         })?;
+        let made = self.dtls.agree(now, agreed, self.signalling, self.started);
+        if !made {
+            return Err(OfferRejected::SrtpRefused);
+        }
         self.codec = config.codec;
         self.held = negotiation::is_held(agreed);
-        self.stream.reconfigure(now, config);
+        self.reconfigure(now, config);
+        self.agreed = Some(agreed.clone());
         Ok(())
+    }
+
+    fn reconfigure(&mut self, now: Instant, mut config: StreamConfig) {
+        self.dtls.complete(&mut config);
+        self.stream.reconfigure(now, config);
+    }
+
+    /// DTLS has given keys: the stream goes on with them.
+    fn rekey(&mut self, now: Instant) {
+        let ways = (self.cname.as_str(), self.keypad, self.treatment);
+        let agreed = self.agreed.as_ref();
+        let config =
+            agreed.and_then(|agreed| negotiation::stream_config(agreed, self.signalling, ways));
+        if let Some(config) = config {
+            self.reconfigure(now, config);
+        }
+    }
+
+    /// Begins to send; a handshake goes first.
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.started = true;
+        self.stream.start(now);
+        self.dtls.begin(now);
+        // What was kept may have been the whole of it.
+        self.rekey(now);
+    }
+
+    /// Ends sending.
+    pub(crate) fn stop(&mut self, now: Instant) {
+        self.stream.stop(now);
+        self.transmit();
+        self.dtls.close(now);
+    }
+
+    /// What there is to tell about the keys.
+    pub(crate) fn poll_security(&mut self) -> Option<Security> {
+        self.dtls.poll_security()
+    }
+
+    /// When [`MediaLeg::handle_timeout`] is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let due = [self.stream.poll_timeout(), self.dtls.poll_timeout()];
+        due.into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.dtls.handle_timeout(now);
+        if self.stream.poll_timeout().is_some_and(|at| at <= now) {
+            self.stream.handle_timeout(now);
+        }
     }
 
     pub(crate) fn local(&self) -> &LocalMedia {
@@ -214,15 +285,25 @@ impl MediaLeg {
             let Ok((count, source)) = self.pair.rtp.try_recv_from(&mut self.buffer) else {
                 break;
             };
-            if let Some(data) = self.buffer.get_mut(..count) {
-                self.stream.handle_rtp(now, canonical(source), data);
+            let source = canonical(source);
+            let Some(data) = self.buffer.get_mut(..count) else {
+                continue;
+            };
+            if self.local.dtls.is_some() && dtls::is_dtls(data) {
+                if self.dtls.handle(now, source, data) {
+                    self.rekey(now);
+                }
+            } else if !self.dtls.are_awaited() {
+                self.stream.handle_rtp(now, source, data);
             }
         }
         for _ in 0..DATAGRAMS_AT_ONCE {
             let Ok((count, source)) = self.pair.rtcp.try_recv_from(&mut self.buffer) else {
                 break;
             };
-            if let Some(data) = self.buffer.get_mut(..count) {
+            if let Some(data) = self.buffer.get_mut(..count)
+                && !self.dtls.are_agreed()
+            {
                 self.stream.handle_rtcp(now, canonical(source), data);
             }
         }
@@ -240,10 +321,18 @@ impl MediaLeg {
 
     /// Sends what the stream has ready. What the kernel does not take is lost, as on the network.
     pub(crate) fn transmit(&mut self) {
+        while let Some((destination, data)) = self.dtls.poll_transmit() {
+            let destination = self.reachable(destination);
+            let _ = self.pair.rtp.try_send_to(&data, destination);
+        }
         while let Some(transmit) = self.stream.poll_transmit(&mut self.buffer) {
             let Some(data) = self.buffer.get(..transmit.len) else {
                 continue;
             };
+            // The keys of DTLS are those of the RTP port; another port would need a handshake of its own (RFC 5764 section 5.1.2).
+            if transmit.rtcp && self.dtls.are_agreed() {
+                continue;
+            }
             let socket = if transmit.rtcp {
                 &self.pair.rtcp
             } else {

@@ -7,12 +7,16 @@ use media::{
     Codec, Keypad, LatchPolicy, OpusTerms, SrtpConfig, SrtpSuite, StreamConfig, Treatment,
 };
 use sip::sdp::offer_answer::{
-    CodecOffer, CryptoLine, LocalMedia, Negotiated, OfferRejected, SrtpPolicy,
+    CodecOffer, CryptoLine, LocalDtls, LocalMedia, Negotiated, OfferRejected, SrtpPolicy,
 };
 use store::journal::SdpDecision;
 
 use crate::config::{LineConfig, SrtpPolicy as LinePolicy};
+use crate::leg::dtls;
 use crate::random;
+
+/// How records name audio whose keys DTLS gives.
+pub(crate) const DTLS_SRTP: &str = "DTLS-SRTP";
 
 /// Audio per packet that we offer, ms.
 const PTIME_MS: u32 = 20;
@@ -26,7 +30,10 @@ const SUITES: [SrtpSuite; 2] = [
 pub(crate) fn local_media(line: &LineConfig, address: IpAddr, port: u16) -> LocalMedia {
     let crypto = match line.srtp {
         LinePolicy::Off => Vec::new(),
-        LinePolicy::Preferred | LinePolicy::Required => (1..)
+        LinePolicy::Preferred
+        | LinePolicy::Required
+        | LinePolicy::DtlsPreferred
+        | LinePolicy::DtlsRequired => (1..)
             .zip(SUITES)
             .map(|(tag, suite)| {
                 let mut key = vec![0; suite.key_len()];
@@ -57,10 +64,23 @@ pub(crate) fn local_media(line: &LineConfig, address: IpAddr, port: u16) -> Loca
         comfort_noise: true,
         srtp: policy(line.srtp),
         crypto,
+        dtls: local_dtls(line.srtp),
         ptime_ms: PTIME_MS,
         session_id,
         session_version: session_id,
     }
+}
+
+/// Our side of DTLS; it answers an actpass by waiting: a peer behind a router is reached once it has sent something, and telephones with
+/// certificates of RSA are proved as clients by any suite.
+fn local_dtls(policy: LinePolicy) -> Option<LocalDtls> {
+    if policy == LinePolicy::Off {
+        return None;
+    }
+    Some(LocalDtls {
+        fingerprint: dtls::fingerprint()?,
+        active: false,
+    })
 }
 
 const fn policy(policy: LinePolicy) -> SrtpPolicy {
@@ -68,6 +88,8 @@ const fn policy(policy: LinePolicy) -> SrtpPolicy {
         LinePolicy::Off => SrtpPolicy::Off,
         LinePolicy::Preferred => SrtpPolicy::Preferred,
         LinePolicy::Required => SrtpPolicy::Required,
+        LinePolicy::DtlsPreferred => SrtpPolicy::DtlsPreferred,
+        LinePolicy::DtlsRequired => SrtpPolicy::DtlsRequired,
     }
 }
 
@@ -78,9 +100,10 @@ pub(crate) fn stream_config(
     (cname, keypad, treatment): (&str, Keypad, Treatment),
 ) -> Option<StreamConfig> {
     let codec = Codec::from_name(&agreed.codec.name)?;
-    let srtp = match &agreed.crypto {
-        None => None,
-        Some(pair) => Some(SrtpConfig {
+    let srtp = match (&agreed.crypto, &agreed.dtls) {
+        (None, None) => None,
+        (None, Some(_)) => Some(SrtpConfig::awaited()),
+        (Some(pair), _) => Some(SrtpConfig {
             suite: SrtpSuite::from_name(&pair.suite)?,
             local_key: pair.local_key.clone(),
             remote_key: pair.remote_key.clone(),
@@ -136,7 +159,11 @@ pub(crate) fn accepted(agreed: &Negotiated, local: &LocalMedia, we_answered: boo
         codec: Some(agreed.codec.name.clone()),
         payload_type: Some(agreed.codec.payload_type),
         telephone_event: agreed.telephone_event.is_some(),
-        srtp: agreed.crypto.as_ref().map(|pair| pair.suite.clone()),
+        srtp: match (&agreed.crypto, &agreed.dtls) {
+            (Some(pair), _) => Some(pair.suite.clone()),
+            (None, Some(_)) => Some(DTLS_SRTP.to_owned()),
+            (None, None) => None,
+        },
         direction: agreed.direction.as_str().to_owned(),
         local: Some(SocketAddr::new(local.address, local.port).to_string()),
         remote: agreed.remote.map(|remote| remote.to_string()),

@@ -20,6 +20,7 @@ use store::journal::SdpDecision;
 pub(crate) use self::offer::OFFER_BYTES_MAX;
 pub use self::offer::OfferError;
 use self::peer::{News, Peer};
+use super::negotiation::DTLS_SRTP;
 use crate::config::RtpConfig;
 use crate::rtp_ports::RtpPair;
 use crate::sip_driver::LegEvent;
@@ -30,8 +31,6 @@ const DATAGRAMS_AT_ONCE: usize = 32;
 const GONE_AFTER: Duration = Duration::from_secs(10);
 /// Audio per packet that we send, ms.
 const PTIME_MS: u32 = 20;
-/// How the record names the encryption: the suite is agreed by DTLS (RFC 5764).
-const SRTP: &str = "DTLS-SRTP";
 
 /// The signalling of the leg: what is not said by HTTP is said by the connection itself.
 pub(crate) struct PageLeg {
@@ -205,7 +204,7 @@ impl PageMedia {
             codec: Some(self.codec().name().to_owned()),
             payload_type: Some(self.peer.audio.payload_type),
             telephone_event: self.peer.audio.telephone_event.is_some(),
-            srtp: Some(SRTP.to_owned()),
+            srtp: Some(DTLS_SRTP.to_owned()),
             direction: direction_name(self.peer.direction()).to_owned(),
             local: self.peer.local().map(|local| local.to_string()),
             remote: Some(self.source.to_string()),

@@ -54,7 +54,7 @@ pub(crate) struct DeviceFields {
     is_active: bool,
     /// Seconds between two keep-alives towards it; 0 switches them off; null: 30.
     keep_alive_s: Option<i64>,
-    /// `off`, `preferred` or `required`; null: as the settings say.
+    /// `off`, `preferred`, `required`, `dtls_preferred` or `dtls_required`; null: as the settings say.
     srtp: Option<String>,
     /// Algorithms of its challenge in the order of preference: `md5`, `sha-256`, `sha-512-256`; null: `md5`. Several make several
     /// challenges, which telephones in use do not all take.
@@ -270,7 +270,7 @@ fn checked(device: &Device, password: Option<&str>) -> Result<(), Problem> {
         faults.unless(fine, path, "range", &format!("{low}–{high}"));
     }
     if let Some(srtp) = said.srtp.as_deref() {
-        faults.choice("srtp", srtp, &["off", "preferred", "required"]);
+        faults.choice("srtp", srtp, &engine::config::SrtpPolicy::NAMES);
     }
     for (number, algorithm) in said.digest.iter().flatten().enumerate() {
         let path = format!("digest[{number}]");

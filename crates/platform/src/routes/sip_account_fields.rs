@@ -47,7 +47,7 @@ pub(crate) struct AccountFields {
     /// `pcma`, `pcmu`, `g722`, `opus` in order of preference, with commas; null: the profile's. An answer follows the order of the
     /// caller's offer.
     pub(crate) codecs: Option<String>,
-    /// `off`, `preferred` or `required`; null: the profile's.
+    /// `off`, `preferred`, `required`, `dtls_preferred` or `dtls_required`; null: the profile's.
     pub(crate) srtp: Option<String>,
     /// Share of outgoing calls where they are distributed by weight, 0 to 1000.
     pub(crate) weight: i64,
@@ -340,7 +340,7 @@ fn check_choices(account: &SipAccount, faults: &mut Faults) {
     choice(
         "srtp",
         account.srtp.as_deref(),
-        &["off", "preferred", "required"],
+        &engine::config::SrtpPolicy::NAMES,
     );
     for codec in account.codecs.as_deref().unwrap_or_default().split(',') {
         let codec = codec.trim().to_ascii_lowercase();

@@ -207,12 +207,7 @@ impl BridgeOrders {
             api_token: api_token.to_owned(),
             stream_token: stream_token.to_owned(),
             drain_s: drain.as_secs(),
-            srtp: match line.srtp {
-                SrtpPolicy::Off => "off",
-                SrtpPolicy::Preferred => "preferred",
-                SrtpPolicy::Required => "required",
-            }
-            .to_owned(),
+            srtp: line.srtp.name().to_owned(),
             codecs: line
                 .codecs
                 .iter()
@@ -239,11 +234,7 @@ impl BridgeOrders {
     }
 
     pub(crate) fn srtp(&self) -> SrtpPolicy {
-        match self.srtp.as_str() {
-            "off" => SrtpPolicy::Off,
-            "required" => SrtpPolicy::Required,
-            _ => SrtpPolicy::Preferred,
-        }
+        SrtpPolicy::from_name(&self.srtp).unwrap_or_default()
     }
 
     pub(crate) fn codecs(&self) -> Vec<media::Codec> {

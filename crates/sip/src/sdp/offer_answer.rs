@@ -1,16 +1,19 @@
 //! Offer and answer (RFC 3264) for one audio stream.
 //!
 //! One audio line is taken, the others are answered with port 0. Where both RTP and SRTP are offered on lines of their
-//! own, policy chooses. `a=crypto` on an RTP/AVP line is taken as an offer of SRTP, as several phones mean it.
+//! own, policy chooses. `a=crypto` and `a=fingerprint` on an RTP/AVP line are taken as an offer of SRTP (RFC 8643), as several phones mean it.
 
+mod security;
 mod terms;
 
+pub use security::FINGERPRINT_HASHES;
 pub use terms::{
-    CodecChoice, CodecOffer, CryptoLine, CryptoPair, LocalMedia, Negotiated, OfferRejected, SUITES,
-    SrtpPolicy,
+    CodecChoice, CodecOffer, CryptoLine, CryptoPair, DtlsTerms, LocalDtls, LocalMedia, Negotiated,
+    OfferRejected, SUITES, SrtpPolicy,
 };
 
-use super::{Connection, Direction, Media, Origin, RtpMap, SessionDescription};
+use super::{Connection, Direction, DtlsLines, Media, Origin, RtpMap, SessionDescription};
+use security::{DTLS_PROTOCOL, Said, Security};
 use std::net::{IpAddr, SocketAddr};
 pub(super) use terms::key_bytes;
 
@@ -92,14 +95,18 @@ pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
     }
     let protocol = match local.srtp {
         SrtpPolicy::Required => "RTP/SAVP",
-        SrtpPolicy::Off | SrtpPolicy::Preferred => "RTP/AVP",
+        SrtpPolicy::DtlsRequired => DTLS_PROTOCOL,
+        SrtpPolicy::Off | SrtpPolicy::Preferred | SrtpPolicy::DtlsPreferred => "RTP/AVP",
     };
     let mut media = our_line(local, protocol, codecs);
     media.ptime_ms = Some(local.ptime_ms);
     media.direction = Some(direction);
-    if local.srtp != SrtpPolicy::Off {
+    if matches!(local.srtp, SrtpPolicy::Preferred | SrtpPolicy::Required) {
         media.crypto.clone_from(&local.crypto);
     }
+    media.dtls = security::offered(local);
+    // One handshake serves both (RFC 5764 section 4.1.2 knows one for each port).
+    media.rtcp_mux = local.srtp.is_dtls();
     let description = SessionDescription {
         media: vec![media],
         ..description(local)
@@ -107,7 +114,7 @@ pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
     description.to_string().into_bytes()
 }
 
-/// Takes the peer's answer to an offer of ours. Mux is never offered, so it is never agreed here.
+/// Takes the peer's answer to an offer of ours. Mux is agreed where we offered it, with DTLS.
 ///
 /// # Errors
 /// Why the answer is unusable.
@@ -117,7 +124,11 @@ pub fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotiated, Of
     if !is_audio(first) {
         return Err(OfferRejected::NoAudio);
     }
-    let (mut negotiated, tag) = negotiate(&answer, first, local)?;
+    let (mut negotiated, tag) = negotiate(&answer, first, local, Said::Answer)?;
+    if local.srtp.is_dtls() && first.rtcp_mux {
+        negotiated.rtcp_mux = true;
+        negotiated.remote_rtcp = negotiated.remote;
+    }
     if let (Some(pair), Some(tag)) = (&mut negotiated.crypto, tag) {
         // The tag says which of our lines was taken.
         let taken = local.crypto.iter().find(|line| line.tag == tag);
@@ -130,6 +141,15 @@ pub fn accept_answer(local: &LocalMedia, answer: &[u8]) -> Result<Negotiated, Of
 /// An agreement and the tag of the crypto line it uses.
 type Agreement = (Negotiated, Option<u32>);
 
+/// How well the media of an agreement is protected.
+fn rank(agreed: &Negotiated, policy: SrtpPolicy) -> u8 {
+    match (&agreed.dtls, &agreed.crypto) {
+        (Some(_), _) => 1 + u8::from(policy.is_dtls()),
+        (None, Some(_)) => 1,
+        (None, None) => 0,
+    }
+}
+
 /// The audio line to take, by policy, then by its place.
 fn choose(
     offer: &SessionDescription,
@@ -141,11 +161,11 @@ fn choose(
         if !is_audio(media) {
             continue;
         }
-        match negotiate(offer, media, local) {
+        match negotiate(offer, media, local, Said::Offer) {
             Ok(agreement) => {
-                let is_better = found
-                    .as_ref()
-                    .is_none_or(|(_, best)| best.1.is_none() && agreement.1.is_some());
+                let is_better = found.as_ref().is_none_or(|(_, best)| {
+                    rank(&agreement.0, local.srtp) > rank(&best.0, local.srtp)
+                });
                 if is_better {
                     found = Some((index, agreement));
                 }
@@ -164,22 +184,18 @@ fn is_audio(media: &Media) -> bool {
     media.kind == "audio" && media.port != 0
 }
 
-fn is_secure(media: &Media) -> Option<bool> {
-    let protocol = media.protocol.to_ascii_uppercase();
-    match protocol.as_str() {
-        "RTP/AVP" | "RTP/AVPF" => Some(false),
-        "RTP/SAVP" | "RTP/SAVPF" => Some(true),
-        _ => None,
-    }
-}
-
 /// What one audio line of the peer agrees to with us.
 fn negotiate(
     description: &SessionDescription,
     media: &Media,
     local: &LocalMedia,
+    said: Said,
 ) -> Result<Agreement, OfferRejected> {
-    let crypto = negotiate_crypto(media, local)?;
+    let (tag, crypto, dtls) = match security::negotiate(description, media, local, said)? {
+        Security::Plain => (None, None, None),
+        Security::Sdes(tag, pair) => (Some(tag), Some(pair), None),
+        Security::Dtls(terms) => (None, None, Some(terms)),
+    };
     let both = media
         .codecs
         .iter()
@@ -208,7 +224,7 @@ fn negotiate(
     };
     let events = events(codec.clock_rate).or_else(|| events(EVENT_CLOCK));
     let (remote, remote_rtcp) = addresses(description, media, local)?;
-    let said = media
+    let flows = media
         .direction
         .or(description.direction)
         .unwrap_or(Direction::SendRecv);
@@ -228,10 +244,11 @@ fn negotiate(
         remote,
         remote_rtcp,
         rtcp_mux: false,
-        direction: our_direction(said, remote.is_some()),
-        crypto: crypto.as_ref().map(|(_, pair)| pair.clone()),
+        direction: our_direction(flows, remote.is_some()),
+        crypto,
+        dtls,
     };
-    Ok((negotiated, crypto.map(|(tag, _)| tag)))
+    Ok((negotiated, tag))
 }
 
 /// Our codec of the same name, clock and channels; a peer may leave the channels of Opus out.
@@ -241,38 +258,6 @@ fn ours_of<'a>(map: &RtpMap, local: &'a LocalMedia) -> Option<&'a CodecOffer> {
             && codec.clock_rate == map.clock_rate
             && (codec.channels == map.channels || map.channels == 1)
     })
-}
-
-/// The peer's first line with a suite of ours. `Ok(None)` is plain RTP.
-fn negotiate_crypto(
-    media: &Media,
-    local: &LocalMedia,
-) -> Result<Option<(u32, CryptoPair)>, OfferRejected> {
-    let Some(must_be_secure) = is_secure(media) else {
-        return Err(OfferRejected::NoAudio);
-    };
-    let pair = |theirs: &CryptoLine| {
-        let ours = local
-            .crypto
-            .iter()
-            .find(|ours| ours.suite == theirs.suite)?;
-        let pair = CryptoPair {
-            suite: theirs.suite.clone(),
-            local_key: ours.key.clone(),
-            remote_key: theirs.key.clone(),
-        };
-        Some((theirs.tag, pair))
-    };
-    let agreed = match local.srtp {
-        SrtpPolicy::Off => None,
-        SrtpPolicy::Preferred | SrtpPolicy::Required => media.crypto.iter().find_map(pair),
-    };
-    match (agreed, must_be_secure, local.srtp) {
-        (Some(agreed), _, _) => Ok(Some(agreed)),
-        (None, true, _) => Err(OfferRejected::SrtpRefused),
-        (None, false, SrtpPolicy::Required) => Err(OfferRejected::SrtpRequired),
-        (None, false, SrtpPolicy::Off | SrtpPolicy::Preferred) => Ok(None),
-    }
 }
 
 /// Where the peer receives media and reports; an unspecified address is the hold of RFC 2543.
@@ -357,6 +342,7 @@ fn description(local: &LocalMedia) -> SessionDescription {
         },
         connection: Some(Connection::Address(local.address)),
         direction: None,
+        dtls: DtlsLines::default(),
         timing: "0 0".to_owned(),
         media: Vec::new(),
     }
@@ -380,6 +366,7 @@ fn our_line(local: &LocalMedia, protocol: &str, codecs: Vec<RtpMap>) -> Media {
             .map(|port| (port, None)),
         rtcp_mux: false,
         crypto: Vec::new(),
+        dtls: DtlsLines::default(),
     }
 }
 
@@ -417,6 +404,9 @@ fn answer_line(
             key: pair.local_key.clone(),
         });
     }
+    if let Some(terms) = &negotiated.dtls {
+        media.dtls = security::answered(local, terms);
+    }
     media
 }
 
@@ -435,6 +425,7 @@ fn refused_line(offered: &Media) -> Media {
         rtcp: None,
         rtcp_mux: false,
         crypto: Vec::new(),
+        dtls: DtlsLines::default(),
     }
 }
 

@@ -2,7 +2,9 @@
 //! attributes with hostile values are ignored too, so that one bad `a=` line does not cost a call.
 
 use super::offer_answer::CryptoLine;
-use super::{Connection, Direction, Media, Origin, RtpMap, SessionDescription};
+use super::{
+    Connection, Direction, DtlsLines, Fingerprint, Media, Origin, RtpMap, SessionDescription, Setup,
+};
 use crate::message::scan;
 use std::fmt;
 use std::net::IpAddr;
@@ -17,6 +19,10 @@ pub const FORMATS_MAX: usize = 64;
 pub const FMTP_BYTES_MAX: usize = 512;
 /// `a=crypto` lines of one section that are looked at.
 pub const CRYPTO_MAX: usize = 8;
+/// `a=fingerprint` lines of one section, or of the session, that are looked at.
+pub const FINGERPRINTS_MAX: usize = 4;
+/// Bytes of the longest hash of a certificate (SHA-512).
+const FINGERPRINT_BYTES_MAX: usize = 64;
 /// What `a=ptime` and `a=maxptime` may say, in milliseconds; other values are ignored.
 const PTIME_MS: std::ops::RangeInclusive<u32> = 1..=1_000;
 
@@ -62,6 +68,7 @@ struct Reader {
     origin: Option<Origin>,
     connection: Option<Connection>,
     direction: Option<Direction>,
+    dtls: DtlsLines,
     timing: Option<String>,
     media: Vec<MediaReader>,
 }
@@ -107,7 +114,9 @@ impl Reader {
             (Some(last), Some(direction)) => last.media.direction = Some(direction),
             (None, Some(direction)) => self.direction = Some(direction),
             (Some(last), None) => last.attribute(name, value.trim()),
-            (None, None) => {}
+            (None, None) => {
+                self.dtls.attribute(name, value.trim());
+            }
         }
     }
 
@@ -116,6 +125,7 @@ impl Reader {
             origin: self.origin?,
             connection: self.connection,
             direction: self.direction,
+            dtls: self.dtls,
             timing: self.timing.unwrap_or_else(|| "0 0".to_owned()),
             media: self.media.into_iter().map(MediaReader::finish).collect(),
         })
@@ -155,6 +165,7 @@ impl MediaReader {
                 rtcp: None,
                 rtcp_mux: false,
                 crypto: Vec::new(),
+                dtls: DtlsLines::default(),
             },
             maps: Vec::new(),
             parameters: Vec::new(),
@@ -189,7 +200,7 @@ impl MediaReader {
             "crypto" if self.media.crypto.len() < CRYPTO_MAX => {
                 self.media.crypto.extend(crypto(value));
             }
-            _ => {}
+            _ => self.media.dtls.attribute(name, value),
         }
     }
 
@@ -217,6 +228,39 @@ impl MediaReader {
         }
         media
     }
+}
+
+impl DtlsLines {
+    fn attribute(&mut self, name: &str, value: &str) {
+        match name {
+            "fingerprint" if self.fingerprints.len() < FINGERPRINTS_MAX => {
+                self.fingerprints.extend(fingerprint(value));
+            }
+            "setup" => self.setup = Setup::from_attribute(value),
+            _ => {}
+        }
+    }
+}
+
+/// `<hash> <hex>:<hex>…` (RFC 8122 section 5).
+fn fingerprint(value: &str) -> Option<Fingerprint> {
+    let (hash, digits) = value.split_once(' ')?;
+    if !scan::is_token(hash) || hash.len() > 16 {
+        return None;
+    }
+    let byte = |pair: &str| {
+        let is_hex = pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_hex.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
+    };
+    let digits = digits.trim();
+    if digits.len() > FINGERPRINT_BYTES_MAX * 3 {
+        return None;
+    }
+    let bytes: Option<Vec<u8>> = digits.split(':').map(byte).collect();
+    Some(Fingerprint {
+        hash: hash.to_ascii_lowercase(),
+        bytes: bytes?,
+    })
 }
 
 /// `<username> <sess-id> <sess-version> IN IP4 <address>`. Ids beyond 64 bits occur; they count as the largest.

@@ -1,6 +1,6 @@
 //! Session descriptions to text.
 
-use super::{Connection, Media, SessionDescription};
+use super::{Connection, DtlsLines, Media, SessionDescription};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -24,6 +24,7 @@ impl fmt::Display for SessionDescription {
         if let Some(direction) = self.direction {
             write!(f, "a={}\r\n", direction.as_str())?;
         }
+        self.dtls.fmt(f)?;
         self.media.iter().try_for_each(|media| media.fmt(f))
     }
 }
@@ -34,6 +35,23 @@ impl fmt::Display for Connection {
             Self::Address(IpAddr::V4(address)) => write!(f, "IN IP4 {address}"),
             Self::Address(IpAddr::V6(address)) => write!(f, "IN IP6 {address}"),
             Self::Name(name) => write!(f, "IN IP4 {name}"),
+        }
+    }
+}
+
+impl fmt::Display for DtlsLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for fingerprint in &self.fingerprints {
+            write!(f, "a=fingerprint:{} ", fingerprint.hash)?;
+            for (place, byte) in fingerprint.bytes.iter().enumerate() {
+                let colon = if place == 0 { "" } else { ":" };
+                write!(f, "{colon}{byte:02X}")?;
+            }
+            f.write_str("\r\n")?;
+        }
+        match self.setup {
+            Some(setup) => write!(f, "a=setup:{}\r\n", setup.as_str()),
+            None => Ok(()),
         }
     }
 }
@@ -85,6 +103,7 @@ impl fmt::Display for Media {
             let key = base64_simd::STANDARD.encode_to_string(&line.key);
             write!(f, "a=crypto:{} {} inline:{key}\r\n", line.tag, line.suite)?;
         }
+        self.dtls.fmt(f)?;
         match self.direction {
             Some(direction) => write!(f, "a={}\r\n", direction.as_str()),
             None => Ok(()),

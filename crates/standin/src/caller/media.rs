@@ -82,6 +82,7 @@ impl Audio {
             comfort_noise: false,
             srtp: SrtpPolicy::Off,
             crypto: Vec::new(),
+            dtls: None,
             ptime_ms: 20,
             session_id: self.seed & 0xffff_ffff,
             session_version: self.version,

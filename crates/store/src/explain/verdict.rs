@@ -50,6 +50,15 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
             .iter()
             .any(|fact| fact.decision.refusal.as_deref() == Some("srtp_required"))
             .then(|| Message::new("end_rejected_srtp_required")),
+        EndReason::EncryptionFailed => {
+            let is_stranger = |message: &Message| message.code == "dtls_wrong_fingerprint";
+            let mut notes = facts.events.iter();
+            notes
+                .any(
+                    |entry| matches!(&entry.event, Event::Note { message } if is_stranger(message)),
+                )
+                .then(|| Message::new("end_encryption_failed_fingerprint"))
+        }
         EndReason::UnknownNumber => {
             Some(Message::new("end_unknown_number").with("to", &facts.record.to))
         }

@@ -19,7 +19,7 @@ export interface TestStep {
 }
 
 /** Whether audio is encrypted. */
-export const SRTP = ['off', 'preferred', 'required'] as const;
+export const SRTP = ['off', 'preferred', 'required', 'dtls_preferred', 'dtls_required'] as const;
 
 /** Where devices are kept; also the key of what was read of them. */
 export const DEVICES = '/api/admin/devices';

@@ -10,6 +10,7 @@ use store::Event;
 
 use super::{KEY_MS, SecondLeg, SecondWake, Stage};
 use crate::call_task::CallTask;
+use crate::call_task::agreement::note_security;
 use crate::call_task::desk::phone;
 use crate::call_task::failover::NextAccount;
 use crate::call_task::second_leg::relay::Relay;
@@ -173,8 +174,13 @@ impl CallTask {
         for digit in keys {
             self.session.handle(now, Input::TargetPressed { digit });
         }
-        let second = self.second.open().filter(|_| gone);
-        if let Some(second) = second {
+        let Some(second) = self.second.open() else {
+            return busy;
+        };
+        if let Err(reason) = note_security(&self.desk.journal, now, &mut second.media) {
+            second.leg.hang_up(reason);
+            self.target_over(now, "its sound could not be encrypted");
+        } else if gone {
             second.leg.hang_up(EndReason::MediaLost);
             self.target_over(now, "its sound is gone");
         }

@@ -311,6 +311,6 @@ mod tests {
         );
         rtp.advertised = Some(address("198.51.100.7"));
         let said = our_addresses(&rtp, 4_000, Some(loopback), &[loopback]);
-        assert_eq!(said, ["198.51.100.7:4000".parse().unwrap()]);
+        assert_eq!(said, ["198.51.100.7:4000".parse::<SocketAddr>().unwrap()]);
     }
 }

@@ -1,6 +1,6 @@
 //! The words of offer and answer: what we can do, what was agreed, why not.
 
-use crate::sdp::Direction;
+use crate::sdp::{Direction, Fingerprint};
 use std::net::{IpAddr, SocketAddr};
 
 /// The SRTP suites that we know (RFC 4568 section 6.2, RFC 6188), with the bytes of master key and salt together.
@@ -17,15 +17,49 @@ pub(in crate::sdp) fn key_bytes(suite: &str) -> Option<usize> {
     known.map(|(_, bytes)| *bytes)
 }
 
-/// Which SRTP we take (RFC 4568).
+/// Which SRTP we take, and how we offer it. An offer is answered with what it has: keys by SDES (RFC 4568) or by DTLS (RFC 5763).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SrtpPolicy {
     /// RTP/AVP only.
     Off,
-    /// SRTP when the peer does it, else RTP.
+    /// SRTP when the peer does it, else RTP; we offer SDES.
     Preferred,
-    /// SRTP or no call.
+    /// SRTP or no call; we offer SDES.
     Required,
+    /// SRTP when the peer does it, else RTP; we offer DTLS, on RTP/AVP (RFC 8643).
+    DtlsPreferred,
+    /// SRTP by DTLS or no call.
+    DtlsRequired,
+}
+
+impl SrtpPolicy {
+    /// Plain RTP is no call.
+    pub fn is_required(self) -> bool {
+        matches!(self, Self::Required | Self::DtlsRequired)
+    }
+
+    /// What we offer is DTLS.
+    pub fn is_dtls(self) -> bool {
+        matches!(self, Self::DtlsPreferred | Self::DtlsRequired)
+    }
+}
+
+/// Our side of DTLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalDtls {
+    /// Of our certificate.
+    pub fingerprint: Fingerprint,
+    /// Whether we begin the handshake where the peer leaves it to us: our role of an association that stays. Else it begins.
+    pub active: bool,
+}
+
+/// What was agreed about DTLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DtlsTerms {
+    /// One of these is the peer's certificate's; of hash functions that we know.
+    pub fingerprints: Vec<Fingerprint>,
+    /// We begin the handshake.
+    pub active: bool,
 }
 
 /// A codec of ours.
@@ -75,6 +109,8 @@ pub struct LocalMedia {
     pub srtp: SrtpPolicy,
     /// Our keys, one line for each suite we take.
     pub crypto: Vec<CryptoLine>,
+    /// What DTLS needs; `None`: we do none.
+    pub dtls: Option<LocalDtls>,
     /// 10..=60.
     pub ptime_ms: u32,
     pub session_id: u64,
@@ -132,6 +168,8 @@ pub struct Negotiated {
     /// As we act.
     pub direction: Direction,
     pub crypto: Option<CryptoPair>,
+    /// Keys come by DTLS.
+    pub dtls: Option<DtlsTerms>,
 }
 
 /// Why a description cannot be answered or accepted. All but `BadSdp` (400) call for 488.
@@ -143,7 +181,7 @@ pub enum OfferRejected {
     NoAudio,
     /// Not a session description.
     BadSdp,
-    /// We require SRTP and the peer has none (or no suite in common).
+    /// We require SRTP, or SRTP by DTLS, and the peer has none (or no suite or hash function in common).
     SrtpRequired,
     /// The peer requires SRTP and we have none.
     SrtpRefused,

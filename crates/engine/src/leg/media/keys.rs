@@ -1,0 +1,180 @@
+//! The keys of a leg whose media DTLS encrypts: the association in force, and what it has given.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use media::{SrtpConfig, StreamConfig};
+use sip::sdp::offer_answer::Negotiated;
+
+use crate::leg::dtls::{self, Association, Failure, News};
+
+/// What a call is told about the encryption of its audio.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Security {
+    /// There are keys: audio flows.
+    Agreed {
+        /// SRTP suite.
+        suite: &'static str,
+        /// How long the handshake took, ms.
+        after_ms: u32,
+    },
+    /// There will be none.
+    Failed(Failure),
+}
+
+/// See the module. Nothing of it where the media is plain or has its keys from SDES.
+#[derive(Default)]
+pub(super) struct DtlsKeys {
+    association: Option<Association>,
+    /// Came before the description of who sends it.
+    held: Vec<(SocketAddr, BytesMut)>,
+    keys: Option<SrtpConfig>,
+    /// Who proved the fingerprint, and where its description said that it was.
+    peer: Option<(SocketAddr, Option<SocketAddr>)>,
+    signalled: Option<SocketAddr>,
+    news: VecDeque<Security>,
+}
+
+impl DtlsKeys {
+    /// What a description of the peer changes: the same fingerprint keeps the association and its keys, another one has to be proved
+    /// before anything is sent or heard again.
+    pub(super) fn agree(
+        &mut self,
+        now: Instant,
+        agreed: &Negotiated,
+        signalling: Option<IpAddr>,
+        started: bool,
+    ) -> bool {
+        self.signalled = agreed.remote;
+        let Some(terms) = &agreed.dtls else {
+            *self = Self {
+                news: std::mem::take(&mut self.news),
+                ..Self::default()
+            };
+            return true;
+        };
+        let kept = self
+            .association
+            .as_mut()
+            .filter(|kept| kept.terms().fingerprints == terms.fingerprints);
+        if let Some(kept) = kept {
+            kept.set_remote(now, agreed.remote);
+            return true;
+        }
+        self.keys = None;
+        self.peer = None;
+        self.association = Association::new(terms.clone(), agreed.remote, signalling);
+        if let Some(association) = &mut self.association {
+            association.hold(std::mem::take(&mut self.held));
+        }
+        if started {
+            self.begin(now);
+        }
+        self.association.is_some()
+    }
+
+    /// Our description is on its way: the handshake may begin.
+    pub(super) fn begin(&mut self, now: Instant) {
+        if let Some(association) = &mut self.association {
+            association.begin(now);
+        }
+        self.take_news();
+    }
+
+    /// Whether the role of the association that is in force is the one that begins.
+    pub(super) fn is_active(&self) -> bool {
+        self.association
+            .as_ref()
+            .is_some_and(|association| association.terms().active)
+    }
+
+    /// Keys are to come: nothing else is believed or sent until then.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.association.is_some() && self.keys.is_none()
+    }
+
+    /// DTLS is in force.
+    pub(super) fn are_agreed(&self) -> bool {
+        self.association.is_some()
+    }
+
+    /// Puts the keys that there are into the settings of the stream, and the address that was proved where the description names
+    /// the same one as before.
+    pub(super) fn complete(&self, config: &mut StreamConfig) {
+        let Some(keys) = &self.keys else {
+            return;
+        };
+        config.srtp = Some(keys.clone());
+        if let Some((peer, signalled)) = self.peer
+            && config.remote.is_some()
+            && signalled == self.signalled
+        {
+            config.remote = Some(peer);
+            if config.rtcp_mux {
+                config.remote_rtcp = Some(peer);
+            }
+        }
+    }
+
+    /// A datagram of DTLS; true where there are new keys. Before our offer is answered, it is kept.
+    pub(super) fn handle(&mut self, now: Instant, source: SocketAddr, data: &[u8]) -> bool {
+        let data = BytesMut::from(data);
+        match &mut self.association {
+            Some(association) => association.handle(now, source, data),
+            None => dtls::hold(&mut self.held, source, data),
+        }
+        self.take_news()
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.association.as_ref()?.poll_timeout()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(association) = &mut self.association
+            && association.poll_timeout().is_some_and(|at| at <= now)
+        {
+            association.handle_timeout(now);
+        }
+        self.take_news();
+    }
+
+    pub(super) fn poll_transmit(&mut self) -> Option<(SocketAddr, BytesMut)> {
+        self.association.as_mut()?.poll_transmit()
+    }
+
+    pub(super) fn poll_security(&mut self) -> Option<Security> {
+        self.news.pop_front()
+    }
+
+    pub(super) fn close(&mut self, now: Instant) {
+        if let Some(association) = &mut self.association {
+            association.close(now);
+        }
+    }
+
+    fn take_news(&mut self) -> bool {
+        let mut changed = false;
+        while let Some(news) = self.association.as_mut().and_then(Association::poll_news) {
+            match news {
+                News::Agreed {
+                    srtp,
+                    peer,
+                    after_ms,
+                } => {
+                    self.news.push_back(Security::Agreed {
+                        suite: srtp.suite.name(),
+                        after_ms,
+                    });
+                    self.keys = Some(srtp);
+                    self.peer = Some((peer, self.signalled));
+                    changed = true;
+                }
+                News::Failed(failure) => self.news.push_back(Security::Failed(failure)),
+            }
+        }
+        changed
+    }
+}
