@@ -76,15 +76,15 @@ def test_baresip_calls_and_holds(standin, server, baresip):
     call = allo.ended_call()
     assert call["endReason"] == "agent_hung_up"
     assert notes(allo, call).count("dtls_agreed") == 1, "the hold keeps the association"
-    assert telephone.output().count("DTLS-SRTP complete") == 1, telephone.output()[-3000:]
+    # It has no mux of its own accord: its RTCP has a handshake of its own.
+    for port in ("RTP", "RTCP"):
+        assert telephone.output().count(f"DTLS-SRTP complete (audio/{port})") == 1, telephone.output()[-3000:]
 
 
 def test_linphone_calls_and_holds(standin, server, linphone):
     allo = server(standin("tone").url, line_codecs="pcmu,pcma", line_srtp="dtls_required")
     telephone = linphone().dial(f"sip:allo@127.0.0.1:{allo.udp}")
     call = spoken(allo, 1)
-    telephone.say(speak("Please tell me a very long story."))
-    spoken(allo, 2, "started")
     telephone.command("pause")
     directions = lambda: [decision["direction"] for decision in events(allo, call, "sdp_decision")]  # noqa: E731
     wait_for("the hold", lambda: directions()[-1] == "recvonly")
@@ -97,7 +97,7 @@ def test_linphone_calls_and_holds(standin, server, linphone):
     assert call["endReason"] == "agent_hung_up"
     telephone.wait_output(r"ended \(")
     heard = wait_for("audio after the resumption", lambda: without_apologies(tones(telephone.samples("resumed"))), 5)
-    assert [round(hz, -1) for hz, *_ in heard] == [700, 660], heard
+    assert [round(hz, -1) for hz, *_ in heard] == [660], heard
     assert round(tones(telephone.samples())[0][0], -1) == 440
     assert notes(allo, call).count("dtls_agreed") == 1, "the hold keeps the association"
 

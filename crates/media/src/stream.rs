@@ -300,7 +300,11 @@ impl Stream {
             self.inbound.refuse(source, &mut self.events);
             return;
         }
-        let len = match &mut self.inbound.srtp {
+        let keys = match &mut self.reports.keys {
+            Some(own) => Some(&mut own.theirs),
+            None => self.inbound.srtp.as_mut(),
+        };
+        let len = match keys {
             None => data.len(),
             Some(srtp) => {
                 let result = srtp
@@ -453,7 +457,16 @@ impl Stream {
             .reports
             .write(self.now, &sending, reception, &self.config.cname, buffer)?;
         let destination = destination?;
-        let len = report::protect(&mut self.outbound.srtp, buffer, len)?;
+        let keys = match &mut self.reports.keys {
+            Some(own) => Some(&mut own.ours),
+            None => self.outbound.srtp.as_mut(),
+        };
+        let len = match keys {
+            None => len,
+            // Keys that cannot be used, or are still to come.
+            Some(None) => return None,
+            Some(Some(srtp)) => srtp.protect_rtcp(buffer, len)?,
+        };
         Some(Transmit {
             rtcp: !self.config.rtcp_mux,
             destination,

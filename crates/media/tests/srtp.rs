@@ -262,3 +262,44 @@ fn keys_that_are_awaited_keep_the_greeting_and_let_nothing_in() {
     assert_eq!(pair.statistics(1).srtp_failures, 0);
     assert_eq!(pair.statistics(1).packets_received, 100);
 }
+
+#[test]
+fn reports_on_a_port_of_their_own_have_keys_of_their_own() {
+    let suite = SrtpSuite::AesCm128HmacSha1_80;
+    let (first, second) = keys(suite, 60);
+    let set = |pair: &mut Pair, keys: [&SrtpConfig; 2]| {
+        for (end, keys) in pair.ends.iter_mut().zip(keys) {
+            end.stream.set_report_keys(Some(keys));
+        }
+    };
+    let one = SrtpConfig {
+        suite,
+        local_key: first.clone(),
+        remote_key: second.clone(),
+    };
+    let other = SrtpConfig {
+        suite,
+        local_key: second,
+        remote_key: first,
+    };
+    let mut pair = Pair::new(secure(suite), Network::default(), 2);
+    set(&mut pair, [&one, &other]);
+    pair.start();
+    pair.run_ms(30_000);
+    for index in 0..2 {
+        let statistics = pair.statistics(index);
+        assert!(statistics.round_trip_ms.is_some(), "{statistics:?}");
+        assert_eq!(statistics.srtp_failures, 0);
+    }
+    // Neither side's keys open what the other's packets are sealed with.
+    let mut pair = Pair::new(secure(suite), Network::default(), 2);
+    pair.ends[0].stream.set_report_keys(Some(&one));
+    pair.start();
+    pair.run_ms(30_000);
+    let statistics = pair.statistics(1);
+    assert!(statistics.round_trip_ms.is_none() && statistics.srtp_failures > 2);
+    assert!(
+        statistics.packets_received > 1_400,
+        "audio is not concerned"
+    );
+}

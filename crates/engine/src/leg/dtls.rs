@@ -46,6 +46,18 @@ const LABEL: &str = "EXTRACTOR-dtls_srtp";
 const KEY_BYTES: usize = 16;
 const SALT_BYTES: usize = 14;
 
+/// The protection profiles that we take (RFC 5764 section 4.1.2), the one preferred by most peers first.
+const PROFILES: [(SrtpProtectionProfile, SrtpSuite); 2] = [
+    (
+        SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+        SrtpSuite::AesCm128HmacSha1_80,
+    ),
+    (
+        SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_32,
+        SrtpSuite::AesCm128HmacSha1_32,
+    ),
+];
+
 /// Whether a datagram on an RTP socket is DTLS (RFC 7983 section 7).
 pub(crate) fn is_dtls(data: &[u8]) -> bool {
     data.first().is_some_and(|first| (20..=63).contains(first))
@@ -251,15 +263,9 @@ impl Association {
             self.refuse(now, source, Failure::Fingerprint);
             return;
         }
-        let suite = match state.srtp_protection_profile() {
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => {
-                Some(SrtpSuite::AesCm128HmacSha1_80)
-            }
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_32 => {
-                Some(SrtpSuite::AesCm128HmacSha1_32)
-            }
-            _ => None,
-        };
+        let profile = state.srtp_protection_profile();
+        let suite = PROFILES.iter().find(|(known, _)| *known == profile);
+        let suite = suite.map(|(_, suite)| *suite);
         let length = 2 * (KEY_BYTES + SALT_BYTES);
         let material = state.export_keying_material(LABEL, &[], length);
         let (Some(suite), Ok(material)) = (suite, material) else {
@@ -406,10 +412,7 @@ fn config(terms: &DtlsTerms, stranger: &Arc<AtomicBool>) -> Option<Arc<Handshake
     let built = ConfigBuilder::default()
         .with_crypto_provider(Arc::clone(&identity.provider))
         .with_certificates(vec![identity.certificate.clone()])
-        .with_srtp_protection_profiles(vec![
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_32,
-        ])
+        .with_srtp_protection_profiles(PROFILES.map(|(profile, _)| profile).to_vec())
         .with_client_auth(ClientAuthType::RequireAnyClientCert)
         // Certificates of telephones are nobody's but their own: the fingerprint proves them.
         .with_insecure_skip_verify(true)

@@ -201,6 +201,13 @@ impl MediaLeg {
     fn reconfigure(&mut self, now: Instant, mut config: StreamConfig) {
         self.dtls.complete(&mut config);
         self.stream.reconfigure(now, config);
+        self.rekey_reports();
+    }
+
+    fn rekey_reports(&mut self) {
+        if let Some(keys) = self.dtls.poll_report_keys() {
+            self.stream.set_report_keys(keys.as_ref());
+        }
     }
 
     /// DTLS has given keys: the stream goes on with them.
@@ -301,10 +308,15 @@ impl MediaLeg {
             let Ok((count, source)) = self.pair.rtcp.try_recv_from(&mut self.buffer) else {
                 break;
             };
-            if let Some(data) = self.buffer.get_mut(..count)
-                && !self.dtls.are_agreed()
-            {
-                self.stream.handle_rtcp(now, canonical(source), data);
+            let source = canonical(source);
+            let Some(data) = self.buffer.get_mut(..count) else {
+                continue;
+            };
+            if self.local.dtls.is_some() && dtls::is_dtls(data) {
+                self.dtls.handle_report(now, source, data);
+                self.rekey_reports();
+            } else if !self.dtls.withhold_reports() {
+                self.stream.handle_rtcp(now, source, data);
             }
         }
     }
@@ -321,16 +333,20 @@ impl MediaLeg {
 
     /// Sends what the stream has ready. What the kernel does not take is lost, as on the network.
     pub(crate) fn transmit(&mut self) {
-        while let Some((destination, data)) = self.dtls.poll_transmit() {
+        while let Some((destination, data, rtcp)) = self.dtls.poll_transmit() {
             let destination = self.reachable(destination);
-            let _ = self.pair.rtp.try_send_to(&data, destination);
+            let socket = if rtcp {
+                &self.pair.rtcp
+            } else {
+                &self.pair.rtp
+            };
+            let _ = socket.try_send_to(&data, destination);
         }
         while let Some(transmit) = self.stream.poll_transmit(&mut self.buffer) {
             let Some(data) = self.buffer.get(..transmit.len) else {
                 continue;
             };
-            // The keys of DTLS are those of the RTP port; another port would need a handshake of its own (RFC 5764 section 5.1.2).
-            if transmit.rtcp && self.dtls.are_agreed() {
+            if transmit.rtcp && self.dtls.withhold_reports() {
                 continue;
             }
             let socket = if transmit.rtcp {

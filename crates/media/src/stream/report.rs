@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::reception::Reception;
 use crate::rtcp::{self, Compound, SenderInfo};
-use crate::srtp::SrtpContext;
+use crate::srtp::{SrtpConfig, SrtpContext};
 
 /// Mean time between reports, ms (RFC 3550 6.2: 5 s, the first after half of it).
 pub const REPORT_INTERVAL_MS: u64 = 5_000;
@@ -25,6 +25,15 @@ pub(super) struct Reports {
     pub(super) remote_loss: Option<f64>,
     /// In steps of the clock of our stream.
     pub(super) remote_jitter: Option<u32>,
+    /// Where reports have other keys than packets.
+    pub(super) keys: Option<Box<ReportKeys>>,
+}
+
+/// Keys of reports that have a port and keys of their own.
+#[derive(Debug)]
+pub(super) struct ReportKeys {
+    pub(super) ours: Option<SrtpContext>,
+    pub(super) theirs: Option<SrtpContext>,
 }
 
 /// What the peer's reports say of our audio, where another layer handles RTCP.
@@ -39,6 +48,17 @@ pub struct PathReport {
 }
 
 impl super::Stream {
+    /// Keys of the reports on a port of their own (RFC 5764 section 4.1.2); `None`: those of the packets. What is set again begins anew, so
+    /// the same keys are set once.
+    pub fn set_report_keys(&mut self, keys: Option<&SrtpConfig>) {
+        self.reports.keys = keys.map(|keys| {
+            Box::new(ReportKeys {
+                ours: SrtpContext::new(keys.suite, &keys.local_key),
+                theirs: SrtpContext::new(keys.suite, &keys.remote_key),
+            })
+        });
+    }
+
     /// What the peer's reports say, where another layer handles RTCP. What a report does not say stays as it was.
     pub fn note_path(&mut self, report: &PathReport) {
         let reports = &mut self.reports;
@@ -90,6 +110,7 @@ impl Reports {
             round_trip_ms: None,
             remote_loss: None,
             remote_jitter: None,
+            keys: None,
         }
     }
 
@@ -209,19 +230,6 @@ impl Reports {
         if round_trip < 65_536 * 30 {
             self.round_trip_ms = Some(f64::from(round_trip) * 1_000.0 / 65_536.0);
         }
-    }
-}
-
-/// Encrypts a report when the stream is protected; `None` when it cannot be.
-pub(super) fn protect(
-    srtp: &mut Option<Option<SrtpContext>>,
-    buffer: &mut [u8],
-    len: usize,
-) -> Option<usize> {
-    match srtp {
-        None => Some(len),
-        Some(None) => None,
-        Some(Some(srtp)) => srtp.protect_rtcp(buffer, len),
     }
 }
 

@@ -105,7 +105,7 @@ pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
         media.crypto.clone_from(&local.crypto);
     }
     media.dtls = security::offered(local);
-    // One handshake serves both (RFC 5764 section 4.1.2 knows one for each port).
+    // One handshake serves both ports then (RFC 5764 section 4.1.2).
     media.rtcp_mux = local.srtp.is_dtls();
     let description = SessionDescription {
         media: vec![media],

@@ -8,7 +8,6 @@ use super::*;
 const US: &str = "192.0.2.1:10000";
 const THEM: &str = "192.0.2.2:20000";
 
-#[expect(clippy::disallowed_methods, reason = "a test needs some instant")]
 fn epoch() -> Instant {
     Instant::now()
 }
@@ -295,11 +294,6 @@ fn first_bytes_of_the_kinds_that_share_a_port() {
 /// What a handshake costs this process: `cargo test … dtls::tests::cost -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "a measurement"
-)]
 fn cost_of_a_handshake() {
     let begun = Instant::now();
     for _ in 0..200 {

@@ -31,6 +31,11 @@ pub(super) struct DtlsKeys {
     /// Came before the description of who sends it.
     held: Vec<(SocketAddr, BytesMut)>,
     keys: Option<SrtpConfig>,
+    /// The association of the RTCP port, where RTCP has one of its own: another handshake, of the same certificates (RFC 5764 section 4.1.2).
+    reports: Option<Association>,
+    report_keys: Option<SrtpConfig>,
+    /// What the stream has not been told about them.
+    report_news: Option<Option<SrtpConfig>>,
     /// Who proved the fingerprint, and where its description said that it was.
     peer: Option<(SocketAddr, Option<SocketAddr>)>,
     signalled: Option<SocketAddr>,
@@ -51,6 +56,7 @@ impl DtlsKeys {
         let Some(terms) = &agreed.dtls else {
             *self = Self {
                 news: std::mem::take(&mut self.news),
+                report_news: self.reports.is_some().then_some(None),
                 ..Self::default()
             };
             return true;
@@ -61,10 +67,18 @@ impl DtlsKeys {
             .filter(|kept| kept.terms().fingerprints == terms.fingerprints);
         if let Some(kept) = kept {
             kept.set_remote(now, agreed.remote);
+            if let Some(reports) = &mut self.reports {
+                reports.set_remote(now, agreed.remote_rtcp);
+            }
             return true;
         }
         self.keys = None;
         self.peer = None;
+        self.report_keys = None;
+        self.report_news = Some(None);
+        self.reports = (!agreed.rtcp_mux)
+            .then(|| Association::new(terms.clone(), agreed.remote_rtcp, signalling))
+            .flatten();
         self.association = Association::new(terms.clone(), agreed.remote, signalling);
         if let Some(association) = &mut self.association {
             association.hold(std::mem::take(&mut self.held));
@@ -79,6 +93,9 @@ impl DtlsKeys {
     pub(super) fn begin(&mut self, now: Instant) {
         if let Some(association) = &mut self.association {
             association.begin(now);
+        }
+        if let Some(reports) = &mut self.reports {
+            reports.begin(now);
         }
         self.take_news();
     }
@@ -95,9 +112,14 @@ impl DtlsKeys {
         self.association.is_some() && self.keys.is_none()
     }
 
-    /// DTLS is in force.
-    pub(super) fn are_agreed(&self) -> bool {
-        self.association.is_some()
+    /// Reports on a port of their own have no keys, or not yet: none is believed or sent there.
+    pub(super) fn withhold_reports(&self) -> bool {
+        self.association.is_some() && self.report_keys.is_none()
+    }
+
+    /// Other keys of the reports, once.
+    pub(super) fn poll_report_keys(&mut self) -> Option<Option<SrtpConfig>> {
+        self.report_news.take()
     }
 
     /// Puts the keys that there are into the settings of the stream, and the address that was proved where the description names
@@ -128,21 +150,36 @@ impl DtlsKeys {
         self.take_news()
     }
 
+    /// The same of the RTCP port; a peer whose RTCP is ahead of its description says it again.
+    pub(super) fn handle_report(&mut self, now: Instant, source: SocketAddr, data: &[u8]) {
+        if let Some(reports) = &mut self.reports {
+            reports.handle(now, source, BytesMut::from(data));
+            self.take_news();
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.association.as_ref()?.poll_timeout()
+        let both = self.association.iter().chain(&self.reports);
+        both.filter_map(Association::poll_timeout).min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if let Some(association) = &mut self.association
-            && association.poll_timeout().is_some_and(|at| at <= now)
-        {
-            association.handle_timeout(now);
+        for one in self.association.iter_mut().chain(&mut self.reports) {
+            if one.poll_timeout().is_some_and(|at| at <= now) {
+                one.handle_timeout(now);
+            }
         }
         self.take_news();
     }
 
-    pub(super) fn poll_transmit(&mut self) -> Option<(SocketAddr, BytesMut)> {
-        self.association.as_mut()?.poll_transmit()
+    /// The next datagram, where to, and whether it leaves from the RTCP port.
+    pub(super) fn poll_transmit(&mut self) -> Option<(SocketAddr, BytesMut, bool)> {
+        let media = self.association.as_mut();
+        if let Some((destination, data)) = media.and_then(Association::poll_transmit) {
+            return Some((destination, data, false));
+        }
+        let (destination, data) = self.reports.as_mut()?.poll_transmit()?;
+        Some((destination, data, true))
     }
 
     pub(super) fn poll_security(&mut self) -> Option<Security> {
@@ -150,8 +187,8 @@ impl DtlsKeys {
     }
 
     pub(super) fn close(&mut self, now: Instant) {
-        if let Some(association) = &mut self.association {
-            association.close(now);
+        for one in self.association.iter_mut().chain(&mut self.reports) {
+            one.close(now);
         }
     }
 
@@ -175,6 +212,16 @@ impl DtlsKeys {
                 News::Failed(failure) => self.news.push_back(Security::Failed(failure)),
             }
         }
+        while let Some(news) = self.reports.as_mut().and_then(Association::poll_news) {
+            // A peer that does no handshake there has no reports: that ends no call.
+            if let News::Agreed { srtp, .. } = news {
+                self.report_keys = Some(srtp.clone());
+                self.report_news = Some(Some(srtp));
+            }
+        }
         changed
     }
 }
+
+#[cfg(test)]
+mod tests;
