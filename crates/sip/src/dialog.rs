@@ -111,6 +111,11 @@ impl Dialog {
         self.is_pinned = self.is_direct;
     }
 
+    /// Its requests go over the flow of a registration: to a device that nobody else finds.
+    pub(crate) const fn is_pinned(&self) -> bool {
+        self.is_pinned
+    }
+
     /// Takes tag, routes and target from a response to our INVITE (RFC 3261 section 12.1.2).
     pub(crate) fn settle(&mut self, response: &Response, flow: Flow, source: Option<SocketAddr>) {
         if let Some(to) = response.headers.to() {

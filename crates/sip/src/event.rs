@@ -126,6 +126,17 @@ pub struct IncomingInvite {
     pub user_agent: Option<String>,
     /// Came by TLS.
     pub secure: bool,
+    /// The INVITE wants to take the place of a dialog (RFC 3891). Whether it may is the shell's policy.
+    pub replaces: Option<Replaced>,
+}
+
+/// What a Replaces header names (RFC 3891 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// A confirmed dialog of ours: the shell answers the new INVITE in its place and hangs up the old one, or rejects.
+    Dialog(InviteId),
+    /// Nothing that can be replaced: the INVITE is to be rejected with this status.
+    Refused { status: u16 },
 }
 
 /// A message that went over the wire, secrets redacted.

@@ -1,8 +1,8 @@
 //! The INVITE session: one state at a time, one file for each thing that can happen to it.
 //!
 //! `uas` and `uac` set the dialog up, `modify` changes it (re-INVITE, UPDATE), `refresh` keeps it alive (RFC 4028),
-//! `reliable` is RFC 3262, `within` takes the peer's requests inside the dialog, `transfer` answers REFER and sends ours, `closing`
-//! ends it. `Ended` is told to the shell once, at the first cause; what the protocol still needs after that (a CANCEL
+//! `reliable` is RFC 3262, `within` takes the peer's requests inside the dialog, `transfer` answers REFER and sends ours, `replaced`
+//! says which dialog another INVITE may take the place of, `closing` ends it. `Ended` is told to the shell once, at the first cause; what the protocol still needs after that (a CANCEL
 //! race, an ACK that is due, the answer to our BYE) goes on silently until no transaction is left.
 
 pub(crate) mod closing;
@@ -10,6 +10,7 @@ pub(crate) mod command;
 pub(crate) mod modify;
 pub(crate) mod refresh;
 pub(crate) mod reliable;
+pub(crate) mod replaced;
 pub(crate) mod transfer;
 pub(crate) mod uac;
 pub(crate) mod uas;
@@ -80,6 +81,8 @@ pub(crate) struct Peer {
     pub(crate) update: bool,
     /// It lists what it takes (Allow), and REFER (RFC 3515) is not there.
     pub(crate) refuses_refer: bool,
+    /// A call of its own may be replaced (RFC 3891).
+    pub(crate) replaces: bool,
 }
 
 /// One INVITE session.

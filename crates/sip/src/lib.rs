@@ -38,7 +38,9 @@ pub use account::{AccountConfig, CallerIdForm, KeepAlive};
 pub use config::{
     Config, InboundCredential, Limits, Listener, Protocol, SessionTimerConfig, TimerConfig,
 };
-pub use event::{DropReason, EndCause, Event, IncomingInvite, Input, Output, Party, Target, Trace};
+pub use event::{
+    DropReason, EndCause, Event, IncomingInvite, Input, Output, Party, Replaced, Target, Trace,
+};
 pub use id::{AccountId, ConnectionId, DeviceId, InviteId, ListenerId, QueryId};
 pub use invite::{CommandError, InviteError, OutgoingInvite, Rejection};
 pub use registrar::{Binding, DeviceConfig, RegisterRefusal};

@@ -26,9 +26,9 @@ use crate::transaction::{ClientEvent, Owner};
 pub(crate) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
 /// Extensions that we speak.
-pub(crate) const SUPPORTED: &str = "100rel, timer";
+pub(crate) const SUPPORTED: &str = "100rel, timer, replaces";
 /// The same, where a provisional response must not carry an offer.
-pub(crate) const SUPPORTED_NO_100REL: &str = "timer";
+pub(crate) const SUPPORTED_NO_100REL: &str = "timer, replaces";
 
 /// A SIP user agent for many accounts. See the crate's page for the order of calls.
 #[derive(Debug)]

@@ -146,19 +146,6 @@ fn pattern_08_an_invite_without_contact_is_refused() {
 }
 
 #[test]
-fn pattern_33_an_unauthorised_replaces_is_refused() {
-    check(
-        &request(
-            "INVITE",
-            "sip:us@192.0.2.1",
-            "z9hG4bK5",
-            "Require: replaces\r\nReplaces: a;to-tag=b;from-tag=c\r\n",
-        ),
-        420,
-    );
-}
-
-#[test]
 fn a_merged_request_is_refused() {
     let mut net = Net::new(2);
     let first = request("INVITE", "sip:us@192.0.2.1", "z9hG4bK6", "");

@@ -1,13 +1,17 @@
 //! REFER (RFC 3515). Theirs is declined and told to the shell: headers embedded in Refer-To are never looked at. Ours asks the peer
-//! to call somebody else, and its NOTIFYs say how that goes; they belong to the dialog, so no subscription outlives it.
+//! to call somebody else, and its NOTIFYs say how that goes; they belong to the dialog, so no subscription outlives it. An attended
+//! transfer (RFC 5589 section 7) is the same with a call that we already have: Refer-To says which one it replaces.
 
 use crate::event::Event;
 use crate::invite::{CommandError, Context, Invite, Phase};
-use crate::message::{Method, NameAddr, Request, Response, Uri, name};
+use crate::message::{Method, NameAddr, Replaces, Request, Response, Uri, name};
 use crate::transaction::{ClientId, Outgoing, ServerId};
 
 /// Content type of what a NOTIFY of a transfer carries (RFC 3420).
 const SIPFRAG: &str = "message/sipfrag";
+
+/// Why we call nobody for a peer (RFC 3326): it would be our call, at our cost.
+const NO_REFER: &str = "Q.850;cause=21;text=\"no REFER is taken; an INVITE with Replaces is\"";
 
 /// A REFER of ours that is not over.
 #[derive(Debug)]
@@ -25,7 +29,9 @@ impl Invite {
         match refer_to {
             Some(mut address) => {
                 address.uri.headers = None;
-                self.respond(cx, server, request, 603);
+                let mut response = self.response(request, 603);
+                response.headers.push(name::REASON, NO_REFER);
+                cx.endpoint.respond(cx.now, server, &response);
                 self.event(
                     cx,
                     Event::Refer {
@@ -53,6 +59,24 @@ impl Invite {
             answered: false,
         });
         Ok(())
+    }
+
+    /// Where the peer of another call finds this one, as RFC 5589 section 7.3 has it: the address that we called, and the dialog in
+    /// the words of who answered there. `None` unless the two talk, and that side says that its calls may be replaced.
+    pub(crate) fn as_refer_target(&self) -> Option<Uri> {
+        let is_open = matches!(self.phase, Phase::Confirmed) && self.peer.replaces;
+        if !is_open || self.dialog.is_pinned() {
+            return None;
+        }
+        let replaces = Replaces {
+            call_id: self.dialog.call_id.clone(),
+            to_tag: self.dialog.remote_tag().to_owned(),
+            from_tag: self.dialog.local.tag()?.to_owned(),
+            early_only: false,
+        };
+        let mut uri = self.dialog.remote.uri.clone();
+        uri.headers = Some(replaces.in_uri());
+        Some(uri)
     }
 
     pub(super) fn refer_answered(

@@ -3,7 +3,7 @@
 use crate::account::Accounts;
 use crate::dialog::Dialog;
 use crate::endpoint::{Endpoint, Link};
-use crate::event::{EndCause, Event, IncomingInvite, Party};
+use crate::event::{EndCause, Event, IncomingInvite, Party, Replaced};
 use crate::id::{AccountId, DeviceId, InviteId};
 use crate::invite::command::{CommandError, Rejection};
 use crate::invite::reliable::Reliable;
@@ -37,6 +37,8 @@ pub(crate) struct Arrived {
     pub(crate) proof: Proof,
     /// It came over the flow by which a device of ours is reached, and by nothing else.
     pub(crate) is_pinned: bool,
+    /// The dialog that the INVITE wants to take the place of.
+    pub(crate) replaces: Option<Replaced>,
 }
 
 /// What became of the credentials of an INVITE; the default is that there were none.
@@ -59,6 +61,7 @@ impl Invite {
             account,
             proof,
             is_pinned,
+            replaces,
         } = arrived;
         let tag = cx.endpoint.token();
         let contact = contact_for(cx.accounts, account, &request);
@@ -71,7 +74,8 @@ impl Invite {
             account,
         };
         cx.endpoint.link_server(server, link);
-        let event = describe(&request, &dialog, (id, origin), account, proof);
+        let mut event = describe(&request, &dialog, (id, origin), account, proof);
+        event.replaces = replaces;
         let reliable = Reliable::new(cx.endpoint, &request);
         let incoming = Incoming {
             server,
@@ -291,6 +295,7 @@ pub(crate) fn peer_of(headers: &Headers) -> Peer {
     Peer {
         update: headers.has_token(name::ALLOW, "UPDATE"),
         refuses_refer: headers.has(name::ALLOW) && !headers.has_token(name::ALLOW, "REFER"),
+        replaces: headers.has_token(name::SUPPORTED, "replaces"),
     }
 }
 
@@ -338,6 +343,7 @@ fn describe(
         authenticated,
         realm,
         proof_rejected: proof.is_rejected,
+        replaces: None,
         user_agent: request.headers.get(name::USER_AGENT).map(str::to_owned),
         secure: origin.protocol == crate::config::Protocol::Tls,
     }

@@ -29,6 +29,7 @@ pub mod name {
     pub const EVENT: &str = "Event";
     pub const EXPIRES: &str = "Expires";
     pub const FROM: &str = "From";
+    pub const JOIN: &str = "Join";
     pub const MAX_FORWARDS: &str = "Max-Forwards";
     pub const MIN_EXPIRES: &str = "Min-Expires";
     pub const MIN_SE: &str = "Min-SE";

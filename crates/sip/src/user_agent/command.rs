@@ -316,6 +316,29 @@ impl UserAgent {
         self.command(now, invite, |invite, cx| invite.refer(cx, uri))
     }
 
+    /// Asks the peer of one call to take the place of ours in another: an attended transfer (RFC 5589 section 7). What comes of it is
+    /// told as of [`refer`](Self::refer). Where it returns an error the two calls are as they were.
+    ///
+    /// # Errors
+    /// One of the two is not confirmed, or one of the two peers says that it does no such thing. That who takes the REFER can find the
+    /// other is for the shell to know.
+    pub fn refer_to_call(
+        &mut self,
+        now: Instant,
+        invite: InviteId,
+        other: InviteId,
+    ) -> Result<(), CommandError> {
+        let known = self
+            .invites
+            .get(&other)
+            .ok_or(CommandError::UnknownInvite)?;
+        let uri = known.as_refer_target().ok_or(CommandError::WrongState)?;
+        if invite == other || !self.may_refer(invite) {
+            return Err(CommandError::WrongState);
+        }
+        self.command(now, invite, |invite, cx| invite.refer(cx, uri))
+    }
+
     /// Whether the peer of an INVITE may take a REFER: it does not say that it does not (Allow, RFC 3261 section 20.5).
     #[must_use]
     pub fn may_refer(&self, invite: InviteId) -> bool {

@@ -6,18 +6,18 @@ use std::time::Instant;
 
 use crate::digest::Verification;
 use crate::endpoint::{Endpoint, Link};
-use crate::event::DropReason;
+use crate::event::{DropReason, Replaced};
 use crate::id::{InviteId, ListenerId};
 use crate::invite::uas::{Arrived, Proof};
-use crate::invite::{Context, Invite};
-use crate::message::{Headers, Message, Method, ParseErrorKind, Request, Response, name};
+use crate::invite::{Context, Invite, replaced};
+use crate::message::{Headers, Message, Method, ParseErrorKind, Replaces, Request, Response, name};
 use crate::transaction::ServerId;
 use crate::transaction::server::{Arrival, note_source};
 use crate::transport::{Flow, Origin};
 use crate::user_agent::{ALLOW, UserAgent};
 
 /// Option tags that a Require may name.
-const OPTIONS_KNOWN: [&str; 2] = ["100rel", "timer"];
+const OPTIONS_KNOWN: [&str; 3] = ["100rel", "timer", "replaces"];
 /// Bodies that we read.
 const ACCEPT: &str = "application/sdp";
 
@@ -258,6 +258,9 @@ impl UserAgent {
             return Some(response);
         }
         let is_invite = request.method == Method::Invite;
+        if is_invite && !replaced::is_readable(&request.headers) {
+            return Some(Response::to(request, 400));
+        }
         if is_invite && !takes_sdp(&request.headers) {
             return Some(Response::to(request, 406));
         }
@@ -296,6 +299,9 @@ impl UserAgent {
             let mut response = Response::to(request, 420);
             response.headers.push(name::UNSUPPORTED, unknown.join(", "));
             return Some(response);
+        }
+        if request.method != Method::Invite && request.headers.has(name::REPLACES) {
+            return Some(Response::to(request, 400));
         }
         let takes_sdp = matches!(
             request.method,
@@ -370,6 +376,7 @@ impl UserAgent {
             device: self.registrar.registered_over(origin.flow),
             ..self.verify(now, &request)
         };
+        let replaces = self.replaced_by(&request);
         let id = self.next_invite();
         let link = Link {
             invite: Some(id),
@@ -384,6 +391,7 @@ impl UserAgent {
             account,
             proof,
             is_pinned: self.registrar.is_way(origin.flow),
+            replaces,
         };
         let mut cx = Context {
             now,
@@ -394,6 +402,15 @@ impl UserAgent {
             Some(invite) => self.insert_invite(invite),
             None => self.endpoint.respond(now, server, &refused),
         }
+    }
+
+    /// The dialog that an INVITE names in Replaces; which of its tags is whose is said by RFC 3891 section 3.
+    fn replaced_by(&self, request: &Request) -> Option<Replaced> {
+        let wanted: Replaces = request.headers.get(name::REPLACES)?.parse().ok()?;
+        let key = (wanted.call_id.clone(), wanted.to_tag.clone());
+        let invite = self.dialogs.get(&key).and_then(|id| self.invites.get(id));
+        let found = invite.map(|invite| invite.replaced_by(&wanted));
+        Some(found.unwrap_or(Replaced::Refused { status: 481 }))
     }
 
     /// Whether the request proves one of the inbound passwords.
