@@ -1,4 +1,4 @@
-"""Every way in which a transfer can end, by REFER and by a second leg that allo calls and joins: who has which leg then, what the record
+"""Every way in which a transfer can end, by REFER, by a second leg that allo calls and joins, and by one that the caller's side then takes over: who has which leg then, what the record
 says, and what the agent's owner is told. Callers and targets are sipp; where somebody has to hang up at an exact moment the caller is a
 socket of the test. What each side hears after the join is judged by its frequency. The calls run at the same time in one house.
 """
@@ -8,6 +8,7 @@ import json
 import socket
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 from lib.allo import Server, Standin, known_to_calls, only_expected_log_lines, wait_for
@@ -56,6 +57,15 @@ class Target(Callee):
 
     def hangs_up_after(self, ms):
         return self.is_met().pause(ms).in_dialog("BYE", 1)
+
+
+class Replaceable(Target):
+    """One whose telephone says that somebody else may take its call over."""
+
+    def reply(self, status, body=None, tag=True):
+        super().reply(status, body, tag)
+        self.steps[-1] = self.steps[-1].replace("Content-Length", "Supported: timer, replaces\nContent-Length", 1)
+        return self
 
 
 class Case:
@@ -134,6 +144,11 @@ class Case:
         self.caller.wait_tone(TARGET_HZ, 400, timeout=20)
         heard = [round(hz) for hz, ms, packets in self.target.tones() if ms > 100 and packets[0].at > self.announced_until]
         assert not is_clean or all(abs(hz - CALLER_HZ) < 25 for hz in heard), f"nothing of the agent reaches the target: {heard}"
+        return self
+
+    def is_joined(self):
+        """By allo, after all: what is said before that is heard by nobody."""
+        wait_for("the two to be joined", lambda: "transfer_finished" in json.dumps(self.events()), 30)
         return self
 
     def goes_on(self, reason):
@@ -299,6 +314,84 @@ def bridge_target_vanishes(case):
     case.is_over("transferred", True, ("its sound is gone", True))
 
 
+# By a second leg that the caller's side takes over (REFER with Replaces).
+
+
+def replaceable(case):
+    return Replaceable(f"{case.name}-target")
+
+
+def in_words_of(ok):
+    """The dialog of a 200 as a header inside of a URI, in the words of who answered (RFC 5589 section 7.3)."""
+    tag = lambda name: header(ok, name).rsplit("tag=", 1)[1]  # noqa: E731
+    return f"?Replaces={quote(header(ok, 'Call-ID'), safe='')}%3Bto-tag%3D{tag('To')}%3Bfrom-tag%3D{tag('From')}"
+
+
+def attended_never_notified(case):
+    """The caller's side agrees, and says no more: the two legs that are there are joined."""
+    case.answers_as(replaceable(case).answers().until_bye())
+    referred(case).is_joined().both_talk().hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+
+
+def attended_answered(case):
+    case.answers_as(replaceable(case).answers().until_bye())
+    record = referred(case, "100 Trying", "200 OK").is_over("transferred", True, ("handed over", True))
+    (*_, refer) = case.calling.received("REFER")
+    ok = next(text for sent, text in case.called.trace() if sent and text.startswith("SIP/2.0 200") and "INVITE" in header(text, "CSeq"))
+    assert header(refer, "Refer-To") == f"<sip:desk@127.0.0.1:{case.port}{in_words_of(ok)}>", refer
+    assert f"[transfer] {case.desk}: handed over" in json.dumps(record["transcript"], ensure_ascii=False), record["transcript"]
+
+
+def attended_busy(case):
+    case.answers_as(replaceable(case).refuses("486 Busy Here")).calls_by_sipp().goes_on("busy").is_over("operator_hung_up", False, ("busy", False))
+    assert not case.calling.received("REFER")
+
+
+def attended_no_answer(case):
+    case.answers_as(replaceable(case).is_cancelled()).calls_by_sipp().goes_on("no answer")
+    case.is_over("operator_hung_up", False, ("no answer", False))
+
+
+def attended_refused(case):
+    """The caller's side takes no REFER."""
+    case.answers_as(replaceable(case).answers().until_bye())
+    declines(case).is_joined().both_talk().hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+
+
+def attended_caller_first(case):
+    """It agrees and leaves: that is how many systems say that it worked."""
+    case.answers_as(replaceable(case).answers().until_bye())
+    script = Script(f"{case.name}-caller").call().receive_request("REFER").answer_request("202 Accepted").bye()
+    case.calls_by_sipp(script).is_over("transferred", True, ("handed over", True))
+
+
+def attended_target_first(case):
+    """The person hangs up while it is tried: the caller is back with the agent."""
+    case.answers_as(replaceable(case).hangs_up_after(800))
+    script = Script(f"{case.name}-caller").call().receive_request("REFER").answer_request("202 Accepted")
+    case.calls_by_sipp(notified(notified(script, "100 Trying").pause(2_000), "481 Call/Transaction Does Not Exist").until_bye())
+    case.goes_on("hung up").is_over("operator_hung_up", False, ("hung up", True))
+
+
+def attended_unlisted(case):
+    """A telephone that does not say that its call may be taken over: nothing is asked, and the two are joined."""
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp().both_talk()
+    assert not case.calling.received("REFER")
+    case.hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+
+
+def attended_screened(case):
+    """The person is told who waits and takes the caller by a key: only then is it asked for."""
+    case.answers_as(replaceable(case).answers().until_bye())
+    script = Script(f"{case.name}-caller").call().receive_request("REFER").answer_request("202 Accepted")
+    case.calls_by_sipp(notified(script, "200 OK").until_bye()).hears_the_announcement()
+    assert not case.calling.received("REFER")
+    case.target.press("1")
+    case.is_over("transferred", True, ("handed over", True))
+    (leg,) = case.world.detail(case.id)["statistics"]["second_legs"]
+    assert (leg["announced"], leg["screening"], leg["talked_ms"]) == (True, "accepted", None), leg
+
+
 # By whichever the caller's side takes.
 
 
@@ -347,13 +440,13 @@ def screen_refused(case):
     """By SIP INFO, while the announcement is heard."""
     case.answers_as(target(case).is_met().pause(1_500).presses(2).until_bye()).calls_by_sipp()
     case.goes_on("refused by the person").is_over("operator_hung_up", False, ("refused by the person", True))
-    case.screened("refused", True, None)
+    case.screened("refused", True, False, None)
 
 
 def screen_hangs_up(case):
     case.answers_as(target(case).hangs_up_after(1_500)).calls_by_sipp().goes_on("refused by the person")
     case.is_over("operator_hung_up", False, ("hung up", True))
-    case.screened("refused", True, None)
+    case.screened("refused", True, False, None)
 
 
 def screen_silent(case):
@@ -405,6 +498,7 @@ SETTINGS = {
     announced: {"announce": "Un appel de la maison."},
     announced_not: {"announce": "Un roman."},
     screen_without_voice: {"announce": "Un roman.", "screen": True},
+    attended_screened: SCREENS,
     returns_to_the_agent: {"mode": "bridge", "returnToAgent": True},
 }
 CASES = {
@@ -416,6 +510,10 @@ CASES = {
     "told": [
         screen_accepted, screen_by_tool, screen_refused, screen_hangs_up, screen_silent, screen_caller_leaves, announced, announced_not,
         screen_without_voice, returns_to_the_agent,
+    ],
+    "attended": [
+        attended_never_notified, attended_screened, attended_no_answer, attended_answered, attended_caller_first, attended_target_first,
+        attended_refused, attended_busy, attended_unlisted,
     ],
     "unsaid": [auto_declined, auto_unlisted],
 }  # fmt: skip
@@ -437,7 +535,7 @@ class World(House):
 
     def run(self, mode):
         """All cases of a mode at the same time; the error of each that failed."""
-        named = {"refer", "bridge"} & {mode}
+        named = {"refer", "bridge", "attended"} & {mode}
         more = SCREENS if mode == "told" else {}
         cases = {run: Case(self, run.__name__, "".join(named), SETTINGS.get(run, more)) for run in CASES[mode]}
         self.client.put(f"/agents/{self.agent}", {"transferTargets": {case.desk: case.setting for case in cases.values()}})

@@ -227,14 +227,19 @@ class Baresip(Process, Softphone):
 class Linphone(Process, Softphone):
     """linphonec, driven over its standard input, with files in the place of a sound card."""
 
-    def __init__(self, folder, name="linphone", encryption="none", mandatory=False, ipv6=False, authority=None, user="tester", port=-1):
+    def __init__(
+        self, folder, name="linphone", encryption="none", mandatory=False, ipv6=False, authority=None, user="tester", port=-1, route=None
+    ):  # fmt: skip
+        """`route`: the address that its calls go through."""
         home = pathlib.Path(folder) / name
         (home / ".local/share/linphone").mkdir(parents=True)
         self.home = home
+        proxy = f"<sip:{route};lr>"
+        account = f"default_proxy=0\n[proxy_0]\nreg_proxy={proxy}\nreg_route={proxy}\nreg_identity=sip:tester@127.0.0.1\nreg_sendregister=0\npublish=0\n"
         (home / "linphonerc").write_text(
             f"[sip]\nsip_port={port}\nsip_tcp_port=-1\nsip_tls_port=-1\nuse_ipv6={int(ipv6)}\nipv6_migration_done=1\n"
             f"verify_server_certs={int(bool(authority))}\nverify_server_cn=0\nroot_ca={authority or '/nonexistent'}\n"
-            f"media_encryption={encryption}\nmedia_encryption_mandatory={int(mandatory)}\ncontact=sip:{user}@127.0.0.1\nguess_hostname=0\n"
+            f"media_encryption={encryption}\nmedia_encryption_mandatory={int(mandatory)}\ncontact=sip:{user}@127.0.0.1\nguess_hostname=0\n{account if route else ''}"
             "[rtp]\naudio_rtp_port=-1\n[sound]\nechocancellation=0\n[video]\nenabled=0\n[misc]\nlog_collection_upload_server_url=\n"
         )
         os.mkfifo(home / "commands")
@@ -266,6 +271,19 @@ class Linphone(Process, Softphone):
     def dial(self, uri):
         self.command(f"call {uri}")
         return self
+
+    def wait_call(self, peer, timeout=20):
+        """The number of the call with this peer, once its audio flows, as linphone lists it."""
+        row = re.compile(rf"^(\d+)\s*\|[^|]*{re.escape(peer)}[^|]*\|\s*StreamsRunning", re.M)
+
+        def running():
+            looked = len(self.output())
+            self.command("calls")
+            wait_for("the list of calls", lambda: "Call states" in self.output()[looked:], 5)
+            found = row.findall(self.output()[looked:])
+            return found and found[-1]
+
+        return wait_for(f"linphone to talk to {peer}", running, timeout, 0.2)
 
     def wait_output(self, pattern, timeout=20):
         try:

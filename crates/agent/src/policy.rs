@@ -199,6 +199,13 @@ impl Policy {
         self.proven_as = customer.map(str::to_owned);
     }
 
+    /// Somebody else is on the line: whoever was recognised is not there any more, and what they agreed to holds for nobody.
+    pub(crate) fn forget_person(&mut self) {
+        self.proven = false;
+        self.proven_as = None;
+        self.confirmations.clear();
+    }
+
     pub(crate) fn check_code(
         &mut self,
         expected: &str,

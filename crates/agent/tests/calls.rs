@@ -931,8 +931,8 @@ fn a_definition_tells_all_its_faults() {
         openingHours.days.lundi: A day is one of monday to sunday. [bad_time]
         transferTargets.asked.screenSeconds: The key is awaited for 5 to 60 seconds. [out_of_range]
         transferTargets.desk: This is a telephone number or a sip: address; premium and satellite numbers are refused. [bad_destination]
-        transferTargets.far.mode: The mode is one of refer, bridge, auto. [out_of_range]
-        transferTargets.gone.mode: An announcement, a question and a return need a second leg: the mode is bridge, or is left out. [out_of_range]
+        transferTargets.far.mode: The mode is one of refer, bridge, attended, auto. [out_of_range]
+        transferTargets.gone.mode: An announcement, a question and a return need a second leg: the mode is bridge or attended, or is left out. [out_of_range]
         transferTargets.slow.ringSeconds: A second leg rings for 5 to 120 seconds. [out_of_range]
         transferTargets.wrong.announce, character 3: "$res" has no value here: there is no reply yet: use it in contextUpdates, responseMapping, extraCostResponseField, require or blockIf. [not_here]
         onCallEndWebhook, character 1: This value cannot choose the host: an address begins with http:// or https://, BASE_URL or config. [not_here]
@@ -981,10 +981,20 @@ fn a_target_says_how_it_is_reached() {
             ..usual
         }
     );
-    assert_eq!(
-        manner(json!({"destination": "+33140000001", "mode": "refer"})).mode,
-        agent::TransferMode::Refer
-    );
+    let mode = |mode: &str, screen: bool| {
+        let target = json!({"destination": "+33140000001", "mode": mode, "screen": screen});
+        manner(target).mode
+    };
+    assert_eq!(mode("refer", false), agent::TransferMode::Refer);
+    assert_eq!(mode("attended", false), agent::TransferMode::Attended);
+    assert_eq!(mode("attended", true), agent::TransferMode::Attended);
+    // Who is to come back has not left: that is a fault, and no second leg that is given away.
+    let back = json!({"destination": "+33140000001", "mode": "attended", "returnToAgent": true});
+    assert_eq!(manner(back.clone()).mode, agent::TransferMode::Bridge);
+    let settings = json!({ "transferTargets": { "desk": back } });
+    let settings = agent::AgentSettings::parse(&settings).expect("it can be read");
+    let fault = settings.rules.transfer.transfer_targets["desk"].fault();
+    assert_eq!(fault.map(|(field, _)| field), Some("mode"));
 }
 
 #[test]

@@ -613,6 +613,18 @@ fn a_sensitive_tool_needs_proof_of_the_caller() {
         "sent",
         "proven for the rest of the call"
     );
+    brain.caller_changed();
+    assert_eq!(
+        status_outcome(&mut brain, "e", &json!({})),
+        "proof_needed",
+        "but for whoever takes the call over"
+    );
+    let mut attested = sensitive(None, true);
+    attested.caller_changed();
+    assert_eq!(
+        status_outcome(&mut attested, "a", &json!({})),
+        "proof_needed"
+    );
     let mut brain = sensitive(Some("={{ctx.secret_code}}"), false);
     for guess in 0..20 {
         status_outcome(
@@ -698,6 +710,12 @@ fn a_reply_that_recognises_the_caller_opens_what_needs_proof_for_that_customer()
     brain.finish("b", &ok(r#"{"identity":{"verified":true}}"#), now());
     assert_eq!(brain.context()["caller_verified"], json!(true));
     assert_eq!(status_outcome(&mut brain, "c", &json!({})), "sent");
+    // A reply that was on its way when somebody else took the call over says nothing of them.
+    let mut changed = recognising(|_| {});
+    changed.prepare("b", "confirm_identity", r#"{"code":"7391"}"#, now());
+    changed.caller_changed();
+    changed.finish("b", &ok(r#"{"identity":{"verified":true}}"#), now());
+    assert_eq!(changed.context()["caller_verified"], json!(false));
     // The call's state is kept with the call, and with no other one.
     let snapshot = brain.snapshot();
     let kept = CallBrain::restore(brain.agent().clone(), &snapshot).unwrap();

@@ -181,7 +181,7 @@ pub enum SessionEvent {
         /// Name of the target.
         target: String,
     },
-    /// The other side hands nobody over; a second leg is called instead.
+    /// The other side hands nobody over; a second leg is called instead, or the one that is there is joined.
     TransferDeclined {
         /// Why, in its words.
         reason: String,
@@ -318,6 +318,9 @@ pub enum Effect {
         /// The person is asked for a key at its end.
         asks: bool,
     },
+    /// Ask the caller's side to take our place towards the second leg; answered by `TransferAccepted`, `TransferFinished`. What is
+    /// being announced stops. Only while a second leg that answered lives.
+    HandOver,
     /// The caller and the second leg hear each other from here on, and the agent neither. What is being announced stops.
     Join,
     /// End the second leg in whatever state it is. Nothing of it is to be told any more.

@@ -24,6 +24,10 @@ pub const ANNOUNCEMENT_MS_MAX: u64 = 75_000;
 pub const SCREEN_MS_DEFAULT: u32 = 15_000;
 /// Longest time in which a second leg may accept.
 pub const SCREEN_MS_MAX: u32 = 60_000;
+/// The caller's side has taken the place of ours towards a person who accepted, or refused, within this time: both wait.
+pub const HANDING_MS_MAX: u64 = 10_000;
+/// Once the person's side has left, what became of it is known within this time.
+pub const HANDED_MS_MAX: u64 = 4_000;
 /// Longest ringing of a second leg.
 pub const TRANSFER_RING_MS_MAX: u32 = 120_000;
 /// The disclosure is protected at most this long after the answer.

@@ -2,6 +2,7 @@
 //! session *settles*: each machine is asked what has become due, until nothing has.
 
 mod answering;
+mod attended;
 mod closing;
 mod dictation;
 mod echo;
@@ -382,7 +383,7 @@ impl Session {
             }
             LivenessStep::DurationReached if conversing => self.say_goodbye(EndReason::MaxDuration),
             // Nobody of ours is there to say goodbye.
-            LivenessStep::DurationReached if self.phase == Phase::Joined => {
+            LivenessStep::DurationReached if self.phase == Phase::Joined || self.is_met() => {
                 self.hang_up(EndReason::MaxDuration);
             }
             LivenessStep::Reprompt { .. }

@@ -2,8 +2,8 @@
 //! is called and the two are joined here. Each step is awaited within a bound.
 
 use crate::limits::{
-    ANNOUNCEMENT_MS_MAX, SCREEN_MS_MAX, TRANSFER_DRAIN_MS_MAX, TRANSFER_MS_MAX,
-    TRANSFER_RING_MS_DEFAULT, TRANSFER_RING_MS_MAX,
+    ANNOUNCEMENT_MS_MAX, HANDED_MS_MAX, HANDING_MS_MAX, SCREEN_MS_MAX, TRANSFER_DRAIN_MS_MAX,
+    TRANSFER_MS_MAX, TRANSFER_RING_MS_DEFAULT, TRANSFER_RING_MS_MAX,
 };
 use crate::redacted::Redacted;
 
@@ -14,6 +14,9 @@ pub enum TransferMode {
     Refer,
     /// A second leg is called and joined with the caller's. The call stays with us.
     Bridge,
+    /// A second leg is called; once its person has the word, the caller's side is asked to take our place there (REFER with Replaces,
+    /// RFC 5589 section 7), and both legs leave us. Where it does not, the two are joined as by [`Bridge`](Self::Bridge).
+    Attended,
     /// The leg's own way, and a second leg where the other side hands nobody over.
     #[default]
     Auto,
@@ -101,6 +104,9 @@ pub enum TargetDrop {
     TimedOut,
     /// The call ends.
     CallEnds,
+    /// The caller's side has taken our place, or agreed to and left: the person's telephone ends this leg by itself. It is ended from
+    /// here where that does not happen.
+    HandedOver,
 }
 
 /// What the person of a second leg said to the caller.
@@ -146,6 +152,13 @@ enum Stage {
     Announcing { until: u64 },
     /// It is asked whether it takes the caller.
     Screening { until: u64 },
+    /// The caller's side is asked to take our place towards it.
+    Handing {
+        until: u64,
+        accepted: bool,
+        /// The second leg has ended: taken over, or hung up.
+        left: bool,
+    },
     /// The caller and the second leg talk.
     Joined,
 }
@@ -157,8 +170,8 @@ pub(crate) enum Advance {
     Announce,
     /// Its key is awaited.
     Screen,
-    /// The two are joined.
-    Join,
+    /// The person has the word: they are joined with the caller, or handed over to.
+    Take,
 }
 
 /// What the transfer needs next.
@@ -174,6 +187,8 @@ pub(crate) enum TransferStep {
     AnnouncementLost,
     /// The person said neither yes nor no.
     NotAccepted,
+    /// The caller's side said nothing of the call that it was to take.
+    NotTaken,
 }
 
 #[derive(Debug)]
@@ -197,14 +212,17 @@ impl Transfer {
 
     /// The other side said that it will try.
     pub(crate) fn accepted(&mut self) {
-        if let Stage::Asked { accepted, .. } = &mut self.stage {
+        if let Stage::Asked { accepted, .. } | Stage::Handing { accepted, .. } = &mut self.stage {
             *accepted = true;
         }
     }
 
     /// The leg was asked, and its side agreed to try: a hang-up from there now is how many systems say that it worked.
     pub(crate) fn is_accepted(&self) -> bool {
-        matches!(self.stage, Stage::Asked { accepted: true, .. })
+        matches!(
+            self.stage,
+            Stage::Asked { accepted: true, .. } | Stage::Handing { accepted: true, .. }
+        )
     }
 
     pub(crate) fn is_asked(&self) -> bool {
@@ -236,9 +254,20 @@ impl Transfer {
         self.stage == Stage::Joined
     }
 
+    /// The caller's side is asked to take our place towards the person.
+    pub(crate) fn is_handing(&self) -> bool {
+        matches!(self.stage, Stage::Handing { .. })
+    }
+
+    /// The second leg has ended meanwhile.
+    pub(crate) fn has_left(&self) -> bool {
+        matches!(self.stage, Stage::Handing { left: true, .. })
+    }
+
     /// A second leg lives: whatever ends the transfer ends it as well.
     pub(crate) fn has_leg(&self) -> bool {
-        self.is_calling() || self.is_met() || self.is_joined()
+        let hands = self.is_handing() && !self.has_left();
+        self.is_calling() || self.is_met() || self.is_joined() || hands
     }
 
     /// The second leg rings there; false when that is no news.
@@ -249,13 +278,16 @@ impl Transfer {
             | Stage::Asked { .. }
             | Stage::Announcing { .. }
             | Stage::Screening { .. }
+            | Stage::Handing { .. }
             | Stage::Joined => false,
         }
     }
 
     /// The caller hears that it rings: also while the person there is told and asked.
     pub(crate) fn is_ringing(&self) -> bool {
-        self.is_met() || matches!(self.stage, Stage::Calling { rings: true, .. })
+        self.is_met()
+            || self.is_handing()
+            || matches!(self.stage, Stage::Calling { rings: true, .. })
     }
 
     /// The second leg answered.
@@ -271,11 +303,29 @@ impl Transfer {
     /// The announcement is over.
     pub(crate) fn announced(&mut self, now: u64) -> Advance {
         let Some(screen_ms) = self.target.screen_ms else {
-            return Advance::Join;
+            return Advance::Take;
         };
         let until = now + u64::from(screen_ms.min(SCREEN_MS_MAX));
         self.stage = Stage::Screening { until };
         Advance::Screen
+    }
+
+    /// The caller's side is asked.
+    pub(crate) fn handing(&mut self, now: u64) {
+        self.stage = Stage::Handing {
+            until: now + HANDING_MS_MAX,
+            accepted: false,
+            left: false,
+        };
+    }
+
+    /// The second leg ended while the caller's side was asked: its telephone was taken over, or the person hung up, and only the
+    /// caller's side knows which.
+    pub(crate) fn left(&mut self, now: u64) {
+        if let Stage::Handing { until, left, .. } = &mut self.stage {
+            *left = true;
+            *until = (*until).min(now + HANDED_MS_MAX);
+        }
     }
 
     pub(crate) fn joined(&mut self) {
@@ -300,7 +350,10 @@ impl Transfer {
     pub(crate) fn advance(&mut self, now: u64, quiet: bool) -> Option<TransferStep> {
         match self.stage {
             Stage::Draining { until } if quiet || now >= until => {
-                if self.target.mode == TransferMode::Bridge {
+                if matches!(
+                    self.target.mode,
+                    TransferMode::Bridge | TransferMode::Attended
+                ) {
                     return Some(self.call(now));
                 }
                 self.stage = Stage::Asked {
@@ -314,11 +367,13 @@ impl Transfer {
             }
             Stage::Announcing { until } if now >= until => Some(TransferStep::AnnouncementLost),
             Stage::Screening { until } if now >= until => Some(TransferStep::NotAccepted),
+            Stage::Handing { until, .. } if now >= until => Some(TransferStep::NotTaken),
             Stage::Draining { .. }
             | Stage::Asked { .. }
             | Stage::Calling { .. }
             | Stage::Announcing { .. }
             | Stage::Screening { .. }
+            | Stage::Handing { .. }
             | Stage::Joined => None,
         }
     }
@@ -329,7 +384,8 @@ impl Transfer {
             | Stage::Asked { until, .. }
             | Stage::Calling { until, .. }
             | Stage::Announcing { until }
-            | Stage::Screening { until } => Some(until),
+            | Stage::Screening { until }
+            | Stage::Handing { until, .. } => Some(until),
             Stage::Joined => None,
         }
     }

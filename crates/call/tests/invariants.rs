@@ -47,6 +47,7 @@ fn random_calls_keep_the_promises() {
         "Transfer",
         "CallTarget",
         "DropTarget",
+        "HandOver",
         "Announce",
         "returned",
         "screened accepted",

@@ -547,6 +547,7 @@ dtls_without_srtp = The other side's DTLS agreed on no SRTP that we know: no key
 dtls_refused = The other side gave up the DTLS handshake, or cannot do what we can (DTLS 1.2): no keys.
 dtls_silence = The DTLS handshake did not come to its end within ten seconds: no keys.
     .remedy = Look whether UDP reaches both sides at the addresses of the SDP.
+leg_replaced = A call with Replaces asked to take this leg over (from: { $from }).
 offer_failed = The other side refused our audio change (answer { $status }).
 sip_command_refused = A SIP command came too late ({ $command }).
 sip_refused = The other side refused our call: { $status }{ $reason ->

@@ -547,6 +547,7 @@ dtls_without_srtp = Le DTLS de l'autre côté n'a convenu d'aucun SRTP que nous 
 dtls_refused = L'autre côté a abandonné l'échange DTLS, ou ne sait pas faire ce que nous savons faire (DTLS 1.2) : pas de clés.
 dtls_silence = L'échange DTLS n'a pas abouti en dix secondes : pas de clés.
     .remedy = Vérifiez que l'UDP atteint les deux côtés aux adresses du SDP.
+leg_replaced = Un appel avec Replaces a demandé à reprendre cette jambe (de : { $from }).
 offer_failed = L'autre côté a refusé notre changement audio (réponse { $status }).
 sip_command_refused = Une commande SIP est arrivée trop tard ({ $command }).
 sip_refused = L'autre côté a refusé notre appel : { $status }{ $reason ->

@@ -23,6 +23,7 @@ pub(crate) mod placed;
 mod preparation;
 mod privacy;
 mod second_leg;
+mod takeover;
 mod transfer;
 pub(crate) mod typed;
 

@@ -99,6 +99,17 @@ pub(crate) struct Admitted {
     _line: Place,
 }
 
+/// Whether an INVITE may take the place of a leg of some line (RFC 3891 section 3: the same rules as for whoever speaks in a dialog).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum MayReplace {
+    Yes,
+    /// Once it has proven a password.
+    Challenge {
+        realm: String,
+    },
+    No,
+}
+
 /// What to do with an INVITE.
 pub(crate) enum Decision {
     /// A call begins.

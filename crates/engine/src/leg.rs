@@ -16,7 +16,6 @@ use self::carrier::CarrierLeg;
 use self::page::PageLeg;
 use crate::admission::Place;
 use crate::calls::Placing;
-use crate::calls::placing::is_sip;
 use crate::sip_driver::{Command, LegEvent};
 
 /// How records and logs name what brings a page's call by WebRTC.
@@ -48,6 +47,26 @@ impl Leg {
             Self::Sip(sip) => sip.try_next(),
             Self::Carrier(carrier) => carrier.try_next(),
             Self::Page(page) => page.try_next(),
+        }
+    }
+
+    pub(crate) fn is_sip(&self) -> bool {
+        matches!(self, Self::Sip(_))
+    }
+
+    /// Whether a message is of the INVITE that this leg is now.
+    pub(crate) fn is_of(&self, invite: Option<InviteId>) -> bool {
+        match self {
+            Self::Sip(sip) => sip.invite == invite,
+            Self::Carrier(_) | Self::Page(_) => false,
+        }
+    }
+
+    /// Another dialog, which is answered with `sdp`, takes the place of this leg's, which is hung up. False where it cannot be.
+    pub(crate) fn replace_by(&mut self, other: SipLeg, sdp: Vec<u8>) -> bool {
+        match self {
+            Self::Sip(sip) => sip.replace_by(other, sdp),
+            Self::Carrier(_) | Self::Page(_) => false,
         }
     }
 
@@ -145,13 +164,24 @@ impl Leg {
         }
     }
 
-    /// Hands the other side over; `TransferAccepted` and `TransferFinished` follow. A number is called in `domain`.
-    pub(crate) fn transfer(&mut self, target: &TransferTarget, domain: &str) -> bool {
+    /// Hands the other side over; `TransferAccepted` and `TransferFinished` follow. `to`: the target's
+    /// address as a SIP side is told it.
+    pub(crate) fn transfer(&mut self, target: &TransferTarget, to: &str) -> bool {
         match self {
-            Self::Sip(sip) => sip.transfer(target, domain),
+            Self::Sip(sip) => sip.transfer(target, to),
             Self::Carrier(carrier) => carrier.transfer(target),
             // Nobody has the caller but its page.
             Self::Page(_) => false,
+        }
+    }
+
+    /// Asks the other side to take our place in another leg; told as a transfer is. False where it cannot be asked.
+    pub(crate) fn hand_over(&self, to: &Self) -> bool {
+        match (self, to) {
+            (Self::Sip(sip), Self::Sip(other)) => other
+                .invite
+                .is_some_and(|other| sip.command(|invite| Command::ReferToCall { invite, other })),
+            (Self::Sip(_) | Self::Carrier(_) | Self::Page(_), _) => false,
         }
     }
 
@@ -186,6 +216,8 @@ pub(crate) struct SipLeg {
     placing: Option<oneshot::Receiver<Result<InviteId, InviteError>>>,
     /// Its channel of the trunk, until it is over.
     place: Option<Place>,
+    /// What the dialog still says whose place this one took.
+    former: Option<mpsc::Receiver<LegEvent>>,
     ended: bool,
 }
 
@@ -201,6 +233,7 @@ impl SipLeg {
             events,
             placing: None,
             place: None,
+            former: None,
             ended: false,
         }
     }
@@ -213,6 +246,7 @@ impl SipLeg {
             events: placing.events,
             placing: Some(placing.placed),
             place: placing.place,
+            former: None,
             ended: false,
         }
     }
@@ -239,12 +273,49 @@ impl SipLeg {
                 }
             }
         }
+        while let Some(former) = &mut self.former {
+            tokio::select! {
+                biased;
+                event = self.events.recv() => return event,
+                event = former.recv() => match event {
+                    // Of the dialog that was, only its messages are still of interest.
+                    Some(event @ LegEvent::Trace(_)) => return Some(event),
+                    Some(_) => {}
+                    None => self.former = None,
+                },
+            }
+        }
         self.events.recv().await
     }
 
     /// What already came, without waiting.
     pub(crate) fn try_next(&mut self) -> Option<LegEvent> {
         self.events.try_recv().ok()
+    }
+
+    /// See [`Leg::replace_by`].
+    fn replace_by(&mut self, mut other: Self, sdp: Vec<u8>) -> bool {
+        if !other.answer(sdp) {
+            return false;
+        }
+        self.hang_up(EndReason::Transferred);
+        // From here on it is this leg that ends the dialog.
+        other.ended = true;
+        self.invite = other.invite;
+        let (_, nothing) = mpsc::channel(1);
+        let events = std::mem::replace(&mut other.events, nothing);
+        self.former = Some(std::mem::replace(&mut self.events, events));
+        true
+    }
+
+    /// Asks for a password; the INVITE comes again with it, or does not.
+    pub(crate) fn challenge(mut self, realm: String) {
+        self.ended = self.command(|invite| Command::Challenge { invite, realm });
+    }
+
+    /// Refuses what nobody has answered.
+    pub(crate) fn refuse(mut self, status: u16, reason: EndReason) {
+        self.ended = self.reject_with(status, reason, None);
     }
 
     /// The leg is over: nothing more is asked of it.
@@ -297,13 +368,8 @@ impl SipLeg {
         self.ended || self.command(|invite| Command::Reject { invite, rejection })
     }
 
-    fn transfer(&self, target: &TransferTarget, domain: &str) -> bool {
-        let address = target.address.reveal();
-        let to = if is_sip(address) {
-            address.to_owned()
-        } else {
-            format!("sip:{address}@{domain}")
-        };
+    fn transfer(&self, target: &TransferTarget, to: &str) -> bool {
+        let to = to.to_owned();
         self.command(|invite| Command::Refer {
             invite,
             to,

@@ -6,6 +6,7 @@
 mod devices;
 mod events;
 mod legs;
+mod replacing;
 mod tables;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -35,6 +36,7 @@ use crate::sip_socket::{
 };
 pub(crate) use devices::DeviceCommand;
 use events::Routes;
+pub(crate) use replacing::Replacement;
 use tables::{OwnSizes, Tables};
 
 /// How old the figures of the tables are at most: counting them is not for the path of a message.
@@ -70,6 +72,11 @@ pub(crate) enum Command {
         invite: InviteId,
         status: u16,
     },
+    /// Who sent the INVITE is asked for a password.
+    Challenge {
+        invite: InviteId,
+        realm: String,
+    },
     /// A key by INFO.
     Key {
         invite: InviteId,
@@ -80,6 +87,11 @@ pub(crate) enum Command {
         to: String,
         /// Sent even where the other side lists what it takes, and REFER is not there.
         even_if_unlisted: bool,
+    },
+    /// The peer of one INVITE is asked to take our place in the other.
+    ReferToCall {
+        invite: InviteId,
+        other: InviteId,
     },
     Place {
         outgoing: Box<OutgoingInvite>,
@@ -135,6 +147,8 @@ pub(crate) enum LegEvent {
         content_type: String,
         body: Vec<u8>,
     },
+    /// Somebody wants to take this leg over.
+    Replaced(Box<Replacement>),
     /// The other side agreed to try the transfer.
     TransferAccepted,
     Trace(Box<Trace>),
@@ -457,6 +471,7 @@ impl SipDriver {
                 "reject",
                 self.user_agent.reject(now, invite, rejection),
             ),
+            Command::Challenge { invite, realm } => return self.challenge(now, invite, &realm),
             Command::HangUp { invite, reason } => (
                 invite,
                 "hang_up",
@@ -482,18 +497,17 @@ impl SipDriver {
                 "refer",
                 self.refer(now, invite, &to, even_if_unlisted),
             ),
+            Command::ReferToCall { invite, other } => {
+                return self.refer_to_call(now, invite, other);
+            }
             Command::Place {
                 outgoing,
                 events,
                 placed,
             } => return self.place(now, *outgoing, events, placed),
-            Command::Registrations { answer } => {
-                let _ = answer.send(self.registrations());
-                return;
-            }
+            Command::Registrations { answer } => return drop(answer.send(self.registrations())),
             Command::RegistrationsOf { lines, answer } => {
-                let _ = answer.send(self.registrations_of(&lines));
-                return;
+                return drop(answer.send(self.registrations_of(&lines)));
             }
             Command::SetAccounts { accounts, afresh } => {
                 return self.set_accounts(now, accounts, afresh);

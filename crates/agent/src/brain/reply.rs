@@ -238,7 +238,7 @@ impl CallBrain {
         } = self.found(tool, run, reply, now);
         self.context_set(updates);
         // After the updates: the reply may say who was recognised.
-        self.judge_caller(tool, reply, verified);
+        self.judge_caller(tool, reply, verified && !run.is_of_another);
         self.meter.add_third_party(cost_micro);
         let output = self.output(tool, reply, mapped);
         self.settle(tool, run, reply, ok, &output);

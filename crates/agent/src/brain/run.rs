@@ -31,6 +31,8 @@ pub(super) struct Run {
     pub(super) fingerprint: String,
     pub(super) target: Option<TransferTarget>,
     pub(super) begun_at: Timestamp,
+    /// It was begun for a person who has left since: its reply proves nobody.
+    pub(super) is_of_another: bool,
 }
 
 /// What is known of something that the caller was committed to in this call.
@@ -159,6 +161,7 @@ impl CallBrain {
             key: key.to_owned(),
             target: None,
             begun_at: now,
+            is_of_another: false,
         };
         self.runs.insert(tool_call_id.to_owned(), run);
         true
@@ -206,6 +209,7 @@ impl CallBrain {
             fingerprint,
             target,
             begun_at: now,
+            is_of_another: false,
         };
         match self.round(tool, &run, now) {
             Ok(round) => {

@@ -113,6 +113,16 @@ impl CallBrain {
         self.tell_proof();
     }
 
+    /// Another person is on the line: a proof is of one person.
+    pub fn caller_changed(&mut self) {
+        self.facts.caller_verified = false;
+        self.policy.forget_person();
+        for run in self.runs.values_mut() {
+            run.is_of_another = true;
+        }
+        self.tell_proof();
+    }
+
     /// Puts into the context store whether the caller is proven.
     pub(super) fn tell_proof(&mut self) {
         let proven = self.caller_is_proven();

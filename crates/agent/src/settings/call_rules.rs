@@ -175,7 +175,7 @@ pub enum TransferSetting {
         /// When to choose it, for the model.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
-        /// `refer`, `bridge` or `auto` (default).
+        /// `refer`, `bridge`, `attended` or `auto` (default).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mode: Option<String>,
         /// How long a second leg rings, seconds: 5 to 120 (default 25).
@@ -222,6 +222,8 @@ pub enum TransferMode {
     Refer,
     /// A second leg, joined with the caller's.
     Bridge,
+    /// A second leg, which the telephone side is then asked to connect the caller with (REFER with Replaces); joined where it does not.
+    Attended,
     /// The telephone side's own way, and a second leg where it hands nobody over.
     #[default]
     Auto,
@@ -229,13 +231,14 @@ pub enum TransferMode {
 
 impl TransferMode {
     /// The names, as settings have them.
-    pub const NAMES: [&str; 3] = ["refer", "bridge", "auto"];
+    pub const NAMES: [&str; 4] = ["refer", "bridge", "attended", "auto"];
 
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "refer" => Some(Self::Refer),
             "bridge" => Some(Self::Bridge),
+            "attended" => Some(Self::Attended),
             "auto" => Some(Self::Auto),
             _ => None,
         }
@@ -329,6 +332,7 @@ impl TransferSetting {
         let known = ring_seconds.filter(|known| TransferManner::RING_SECONDS.contains(known));
         TransferManner {
             mode: match mode.as_deref().and_then(TransferMode::named) {
+                Some(TransferMode::Attended) if !returns => TransferMode::Attended,
                 _ if announces || returns => TransferMode::Bridge,
                 named => named.unwrap_or_default(),
             },
@@ -377,8 +381,13 @@ impl TransferSetting {
     fn second_leg_fault(&self, mode: Option<&str>) -> Option<(&'static str, String)> {
         let manner = self.manner();
         let second_leg = manner.announces || manner.returns;
-        (second_leg && mode == Some("refer")).then(|| {
-            let text = "An announcement, a question and a return need a second leg: the mode is bridge, or is left out.";
+        if second_leg && mode == Some("refer") {
+            let text = "An announcement, a question and a return need a second leg: the mode is bridge or attended, or is left out.";
+            return Some(("mode", text.to_owned()));
+        }
+        // Nobody of ours is there any more when the person hangs up.
+        (manner.returns && mode == Some("attended")).then(|| {
+            let text = "A caller who is to come back stays with the agent's line: the mode is bridge, or is left out.";
             ("mode", text.to_owned())
         })
     }

@@ -206,6 +206,10 @@ impl Session {
                 self.journal(SessionEvent::BudgetSpent);
                 self.hang_up(reason);
             }
+            Phase::Transferring if self.is_met() => {
+                self.journal(SessionEvent::BudgetSpent);
+                self.hang_up(reason);
+            }
             // The call is ending, or leaves us.
             Phase::Transferring
             | Phase::Goodbye

@@ -68,6 +68,7 @@ impl Session {
             }
             TransferStep::AnnouncementLost => self.announcement_ended(false),
             TransferStep::NotAccepted => self.not_accepted(ScreenOutcome::TimedOut),
+            TransferStep::NotTaken => self.not_taken("no answer"),
         }
     }
 
@@ -79,6 +80,9 @@ impl Session {
 
     /// What the leg made of the request.
     pub(super) fn transfer_finished(&mut self, end: TransferEnd) {
+        if self.hands_over() {
+            return self.handing_finished(end);
+        }
         let Some(transfer) = self
             .leaving
             .transfer
@@ -146,7 +150,7 @@ impl Session {
         if digit == ACCEPT_KEY {
             let outcome = ScreenOutcome::Accepted;
             self.journal(SessionEvent::TargetScreened { outcome });
-            self.join();
+            self.take_caller();
         } else if digit == REFUSE_KEY {
             self.not_accepted(ScreenOutcome::Refused);
         }
@@ -180,12 +184,12 @@ impl Session {
             }
             // Its key, its end or the clock is next.
             Advance::Screen => {}
-            Advance::Join => self.join(),
+            Advance::Take => self.take_caller(),
         }
     }
 
     /// The agent leaves, the two talk.
-    fn join(&mut self) {
+    pub(super) fn join(&mut self) {
         let Some(transfer) = &mut self.leaving.transfer else {
             return;
         };
@@ -211,6 +215,9 @@ impl Session {
 
     /// The second leg is over, by itself or from its side.
     pub(super) fn target_ended(&mut self, reason: &str) {
+        if self.hands_over() {
+            return self.person_left();
+        }
         let Some(transfer) = self.leaving.transfer.take_if(|transfer| transfer.has_leg()) else {
             return;
         };
@@ -253,7 +260,7 @@ impl Session {
     }
 
     /// A line of the house, for the record.
-    fn tell(&mut self, text: &str) {
+    pub(super) fn tell(&mut self, text: &str) {
         self.record(Some(TranscriptEntry {
             role: Speaker::System,
             text: text.to_owned(),
@@ -264,7 +271,7 @@ impl Session {
     }
 
     /// The caller is still with us: the model hears why, and the conversation goes on.
-    fn transfer_failed(&mut self, reason: &str) {
+    pub(super) fn transfer_failed(&mut self, reason: &str) {
         let Some(transfer) = self.leaving.transfer.take() else {
             return;
         };

@@ -121,6 +121,9 @@ impl Session {
                 LegEnd::Failed => EndReason::LegFailed,
             },
         };
+        if reason == EndReason::Transferred {
+            self.left_while_handing();
+        }
         self.finish(reason);
     }
 

@@ -137,12 +137,12 @@ fn transfer(verb: &str, rest: &str) -> Result<Input, String> {
         "to" => Input::TransferRequested {
             target: target(rest),
         },
-        "refer" | "bridge" => Input::TransferRequested {
+        "refer" | "bridge" | "attended" => Input::TransferRequested {
             target: TransferTarget {
-                mode: if verb == "bridge" {
-                    TransferMode::Bridge
-                } else {
-                    TransferMode::Refer
+                mode: match verb {
+                    "bridge" => TransferMode::Bridge,
+                    "attended" => TransferMode::Attended,
+                    _ => TransferMode::Refer,
                 },
                 ..target(rest)
             },

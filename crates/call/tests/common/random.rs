@@ -312,7 +312,7 @@ impl Watch {
                 self.hold(!screened, Promise::Target, || {
                     "joined with somebody who was asked and did not accept".to_owned()
                 });
-                self.joined = true;
+                self.joined = matches!(effect, Effect::Join);
                 self.announcing = false;
             }
         }
@@ -335,9 +335,8 @@ impl Watch {
             }
             Effect::HangUp { .. } | Effect::RejectCall { .. } => {
                 self.hang_ups += 1;
-                self.hold(self.hang_ups == 1, Promise::OneHangUp, || {
-                    "hung up twice".to_owned()
-                });
+                let once = self.hang_ups == 1;
+                self.hold(once, Promise::OneHangUp, || "hung up twice".to_owned());
             }
             Effect::RunTool { .. } | Effect::SubmitToolOutput { .. } => self.take_tool(effect),
             Effect::SecureInput { .. } | Effect::HoldCaller { .. } | Effect::ClearPlayout => {
@@ -347,6 +346,7 @@ impl Watch {
             | Effect::Announce { .. }
             | Effect::DropTarget { .. }
             | Effect::Ringback { .. }
+            | Effect::HandOver
             | Effect::Join => self.take_target(&effect),
             Effect::Background { on } => {
                 self.hold(self.background != on, Promise::Background, || {
@@ -576,7 +576,11 @@ fn transfer_input(dice: &mut Dice, roll: u64, yes: bool) -> Input {
         },
         61..=63 => Input::TransferRequested {
             target: TransferTarget {
-                mode: TransferMode::Bridge,
+                mode: if dice.below(2) == 0 {
+                    TransferMode::Bridge
+                } else {
+                    TransferMode::Attended
+                },
                 announces: yes,
                 screen_ms: (dice.below(3) > 0).then_some(15_000),
                 returns: dice.below(2) == 0,

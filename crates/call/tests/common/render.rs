@@ -61,6 +61,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         | Effect::CallTarget { .. }
         | Effect::Ringback { .. }
         | Effect::Join
+        | Effect::HandOver
         | Effect::Announce { .. }
         | Effect::DropTarget { .. } => caller(effect),
         Effect::SubmitToolOutput { id, output } => format!("submit_tool_output {id} {output}"),
@@ -122,6 +123,8 @@ fn caller(effect: &Effect) -> String {
         format!("ringback {}", on(*ringing))
     } else if matches!(effect, Effect::Join) {
         "join".to_owned()
+    } else if matches!(effect, Effect::HandOver) {
+        "hand_over".to_owned()
     } else if let Effect::Announce { asks } = effect {
         format!("announce asks={}", yes(*asks))
     } else if let Effect::DropTarget { why } = effect {

@@ -40,6 +40,7 @@ super::table! { Service:
     Warning dtls_without_srtp();
     Warning dtls_refused();
     Warning dtls_silence();
+    Notice leg_replaced(from: Text);
     Notice offer_failed(status: Number);
     Notice sip_command_refused(command: Text);
     Warning sip_refused(status: Number, reason: Text optional);

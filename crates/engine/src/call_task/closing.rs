@@ -74,7 +74,7 @@ impl CallTask {
         let office = office.as_mut()?;
         office.finish_runs().await;
         let reason = desk.exact.unwrap_or(reason);
-        let duration_ms = office.count_minutes(now);
+        let duration_ms = office.count_minutes(now, second.voiced());
         let facts = EndFacts {
             ended_at: wall,
             duration_ms,

@@ -226,6 +226,7 @@ pub(crate) fn transfer_target(name: &str, address: &str, manner: TransferManner)
         mode: match manner.mode {
             agent::TransferMode::Refer => TransferMode::Refer,
             agent::TransferMode::Bridge => TransferMode::Bridge,
+            agent::TransferMode::Attended => TransferMode::Attended,
             agent::TransferMode::Auto => TransferMode::Auto,
         },
         ring_ms: manner.ring_seconds.saturating_mul(1_000),

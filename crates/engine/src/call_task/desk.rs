@@ -240,7 +240,7 @@ impl Desk {
             let established = self.timings.answer_ms.is_some();
             let answer = message.start_line.starts_with("SIP/2.0") && message.cseq.ends_with("BYE");
             let acknowledged = message.start_line.starts_with("ACK ") && !established;
-            self.last_seen |= answer || acknowledged;
+            self.last_seen |= self.leg.is_of(trace.invite) && (answer || acknowledged);
         }
         self.journal.event(now, event);
     }

@@ -67,6 +67,7 @@ impl CallTask {
             Effect::CallTarget { target } => self.call_target(now, &target),
             Effect::DropTarget { why } => self.drop_target(now, why),
             Effect::Announce { asks } => self.announce(now, asks),
+            Effect::HandOver => self.hand_over(now),
             Effect::Join => self.join(now),
             Effect::ClearPlayout => self.clear_playout(now),
             Effect::Patience { patience_ms } => self.link.set_patience(patience_ms),

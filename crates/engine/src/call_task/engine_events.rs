@@ -461,8 +461,14 @@ impl CallTask {
         self.session.handle(now, Input::AgentAudioDone { item });
     }
 
-    pub(super) fn add_usage(&mut self, now: Instant, usage: Usage) {
-        self.count_usage(now, &usage);
+    fn add_usage(&mut self, now: Instant, usage: Usage) {
+        let model = self.link.model().to_owned();
+        self.add_usage_of(now, &model, usage);
+    }
+
+    /// What an engine of this model says that it used.
+    pub(super) fn add_usage_of(&mut self, now: Instant, model: &str, usage: Usage) {
+        self.count_usage(now, model, &usage);
         self.usage.input_tokens += usage.input_tokens;
         self.usage.output_tokens += usage.output_tokens;
         self.usage.cached_tokens += usage.cached_tokens;
@@ -506,12 +512,12 @@ impl CallTask {
     }
 
     /// What a response cost.
-    fn count_usage(&mut self, now: Instant, usage: &Usage) {
+    fn count_usage(&mut self, now: Instant, model: &str, usage: &Usage) {
         let Some(office) = &mut self.office else {
             return;
         };
         office.brain.add_usage(
-            self.link.model(),
+            model,
             agent::Usage {
                 input_tokens: usage.input_tokens,
                 output_tokens: usage.output_tokens,

@@ -21,7 +21,14 @@ impl CallTask {
             LegEvent::Trace(trace) => self.desk.trace(now, &trace),
             LegEvent::Progress { status } => self.progress(now, status),
             LegEvent::Accepted { sdp } => self.accepted(now, sdp.as_deref()),
+            // Of a dialog that took the place of another: the call has begun long ago.
+            LegEvent::Established { answer } if self.clock.established.is_some() => {
+                if let Some(answer) = answer {
+                    self.answered_again(now, &answer);
+                }
+            }
             LegEvent::Established { answer } => self.established(now, answer.as_deref()),
+            LegEvent::Replaced(replacement) => self.caller_replaced(now, *replacement),
             LegEvent::Offer { sdp } => self.offered(now, &sdp),
             LegEvent::OfferRequested => {
                 if let Some(media) = self.media.sdp() {
@@ -158,7 +165,7 @@ impl CallTask {
         }
     }
 
-    fn hold_changed(&mut self, now: Instant, was_held: bool) {
+    pub(super) fn hold_changed(&mut self, now: Instant, was_held: bool) {
         let held = self.media.is_held();
         if held != was_held {
             self.session.handle(now, Input::HoldChanged { held });

@@ -101,8 +101,9 @@ impl Office {
         }
     }
 
-    /// Puts the time so far into the costs; gives that of the call, in milliseconds.
-    pub(super) fn count_minutes(&mut self, now: Instant) -> u64 {
+    /// Puts the time so far into the costs; gives that of the call, in milliseconds. `beside`: how long other sessions of the engine were
+    /// at work for it.
+    pub(super) fn count_minutes(&mut self, now: Instant, beside: Duration) -> u64 {
         let talked = |until: Instant, without: Duration| {
             let lasted = self.answered.map_or(0, |answered| {
                 let lasted = until.saturating_duration_since(answered);
@@ -111,7 +112,9 @@ impl Office {
             u64::try_from(lasted).unwrap_or(u64::MAX)
         };
         let whole_ms = talked(now, Duration::ZERO);
+        let beside_ms = u64::try_from(beside.as_millis()).unwrap_or(u64::MAX);
         let engine_ms = talked(self.engine_until.unwrap_or(now), self.engine_away);
+        let engine_ms = engine_ms.saturating_add(beside_ms);
         self.brain.set_telephony_time(whole_ms);
         // Counts only where the model's price is one by the minute.
         let model = self.brain.agent().settings().engine().model;
@@ -367,7 +370,7 @@ impl CallTask {
         let Some(office) = &mut self.office else {
             return;
         };
-        office.count_minutes(now);
+        office.count_minutes(now, self.second.voiced());
         if office.books.is_spent(&office.brain) {
             self.session.handle(now, Input::BudgetSpent);
         }

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use super::desk::{Desk, Ending};
 use super::{Answer, Preparation, agreement};
 use crate::calls::CallCommand;
+use crate::calls::placing::{PREMIUM_REFUSED, refer_address};
 use crate::leg::audio::LegAudio;
 use crate::leg::media::MediaLeg;
 use crate::sip_driver::LegEvent;
@@ -307,7 +308,12 @@ impl Patched {
             || self.desk.identity.parties.peer.clone(),
             |(_, domain)| domain.to_owned(),
         );
-        if !self.desk.leg.transfer(&target, &domain) {
+        let to = refer_address(&self.desk.line, target.address.reveal(), &domain);
+        let Some(to) = to else {
+            self.tell(CallNews::TransferFailed(PREMIUM_REFUSED.to_owned()));
+            return;
+        };
+        if !self.desk.leg.transfer(&target, &to) {
             self.leg_over(&sip::EndCause::Overload);
         }
     }

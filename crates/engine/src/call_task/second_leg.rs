@@ -26,6 +26,10 @@ use voice::Said;
 
 /// How long the last messages of the leg are awaited for the journal, as those of the caller's are.
 const LAST_MESSAGES_WITHIN: Duration = Duration::from_millis(500);
+/// How long the person's side is given to end a leg that somebody else has taken over.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(2);
+/// Why such a leg is over, for the record.
+const HANDED_OVER: &str = "handed over";
 /// How long a relayed key is pressed, ms.
 const KEY_MS: u32 = 120;
 
@@ -40,6 +44,19 @@ enum Stage {
     Joined,
     /// It ends, or has ended: only its last messages are still read.
     Over,
+}
+
+/// Whether the caller's side takes our place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    /// It is not asked to.
+    No,
+    /// It cannot: another account than the call's own has placed the leg, of which it knows nothing.
+    Never,
+    /// It was asked to.
+    Asked,
+    /// It does, and the leg's own side ends it.
+    Taken,
 }
 
 /// One second leg.
@@ -58,6 +75,7 @@ struct SecondLeg {
     ended: Option<Instant>,
     /// Why it is over, for the record.
     end: Option<String>,
+    offer: Offer,
     /// The message that closes its signalling was seen.
     last_seen: bool,
     /// Nothing more is to come.
@@ -76,6 +94,8 @@ pub(super) enum SecondWake {
 pub(super) struct SecondLegs {
     current: Option<Box<SecondLeg>>,
     told: Vec<Value>,
+    /// How long engines were at work for the announcements of those before it.
+    voiced: Duration,
 }
 
 impl SecondLeg {
@@ -91,6 +111,12 @@ impl SecondLeg {
         }
     }
 
+    /// Somebody else takes it over: nothing of it is ours any more, and its own side ends it.
+    fn leave(&mut self, now: Instant) {
+        self.offer = Offer::Taken;
+        self.over(now, HANDED_OVER);
+    }
+
     /// It is over.
     fn over(&mut self, now: Instant, why: &str) {
         if self.is_open() {
@@ -100,6 +126,22 @@ impl SecondLeg {
             self.announcement.stop();
             self.media.stop(now);
             self.media.transmit(now);
+        }
+    }
+
+    /// Reads what its side still says, until that is all or the time is up.
+    async fn last_messages(
+        &mut self,
+        within: Duration,
+        journal: &CallJournal,
+        is_all: impl Fn(&Self) -> bool,
+    ) {
+        let deadline = tokio::time::Instant::now() + within;
+        while !is_all(self) && !self.is_spent {
+            match tokio::time::timeout_at(deadline, self.leg.next()).await {
+                Ok(event) => self.last_message(event, journal),
+                Err(_) => break,
+            }
         }
     }
 
@@ -135,8 +177,15 @@ impl SecondLegs {
     /// Takes the place of the one before, which is over.
     fn begin(&mut self, now: Instant, second: SecondLeg) {
         if let Some(before) = self.current.replace(Box::new(second)) {
+            self.voiced += before.announcement.voiced();
             self.told.push(before.figures(now));
         }
+    }
+
+    /// How long engines have been at work for announcements.
+    pub(super) fn voiced(&self) -> Duration {
+        let current = self.current.as_ref();
+        self.voiced + current.map_or(Duration::ZERO, |one| one.announcement.voiced())
     }
 
     /// How many this call has placed.
@@ -163,6 +212,16 @@ impl SecondLegs {
             event = leg.next() => SecondWake::Leg(event),
             () = poll_fn(|cx| media.poll_readable(cx)), if hears => SecondWake::Media,
             said = announcement.said() => SecondWake::Said(said),
+        }
+    }
+
+    /// The caller's side says that it has taken our place: a leg that ended meanwhile did so for that.
+    pub(super) fn is_handed_over(&mut self) {
+        if let Some(second) = self.current.as_deref_mut()
+            && second.offer == Offer::Asked
+            && second.stage == Stage::Over
+        {
+            second.end = Some(HANDED_OVER.to_owned());
         }
     }
 
@@ -252,12 +311,14 @@ impl SecondLegs {
             return;
         };
         second.end(now, EndReason::Internal, "the call ended");
-        let deadline = tokio::time::Instant::now() + LAST_MESSAGES_WITHIN;
-        while !second.last_seen && !second.is_spent {
-            match tokio::time::timeout_at(deadline, second.leg.next()).await {
-                Ok(event) => second.last_message(event, journal),
-                Err(_) => break,
-            }
+        if second.offer == Offer::Taken {
+            second
+                .last_messages(HANDED_OVER_WITHIN, journal, |second| second.leg.is_ended())
+                .await;
+            second.leg.hang_up(EndReason::Transferred);
         }
+        second
+            .last_messages(LAST_MESSAGES_WITHIN, journal, |second| second.last_seen)
+            .await;
     }
 }

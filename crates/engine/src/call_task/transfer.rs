@@ -5,22 +5,19 @@ use std::time::Instant;
 use call::{Input, TransferEnd, TransferTarget};
 
 use super::CallTask;
-use crate::calls::placing::{PREMIUM_REFUSED, is_premium};
+use crate::calls::placing::{PREMIUM_REFUSED, refer_address};
 
 impl CallTask {
     pub(super) fn transfer(&mut self, now: Instant, target: &TransferTarget) {
-        if is_premium(&self.desk.line, target.address.reveal()) {
-            let reason = PREMIUM_REFUSED.to_owned();
-            self.transfer_over(now, TransferEnd::Failed { reason });
-            return;
-        }
         let domain = self.transfer_domain();
-        if !self.desk.leg.transfer(target, &domain) {
-            let end = TransferEnd::Failed {
-                reason: "this line cannot transfer calls".to_owned(),
-            };
-            self.transfer_over(now, end);
-        }
+        let to = refer_address(&self.desk.line, target.address.reveal(), &domain);
+        let reason = match to {
+            Some(to) if self.desk.leg.transfer(target, &to) => return,
+            Some(_) => "this line cannot transfer calls",
+            None => PREMIUM_REFUSED,
+        };
+        let reason = reason.to_owned();
+        self.transfer_over(now, TransferEnd::Failed { reason });
     }
 
     /// Where a number is called: the domain of the line's account, else the host that sent the call.
@@ -35,6 +32,7 @@ impl CallTask {
 
     pub(super) fn transfer_over(&mut self, now: Instant, end: TransferEnd) {
         if end == TransferEnd::Done {
+            self.second.is_handed_over();
             self.handed_over();
         }
         self.session.handle(now, Input::TransferFinished { end });

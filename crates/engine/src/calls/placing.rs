@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use agent::Placement;
 use call::CallId;
 use sip::message::Uri;
-use sip::{InviteError, InviteId, OutgoingInvite};
+use sip::{IncomingInvite, InviteError, InviteId, OutgoingInvite};
 use store::Direction;
 use tokio::sync::{mpsc, oneshot};
 use wire::twilio::Dialect;
@@ -17,7 +17,7 @@ use wire::twilio::Dialect;
 use super::{Calls, Parties};
 use crate::admission::Place;
 use crate::call_task::{CallTask, Start};
-use crate::dispatch::{Admitted, Dispatcher, Line};
+use crate::dispatch::{Admitted, Dispatcher, Line, MayReplace};
 use crate::engine::PlaceCallError;
 use crate::leg::carrier::{CarrierControl, CarrierLeg, CarrierProgress};
 use crate::leg::media::{LegIdentity, MediaLeg, local_address};
@@ -152,6 +152,16 @@ pub(crate) fn address(
     Ok(format!("sip:{number}@{domain}"))
 }
 
+/// Where a REFER sends the caller: as whatever we call ourselves, and as it was given where the line has no domain for it (a carrier
+/// knows numbers). `None` for a premium number.
+pub(crate) fn refer_address(line: &Line, to: &str, elsewhere: &str) -> Option<String> {
+    match address(line, to, Some(elsewhere)) {
+        Ok(address) => Some(address),
+        Err(PlaceCallError::Premium) => None,
+        Err(_) => Some(to.to_owned()),
+    }
+}
+
 pub(crate) fn is_sip(to: &str) -> bool {
     to.split_once(':').is_some_and(|(scheme, _)| {
         scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips")
@@ -251,6 +261,20 @@ impl Calls {
         })
     }
 
+    /// Whether who sent an INVITE may take over a leg of a call by this line.
+    pub(crate) fn may_replace(
+        &self,
+        now: Instant,
+        line: &Line,
+        invite: &IncomingInvite,
+    ) -> MayReplace {
+        let dispatcher = self.dispatcher.get().and_then(Weak::upgrade);
+        dispatcher.map_or(MayReplace::No, |dispatcher| {
+            let mut dispatcher = dispatcher.lock().unwrap_or_else(PoisonError::into_inner);
+            dispatcher.may_replace(now, line, invite)
+        })
+    }
+
     /// Asks for the second leg of a call by its line; an error says why there is none, in a few words for the model.
     pub(crate) fn place_second(
         &self,
@@ -267,8 +291,11 @@ impl Calls {
                 "this line cannot call that number"
             }
         })?;
+        // A full trunk is known before anything is taken for the call.
+        let place = line.take_place().ok_or(busy)?;
         let (media, offer) = self.outgoing_media(now, line, &to).map_err(|_| busy)?;
-        let placing = self.try_place(line, dialled, offer).ok_or(busy)?;
+        let caller = dialled.caller.as_deref();
+        let placing = self.ask_for(line, (to, caller), offer, place).ok_or(busy)?;
         Ok((media, SipLeg::placed(self.driver.clone(), placing)))
     }
 
@@ -282,7 +309,18 @@ impl Calls {
     ) -> Option<Placing> {
         let to = address(line, &dialled.to, dialled.domain.as_deref()).ok()?;
         let place = line.take_place()?;
-        let (from, number) = shown_as(line, dialled.caller.as_deref());
+        self.ask_for(line, (to, dialled.caller.as_deref()), offer, place)
+    }
+
+    /// Asks the driver for an INVITE to this address that shows this caller.
+    fn ask_for(
+        &self,
+        line: &Line,
+        (to, caller): (String, Option<&str>),
+        offer: Vec<u8>,
+        place: Place,
+    ) -> Option<Placing> {
+        let (from, number) = shown_as(line, caller);
         let outgoing = OutgoingInvite {
             number,
             ..outgoing(line, to, from, offer)

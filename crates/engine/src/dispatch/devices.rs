@@ -7,7 +7,7 @@ use std::time::Instant;
 use catalog::Message;
 use sip::IncomingInvite;
 
-use super::{Decision, Dispatcher, Line, proves};
+use super::{Decision, Dispatcher, Line, MayReplace, allows, proves};
 use crate::admission::Ban;
 use crate::limits::BANNED_FOR;
 use crate::log::say;
@@ -48,6 +48,48 @@ impl Dispatcher {
             .or_else(|| known().find(|known| known.realm.eq_ignore_ascii_case(host)))
             .or_else(|| known().next())?;
         Some(found.realm.clone())
+    }
+
+    /// Whether who sent this INVITE may take over a leg of a call by `line`. To know its tags is not enough: it comes by the line's own
+    /// account, from an address that the line lists, or proves the line's password. A call of a device may be taken over by another
+    /// device of the same house.
+    pub(crate) fn may_replace(
+        &mut self,
+        now: Instant,
+        line: &Line,
+        invite: &IncomingInvite,
+    ) -> MayReplace {
+        let source = invite.source.ip();
+        if !self.knows(source) && self.ban(now, invite).is_some() {
+            return MayReplace::No;
+        }
+        let own = &line.config;
+        if let Some(user) = &invite.authenticated {
+            let realm = invite.realm.as_deref();
+            let speaks = |known: &Arc<Line>| {
+                let is_same = known.config.name == own.name;
+                let is_of_house = known.device.is_some() && line.device.is_some();
+                known.config.tenant == own.tenant
+                    && proves(known, user, realm)
+                    && (is_same || is_of_house)
+            };
+            return if self.lines.iter().any(speaks) {
+                MayReplace::Yes
+            } else {
+                MayReplace::No
+            };
+        }
+        let by_account = line.account.is_some() && invite.account == line.account;
+        let by_source = line.device.is_none() && invite.device.is_none() && allows(line, source);
+        if by_account || by_source {
+            return MayReplace::Yes;
+        }
+        match &own.credentials {
+            Some(known) => MayReplace::Challenge {
+                realm: known.realm.clone(),
+            },
+            None => MayReplace::No,
+        }
     }
 
     /// Whether nothing of this source is looked at. Not for those whom a line or a registration knows.

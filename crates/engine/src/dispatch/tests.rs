@@ -82,6 +82,7 @@ fn invite(source: [u8; 4], from: &str, proof: Option<(&str, &str)>) -> IncomingI
         proof_rejected: false,
         user_agent: None,
         secure: false,
+        replaces: None,
     }
 }
 
@@ -230,4 +231,48 @@ fn a_guesser_of_passwords_is_banned_and_a_trunk_never() {
     for _ in 0..30 {
         assert_eq!(word(&one.decide(now, &trunk)), "accept one");
     }
+}
+
+#[test]
+fn pattern_33_an_unauthorised_replaces_is_refused() {
+    let own = line("own", "phone", "own.test");
+    let other = LineConfig {
+        allow: vec!["198.51.100.0/24".parse().expect("a network")],
+        ..line("other", "other", "other.test")
+    };
+    let foreign = LineConfig {
+        tenant: TenantId::from("foreign"),
+        allow: Vec::new(),
+        ..line("own", "phone", "own.test")
+    };
+    let mut dispatcher = dispatcher(vec![own, other, foreign]);
+    let leg = Arc::clone(&dispatcher.lines[0]);
+    let now = Instant::now();
+    let mut may = |source: [u8; 4], proof: Option<(&str, &str)>| {
+        let asked = invite(source, "sip:colleague@pbx.test", proof);
+        dispatcher.may_replace(now, &leg, &asked)
+    };
+    let challenge = MayReplace::Challenge {
+        realm: "own.test".to_owned(),
+    };
+    assert_eq!(
+        may([192, 0, 2, 9], None),
+        MayReplace::Yes,
+        "its own exchange"
+    );
+    assert_eq!(may([198, 51, 100, 9], None), challenge, "another line's");
+    assert_eq!(may([203, 0, 113, 9], None), challenge, "a stranger");
+    let proven = Some(("phone", "own.test"));
+    assert_eq!(may([203, 0, 113, 9], proven), MayReplace::Yes);
+    let others = Some(("other", "other.test"));
+    assert_eq!(may([203, 0, 113, 9], others), MayReplace::No);
+    assert_eq!(
+        may([192, 0, 2, 9], others),
+        MayReplace::No,
+        "who proves to be somebody else is not the line"
+    );
+    // The same name and password in another house are another line.
+    let theirs = Arc::clone(&dispatcher.lines[2]);
+    let from_own = invite([192, 0, 2, 9], "sip:colleague@pbx.test", None);
+    assert_eq!(dispatcher.may_replace(now, &theirs, &from_own), challenge);
 }

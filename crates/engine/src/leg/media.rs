@@ -172,6 +172,11 @@ impl MediaLeg {
         Ok((answer, agreed))
     }
 
+    /// Signalling comes from somebody else from the next description on.
+    pub(crate) fn signalled_by(&mut self, peer: IpAddr) {
+        self.signalling = self.signalling.map(|_| peer);
+    }
+
     /// Our offer for a re-INVITE that came without one.
     pub(crate) fn offer_again(&mut self) -> Vec<u8> {
         self.local.session_version = self.local.session_version.wrapping_add(1);

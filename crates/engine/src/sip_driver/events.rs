@@ -157,8 +157,15 @@ impl SipDriver {
 
     fn incoming(&mut self, invite: &IncomingInvite) {
         let now = Instant::now();
-        let id = invite.invite;
+        if let Some(named) = invite.replaces {
+            return self.replacing(now, invite, named);
+        }
         let decision = lock(&self.dispatcher).decide(now, invite);
+        self.decided(now, invite, decision);
+    }
+
+    pub(super) fn decided(&mut self, now: Instant, invite: &IncomingInvite, decision: Decision) {
+        let id = invite.invite;
         match decision {
             Decision::Accept { line, admitted } => {
                 let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
@@ -189,9 +196,7 @@ impl SipDriver {
             }
             Decision::Challenge { realm } => {
                 self.routes.early.retain(|(early, _)| *early != id);
-                if self.user_agent.challenge(now, id, &realm).is_err() {
-                    self.user_agent.drop_invite(now, id);
-                }
+                self.challenge(now, id, &realm);
             }
             Decision::Drop => {
                 self.routes.early.retain(|(early, _)| *early != id);
@@ -200,7 +205,7 @@ impl SipDriver {
         }
     }
 
-    fn replay_early(&mut self, invite: InviteId) {
+    pub(super) fn replay_early(&mut self, invite: InviteId) {
         let (mine, others) = std::mem::take(&mut self.routes.early)
             .into_iter()
             .partition(|(early, _)| *early == invite);

@@ -38,6 +38,18 @@ impl SipDriver {
         done
     }
 
+    pub(super) fn challenge(&mut self, now: Instant, invite: InviteId, realm: &str) {
+        if self.user_agent.challenge(now, invite, realm).is_err() {
+            self.user_agent.drop_invite(now, invite);
+        }
+    }
+
+    pub(super) fn refer_to_call(&mut self, now: Instant, invite: InviteId, other: InviteId) {
+        if self.user_agent.refer_to_call(now, invite, other).is_err() {
+            self.declined(invite, "the other side takes no REFER");
+        }
+    }
+
     fn declined(&mut self, invite: InviteId, reason: &str) {
         let reason = reason.to_owned();
         let end = TransferEnd::Declined { reason };

@@ -69,7 +69,7 @@ export function OtherSection({ agent, section, readOnly, draft, text, set, value
   );
 }
 
-const MODES = ['auto', 'refer', 'bridge'] as const;
+const MODES = ['auto', 'refer', 'bridge', 'attended'] as const;
 
 interface Target {
   name: string;

@@ -9,6 +9,7 @@ use store::journal::Milestone;
 use super::{Patched, Phase};
 use crate::call_task::agreement;
 use crate::call_task::preparation::end_of_leg;
+use crate::call_task::takeover::{noted, take_over};
 use crate::leg::{key_info, said};
 use crate::sip_driver::LegEvent;
 use crate::switchboard::CallNews;
@@ -19,7 +20,20 @@ impl Patched {
             LegEvent::Trace(trace) => self.desk.trace(now, &trace),
             LegEvent::Progress { status } => self.progress(now, status),
             LegEvent::Accepted { sdp } => self.accepted(now, sdp.as_deref().unwrap_or_default()),
+            LegEvent::Established { answer } if self.phase == Phase::Talking => {
+                if let Some(answer) = answer {
+                    let _ = agreement::take_answer(&self.desk, now, &mut self.media, &answer);
+                    self.hold_changed();
+                }
+            }
             LegEvent::Established { answer } => self.established(now, answer.as_deref()),
+            LegEvent::Replaced(replacement) => {
+                let Self { desk, media, .. } = self;
+                noted(desk, now, &replacement);
+                let (calls, line) = (&desk.calls, &desk.line);
+                take_over(now, (calls, line), (&mut desk.leg, media), *replacement);
+                self.hold_changed();
+            }
             LegEvent::Offer { sdp } => {
                 let done = match agreement::answer_again(&self.desk, now, &mut self.media, &sdp) {
                     Some(answer) => self.desk.leg.answer_offer(answer),

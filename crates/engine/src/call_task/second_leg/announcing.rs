@@ -1,7 +1,7 @@
 //! The announcement to the person of a second leg: made while it rings there, played at the answer, given up within a bound.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use agent::CallBrain;
 use call::{Input, Language, ScreenOutcome, TransferTarget};
@@ -48,10 +48,12 @@ enum State {
 /// The announcement of one second leg.
 pub(super) struct Announcement {
     sound: Sound,
+    /// How long voices that are done were at work.
+    voiced: Duration,
     /// The form of what the voice makes.
     form: Form,
     state: State,
-    /// The person heard it to its end; `None` where there was none.
+    /// The person heard it to its end; `None` where nothing of it was played.
     heard: Option<bool>,
     /// What they said to the caller.
     screening: Option<ScreenOutcome>,
@@ -81,10 +83,25 @@ impl Announcement {
         }
     }
 
+    /// How long an engine has been at work for it.
+    pub(super) fn voiced(&self) -> Duration {
+        let now = match &self.sound {
+            Sound::Making(voice) => voice.lasted(),
+            Sound::Made(_) | Sound::Missing => Duration::ZERO,
+        };
+        self.voiced + now
+    }
+
+    /// The voice, if one is at work, is done.
+    fn settle(&mut self, sound: Sound) {
+        self.voiced = self.voiced();
+        self.sound = sound;
+    }
+
     /// Nothing of it is wanted any more.
     pub(super) fn stop(&mut self) {
         self.state = State::Over;
-        self.sound = Sound::Missing;
+        self.settle(Sound::Missing);
     }
 
     fn is_playing(&self) -> bool {
@@ -115,6 +132,8 @@ impl SecondLeg {
         }
         self.media.finish(&item);
         self.announcement.state = State::Playing { whole };
+        // Until it has come to its end.
+        self.announcement.heard = Some(false);
         true
     }
 
@@ -176,6 +195,7 @@ impl CallTask {
             });
         Announcement {
             sound,
+            voiced: Duration::ZERO,
             form: self.link.form(),
             state: State::Waiting,
             heard: None,
@@ -205,15 +225,16 @@ impl CallTask {
 
     /// The voice has come to its end, one way or the other.
     pub(super) fn announcement_made(&mut self, now: Instant, said: Said) {
-        for usage in said.usage {
-            self.add_usage(now, usage);
+        for (model, usage) in said.usage {
+            self.add_usage_of(now, &model, usage);
         }
         if said.audio.is_none() {
             let message = Message::new("announcement_not_spoken");
             self.desk.journal.note(now, message);
         }
         if let Some(second) = self.second.open() {
-            second.announcement.sound = said.audio.map_or(Sound::Missing, Sound::Made);
+            let sound = said.audio.map_or(Sound::Missing, Sound::Made);
+            second.announcement.settle(sound);
         }
         self.play_announcement(now);
     }
@@ -227,7 +248,7 @@ impl CallTask {
         let Some(second) = self.second.open().filter(|second| due(second)) else {
             return;
         };
-        second.announcement.sound = Sound::Missing;
+        second.announcement.settle(Sound::Missing);
         let message = Message::new("announcement_not_spoken");
         self.desk.journal.note(now, message);
         self.play_announcement(now);

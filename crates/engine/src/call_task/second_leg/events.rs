@@ -2,18 +2,19 @@
 
 use std::time::Instant;
 
-use call::{EndReason, HUNG_UP, Input, TargetDrop, TransferTarget};
+use call::{EndReason, HUNG_UP, Input, TargetDrop, TransferEnd, TransferTarget};
 use catalog::Message;
 use media::StreamEvent;
 use sip::EndCause;
 use store::Event;
 
-use super::{KEY_MS, SecondLeg, SecondWake, Stage};
+use super::{KEY_MS, Offer, SecondLeg, SecondWake, Stage};
 use crate::call_task::CallTask;
 use crate::call_task::agreement::note_security;
 use crate::call_task::desk::phone;
 use crate::call_task::failover::NextAccount;
 use crate::call_task::second_leg::relay::Relay;
+use crate::call_task::takeover::{noted, take_over};
 use crate::calls::{Calls, Dialled};
 use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
@@ -80,6 +81,7 @@ impl CallTask {
             joined: None,
             ended: None,
             end: None,
+            offer: Offer::No,
             last_seen: false,
             is_spent: false,
         })
@@ -89,8 +91,12 @@ impl CallTask {
     pub(in crate::call_task) fn drop_target(&mut self, now: Instant, cause: TargetDrop) {
         let caller_left = self.desk.leg.is_ended();
         if let Some(second) = self.second.open() {
+            if cause == TargetDrop::HandedOver {
+                return second.leave(now);
+            }
             let joined = second.stage == Stage::Joined;
             let (reason, why) = match (cause, caller_left) {
+                (TargetDrop::HandedOver, _) => (EndReason::Transferred, super::HANDED_OVER),
                 (_, true) if joined => (EndReason::Transferred, "the caller hung up"),
                 (_, true) => (EndReason::CallerHungUp, "the caller hung up"),
                 (TargetDrop::CallEnds, false) if joined => (EndReason::Transferred, "we hung up"),
@@ -100,6 +106,22 @@ impl CallTask {
                 (TargetDrop::TimedOut, false) => (EndReason::AgentHungUp, "not accepted in time"),
             };
             second.end(now, reason, why);
+        }
+    }
+
+    /// The person has the word: the caller's side is asked to take our place towards them.
+    pub(in crate::call_task) fn hand_over(&mut self, now: Instant) {
+        let mut asked = false;
+        if let Some(second) = self.second.open() {
+            second.cut_announcement(now);
+            asked = second.offer == Offer::No && self.desk.leg.hand_over(&second.leg);
+            if asked {
+                second.offer = Offer::Asked;
+            }
+        }
+        if !asked {
+            let reason = "this line cannot transfer calls".to_owned();
+            self.transfer_over(now, TransferEnd::Declined { reason });
         }
     }
 
@@ -214,6 +236,16 @@ impl CallTask {
                 second.is_spent = true;
                 self.target_lost(now);
             }
+            Some(LegEvent::Replaced(replacement)) => {
+                noted(&self.desk, now, &replacement);
+                let (calls, line) = (&self.desk.calls, &self.desk.line);
+                take_over(
+                    now,
+                    (calls, line),
+                    (&mut second.leg, &mut second.media),
+                    *replacement,
+                );
+            }
             Some(event) => {
                 if !second.within(now, event) {
                     self.target_lost(now);
@@ -278,11 +310,15 @@ impl SecondLeg {
         if self.stage != Stage::Calling || self.rang.is_some() {
             return false;
         }
-        NextAccount::new(calls, &mut self.leg, &mut self.dialled, journal).try_after(
+        let next = NextAccount::new(calls, &mut self.leg, &mut self.dialled, journal).try_after(
             now,
             cause,
             Some(&mut self.media),
-        )
+        );
+        if next {
+            self.offer = Offer::Never;
+        }
+        next
     }
 
     /// A message of the leg, for the record of the call.
@@ -291,7 +327,7 @@ impl SecondLeg {
         if let Event::SipMessage(message) = &event {
             let answer = message.start_line.starts_with("SIP/2.0") && message.cseq.ends_with("BYE");
             let acknowledged = message.start_line.starts_with("ACK ") && self.stage == Stage::Over;
-            self.last_seen |= answer || acknowledged;
+            self.last_seen |= self.leg.is_of(trace.invite) && (answer || acknowledged);
         }
         journal.event(Instant::now(), event);
     }
@@ -336,9 +372,17 @@ impl SecondLeg {
                 }
                 true
             }
+            // The ACK of whoever took this leg over and left the offer to us.
+            LegEvent::Established { answer: Some(sdp) } => {
+                if let Some(media) = self.media.sdp() {
+                    let _ = media.accept(now, &sdp);
+                }
+                true
+            }
             LegEvent::Progress { .. }
             | LegEvent::Accepted { .. }
-            | LegEvent::Established { .. }
+            | LegEvent::Established { answer: None }
+            | LegEvent::Replaced(_)
             | LegEvent::OfferFailed { .. }
             | LegEvent::TransferAccepted
             | LegEvent::TransferFinished { .. }
@@ -351,18 +395,11 @@ impl SecondLeg {
 
 /// Why the leg is over, in a few words for the model and the record.
 fn why(cause: &EndCause) -> &'static str {
-    match cause {
-        EndCause::RemoteBye { .. } => HUNG_UP,
-        EndCause::Unreachable | EndCause::TransportLost => "unreachable",
-        EndCause::Refused { .. }
-        | EndCause::Timeout
-        | EndCause::RemoteCancel
-        | EndCause::LocalHangUp
-        | EndCause::Rejected { .. }
-        | EndCause::AckMissing
-        | EndCause::MissingAnswer
-        | EndCause::SessionExpired
-        | EndCause::DialogLost
-        | EndCause::Overload => said(cause).map_or("failed", unreached),
+    if matches!(cause, EndCause::RemoteBye { .. }) {
+        HUNG_UP
+    } else if matches!(cause, EndCause::Unreachable | EndCause::TransportLost) {
+        "unreachable"
+    } else {
+        said(cause).map_or("failed", unreached)
     }
 }

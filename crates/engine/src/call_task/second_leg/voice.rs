@@ -4,7 +4,7 @@
 //! The sound is made whole before it is played, so that an engine which fails half way leaves nobody with half a sentence.
 
 use std::future::poll_fn;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use media::ItemKey;
 use tokio::task::JoinHandle;
@@ -20,28 +20,39 @@ const TRIES_MAX: u8 = 2;
 pub(in crate::call_task) struct Said {
     /// In the form of the call's link; `None` where it could not be said.
     pub(super) audio: Option<Vec<u8>>,
-    /// What it cost, either way.
-    pub(super) usage: Vec<Usage>,
+    /// What it cost, either way, with the model that it is of.
+    pub(super) usage: Vec<(String, Usage)>,
 }
 
 /// A voice at work; dropped, it stops.
-pub(super) struct Voice(JoinHandle<Said>);
+pub(super) struct Voice {
+    task: JoinHandle<Said>,
+    begun: Instant,
+}
 
 impl Drop for Voice {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
 impl Voice {
     /// Begins to make the sound of some words, with a link of its own.
     pub(super) fn begin(link: EngineLink, instructions: String) -> Self {
-        Self(tokio::spawn(make(link, instructions)))
+        Self {
+            task: tokio::spawn(make(link, instructions)),
+            begun: Instant::now(),
+        }
+    }
+
+    /// How long it has been at work: some engines cost by the minute.
+    pub(super) fn lasted(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     /// Cancel safe, until it was ready once.
     pub(super) async fn said(&mut self) -> Said {
-        (&mut self.0).await.unwrap_or(Said {
+        (&mut self.task).await.unwrap_or(Said {
             audio: None,
             usage: Vec::new(),
         })
@@ -81,7 +92,7 @@ struct Maker {
     audio: Vec<u8>,
     audio_bytes_max: usize,
     item: Option<ItemKey>,
-    usage: Vec<Usage>,
+    usage: Vec<(String, Usage)>,
 }
 
 impl Maker {
@@ -168,7 +179,7 @@ impl Maker {
                 self.take(&rest)
             }
             EngineEvent::ResponseDone { status, usage, .. } => {
-                self.usage.extend(usage);
+                self.usage.extend(usage.map(|usage| self.priced(usage)));
                 let rest = self.item.take();
                 let rest = rest.and_then(|item| self.link.agent_audio_rest(&item));
                 self.take(&rest.unwrap_or_default());
@@ -178,13 +189,18 @@ impl Maker {
                 }
             }
             EngineEvent::UsageReported { usage } => {
-                self.usage.push(usage);
+                let priced = self.priced(usage);
+                self.usage.push(priced);
                 Step::GoOn
             }
             EngineEvent::Refused { .. } => Step::Failed(call::EngineFailure::Rejected),
             EngineEvent::Expired => Step::Failed(call::EngineFailure::Expired),
             _ => Step::GoOn,
         }
+    }
+
+    fn priced(&self, usage: Usage) -> (String, Usage) {
+        (self.link.model().to_owned(), usage)
     }
 
     /// A voice that does not come to its end says something else than it was asked for.

@@ -66,6 +66,7 @@ impl ChatTask {
             Effect::Ring
             | Effect::Announce { .. }
             | Effect::DropTarget { .. }
+            | Effect::HandOver
             | Effect::Join
             | Effect::TruncateItem { .. }
             | Effect::FinishItem { .. }
