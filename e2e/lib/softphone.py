@@ -279,7 +279,7 @@ class Linphone(Process, Softphone):
         def running():
             looked = len(self.output())
             self.command("calls")
-            wait_for("the list of calls", lambda: "Call states" in self.output()[looked:], 5)
+            wait_for("the list of calls", lambda: re.search("Call states|No active call", self.output()[looked:]), 10)
             found = row.findall(self.output()[looked:])
             return found and found[-1]
 
