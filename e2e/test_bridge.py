@@ -2,6 +2,7 @@
 Audio is judged by frequency at both ends.
 """
 
+import contextlib
 import json
 import pathlib
 import re
@@ -15,10 +16,11 @@ import urllib.request
 import pytest
 
 from lib.allo import BINARY, Process, clean_environment, only_expected_log_lines, wait_for
-from lib.audio import speak, tone
+from lib.audio import RtpPeer, speak, tone
 from lib.backoffice import BackOffice
 from lib.bridge import Application, Bridge
 from lib.kamailio import PASSWORD, Kamailio
+from lib.phone import Phone
 from lib.ports import free_port
 from lib.sipp import Script, Sipp, header, sdp
 from lib.softphone import Baresip
@@ -116,6 +118,35 @@ def test_a_conversation_as_twilio_would_bring_it(bridge, application, office, si
     assert view["endedAt"] and view["durationSec"] >= 3 and view["customParams"]["restaurantId"] == "uuid"
     wait_for("the states", lambda: len(told(office)) == 4)
     assert told(office) == [("initiated", "initiated"), ("ringing", "ringing"), ("answered", "answered"), ("completed", "completed")]
+
+
+def test_a_colleague_takes_a_call_over(bridge, application, peer):
+    """INVITE with Replaces: the application's stream goes on with whoever is there now, and the telephone that was is hung up."""
+    allo = bridge(application.url)
+    first = Phone(allo.udp, peer.port)
+    first.invite()
+    first.wait(lambda m: m.status == 200 and m.cseq_method == "INVITE", 20)
+    first.ack()
+    stream = application.stream()
+    stream.play_tone(440, 600)
+    peer.wait_tone(440, 500, ended=True)
+    with contextlib.closing(RtpPeer()) as colleague:
+        second = Phone(allo.udp, colleague.port, user="+33199999999")
+        tag = first.to_tag.removeprefix(";tag=")
+        second.invite(headers=[f"Replaces: {first.call_id};to-tag={tag};from-tag=t{first.call_id}", "Require: replaces"])
+        second.wait(lambda m: m.status == 200 and m.cseq_method == "INVITE", 20)
+        second.ack()
+        bye = first.wait(lambda m: m.method == "BYE", 10)
+        first.raw("\n".join(["SIP/2.0 200 OK", *(f"{name}: {bye.header(name)}" for name in ("Via", "From", "To", "Call-ID", "CSeq")), "Content-Length: 0", "", ""]))
+        stream.play_tone(520, 600)
+        colleague.wait_tone(520, 500, ended=True)
+        colleague.say(tone(700, 800))
+        stream.wait_tone(700)
+        assert [view["status"] for view in allo.calls()] == ["active"]
+        second.bye()
+        allo.wait_status(stream.start["callSid"], "completed")
+    first.close()
+    second.close()
 
 
 def test_a_call_that_is_placed_and_handed_over(bridge, application, office, folder, peer):
