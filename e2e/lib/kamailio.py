@@ -44,14 +44,16 @@ class Ports:
 
 
 class Kamailio(Process):
-    def __init__(self, folder, name="kamailio", ports=None, algorithm="MD5", expires_s=60, tls=False, relay=None, configuration=CONFIGURATION):
+    def __init__(
+        self, folder, name="kamailio", ports=None, algorithm="MD5", expires_s=60, tls=False, relay=None, configuration=CONFIGURATION, host="127.0.0.1"
+    ):  # fmt: skip
         """`relay` is the control port of the rtpengine that carries the audio."""
         self.ports = ports or Ports()
         home = pathlib.Path(folder) / name
         home.mkdir(parents=True)
         # A socket's path must be short.
         self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="allo-k"))
-        text = configuration.read_text()
+        text = configuration.read_text().replace("127.0.0.1", host)
         if tls:
             self.ca, signed, key = certificate(folder)
             (self.run_dir / "tls.cfg").write_text(

@@ -143,10 +143,11 @@ class Baresip(Process, Softphone):
     """baresip, driven over its TCP control port. Its sndfile filter writes what it decoded."""
 
     def __init__(
-        self, folder, name="baresip", account="<sip:tester@127.0.0.1>;regint=0", source=None, rate=RATE, modules=(), listen="127.0.0.1:0", more=(),
-        control="127.0.0.1", within=(),
+        self, folder, name="baresip", account=None, source=None, rate=RATE, modules=(), listen=None, more=(), control="127.0.0.1", within=(),
+        host="127.0.0.1",
     ):  # fmt: skip
         """`more` are lines of its configuration; it is run by the command `within`, from where its console is at the address `control`."""
+        account, listen = account or f"<sip:tester@{host}>;regint=0", listen or f"{host}:0"
         home = pathlib.Path(folder) / name
         self.recordings = home / "heard"
         self.recordings.mkdir(parents=True)

@@ -29,11 +29,13 @@ end_engine_refused = The voice engine refused the key or the agent's settings.
     .remedy = Replace the key or correct the setting that is named.
 end_media_lost = The caller's audio stopped coming: the call was released.
 end_one_way_audio = The caller could hear us, we could not hear the caller: { $sent } packets sent, 0 received.
-    .remedy = Open the audio UDP ports (10000-20000) towards this server, or set the public address.
-end_one_way_audio_private = The caller could hear us, we could not hear the caller: { $sent } packets sent, 0 received; the caller's audio address is private ({ $address }).
-    .remedy = Open the audio UDP ports (10000-20000) towards this server, or set the public address.
-end_one_way_audio_ours_private = We could not hear the caller: { $sent } packets sent, 0 received; the audio address we announced is private ({ $address }).
-    .remedy = Set the public address (rtp.public_address).
+    .remedy = Open the audio UDP ports (rtp.ports, 10000-20000) towards this server; behind a router, set the public address (rtp.public_address), or let the line find it (nat).
+end_one_way_audio_private = One-way audio: we sent { $sent } packets to { $address }, a private address, and received none.
+    .remedy = The other side is behind a router and its audio does not reach us: open the audio UDP ports (rtp.ports, 10000-20000) towards this server, and behind a router of our own set the public address (rtp.public_address) or let the line find it (nat).
+end_one_way_audio_ours_private = One-way audio: we sent { $sent } packets and received none; the audio address we announced is private ({ $address }).
+    .remedy = Set the public address (rtp.public_address), or a STUN server (nat.stun_server); behind a router that gives each peer another port, a relay (nat = turn).
+end_one_way_audio_stun = One-way audio: we sent { $sent } packets and received none, at the address that the STUN server saw.
+    .remedy = The router in front of us gives each peer another port (symmetric NAT), so that this address is of no use to the other side: let a TURN server relay the audio of this line (nat = turn), or forward the audio ports and set rtp.public_address.
 end_session_expired = The other side vanished without hanging up: the session was not refreshed.
 end_operator_hung_up = An operator ended the call.
 end_draining = The process stopped during the call: the service was shutting down.
@@ -353,8 +355,12 @@ doctor_clock_jumps = The clock jumped by { $ms } ms during the examination.
     .remedy = Let NTP slew the clock instead of stepping it.
 doctor_nat_none = No NAT: the operator sees us at our address { $seen }.
 doctor_nat_handled = The announced address { $announced } is the one that the operator sees.
+doctor_nat_found = This machine ({ $local }) is behind NAT: the operator sees it at { $seen }. The STUN server tells calls the address of their audio.
+doctor_stun = The STUN server { $server } sees this machine at { $seen }.
+doctor_stun_silent = The STUN server { $server } does not answer.
+    .remedy = Check nat.stun_server (STUN_SERVER) and that UDP packets may leave for it; or set rtp.public_address (PUBLIC_IP).
 doctor_nat_behind = This machine ({ $local }) is behind NAT: the operator sees it at { $seen }.
-    .remedy = Set rtp.public_address (PUBLIC_IP) to that address and open the audio ports towards this machine.
+    .remedy = Set rtp.public_address (PUBLIC_IP) to that address and open the audio ports towards this machine; or set a STUN server (nat.stun_server), or a relay (docs/nat.md).
 doctor_nat_wrong = The announced address { $announced } is not the one that the operator sees ({ $seen }).
     .remedy = Correct rtp.public_address (PUBLIC_IP).
 doctor_back_office_ok = The back office { $url } answers ({ $status }).
@@ -539,6 +545,548 @@ recording_incomplete = The recording is incomplete: { $state ->
     .remedy = Check the room and the speed of the disk.
 no_rtp_port = No audio port is free ({ $cause }).
     .remedy = Widen the range rtp.ports.
+media_address_seen = The STUN server { $server } sees our audio at { $address }: that is the address announced.
+media_address_relayed = The TURN server { $server } relays our audio at { $address }: that is the address announced.
+srtp_failures = Encrypted audio packets that could not be read: { $count }.
+offer_failed = The other side refused our audio change (answer { $status }).
+sip_command_refused = A SIP command came too late ({ $command }).
+sip_refused = The other side refused our call: { $status }{ $reason ->
+    [none] {""}
+   *[other] {" "}{ $reason }
+ }.
+delayed_offer = The call came without an audio description: ours leaves with the answer.
+dtmf_not_sent = The keypad tones could not be sent: { $cause }.
+call_refused_because = call refused: { $cause ->
+    [source_not_allowed] this address is not allowed
+    [other_identity] the caller names another user than the password proved
+    [unknown_number] the number called is not connected to any agent
+    [draining] the service is shutting down
+    [too_many_invites] too many calls a second
+    [too_many_calls] too many calls at the same time
+    [line_busy] the line has all its calls
+   *[other] { $cause }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}({ $source })
+ }
+
+## Secrets
+
+secrets_bad_setting = The encryption key of the settings (ENCRYPTION_KEY) is not 64 hexadecimal digits.
+    .remedy = “allo secrets generate” makes one.
+secrets_bad_file = The key file { $path } does not hold 64 hexadecimal digits.
+    .remedy = Restore it from a backup: without the right key, what is encrypted stays unreadable.
+secrets_open_file = The key file { $path } may be read by others than its owner (mode { $mode }).
+    .remedy = chmod 600 { $path }
+secrets_file = The key file { $path } cannot be used: { $cause }.
+    .remedy = Check the path and the permissions.
+secrets_missing_key = The database holds encrypted values and there is no key: neither ENCRYPTION_KEY nor { $path }.
+    .remedy = Set ENCRYPTION_KEY, or restore the key file from a backup.
+secrets_wrong_key = The encryption key ({ $origin }) is not the one of this database.
+    .remedy = Give the key that it was written with; “allo secrets rotate” changes it afterwards. Nothing was changed.
+secrets_unreadable = An encrypted value does not open with the key: { $table }, { $id }.
+    .remedy = Save that value again, or restore it from a backup.
+secrets_in_use = { $count ->
+    [one] A process uses
+   *[other] { $count } processes use
+ } this database.
+    .remedy = Stop the server, then try again.
+secrets_failed = The value could not be encrypted: { $cause }.
+secrets_not_opened = The value is not encrypted under this key for { $id }.
+    .remedy = Check the id of the line and the key.
+secrets_input = The input could not be read: { $cause }.
+secrets_made = A file with an encryption key was made: { $path }. Back it up apart from the database.
+secrets_migrated = { $count ->
+    [one] A clear value was encrypted.
+   *[other] { $count } clear values were encrypted.
+ }
+secrets_rotated = The encryption key was changed; { $count ->
+    [one] one value was encrypted
+   *[other] { $count } values were encrypted
+ } anew.
+secrets_left = This value opens with neither of the two keys and stays as it is: { $value }.
+secrets_outdated = ENCRYPTION_KEY is still the key of before the change.
+    .remedy = Put the content of { $path } there, then delete that file.
+
+## Store
+
+store_bad_address = The address of the database server cannot be read.
+    .remedy = Write it as postgres://user:password@host:5432/database, special characters percent-encoded.
+store_unavailable = The database cannot be reached.
+    .remedy = Check that the database server runs and takes connections; what was written stays.
+store_not_found = There is no such entry ({ $what }).
+store_version_conflict = The entry was changed meanwhile; its version is now { $current }.
+    .remedy = Read it again, then repeat the change.
+store_duplicate = This entry is not available: { $what } is taken.
+store_unknown_reference = The request names an entry that does not exist.
+store_in_use = The entry is still in use ({ $what }).
+store_refused = The entry cannot be stored: { $cause }.
+
+## Log
+
+log_started = allo{ $version ->
+    [none] {""}
+   *[other] {" "}{ $version }
+ } started.
+log_listening = Listening on { $protocol } { $address }.
+log_accounts_loaded = { $count ->
+    [0] No active SIP account
+    [one] Found { $count } active SIP account
+   *[other] Found { $count } active SIP accounts
+ }.
+log_registration_succeeded = SIP registration succeeded with { $registrar }{ $line ->
+    [none] {""}
+   *[other] {" "}(line { $line })
+ }.
+log_registration = Registration of the line { $line }: { $state }.
+log_agent_selected = Agent selected: { $agent }{ $line ->
+    [none] {""}
+   *[other] {" "}(line { $line })
+ }.
+log_voice_bridge_started = Realtime voice bridge started{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }.
+log_call_answered = Call answered{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $after ->
+    [none] {""}
+   *[other] {" "}after { $after }
+ }.
+log_call_ended = Call ended{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $duration ->
+    [none] {""}
+   *[other] {" "}after { $duration }
+ }{ $reason ->
+    [none] {""}
+   *[other] {" "}· { $reason }
+ }.
+log_call_overloaded = A call did not keep up with its events: it is ended.
+log_calls_recovered = { $count ->
+    [one] { $count } call of a dead process was completed
+   *[other] { $count } calls of a dead process were completed
+ }.
+log_provisioned = [sip-provisioning] The restaurant { $house } has its agent { $agent }, with its tools.
+log_provisioning_failed = [sip-provisioning] The restaurant { $house } is not provisioned yet ({ $step }: { $cause }). It is saved; another attempt follows.
+demo_not_provisioned = The restaurant did not get its agent in time: the log says why ([sip-provisioning]).
+demo_order = Order no. { $number }: { $total } € with { $fee } € for the way, { $address }, promised for { $time }
+demo_order_line = { $quantity } × { $name } ({ $options }): { $price } €
+demo_reservation = Reservation: { $guests } guests, { $name }, { $time }
+demo_cost = Cost of the call: { $cost } { $currency } (engine of the demonstration, at the model's prices)
+log_retention_swept = { $count ->
+    [one] { $count } entry that was too old was removed
+   *[other] { $count } entries that were too old were removed
+ }.
+log_drain_started = Shutdown requested: calls in progress have { $seconds } s to finish, no new call is taken.
+log_drain_finished = Shutdown complete.
+log_record_late = The journal of the call { $call } is waiting for the database.
+log_journal_recovered = The database answers again: the waiting journals are written.
+log_recording_recovered = The disk can be written again: calls are recorded.
+log_greeting_not_kept = The greeting that the model has just said could not be kept: { $error }.
+    .remedy = Check the space and the rights of the folder "greetings" of the data. Until then the model says each greeting itself.
+log_greeting_discarded = A greeting that was kept was broken: it is deleted, and made again by the next call.
+log_recording_failed = A recording failed{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_source_banned = { $source } gave a wrong password too often, or scans: it is not answered for { $minutes } minutes.
+log_device_registered = Device { $device } has registered from { $source }.
+log_device_gone = Device { $device } is not registered any more.
+log_device_refused = A registration from { $source } as "{ $device }" was refused: { $cause }.
+log_device_left_out = Device { $device } cannot register: its password cannot be read with this key.
+log_bindings_unwritten = Where a device is registered could not be kept for the next process: { $cause }
+log_accept_failed = An incoming connection could not be accepted{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_connection_aborted = A connection was aborted.
+log_tls_refused = The encrypted connection{ $destination ->
+    [none] {""}
+   *[other] {" "}to { $destination }
+ } was refused{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_datagram_not_sent = A packet could not leave{ $destination ->
+    [none] {""}
+   *[other] {" "}for { $destination }
+ }{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_sip_command_refused = A SIP command came too late{ $command ->
+    [none] {""}
+   *[other] {" "}({ $command })
+ }.
+log_no_name_servers = No name server is set: only numeric addresses will be reached.
+log_call_started = Incoming SIP call{ $to ->
+    [none] {""}
+   *[other] {" "}for { $to }
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}from { $from }
+ }{ $line ->
+    [none] {""}
+   *[other] {" "}on the line { $line }
+ } ({ $call }).
+log_call_placed = Call placed{ $to ->
+    [none] {""}
+   *[other] {" "}to { $to }
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}from { $from }
+ }{ $line ->
+    [none] {""}
+   *[other] {" "}by the line { $line }
+ } ({ $call }).
+log_call_refused = Call refused{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}from { $from }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}at { $source }
+ }{ $reason ->
+    [none] {""}
+   *[other] {" "}· { $reason }
+ }{ $cause ->
+    [none] {""}
+   *[other] {" "}· { $cause }
+ }.
+log_journal_late = The journal is not written as fast as it should be: the database is slow or its disk full.
+    .remedy = Check the room and the speed of the disk.
+log_drain_incomplete = The time of the shutdown is over: calls cut { $calls }.
+log_unregister_incomplete = Not every line could be unregistered before the shutdown.
+log_engine_event_ignored = Unknown event of the voice engine ignored{ $event_type ->
+    [none] {""}
+   *[other] {" "}({ $event_type })
+ }.
+
+## Label
+
+privacy_erased = Erased: calls { $calls }, chats { $chats }, recordings { $recordings }, other entries { $entries }. Costs stay, without the number.
+privacy_in_use = A call or chat of this number is in progress: nothing was erased. Try again when it is over.
+privacy_failed = The request failed: { $cause }
+privacy_recordings_left = { $count ->
+    [one] { $count } recording could not be removed from the disk
+   *[other] { $count } recordings could not be removed from the disk
+ }: the paths are in the log. Remove them by hand.
+geo_imported = Postcodes and towns read: { $count }. They are in { $path }; the back office reads them at its next start.
+geo_failed = Postcodes cannot be read or written: { $path }: { $cause }
+calls_none = No call.
+calls_running = in progress
+label_who = Ended by
+label_why = Why
+label_remedy = What to do
+label_call = Call
+label_from = From
+label_to = To
+label_line = Line
+label_agent_name = Agent
+label_started = Started
+label_duration = Duration
+label_recording = Recording
+label_timings = Timings
+label_turns = Turns
+label_sdp = Audio decisions (SDP)
+label_rtp = Audio (RTP)
+label_tools = Tools
+label_playout = What the caller heard
+label_timeline = Timeline
+label_ladder = SIP ladder
+label_peer = peer
+who_caller = the caller
+who_agent = the agent
+who_operator = an operator
+who_network = the network
+who_engine = the voice engine
+who_system = this service
+who_nobody = nobody: the call is in progress
+timing_invite_to_ring = call to ringing: { $value }
+timing_invite_to_answer = call to answer: { $value }
+timing_answer_to_first_audio = answer to the agent's first audio: { $value }
+timing_answer_to_first_packet = answer to the caller's first audio: { $value }
+timing_turns = { $count ->
+    [one] { $count } answer of the agent
+   *[other] { $count } answers of the agent
+ }, median { $median }, slowest { $worst }
+turn = answered in { $latency }{ $text ->
+    [none] {""}
+   *[other] {" "}after "{ $text }"
+ }
+turn_unanswered = unanswered{ $text ->
+    [none] {""}
+   *[other] {" "}after "{ $text }"
+ }
+sdp_accepted = { $codec } chosen{ $offered ->
+    [none] {""}
+   *[other] {" "}from { $offered }
+ }{ $direction ->
+    [none] {""}
+   *[other] {" "}· { $direction }
+ }
+sdp_refused = offer refused: { $refusal ->
+    [no_common_codec] no common codec
+    [no_audio] no audio stream
+    [bad_sdp] unreadable description
+    [srtp_required] the line requires encrypted audio
+    [srtp_refused] the offered encryption is refused
+    [unusable_address] unusable audio address
+   *[other] { $refusal }
+ }{ $offered ->
+    [none] {""}
+   *[other] {" "}(offered: { $offered })
+ }
+sdp_details = us { $local }, the other side { $remote }, { $srtp ->
+    [none] plain audio
+   *[other] encrypted audio ({ $srtp })
+ }, { $tones ->
+    [yes] RFC 4733 keys
+   *[other] no RFC 4733 keys
+ }
+rtp_counts = packets sent: { $sent }, received: { $received }, lost: { $lost }, late: { $late }
+rtp_quality = jitter { $jitter } ms{ $round_trip ->
+    [none] {""}
+   *[other] {" "}· round trip { $round_trip } ms
+ }{ $remote_loss ->
+    [none] {""}
+   *[other] {" "}· lost at the other side { $remote_loss }
+ }{ $mos ->
+    [none] {""}
+   *[other] {" "}· quality { $mos } of 4.5
+ }
+rtp_refused = { $count } packets of another source or unreadable were refused
+rtp_one_way = audio went one way only: { $address ->
+    [none] nothing came from the caller
+   *[other] { $sent } packets sent to { $address }, nothing came from the caller
+ }
+rtp_stun_unreached = the address that a STUN server saw was announced, and nothing came to it
+rtp_none = Audio ports { $range }: no pair is free.
+    .remedy = Correct rtp.ports and rtp.bind, or stop the program that holds these ports.
+doctor_tls_ok = The certificate of { $name } is valid for { $days } more { $days ->
+    [one] day
+   *[other] days
+ }.
+doctor_tls_soon = The certificate of { $name } expires in { $days } { $days ->
+    [one] day
+   *[other] days
+ }.
+    .remedy = Renew it.
+doctor_tls_expired = The certificate of { $name } has expired.
+    .remedy = Renew it and restart the service.
+doctor_tls_early = The certificate of { $name } is not valid yet.
+    .remedy = Check the clock of this machine and the certificate.
+doctor_tls_name = The certificate of { $name } is not for { $host }{ $names ->
+    [none] {""}
+   *[other] {" "}but for { $names }
+ }.
+    .remedy = Have a certificate made for this name.
+doctor_tls_unreadable = The certificate of { $name } cannot be read.
+    .remedy = Give a PEM file with the certificate first.
+doctor_tls_self = { $name } uses a certificate that allo made itself; an operator that verifies will not take it.
+doctor_clock_ok = The clock is right by { $source } (to { $seconds } s).
+doctor_clock_off = The clock is off by { $seconds } s by { $source }.
+    .remedy = Switch time synchronisation (NTP) on.
+doctor_clock_wrong = The clock is wrong by { $seconds } s by { $source }: TLS and signatures will fail.
+    .remedy = Set the time and switch synchronisation (NTP) on.
+doctor_clock_unknown = No server told the time: the clock is not compared.
+doctor_clock_jumps = The clock jumped by { $ms } ms during the examination.
+    .remedy = Let NTP slew the clock instead of stepping it.
+doctor_nat_none = No NAT: the operator sees us at our address { $seen }.
+doctor_nat_handled = The announced address { $announced } is the one that the operator sees.
+doctor_nat_behind = This machine ({ $local }) is behind NAT: the operator sees it at { $seen }.
+    .remedy = Set rtp.public_address (PUBLIC_IP) to that address and open the audio ports towards this machine; or set a STUN server (nat.stun_server), or a relay (docs/nat.md).
+doctor_nat_wrong = The announced address { $announced } is not the one that the operator sees ({ $seen }).
+    .remedy = Correct rtp.public_address (PUBLIC_IP).
+doctor_back_office_ok = The back office { $url } answers ({ $status }).
+doctor_back_office_ill = The back office { $url } answers with an error ({ $status }).
+    .remedy = Look at the log of that service.
+doctor_back_office_down = The back office { $url } cannot be reached: { $cause }.
+    .remedy = Check tools.back_office (NEXT_API_URL) and that this service runs.
+doctor_well = All is well.
+doctor_first = To do first: { $remedy }
+
+## Commands that test a line and place a call
+
+incoming_option_missing = The option { $option } is needed.
+    .remedy = Example: allo test-incoming --sip-uri sip:user@domain.com --username user --password secret
+incoming_option_wrong = The option { $option } cannot be "{ $value }".
+    .remedy = Expected: { $expected }
+incoming_option_bridge = The option { $option } makes sense with --bridge only.
+    .remedy = Add --bridge, or leave this option out.
+incoming_option_apart = The option { $option } makes no sense with --bridge: the voice model speaks.
+    .remedy = Leave out --bridge, or this option.
+incoming_no_key = OPENAI_API_KEY must be set.
+    .remedy = export OPENAI_API_KEY="sk-…", or --api-key "sk-…".
+place_no_line = No line is called "{ $name }".
+    .remedy = Give --line with the name of a line that is set.
+place_no_agent = No agent "{ $name }" can call.
+    .remedy = Give --agent with an agent that has a line, or --line.
+place_which_line = There are several lines: { $lines }.
+    .remedy = Choose one with --line.
+place_not_registered = The line { $line } could not register: the call was not placed.
+    .remedy = Run allo doctor to learn why.
+place_lost = The call did not follow when it was told to hang up.
+place_given_up = The call is given up.
+incoming_starting = Starting: account { $account } by { $transport }.
+incoming_registered = SIP registration succeeded: { $line }
+incoming_waiting = Waiting for incoming calls (Ctrl+C to stop).
+incoming_time_over = The time of the test is over.
+incoming_interrupted = Stop requested.
+incoming_call = Incoming call from { $from } for { $to }
+incoming_answered = Call accepted
+incoming_sound = Audio connected
+incoming_first_audio = First sound of the agent { $after } after the answer
+incoming_call_ended = Call ended ({ $seconds } s)
+incoming_cleaning = Cleaning up: calls end, the registration is removed.
+incoming_unregistered = Account unregistered, everything released.
+incoming_figures = Calls received: { $received }, answered: { $answered }, failed: { $failed }; conversation: { $seconds } s; transcripts: { $transcripts }
+incoming_packets = Audio packets received: { $received }, sent: { $sent }, lost: { $lost }
+incoming_audio_card = Audio: microphone and loudspeaker of this machine.
+incoming_audio_echo = Audio: callers hear themselves (echo).
+incoming_audio_no_card = Audio: no sound card here; callers hear themselves (echo).
+incoming_audio_tone = Audio: callers hear a tone of { $hertz } Hz.
+incoming_audio_silence = Audio: callers hear nothing.
+incoming_audio_file = Audio: callers hear { $path }.
+place_calling = Calling { $number }
+place_placed = The call has left
+place_ringing = It rings
+place_answered = Answered
+place_time_over = The time is over: the agent hangs up.
+place_hanging_up = Stop requested: the agent hangs up.
+place_callee_said = Callee: { $text }
+
+## Engine
+
+engine_refused = The voice engine refuses the key{ $key ->
+    [none] {""}
+   *[other] {" "}ending in { $key }
+ }{ $status ->
+    [none] {""}
+   *[other] {" "}(answer { $status })
+ }. It is revoked or belongs to another project.
+    .remedy = Replace the key.
+engine_rate_limited = The voice engine refuses calls: no credit left or too many requests (429){ $since ->
+    [none] {""}
+   *[other] {" "}since { $since }
+ }.
+    .remedy = Top up the account or ask for a higher limit.
+engine_unavailable = The voice engine is failing on its side{ $status ->
+    [none] {""}
+   *[other] {" "}(answer { $status })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+    .remedy = Look at the service's status page.
+engine_unreachable = The voice engine cannot be reached{ $host ->
+    [none] {""}
+   *[other] {" "}at { $host }
+ }: name, network or encryption{ $detail ->
+    [none] {""}
+   *[other] {" "}({ $detail })
+ }.
+    .remedy = Check the engine's address and this server's network.
+engine_timeout = The voice engine did not answer in time{ $after ->
+    [none] {""}
+   *[other] {" "}({ $after })
+ }.
+engine_closed = The voice engine closed the connection{ $close_code ->
+    [none] {""}
+   *[other] {" "}(code { $close_code })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+engine_rejected = The voice engine rejects the agent's settings{ $param ->
+    [none] {""}
+   *[other] {" "}({ $param })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+    .remedy = Correct the setting that is named (model, voice, tools).
+engine_expired = The voice engine's session reached its maximum age.
+engine_fault = The voice engine reports a fault{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+engine_test_ok = The voice engine answers: { $engine } takes the key, the model and the agent's settings ({ $after }).
+engine_test_model = The voice engine does not know the model { $model }{ $detail ->
+    [none] {""}
+   *[other] {" "}({ $detail })
+ }.
+    .remedy = Correct engine.model (OPENAI_REALTIME_MODEL), or ask for access to this model.
+engine_serves = The voice engine { $engine } speaks for this agent.
+engine_fallback_serves = The first voice engine is not there: { $engine } speaks in its place.
+
+## Service
+
+store_unusable = The database { $path } cannot be used: { $cause }.
+store_unsupported = Databases of the kind "{ $scheme }" are not supported by this version.
+    .remedy = Give the path of an SQLite file, or postgres://… for PostgreSQL.
+store_directory = The directory { $path } cannot be used: { $cause }.
+    .remedy = Check the path and the permissions.
+store_unreadable = The database { $path } cannot be opened: { $cause }.
+    .remedy = Check the path and the permissions.
+store_corrupt = { $path } is not a sound database: the file is damaged or of another kind.
+    .remedy = Restore a backup, or move the file away to begin with an empty one.
+store_locked = The database { $path } is locked by another process.
+    .remedy = Stop the other process.
+store_disk_full = No space is left on the disk of { $path }.
+    .remedy = Free some space; nothing that was written is lost.
+store_too_new = The database { $path } was written by a later version (schema { $found }).
+    .remedy = Use the latest version of the program.
+store_migration = The schema of { $path } could not be brought up to date: { $cause }.
+    .remedy = Restore a backup and report this fault.
+store_missing = There is no database { $path }.
+    .remedy = Run "allo serve" once, or give the right configuration.
+store_write_disk_full = No space is left on the disk of the database; what was written stays.
+    .remedy = Free some space.
+store_write_locked = The database stayed locked for too long.
+store_write_corrupt = The database is damaged.
+    .remedy = Restore a backup.
+store_write_failed = The database refused the write: { $cause }.
+store_read_failed = The database could not be read: { $cause }.
+store_unknown_call = This call does not exist in the database.
+store_duplicate_call = A call with this id exists already.
+store_unknown_tenant = This tenant does not exist.
+store_batch_too_large = Too many entries in one write.
+journal_too_long = An event ({ $type }) was too long for the journal.
+call_not_found = There is no call { $id }.
+    .remedy = "allo calls" lists the calls.
+api_bad_request = The request cannot be understood: { $cause }.
+api_unauthorized = The administration token is missing or wrong.
+    .remedy = Send "Authorization: Bearer …" with the service's token.
+api_not_found = There is nothing at this address.
+api_method_not_allowed = This address does not know this method.
+api_store_failed = The database does not answer.
+api_no_recording = The call { $id } has no recording.
+api_call_ended = The call{ $id ->
+    [none] {""}
+   *[other] {" "}{ $id }
+ } is over already.
+api_call_elsewhere = The call{ $id ->
+    [none] {""}
+   *[other] {" "}{ $id }
+ } is not held by this process.
+api_internal = A fault of this program prevented the answer.
+recording_incomplete = The recording is incomplete: { $state ->
+    [disk_full] no space left on the disk
+    [gaps] it has gaps
+    [failed] it could not be written
+   *[other] { $state }
+ }. The call went on.
+    .remedy = Check the room and the speed of the disk.
+no_rtp_port = No audio port is free ({ $cause }).
+    .remedy = Widen the range rtp.ports.
+media_address_seen = The STUN server { $server } sees our audio at { $address }: that is the address announced.
+media_address_relayed = The TURN server { $server } relays our audio at { $address }: that is the address announced.
 srtp_failures = Encrypted audio packets that could not be read: { $count }.
 dtls_agreed = The audio is encrypted: keys by DTLS after { $ms }, { $suite }.
 dtls_wrong_fingerprint = The certificate of the other side's DTLS is not the one that its call announced: no keys.
@@ -1143,8 +1691,6 @@ bridge_username_missing = The SIP user name is missing.
     .remedy = Give --sip-username, or the variable SIP_USERNAME.
 bridge_option_invalid = { $option } cannot be “{ $value }”.
     .remedy = Example: { $example }.
-bridge_nat_unsupported = { $option } asks for STUN or TURN, which this version does not have.
-    .remedy = Leave the option out; behind a router, give --public-address and open the ports of --rtp-ports.
 bridge_sound_unsupported = { $option } asks for a treatment of sound which this version does not have.
     .remedy = Leave the option out.
 bridge_token_missing = The interface at { $address } would be open to other machines without a token.
@@ -1207,6 +1753,18 @@ log_account_started = SIP registration started for ID { $account }.
 log_passwords_sealed = Clear passwords that were encrypted: { $count }.
 log_workflow_selected = SIP workflow selected: { $workflow }.
 log_workflow_account = Workflow is associated with SIP account ID: { $account }.
+log_nat_not_set = The line { $line } finds its audio address by { $way }, but { $setting } is not set: { $address } is announced.
+    .remedy = Set { $setting }, or choose another way (nat) for the line.
+log_stun_silent = The STUN server { $server } did not answer in time: the line { $line } announces { $address } for its audio.
+    .remedy = Check nat.stun_server (STUN_SERVER) and that UDP packets may leave for it; or set rtp.public_address (PUBLIC_IP).
+log_stun_refused = The STUN server { $server } refuses ({ $code }): the line { $line } announces { $address } for its audio.
+    .remedy = Name a server that answers without credentials (nat.stun_server), or set rtp.public_address (PUBLIC_IP).
+log_turn_silent = The TURN server { $server } did not answer in time: the line { $line } announces { $address } for its audio, without a relay.
+    .remedy = Check the address of the TURN server and that UDP packets may leave for it.
+log_turn_refused = The TURN server { $server } gave no address: the line { $line } announces { $address } for its audio, without a relay.
+    .remedy = Check the name and the password at the TURN server, and that it has free ports and quota.
+log_turn_password_unread = The password at the TURN server of the line { $line } cannot be decrypted: nothing is relayed for it.
+    .remedy = Enter the password again (turn_password).
 log_call_failed_over = Nobody was reached ({ $status ->
     [0] the operator cannot be reached
    *[other] answer { $status }

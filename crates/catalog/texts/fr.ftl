@@ -28,12 +28,14 @@ end_engine_lost = Le moteur vocal a été perdu pendant l'appel et n'est pas rev
 end_engine_refused = Le moteur vocal a refusé la clé ou les réglages de l'agent.
     .remedy = Remplacez la clé ou corrigez le réglage indiqué.
 end_media_lost = Le son de l'appelant n'arrivait plus : l'appel a été libéré.
-end_one_way_audio = L'appelant nous entendait, nous ne l'entendions pas : { $sent } paquets envoyés, 0 reçu.
-    .remedy = Ouvrez les ports UDP du son (10000-20000) vers ce serveur, ou réglez l'adresse publique.
-end_one_way_audio_private = L'appelant nous entendait, nous ne l'entendions pas : { $sent } paquets envoyés, 0 reçu ; son adresse audio est privée ({ $address }).
-    .remedy = Ouvrez les ports UDP du son (10000-20000) vers ce serveur, ou réglez l'adresse publique.
-end_one_way_audio_ours_private = Nous n'entendions pas l'appelant : { $sent } paquets envoyés, 0 reçu ; notre adresse audio annoncée est privée ({ $address }).
-    .remedy = Réglez l'adresse publique (rtp.public_address).
+end_one_way_audio = L'appelant nous entendait, nous ne l'entendions pas : { $sent } paquets envoyés, 0 reçu.
+    .remedy = Ouvrez les ports UDP du son (rtp.ports, 10000-20000) vers ce serveur ; derrière un routeur, réglez l'adresse publique (rtp.public_address), ou laissez la ligne la trouver (nat).
+end_one_way_audio_private = Son à sens unique : nous avons envoyé { $sent } paquets à { $address }, une adresse privée, et n'en avons reçu aucun.
+    .remedy = L'autre côté est derrière un routeur et son audio ne nous parvient pas : ouvrez les ports UDP du son (rtp.ports, 10000-20000) vers ce serveur, et derrière un routeur à nous, réglez l'adresse publique (rtp.public_address) ou laissez la ligne la trouver (nat).
+end_one_way_audio_ours_private = Son à sens unique : nous avons envoyé { $sent } paquets et n'en avons reçu aucun ; notre adresse audio annoncée est privée ({ $address }).
+    .remedy = Réglez l'adresse publique (rtp.public_address), ou un serveur STUN (nat.stun_server) ; derrière un routeur qui donne à chaque pair un autre port, un relais (nat = turn).
+end_one_way_audio_stun = Son à sens unique : nous avons envoyé { $sent } paquets et n'en avons reçu aucun, à l'adresse vue par le serveur STUN.
+    .remedy = Le routeur devant nous donne à chaque pair un autre port (NAT symétrique), cette adresse ne sert donc à rien à l'autre côté : faites relayer le son de cette ligne par un serveur TURN (nat = turn), ou redirigez les ports du son et réglez rtp.public_address.
 end_session_expired = L'autre côté a disparu sans raccrocher : la session n'a pas été renouvelée.
 end_operator_hung_up = Un opérateur a mis fin à l'appel.
 end_draining = Arrêt du processus en cours d'appel : le service s'éteignait.
@@ -353,8 +355,12 @@ doctor_clock_jumps = L'horloge a sauté de { $ms } ms pendant l'examen.
     .remedy = Laissez NTP ralentir l'horloge au lieu de la faire sauter.
 doctor_nat_none = Pas de NAT : l'opérateur nous voit à notre adresse { $seen }.
 doctor_nat_handled = L'adresse annoncée { $announced } est celle que l'opérateur voit.
+doctor_nat_found = Cette machine ({ $local }) est derrière un NAT : l'opérateur la voit à { $seen }. Le serveur STUN dit aux appels l'adresse de leur audio.
+doctor_stun = Le serveur STUN { $server } voit cette machine à { $seen }.
+doctor_stun_silent = Le serveur STUN { $server } ne répond pas.
+    .remedy = Vérifiez nat.stun_server (STUN_SERVER) et que des paquets UDP peuvent partir vers lui ; ou réglez rtp.public_address (PUBLIC_IP).
 doctor_nat_behind = Cette machine ({ $local }) est derrière un NAT : l'opérateur la voit à { $seen }.
-    .remedy = Réglez rtp.public_address (PUBLIC_IP) sur cette adresse et ouvrez les ports du son vers cette machine.
+    .remedy = Réglez rtp.public_address (PUBLIC_IP) sur cette adresse et ouvrez les ports du son vers cette machine ; ou réglez un serveur STUN (nat.stun_server), ou un relais (docs/nat.md).
 doctor_nat_wrong = L'adresse annoncée { $announced } n'est pas celle que l'opérateur voit ({ $seen }).
     .remedy = Corrigez rtp.public_address (PUBLIC_IP).
 doctor_back_office_ok = Le service métier { $url } répond ({ $status }).
@@ -539,6 +545,547 @@ recording_incomplete = L'enregistrement est incomplet : { $state ->
     .remedy = Vérifiez la place et la vitesse du disque.
 no_rtp_port = Aucun port audio n'est libre ({ $cause }).
     .remedy = Élargissez la plage rtp.ports.
+media_address_seen = Le serveur STUN { $server } voit notre son à { $address } : c'est l'adresse annoncée.
+media_address_relayed = Le serveur TURN { $server } relaie notre son à { $address } : c'est l'adresse annoncée.
+srtp_failures = Paquets audio chiffrés illisibles : { $count }.
+offer_failed = L'autre côté a refusé notre changement audio (réponse { $status }).
+sip_command_refused = Une commande SIP est arrivée trop tard ({ $command }).
+sip_refused = L'autre côté a refusé notre appel : { $status }{ $reason ->
+    [none] {""}
+   *[other] {" "}{ $reason }
+ }.
+delayed_offer = L'appel est arrivé sans description audio : la nôtre part avec la réponse.
+dtmf_not_sent = Les touches n'ont pas pu être envoyées : { $cause }.
+call_refused_because = appel refusé : { $cause ->
+    [source_not_allowed] cette adresse n'est pas autorisée
+    [other_identity] l'appelant se nomme autrement que l'utilisateur dont il a le mot de passe
+    [unknown_number] le numéro appelé n'est relié à aucun agent
+    [draining] le service s'arrête
+    [too_many_invites] trop d'appels à la seconde
+    [too_many_calls] trop d'appels en même temps
+    [line_busy] la ligne a tous ses appels
+   *[other] { $cause }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}({ $source })
+ }
+
+## Secrets
+
+secrets_bad_setting = La clé de chiffrement des réglages (ENCRYPTION_KEY) n'est pas faite de 64 chiffres hexadécimaux.
+    .remedy = « allo secrets generate » en fabrique une.
+secrets_bad_file = Le fichier de clé { $path } ne contient pas 64 chiffres hexadécimaux.
+    .remedy = Restaurez-le d'une sauvegarde : sans la bonne clé, ce qui est chiffré reste illisible.
+secrets_open_file = Le fichier de clé { $path } peut être lu par d'autres que son propriétaire (droits { $mode }).
+    .remedy = chmod 600 { $path }
+secrets_file = Le fichier de clé { $path } est inutilisable : { $cause }.
+    .remedy = Vérifiez le chemin et les droits.
+secrets_missing_key = La base de données contient des valeurs chiffrées et il n'y a pas de clé : ni ENCRYPTION_KEY, ni { $path }.
+    .remedy = Donnez ENCRYPTION_KEY, ou restaurez le fichier de clé d'une sauvegarde.
+secrets_wrong_key = La clé de chiffrement ({ $origin }) n'est pas celle de cette base de données.
+    .remedy = Donnez la clé avec laquelle elle a été écrite ; « allo secrets rotate » la change ensuite. Rien n'a été modifié.
+secrets_unreadable = Une valeur chiffrée ne s'ouvre pas avec la clé : { $table }, { $id }.
+    .remedy = Enregistrez de nouveau cette valeur, ou restaurez-la d'une sauvegarde.
+secrets_in_use = { $count ->
+    [one] Un processus utilise
+   *[other] { $count } processus utilisent
+ } cette base de données.
+    .remedy = Arrêtez le serveur, puis recommencez.
+secrets_failed = La valeur n'a pas pu être chiffrée : { $cause }.
+secrets_not_opened = La valeur n'est pas chiffrée sous cette clé pour { $id }.
+    .remedy = Vérifiez l'identifiant de la ligne et la clé.
+secrets_input = L'entrée n'a pas pu être lue : { $cause }.
+secrets_made = Un fichier de clé de chiffrement a été créé : { $path }. Sauvegardez-le à part de la base de données.
+secrets_migrated = { $count ->
+    [one] Une valeur en clair a été chiffrée.
+   *[other] { $count } valeurs en clair ont été chiffrées.
+ }
+secrets_rotated = La clé de chiffrement a été changée ; { $count ->
+    [one] une valeur a été chiffrée
+   *[other] { $count } valeurs ont été chiffrées
+ } de nouveau.
+secrets_left = Cette valeur ne s'ouvre avec aucune des deux clés et reste telle quelle : { $value }.
+secrets_outdated = ENCRYPTION_KEY est encore la clé d'avant le changement.
+    .remedy = Mettez-y le contenu de { $path }, puis supprimez ce fichier.
+
+## Store
+
+store_bad_address = L'adresse du serveur de base de données est illisible.
+    .remedy = Écrivez-la sous la forme postgres://utilisateur:motdepasse@hôte:5432/base, caractères spéciaux encodés en pour-cent.
+store_unavailable = La base de données est injoignable.
+    .remedy = Vérifiez que le serveur de base de données tourne et accepte les connexions ; ce qui était écrit reste.
+store_not_found = Cet élément n'existe pas ({ $what }).
+store_version_conflict = L'élément a été modifié entre-temps ; sa version est maintenant { $current }.
+    .remedy = Relisez-le, puis refaites la modification.
+store_duplicate = Cet élément n'est pas disponible : { $what } est déjà pris.
+store_unknown_reference = La demande nomme un élément qui n'existe pas.
+store_in_use = L'élément est encore utilisé ({ $what }).
+store_refused = L'élément ne peut pas être enregistré : { $cause }.
+
+## Log
+
+log_started = allo{ $version ->
+    [none] {""}
+   *[other] {" "}{ $version }
+ } a démarré.
+log_listening = À l'écoute en { $protocol } sur { $address }.
+log_accounts_loaded = { $count ->
+    [0] Aucun compte SIP actif
+   *[other] Trouvé { $count } compte(s) SIP actif(s)
+ }.
+log_registration_succeeded = Enregistrement SIP réussi auprès de { $registrar }{ $line ->
+    [none] {""}
+   *[other] {" "}(ligne { $line })
+ }.
+log_registration = Enregistrement de la ligne { $line } : { $state }.
+log_agent_selected = Agent sélectionné : { $agent }{ $line ->
+    [none] {""}
+   *[other] {" "}(ligne { $line })
+ }.
+log_voice_bridge_started = Démarrage du pont voix Realtime{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }.
+log_call_answered = Appel répondu{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $after ->
+    [none] {""}
+   *[other] {" "}après { $after }
+ }.
+log_call_ended = Appel terminé{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $duration ->
+    [none] {""}
+   *[other] {" "}après { $duration }
+ }{ $reason ->
+    [none] {""}
+   *[other] {" "}· { $reason }
+ }.
+log_call_overloaded = Un appel ne suivait plus ses événements : il est terminé.
+log_calls_recovered = { $count ->
+    [one] { $count } appel d'un processus mort a été complété
+   *[other] { $count } appels d'un processus mort ont été complétés
+ }.
+log_provisioned = [sip-provisioning] Le restaurant { $house } a son agent { $agent }, avec ses outils.
+log_provisioning_failed = [sip-provisioning] Le restaurant { $house } n'est pas encore provisionné ({ $step } : { $cause }). Il est enregistré ; un nouvel essai suit.
+demo_not_provisioned = Le restaurant n'a pas reçu son agent à temps : le journal dit pourquoi ([sip-provisioning]).
+demo_order = Commande n° { $number } : { $total } € dont { $fee } € de livraison, { $address }, promise à { $time }
+demo_order_line = { $quantity } × { $name } ({ $options }) : { $price } €
+demo_reservation = Réservation : { $guests } personnes, { $name }, { $time }
+demo_cost = Coût de l'appel : { $cost } { $currency } (moteur de démonstration, au tarif du modèle)
+log_retention_swept = { $count ->
+    [one] { $count } élément trop ancien a été retiré
+   *[other] { $count } éléments trop anciens ont été retirés
+ }.
+log_drain_started = Arrêt demandé : les appels en cours ont { $seconds } s pour finir, aucun nouvel appel n'est pris.
+log_drain_finished = Arrêt terminé.
+log_record_late = Le journal de l'appel { $call } attend la base de données.
+log_journal_recovered = La base de données répond de nouveau : les journaux en attente sont écrits.
+log_recording_recovered = Le disque accepte de nouveau les écritures : les appels sont enregistrés.
+log_greeting_not_kept = L'accueil que le modèle vient de dire n'a pas pu être gardé : { $error }.
+    .remedy = Vérifiez la place et les droits du dossier « greetings » des données. En attendant, le modèle dit chaque accueil lui-même.
+log_greeting_discarded = Un accueil gardé était abîmé : il est effacé, et sera refait au prochain appel.
+log_recording_failed = Un enregistrement a échoué{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_source_banned = { $source } a donné trop souvent un mauvais mot de passe, ou cherche des failles : aucune réponse pendant { $minutes } minutes.
+log_device_registered = Le poste { $device } s'est enregistré depuis { $source }.
+log_device_gone = Le poste { $device } n'est plus enregistré.
+log_device_refused = Un enregistrement depuis { $source } sous le nom « { $device } » a été refusé : { $cause }.
+log_device_left_out = Le poste { $device } ne peut pas s'enregistrer : son mot de passe ne se lit pas avec cette clé.
+log_bindings_unwritten = Où un poste est enregistré n'a pas pu être gardé pour le processus suivant : { $cause }
+log_accept_failed = Une connexion entrante n'a pas pu être acceptée{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_connection_aborted = Une connexion a été interrompue.
+log_tls_refused = La connexion chiffrée{ $destination ->
+    [none] {""}
+   *[other] {" "}vers { $destination }
+ } a été refusée{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_datagram_not_sent = Un paquet n'a pas pu partir{ $destination ->
+    [none] {""}
+   *[other] {" "}vers { $destination }
+ }{ $error ->
+    [none] {""}
+   *[other] {" "}({ $error })
+ }.
+log_sip_command_refused = Une commande SIP est arrivée trop tard{ $command ->
+    [none] {""}
+   *[other] {" "}({ $command })
+ }.
+log_no_name_servers = Aucun serveur de noms n'est réglé : seules les adresses numériques seront jointes.
+log_call_started = Appel SIP entrant{ $to ->
+    [none] {""}
+   *[other] {" "}pour { $to }
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}de { $from }
+ }{ $line ->
+    [none] {""}
+   *[other] {" "}sur la ligne { $line }
+ } ({ $call }).
+log_call_placed = Appel passé{ $to ->
+    [none] {""}
+   *[other] {" "}vers { $to }
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}depuis { $from }
+ }{ $line ->
+    [none] {""}
+   *[other] {" "}par la ligne { $line }
+ } ({ $call }).
+log_call_refused = Appel refusé{ $call ->
+    [none] {""}
+   *[other] {" "}({ $call })
+ }{ $from ->
+    [none] {""}
+   *[other] {" "}de { $from }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}venant de { $source }
+ }{ $reason ->
+    [none] {""}
+   *[other] {" "}· { $reason }
+ }{ $cause ->
+    [none] {""}
+   *[other] {" "}· { $cause }
+ }.
+log_journal_late = Le journal n'est pas écrit aussi vite qu'il le faudrait : la base de données est lente ou son disque plein.
+    .remedy = Vérifiez la place et la vitesse du disque.
+log_drain_incomplete = Le temps de l'arrêt est écoulé : appels coupés { $calls }.
+log_unregister_incomplete = Toutes les lignes n'ont pas pu être désenregistrées avant l'arrêt.
+log_engine_event_ignored = Événement inconnu du moteur vocal ignoré{ $event_type ->
+    [none] {""}
+   *[other] {" "}({ $event_type })
+ }.
+
+## Label
+
+privacy_erased = Effacé : appels { $calls }, conversations écrites { $chats }, enregistrements { $recordings }, autres éléments { $entries }. Les coûts restent, sans le numéro.
+privacy_in_use = Un appel ou une conversation de ce numéro est en cours : rien n'a été effacé. Recommencez quand il sera terminé.
+privacy_failed = La demande n'a pas abouti : { $cause }
+privacy_recordings_left = { $count ->
+    [one] { $count } enregistrement n'a pas pu être retiré du disque
+   *[other] { $count } enregistrements n'ont pas pu être retirés du disque
+ } : leurs chemins sont dans le journal. Retirez-les à la main.
+geo_imported = Codes postaux et communes lus : { $count }. Ils sont dans { $path } ; le back-office les lira à son prochain démarrage.
+geo_failed = Les codes postaux ne peuvent pas être lus ou écrits : { $path } : { $cause }
+calls_none = Aucun appel.
+calls_running = en cours
+label_who = Qui a terminé
+label_why = Pourquoi
+label_remedy = Que faire ?
+label_call = Appel
+label_from = De
+label_to = Vers
+label_line = Ligne
+label_agent_name = Agent
+label_started = Début
+label_duration = Durée
+label_recording = Enregistrement
+label_timings = Délais
+label_turns = Tours de parole
+label_sdp = Décisions audio (SDP)
+label_rtp = Son (RTP)
+label_tools = Outils
+label_playout = Ce que l'appelant a entendu
+label_timeline = Déroulement
+label_ladder = Échanges SIP
+label_peer = opérateur
+who_caller = l'appelant
+who_agent = l'agent
+who_operator = un opérateur
+who_network = le réseau
+who_engine = le moteur vocal
+who_system = ce service
+who_nobody = personne : l'appel est en cours
+timing_invite_to_ring = de l'appel à la sonnerie : { $value }
+timing_invite_to_answer = de l'appel à la réponse : { $value }
+timing_answer_to_first_audio = de la réponse au premier son de l'agent : { $value }
+timing_answer_to_first_packet = de la réponse au premier son de l'appelant : { $value }
+timing_turns = { $count ->
+    [one] { $count } réponse de l'agent
+   *[other] { $count } réponses de l'agent
+ }, médiane { $median }, la plus lente { $worst }
+turn = réponse en { $latency }{ $text ->
+    [none] {""}
+   *[other] {" "}après « { $text } »
+ }
+turn_unanswered = sans réponse{ $text ->
+    [none] {""}
+   *[other] {" "}après « { $text } »
+ }
+sdp_accepted = { $codec } choisi{ $offered ->
+    [none] {""}
+   *[other] {" "}parmi { $offered }
+ }{ $direction ->
+    [none] {""}
+   *[other] {" "}· { $direction }
+ }
+sdp_refused = offre refusée : { $refusal ->
+    [no_common_codec] aucun codec commun
+    [no_audio] pas de flux audio
+    [bad_sdp] description illisible
+    [srtp_required] la ligne exige un son chiffré
+    [srtp_refused] le chiffrement proposé est refusé
+    [unusable_address] adresse audio inutilisable
+   *[other] { $refusal }
+ }{ $offered ->
+    [none] {""}
+   *[other] {" "}(proposé : { $offered })
+ }
+sdp_details = nous { $local }, l'autre côté { $remote }, { $srtp ->
+    [none] son en clair
+   *[other] son chiffré ({ $srtp })
+ }, { $tones ->
+    [yes] touches RFC 4733
+   *[other] pas de touches RFC 4733
+ }
+rtp_counts = paquets envoyés : { $sent }, reçus : { $received }, perdus : { $lost }, en retard : { $late }
+rtp_quality = gigue { $jitter } ms{ $round_trip ->
+    [none] {""}
+   *[other] {" "}· aller-retour { $round_trip } ms
+ }{ $remote_loss ->
+    [none] {""}
+   *[other] {" "}· perdus chez l'autre côté { $remote_loss }
+ }{ $mos ->
+    [none] {""}
+   *[other] {" "}· qualité { $mos } sur 4,5
+ }
+rtp_refused = { $count } paquets d'une autre source ou illisibles ont été refusés
+rtp_one_way = le son n'a circulé que dans un sens : { $address ->
+    [none] rien n'est arrivé de l'appelant
+   *[other] { $sent } paquets envoyés à { $address }, rien n'est arrivé de l'appelant
+ }
+rtp_stun_unreached = l'adresse vue par un serveur STUN a été annoncée, et rien n'y est arrivé
+rtp_none = Ports du son { $range } : aucune paire n'est libre.
+    .remedy = Corrigez rtp.ports et rtp.bind, ou arrêtez le programme qui tient ces ports.
+doctor_tls_ok = Le certificat de { $name } est valable encore { $days } { $days ->
+    [one] jour
+   *[other] jours
+ }.
+doctor_tls_soon = Le certificat de { $name } expire dans { $days } { $days ->
+    [one] jour
+   *[other] jours
+ }.
+    .remedy = Renouvelez-le.
+doctor_tls_expired = Le certificat de { $name } a expiré.
+    .remedy = Renouvelez-le et redémarrez le service.
+doctor_tls_early = Le certificat de { $name } n'est pas encore valable.
+    .remedy = Vérifiez l'horloge de cette machine et le certificat.
+doctor_tls_name = Le certificat de { $name } n'est pas pour { $host }{ $names ->
+    [none] {""}
+   *[other] {" "}mais pour { $names }
+ }.
+    .remedy = Faites établir un certificat pour ce nom.
+doctor_tls_unreadable = Le certificat de { $name } ne peut pas être lu.
+    .remedy = Donnez un fichier PEM avec le certificat en premier.
+doctor_tls_self = { $name } utilise un certificat fait par allo lui-même ; un opérateur qui vérifie ne l'acceptera pas.
+doctor_clock_ok = L'horloge est juste d'après { $source } (à { $seconds } s près).
+doctor_clock_off = L'horloge s'écarte de { $seconds } s d'après { $source }.
+    .remedy = Activez la synchronisation de l'heure (NTP).
+doctor_clock_wrong = L'horloge est fausse de { $seconds } s d'après { $source } : TLS et les signatures échoueront.
+    .remedy = Réglez l'heure et activez la synchronisation (NTP).
+doctor_clock_unknown = Aucun serveur n'a donné l'heure : l'horloge n'est pas comparée.
+doctor_clock_jumps = L'horloge a sauté de { $ms } ms pendant l'examen.
+    .remedy = Laissez NTP ralentir l'horloge au lieu de la faire sauter.
+doctor_nat_none = Pas de NAT : l'opérateur nous voit à notre adresse { $seen }.
+doctor_nat_handled = L'adresse annoncée { $announced } est celle que l'opérateur voit.
+doctor_nat_behind = Cette machine ({ $local }) est derrière un NAT : l'opérateur la voit à { $seen }.
+    .remedy = Réglez rtp.public_address (PUBLIC_IP) sur cette adresse et ouvrez les ports du son vers cette machine ; ou réglez un serveur STUN (nat.stun_server), ou un relais (docs/nat.md).
+doctor_nat_wrong = L'adresse annoncée { $announced } n'est pas celle que l'opérateur voit ({ $seen }).
+    .remedy = Corrigez rtp.public_address (PUBLIC_IP).
+doctor_back_office_ok = Le service métier { $url } répond ({ $status }).
+doctor_back_office_ill = Le service métier { $url } répond par une erreur ({ $status }).
+    .remedy = Regardez le journal de ce service.
+doctor_back_office_down = Le service métier { $url } est injoignable : { $cause }.
+    .remedy = Vérifiez tools.back_office (NEXT_API_URL) et que ce service tourne.
+doctor_well = Tout va bien.
+doctor_first = À faire d'abord : { $remedy }
+
+## Commands that test a line and place a call
+
+incoming_option_missing = L'option { $option } est obligatoire.
+    .remedy = Exemple : allo test-incoming --sip-uri sip:utilisateur@domaine.com --username utilisateur --password motdepasse
+incoming_option_wrong = L'option { $option } ne peut pas être « { $value } ».
+    .remedy = Attendu : { $expected }
+incoming_option_bridge = L'option { $option } n'a de sens qu'avec --bridge.
+    .remedy = Ajoutez --bridge, ou retirez cette option.
+incoming_option_apart = L'option { $option } n'a pas de sens avec --bridge : le modèle vocal parle.
+    .remedy = Retirez --bridge, ou cette option.
+incoming_no_key = OPENAI_API_KEY doit être défini.
+    .remedy = export OPENAI_API_KEY="sk-…", ou --api-key "sk-…".
+place_no_line = Aucune ligne ne s'appelle « { $name } ».
+    .remedy = Donnez --line avec le nom d'une ligne réglée.
+place_no_agent = Aucun agent « { $name } » ne peut appeler.
+    .remedy = Donnez --agent avec un agent qui a une ligne, ou --line.
+place_which_line = Il y a plusieurs lignes : { $lines }.
+    .remedy = Choisissez-en une avec --line.
+place_not_registered = La ligne { $line } n'a pas pu s'enregistrer : l'appel n'est pas passé.
+    .remedy = Lancez allo doctor pour savoir pourquoi.
+place_lost = L'appel n'a pas répondu à la demande de raccrocher.
+place_given_up = L'appel est abandonné.
+incoming_starting = Initialisation : compte { $account } en { $transport }.
+incoming_registered = Enregistrement SIP réussi : { $line }
+incoming_waiting = En attente d'appels entrants (Ctrl+C pour arrêter).
+incoming_time_over = La durée du test est écoulée.
+incoming_interrupted = Arrêt demandé.
+incoming_call = Appel entrant de { $from } pour { $to }
+incoming_answered = Appel accepté
+incoming_sound = Audio connecté
+incoming_first_audio = Premier son de l'agent { $after } après la réponse
+incoming_call_ended = Appel terminé ({ $seconds } s)
+incoming_cleaning = Nettoyage : fin des appels et désenregistrement.
+incoming_unregistered = Compte désenregistré, ressources libérées.
+incoming_figures = Appels reçus : { $received }, répondus : { $answered }, en échec : { $failed } ; conversation : { $seconds } s ; transcriptions : { $transcripts }
+incoming_packets = Paquets audio reçus : { $received }, envoyés : { $sent }, perdus : { $lost }
+incoming_audio_card = Audio : microphone et haut-parleur de cette machine.
+incoming_audio_echo = Audio : l'appelant s'entend lui-même (écho).
+incoming_audio_no_card = Audio : pas de carte son ici ; l'appelant s'entend lui-même (écho).
+incoming_audio_tone = Audio : l'appelant entend un son de { $hertz } Hz.
+incoming_audio_silence = Audio : l'appelant n'entend rien.
+incoming_audio_file = Audio : l'appelant entend { $path }.
+place_calling = Appel de { $number }
+place_placed = L'appel est parti
+place_ringing = Ça sonne
+place_answered = Décroché
+place_time_over = La durée est écoulée : l'agent raccroche.
+place_hanging_up = Arrêt demandé : l'agent raccroche.
+place_callee_said = Appelé : { $text }
+
+## Engine
+
+engine_refused = Le moteur vocal refuse la clé{ $key ->
+    [none] {""}
+   *[other] {" "}finissant par { $key }
+ }{ $status ->
+    [none] {""}
+   *[other] {" "}(réponse { $status })
+ }. Elle est révoquée ou d'un autre projet.
+    .remedy = Remplacez la clé.
+engine_rate_limited = Le moteur vocal refuse les appels : crédit épuisé ou trop de demandes (429){ $since ->
+    [none] {""}
+   *[other] {" "}depuis { $since }
+ }.
+    .remedy = Rechargez le compte ou demandez une limite plus haute.
+engine_unavailable = Le moteur vocal est en panne de son côté{ $status ->
+    [none] {""}
+   *[other] {" "}(réponse { $status })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+    .remedy = Regardez l'état du service chez son fournisseur.
+engine_unreachable = Le moteur vocal est injoignable{ $host ->
+    [none] {""}
+   *[other] {" "}à { $host }
+ } : nom, réseau ou chiffrement{ $detail ->
+    [none] {""}
+   *[other] {" "}({ $detail })
+ }.
+    .remedy = Vérifiez l'adresse du moteur et le réseau de ce serveur.
+engine_timeout = Le moteur vocal n'a pas répondu à temps{ $after ->
+    [none] {""}
+   *[other] {" "}({ $after })
+ }.
+engine_closed = Le moteur vocal a fermé la connexion{ $close_code ->
+    [none] {""}
+   *[other] {" "}(code { $close_code })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+engine_rejected = Le moteur vocal rejette les réglages de l'agent{ $param ->
+    [none] {""}
+   *[other] {" "}({ $param })
+ }{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+    .remedy = Corrigez le réglage indiqué (modèle, voix, outils).
+engine_expired = La session du moteur vocal a atteint sa durée maximale.
+engine_fault = Le moteur vocal signale une faute{ $detail ->
+    [none] {""}
+   *[other] {" "}– { $detail }
+ }.
+engine_test_ok = Le moteur vocal répond : { $engine } accepte la clé, le modèle et les réglages de l'agent ({ $after }).
+engine_test_model = Le moteur vocal ne connaît pas le modèle { $model }{ $detail ->
+    [none] {""}
+   *[other] {" "}({ $detail })
+ }.
+    .remedy = Corrigez engine.model (OPENAI_REALTIME_MODEL), ou demandez l'accès à ce modèle.
+engine_serves = Le moteur vocal { $engine } parle pour cet agent.
+engine_fallback_serves = Le premier moteur vocal manque : { $engine } parle à sa place.
+
+## Service
+
+store_unusable = La base de données { $path } est inutilisable : { $cause }.
+store_unsupported = Les bases de données « { $scheme } » ne sont pas prises en charge par cette version.
+    .remedy = Donnez le chemin d'un fichier SQLite, ou postgres://… pour PostgreSQL.
+store_directory = Le dossier { $path } ne peut pas être utilisé : { $cause }.
+    .remedy = Vérifiez le chemin et les droits.
+store_unreadable = La base de données { $path } ne peut pas être ouverte : { $cause }.
+    .remedy = Vérifiez le chemin et les droits.
+store_corrupt = { $path } n'est pas une base de données saine : le fichier est endommagé ou d'une autre sorte.
+    .remedy = Restaurez une sauvegarde, ou déplacez le fichier pour repartir à vide.
+store_locked = La base de données { $path } est bloquée par un autre processus.
+    .remedy = Arrêtez l'autre processus.
+store_disk_full = Il n'y a plus de place sur le disque de { $path }.
+    .remedy = Libérez de la place ; rien de ce qui était écrit n'est perdu.
+store_too_new = La base de données { $path } a été écrite par une version plus récente (schéma { $found }).
+    .remedy = Utilisez la version la plus récente du logiciel.
+store_migration = Le schéma de { $path } n'a pas pu être mis à jour : { $cause }.
+    .remedy = Restaurez une sauvegarde et signalez cette faute.
+store_missing = Il n'y a pas de base de données { $path }.
+    .remedy = Lancez « allo serve » une fois, ou donnez la bonne configuration.
+store_write_disk_full = Il n'y a plus de place sur le disque de la base de données ; ce qui était écrit reste.
+    .remedy = Libérez de la place.
+store_write_locked = La base de données est restée bloquée trop longtemps.
+store_write_corrupt = La base de données est endommagée.
+    .remedy = Restaurez une sauvegarde.
+store_write_failed = La base de données a refusé l'écriture : { $cause }.
+store_read_failed = La base de données n'a pas pu être lue : { $cause }.
+store_unknown_call = Cet appel n'existe pas dans la base de données.
+store_duplicate_call = Un appel de cet identifiant existe déjà.
+store_unknown_tenant = Ce client n'existe pas.
+store_batch_too_large = Trop d'entrées en une seule écriture.
+journal_too_long = Un événement ({ $type }) était trop long pour le journal.
+call_not_found = L'appel { $id } n'existe pas.
+    .remedy = « allo calls » donne la liste des appels.
+api_bad_request = La demande ne peut pas être comprise : { $cause }.
+api_unauthorized = Le jeton d'administration manque ou est faux.
+    .remedy = Envoyez « Authorization: Bearer … » avec le jeton du service.
+api_not_found = Cette adresse n'existe pas.
+api_method_not_allowed = Cette adresse ne connaît pas cette méthode.
+api_store_failed = La base de données ne répond pas.
+api_no_recording = L'appel { $id } n'a pas d'enregistrement.
+api_call_ended = L'appel{ $id ->
+    [none] {""}
+   *[other] {" "}{ $id }
+ } est déjà terminé.
+api_call_elsewhere = L'appel{ $id ->
+    [none] {""}
+   *[other] {" "}{ $id }
+ } n'est pas tenu par ce processus.
+api_internal = Une faute de ce logiciel a empêché la réponse.
+recording_incomplete = L'enregistrement est incomplet : { $state ->
+    [disk_full] plus de place sur le disque
+    [gaps] il a des trous
+    [failed] il n'a pas pu être écrit
+   *[other] { $state }
+ }. L'appel a continué.
+    .remedy = Vérifiez la place et la vitesse du disque.
+no_rtp_port = Aucun port audio n'est libre ({ $cause }).
+    .remedy = Élargissez la plage rtp.ports.
+media_address_seen = Le serveur STUN { $server } voit notre son à { $address } : c'est l'adresse annoncée.
+media_address_relayed = Le serveur TURN { $server } relaie notre son à { $address } : c'est l'adresse annoncée.
 srtp_failures = Paquets audio chiffrés illisibles : { $count }.
 dtls_agreed = Le son est chiffré : clés par DTLS après { $ms }, { $suite }.
 dtls_wrong_fingerprint = Le certificat DTLS de l'autre côté n'est pas celui que son appel annonçait : pas de clés.
@@ -1142,8 +1689,6 @@ bridge_username_missing = Le nom d'utilisateur SIP manque.
     .remedy = Donnez --sip-username, ou la variable SIP_USERNAME.
 bridge_option_invalid = { $option } ne peut pas valoir « { $value } ».
     .remedy = Exemple : { $example }.
-bridge_nat_unsupported = { $option } demande STUN ou TURN, que cette version n'a pas.
-    .remedy = Retirez l'option ; derrière un routeur, donnez --public-address et ouvrez les ports de --rtp-ports.
 bridge_sound_unsupported = { $option } demande un traitement du son que cette version n'a pas.
     .remedy = Retirez l'option.
 bridge_token_missing = L'interface à l'adresse { $address } serait ouverte à d'autres machines sans jeton.
@@ -1206,6 +1751,18 @@ log_account_started = Gestionnaire SIP démarré pour l'ID { $account }.
 log_passwords_sealed = Mots de passe en clair chiffrés : { $count }.
 log_workflow_selected = Workflow SIP sélectionné : { $workflow }.
 log_workflow_account = Workflow associé au compte SIP ID: { $account }.
+log_nat_not_set = La ligne { $line } doit trouver l'adresse de son audio par { $way }, mais { $setting } n'est pas réglé : { $address } est annoncée.
+    .remedy = Réglez { $setting }, ou choisissez une autre façon (nat) pour la ligne.
+log_stun_silent = Le serveur STUN { $server } n'a pas répondu à temps : la ligne { $line } annonce { $address } pour son audio.
+    .remedy = Vérifiez nat.stun_server (STUN_SERVER) et que des paquets UDP peuvent partir vers lui ; ou réglez rtp.public_address (PUBLIC_IP).
+log_stun_refused = Le serveur STUN { $server } refuse ({ $code }) : la ligne { $line } annonce { $address } pour son audio.
+    .remedy = Nommez un serveur qui répond sans identifiants (nat.stun_server), ou réglez rtp.public_address (PUBLIC_IP).
+log_turn_silent = Le serveur TURN { $server } n'a pas répondu à temps : la ligne { $line } annonce { $address } pour son audio, sans relais.
+    .remedy = Vérifiez l'adresse du serveur TURN et que des paquets UDP peuvent partir vers lui.
+log_turn_refused = Le serveur TURN { $server } n'a donné aucune adresse : la ligne { $line } annonce { $address } pour son audio, sans relais.
+    .remedy = Vérifiez le nom et le mot de passe au serveur TURN, et qu'il a des ports libres et du quota.
+log_turn_password_unread = Le mot de passe au serveur TURN de la ligne { $line } ne peut pas être déchiffré : rien n'est relayé pour elle.
+    .remedy = Saisissez le mot de passe de nouveau (turn_password).
 log_call_failed_over = Personne n'a été joint ({ $status ->
     [0] opérateur injoignable
    *[other] réponse { $status }

@@ -91,6 +91,14 @@ struct Answer {
     is_offer: bool,
 }
 
+impl Answer {
+    /// Where the answer is the stream's own.
+    const OF_A_STREAM: Self = Self {
+        sdp: Vec::new(),
+        is_offer: false,
+    };
+}
+
 /// The task of one call.
 pub(crate) struct CallTask {
     desk: Desk,

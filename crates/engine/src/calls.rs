@@ -28,6 +28,7 @@ use crate::engine::{RegistrationChange, StreamCall};
 use crate::greetings::Greetings;
 use crate::journal::{CallJournal, Journal};
 use crate::leg::carrier::{CarrierLeg, CarrierMedia};
+use crate::leg::way::Servers;
 use crate::leg::{Leg, SipLeg};
 use crate::limits::{CALL_COMMANDS_MAX, PAGES_WAITING_MAX};
 use crate::listening::{ListenError, Listener};
@@ -66,6 +67,8 @@ pub(crate) struct Calls {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ports: RtpPorts,
     pub(crate) rtp: RtpConfig,
+    /// Whom lines ask for the address of their audio.
+    pub(crate) servers: Arc<Servers>,
     pub(crate) connector: TlsConnector,
     pub(crate) journal: Journal,
     pub(crate) recorder: Option<Recorder>,
@@ -102,6 +105,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ports: RtpPorts,
     pub(crate) rtp: RtpConfig,
+    /// Whom lines ask for the address of their audio.
+    pub(crate) servers: Arc<Servers>,
     pub(crate) connector: TlsConnector,
     pub(crate) journal: Journal,
     pub(crate) recorder: Option<Recorder>,
@@ -156,6 +161,7 @@ impl Calls {
             metrics: shared.metrics,
             ports: shared.ports,
             rtp: shared.rtp,
+            servers: shared.servers,
             connector: shared.connector,
             journal: shared.journal,
             recorder: shared.recorder,

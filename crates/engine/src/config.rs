@@ -15,6 +15,7 @@ use call::id::TenantId;
 use ipnet::IpNet;
 use wire::realtime::ToolDefinition;
 
+use crate::nat::{NatConfig, ServerAddress};
 use crate::provider::NumberForm;
 use crate::selection::Distribution;
 
@@ -157,6 +158,8 @@ pub struct RtpConfig {
     pub bind: IpAddr,
     /// Address written in SDP; `None` is the local address that the peer reached.
     pub advertised: Option<IpAddr>,
+    /// Says how our sockets are seen from outside, for lines that name no server of their own; `None`: nobody is asked.
+    pub stun_server: Option<ServerAddress>,
     /// How long the ports of an ended call rest before they are used again.
     pub rest: Duration,
     /// A call without RTP for this long is told so, milliseconds.
@@ -170,6 +173,7 @@ impl Default for RtpConfig {
             port_max: 20_000,
             bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             advertised: None,
+            stun_server: None,
             rest: Duration::from_secs(10),
             media_timeout_ms: 5_000,
         }
@@ -205,6 +209,8 @@ pub struct LineConfig {
     pub keypad: media::Keypad,
     /// What is done to the caller's audio.
     pub treatment: media::Treatment,
+    /// How the address of its audio is found.
+    pub nat: NatConfig,
     /// Calls at the same time on this line; beyond it 486. 0 is no limit of its own.
     pub calls_max: u32,
     /// The stored account behind it, as the selection sees it; `None` for a line of the settings or of a carrier.

@@ -32,6 +32,7 @@ use crate::agents::{Agents, Policy};
 use crate::config::{AgentConfig, SrtpPolicy};
 use crate::engine::Engine;
 use crate::log::say;
+use crate::nat::NatConfig;
 pub use agent::{CompileError, signing_secret};
 pub(crate) use agent::{Secrets, compiled_as};
 pub use trial::{
@@ -63,6 +64,8 @@ pub struct DirectoryConfig {
     pub keypad: Keypad,
     /// What is done to callers' audio on accounts that do not say it.
     pub treatment: media::Treatment,
+    /// How the address of audio is found, for accounts that do not say it.
+    pub nat: NatConfig,
     /// SRTP of lines that say nothing.
     pub srtp: SrtpPolicy,
     /// `BASE_URL` of agents that name none.

@@ -7,6 +7,8 @@ pub(crate) mod key_info;
 pub(crate) mod media;
 pub(crate) mod negotiation;
 pub(crate) mod page;
+pub(crate) mod relay;
+pub(crate) mod way;
 
 use call::{EndReason, LegEnd, TransferMode, TransferTarget};
 use sip::{EndCause, InviteError, InviteId, Rejection};

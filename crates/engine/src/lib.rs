@@ -33,6 +33,7 @@ mod listening;
 mod live;
 mod log;
 mod metrics;
+pub mod nat;
 pub mod provider;
 mod random;
 mod realtime_client;

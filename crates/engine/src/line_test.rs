@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use sip::probe::{Answer, Ask, Probe, Way};
 use sip::{AccountConfig, Protocol, Target};
 
+use crate::nat::ServerAddress;
 use crate::random;
 use crate::resolver::{Question, Resolver};
 use crate::tls;
@@ -182,6 +183,15 @@ impl LineReport {
             took_ms: 0,
         });
     }
+}
+
+/// How a STUN server sees a socket of this machine; `None` where it does not say.
+pub async fn seen_by(
+    server: &ServerAddress,
+    bind: IpAddr,
+    name_servers: &[SocketAddr],
+) -> Option<SocketAddr> {
+    crate::leg::way::seen_by(server, bind, name_servers).await
 }
 
 /// Runs the test. It never fails by itself: what is wrong is in its steps.

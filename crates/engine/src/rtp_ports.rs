@@ -4,18 +4,29 @@
 //! being sent to the old one. A port that another program holds is passed over.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 
 use crate::config::RtpConfig;
+use crate::leg::relay::{RELEASED_WITHIN, Relays};
+use crate::leg::way::reachable;
 use crate::random::Choice;
+use crate::sip_socket::canonical;
 
 /// Ports that are tried for one call before it is told that none is free.
 pub(crate) const PORT_TRIES_MAX: usize = 64;
+/// Datagrams taken for a relay before its timers have their turn.
+const FED_AT_ONCE: usize = 32;
+/// A relay with nothing to do for so long waits for no answer.
+const SETTLED: Duration = Duration::from_millis(200);
+/// Shortest wait for a relay's timers.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Why no pair could be had. The caller answers 503, never 500.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,6 +128,7 @@ impl RtpPorts {
                         rtp,
                         rtcp,
                         port,
+                        relays: None,
                         _lease: lease,
                     });
                 }
@@ -174,7 +186,115 @@ pub(crate) struct RtpPair {
     pub(crate) rtcp: UdpSocket,
     /// Port of RTP; that of RTCP is the next one.
     pub(crate) port: u16,
+    /// The server that relays what goes over the two.
+    pub(crate) relays: Option<Box<Relays>>,
     _lease: Lease,
+}
+
+impl RtpPair {
+    fn is_ipv6(&self) -> bool {
+        self.rtp.local_addr().is_ok_and(|local| local.is_ipv6())
+    }
+
+    /// Sends what the relays have to say to their server. What the system does not take is sent again.
+    pub(crate) fn flush_relays(&mut self, now: Instant) -> bool {
+        let is_ipv6 = self.is_ipv6();
+        let mut has_sent = false;
+        if let Some(relays) = &mut self.relays {
+            let sockets = [&self.rtp, &self.rtcp];
+            for (relay, socket) in relays.each().zip(sockets) {
+                while let Some(data) = relay.poll_transmit(now) {
+                    let _ = socket.try_send_to(&data, reachable(is_ipv6, relay.server()));
+                    has_sent = true;
+                }
+            }
+        }
+        has_sent
+    }
+
+    /// Takes what waits on the sockets, for the relays only.
+    fn feed_relays(&mut self, now: Instant) -> bool {
+        let mut buffer = [0; 2_048];
+        let mut has_received = false;
+        if let Some(relays) = &mut self.relays {
+            let sockets = [&self.rtp, &self.rtcp];
+            for (relay, socket) in relays.each().zip(sockets) {
+                for _ in 0..FED_AT_ONCE {
+                    let Ok((count, source)) = socket.try_recv_from(&mut buffer) else {
+                        break;
+                    };
+                    if let Some(data) = buffer.get(..count) {
+                        let source = canonical(source);
+                        has_received |= source == relay.server();
+                        relay.receive(now, source, data);
+                    }
+                }
+            }
+        }
+        has_received
+    }
+
+    /// Drives the relays for a while; until what was asked of them is decided, as `done` says.
+    pub(crate) async fn drive_relays(
+        &mut self,
+        within: Duration,
+        done: impl Fn(&Relays, bool) -> bool,
+    ) {
+        let until = Instant::now() + within;
+        let mut is_answered = false;
+        loop {
+            let now = Instant::now();
+            if let Some(relays) = &mut self.relays {
+                relays.each().for_each(|relay| relay.handle_timeout(now));
+            }
+            let has_sent = self.flush_relays(now);
+            let Some(relays) = &self.relays else { return };
+            if done(relays, is_answered && !has_sent) || now >= until {
+                return;
+            }
+            let due = relays.poll_timeout().map_or(until, |due| due.min(until));
+            let readable = poll_fn(|cx| {
+                let rtp = self.rtp.poll_recv_ready(cx).is_ready();
+                let rtcp = self.rtcp.poll_recv_ready(cx).is_ready();
+                if rtp || rtcp {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            });
+            let due = due.max(now + TICK);
+            if tokio::time::timeout_at(due.into(), readable).await.is_ok() {
+                is_answered |= self.feed_relays(Instant::now());
+            }
+        }
+    }
+
+    /// Gives the allocations back, and waits a moment for the server to say that it knows.
+    pub(crate) async fn release_relays(&mut self) {
+        let now = Instant::now();
+        let Some(relays) = &mut self.relays else {
+            return;
+        };
+        relays.each().for_each(|relay| relay.release(now));
+        // A nonce that has changed meanwhile makes two exchanges of it.
+        self.drive_relays(RELEASED_WITHIN, |relays, is_answered| {
+            let due = relays.poll_timeout();
+            is_answered && due.is_none_or(|due| due > Instant::now() + SETTLED)
+        })
+        .await;
+        self.relays = None;
+    }
+}
+
+impl Drop for RtpPair {
+    /// Where nobody waits for the answer, the release is sent at least; else the server notices the end by itself.
+    fn drop(&mut self) {
+        let now = Instant::now();
+        if let Some(relays) = &mut self.relays {
+            relays.each().for_each(|relay| relay.release(now));
+        }
+        self.flush_relays(now);
+    }
 }
 
 #[derive(Debug)]

@@ -447,6 +447,9 @@ impl Inner {
         if let Some(address) = self.config.public_address {
             command.args(["--public-address", &address.to_string()]);
         }
+        if let Some(server) = &self.config.stun_server {
+            command.args(["--stun-server", server]);
+        }
         if let Some(ca) = &self.config.ca {
             command.arg("--ca").arg(ca);
         }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use catalog::{Language, Message};
 use courier::{Allow, Courier, CourierConfig};
 use engine::config::{LimitsConfig, LineConfig, LineProvider, RtpConfig, SipConfig, SrtpPolicy};
+use engine::nat::{NatConfig, NatMode};
 use engine::switchboard::{IncomingCall, Switchboard};
 use engine::{Config, Engine};
 use jiff::{SignedDuration, Timestamp};
@@ -264,6 +265,50 @@ fn authorities(options: &Options) -> Result<Vec<u8>, Message> {
     std::fs::read(path).map_err(|error| failed(&format!("{}: {error}", path.display())))
 }
 
+/// The one line of a bridge.
+fn bridged_line(
+    options: &Options,
+    account: sip::AccountConfig,
+    (srtp, codecs): (SrtpPolicy, Vec<media::Codec>),
+    nat: NatConfig,
+) -> LineConfig {
+    LineConfig {
+        name: LINE.to_owned(),
+        tenant: call::TenantId::from(TenantScope::DEFAULT_TENANT),
+        agent: String::new(),
+        account: Some(account),
+        domain: None,
+        provider: LineProvider::Sip,
+        numbers: Vec::new(),
+        allow: options.allow.clone(),
+        credentials: None,
+        srtp,
+        codecs,
+        keypad: media::Keypad::default(),
+        treatment: media::Treatment {
+            echo_cancellation: options.echo_tail.is_some(),
+            echo_tail: options.echo_tail.unwrap_or_default(),
+            ..media::Treatment::default()
+        },
+        nat,
+        calls_max: options.calls_max,
+        sip_account: None,
+        device: None,
+    }
+}
+
+/// How its address is found where nobody else says it.
+fn nat_of(options: &Options) -> NatConfig {
+    NatConfig {
+        turn: options.turn.clone(),
+        mode: match &options.turn {
+            Some(_) => NatMode::Turn,
+            None => NatMode::Auto,
+        },
+        ..NatConfig::default()
+    }
+}
+
 fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<Config, Message> {
     let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), options.port);
     let listens = |protocol: Protocol| (options.transport == protocol).then_some(any);
@@ -282,8 +327,10 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
     account.protocol = options.transport;
     let mut srtp = SrtpPolicy::Preferred;
     let mut codecs = vec![media::Codec::Pcmu, media::Codec::Pcma];
+    let mut nat = nat_of(options);
     if let Some(orders) = orders::bridge() {
         (account, srtp, codecs) = (orders.account(), orders.srtp(), orders.codecs());
+        nat = orders.nat();
         // The application hears µ-law: a wideband leg would only be transcoded.
         let is_narrow = |codec: &media::Codec| codec.form() != media::Form::Wide;
         if codecs.iter().any(is_narrow) {
@@ -304,30 +351,10 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
             port_min: options.rtp_ports.0,
             port_max: options.rtp_ports.1,
             advertised: options.public_address,
+            stun_server: options.stun_server.clone(),
             ..RtpConfig::default()
         },
-        lines: vec![LineConfig {
-            name: LINE.to_owned(),
-            tenant: call::TenantId::from(TenantScope::DEFAULT_TENANT),
-            agent: String::new(),
-            account: Some(account),
-            domain: None,
-            provider: LineProvider::Sip,
-            numbers: Vec::new(),
-            allow: options.allow.clone(),
-            credentials: None,
-            srtp,
-            codecs,
-            keypad: media::Keypad::default(),
-            treatment: media::Treatment {
-                echo_cancellation: options.echo_tail.is_some(),
-                echo_tail: options.echo_tail.unwrap_or_default(),
-                ..media::Treatment::default()
-            },
-            calls_max: options.calls_max,
-            sip_account: None,
-            device: None,
-        }],
+        lines: vec![bridged_line(options, account, (srtp, codecs), nat)],
         limits: LimitsConfig {
             // The line's own bound answers first: busy, rather than unavailable.
             calls_max: options.calls_max.saturating_add(64),

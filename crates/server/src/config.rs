@@ -5,6 +5,7 @@ mod back_office;
 mod database;
 mod limits;
 mod maps;
+mod nat;
 mod platform_api;
 mod sound;
 
@@ -329,6 +330,7 @@ fn rtp(settings: &Settings, problems: &mut Vec<Problem>) -> RtpConfig {
         port_max,
         bind: address("rtp.bind").unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         advertised: address("rtp.public_address"),
+        stun_server: nat::server(settings, "nat.stun_server", problems),
         ..RtpConfig::default()
     }
 }
@@ -421,6 +423,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         }),
         keypad: media::Keypad::from_name(settings.text("line.dtmf")).unwrap_or_default(),
         treatment: sound::treatment(settings),
+        nat: nat::configured(settings, problems),
         calls_max: 0,
         sip_account: None,
         device: None,

@@ -218,9 +218,11 @@ async fn examine(
         .iter()
         .find_map(|(name, report)| Some((name.clone(), report.clock_ahead_s?)));
     machine::clock(by_sip.or(office.ahead), (begun, wall), findings);
+    let seen = lines::seen_by_stun(config, findings).await;
     for (name, report) in &reports {
-        lines::nat(config, name, report, findings);
+        lines::nat(config, name, report, seen, findings);
     }
+    beside.one_way_calls(findings);
 }
 
 fn mark(verdict: LineVerdict) -> &'static str {

@@ -94,6 +94,10 @@ impl Office {
                 .map_or_else(|| media::Codec::ALL.to_vec(), |line| line.codecs.clone()),
             treatment: line.as_ref().map(|line| line.treatment).unwrap_or_default(),
             keypad: line.as_ref().map(|line| line.keypad).unwrap_or_default(),
+            nat: line
+                .as_ref()
+                .map(|line| line.nat.clone())
+                .unwrap_or_default(),
             srtp: line.map(|line| line.srtp).unwrap_or_default(),
             base_url: config.base_url,
             domain: config.domain,

@@ -7,9 +7,17 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 /// What is heard where a filter cannot be read.
-const QUIET: &str = "info,rustls=error,str0m=error,is=error,dimpl=error,rtc_dtls=error";
+const QUIET: &str = "info,rustls=error,str0m=error,is=error,dimpl=error,rtc_dtls=error,turn_client_proto=error,stun_proto=error";
 /// Libraries that are heard where they are named.
-const LIBRARIES: [&str; 5] = ["rustls", "str0m", "is", "dimpl", "rtc_dtls"];
+const LIBRARIES: [&str; 7] = [
+    "rustls",
+    "str0m",
+    "is",
+    "dimpl",
+    "rtc_dtls",
+    "turn_client_proto",
+    "stun_proto",
+];
 
 /// The libraries of TLS and of WebRTC warn of habits of peers that harm nobody (a telephone that writes an address where a name belongs,
 /// in each handshake; a browser's attribute), and in detail tell whole descriptions; whoever wants to see them names them.
@@ -67,7 +75,7 @@ mod tests {
         assert_eq!(quiet("info"), QUIET);
         assert_eq!(
             quiet("info,rustls=debug"),
-            "info,rustls=debug,str0m=error,is=error,dimpl=error,rtc_dtls=error"
+            "info,rustls=debug,str0m=error,is=error,dimpl=error,rtc_dtls=error,turn_client_proto=error,stun_proto=error"
         );
         assert_eq!(quiet("off"), "off");
         for filter in ["info", "warn", "off", "engine=debug"] {

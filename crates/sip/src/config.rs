@@ -62,6 +62,8 @@ pub struct Listener {
     pub bound: SocketAddr,
     /// Host and port for Via and Contact; `None` = the bound address.
     pub advertised: Option<(String, u16)>,
+    /// `advertised` is only what we believe of ourselves: a registrar that sees us elsewhere knows better.
+    pub is_guess: bool,
 }
 
 /// Base timers of RFC 3261 section 17.1.1.1.

@@ -334,7 +334,7 @@ impl Account {
                 self.removed(endpoint, id)
             }
             200..300 => self.registered((now, endpoint, id), response, flow),
-            401 | 407 => self.challenged((now, endpoint, id), response, outgoing),
+            401 | 407 => self.challenged((now, endpoint, id), response, flow, outgoing),
             _ if is_removal => self.removed(endpoint, id),
             423 => {
                 self.interval_too_brief(now, endpoint, id, response);
@@ -470,6 +470,7 @@ impl Account {
         &mut self,
         (now, endpoint, id): (Instant, &mut Endpoint, AccountId),
         response: &Response,
+        flow: Flow,
         outgoing: Option<Box<Outgoing>>,
     ) -> Outcome {
         let is_removal = matches!(self.registration.stage, Stage::Removing { .. });
@@ -478,6 +479,14 @@ impl Account {
         };
         match self.authorize(endpoint, &mut outgoing, response) {
             Reaction::Retry => {
+                // The challenge tells already how we are seen: the first binding is the right one, and a registrar that keeps one
+                // binding need not replace it.
+                if !is_removal
+                    && self.learn_address(endpoint, response, flow)
+                    && let Some(contact) = &mut outgoing.contact
+                {
+                    contact.address = self.registration.learned();
+                }
                 self.registration.sequence += 1;
                 crate::invite::uac::set_sequence(&mut outgoing.request, self.registration.sequence);
                 match endpoint.request(now, *outgoing) {

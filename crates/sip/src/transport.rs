@@ -296,9 +296,9 @@ impl Transport {
     /// True where the operator fixed our address on this flow, so that a learned one must not replace it.
     pub(crate) fn is_advertised(&self, flow: Flow) -> bool {
         let protocol = self.protocol(flow);
-        self.listeners
-            .iter()
-            .any(|listener| listener.protocol == protocol && listener.advertised.is_some())
+        self.listeners.iter().any(|listener| {
+            listener.protocol == protocol && listener.advertised.is_some() && !listener.is_guess
+        })
     }
 
     pub(crate) fn use_flow(&mut self, flow: Flow, user: FlowUser) {

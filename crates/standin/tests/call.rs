@@ -44,6 +44,7 @@ impl Answerer {
             protocol: Protocol::Udp,
             bound: sip.local_addr().unwrap(),
             advertised: None,
+            is_guess: false,
         };
         let scenario = &prepared.scenario;
         let said = scenario.rules.iter().filter(|rule| rule.hears.is_some());

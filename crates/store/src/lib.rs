@@ -91,7 +91,7 @@ pub use privacy::{Keeper, Kept, remove_recordings};
 pub use retention::{Artefact, Erased};
 pub use scope::{Reach, Realm, TenantScope};
 pub use sealed::Sealed;
-pub use sip_account::{SipAccount, SipAccountCalls, SipAccountFilter, trunk_parts};
+pub use sip_account::{SipAccount, SipAccountCalls, SipAccountFilter, trunk_parts, turn_salt};
 pub use subscription::{Subscription, SubscriptionFilter};
 pub use tenant::{Tenant, TenantFilter};
 pub use tool_run::{Begun, NewToolRun, ToolRun, ToolRunEnd, ToolRunState};

@@ -16,6 +16,7 @@ use crate::page::{List, PageRequest, contains};
 use crate::phone_line::PhoneLine;
 use crate::scope::TenantScope;
 use crate::sealed::Sealed;
+use crate::secret::account_salt;
 use crate::sql::Sql;
 
 /// How we reach an operator, and as whom.
@@ -65,6 +66,16 @@ pub struct SipAccount {
     pub provider_profile: Option<String>,
     /// What has no column of its own, as JSON text.
     pub settings: String,
+    /// Password for its TURN server, sealed with [`turn_salt`].
+    pub turn_password: Option<Sealed>,
+}
+
+/// What the password for a TURN server is for.
+pub(crate) const TURN: &str = "turn";
+
+/// The salt of the password for an account's TURN server.
+pub fn turn_salt(account: &str) -> String {
+    account_salt(account, TURN)
 }
 
 /// Which accounts to list; the default is all.
@@ -116,6 +127,7 @@ impl Content for SipAccount {
         "calls_max",
         "provider_profile",
         "settings",
+        "turn_password",
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -142,6 +154,7 @@ impl Content for SipAccount {
             self.calls_max.into(),
             (&self.provider_profile).into(),
             (&self.settings).into(),
+            Sealed::value(self.turn_password.as_ref()),
         ]
     }
 
@@ -169,6 +182,7 @@ impl Content for SipAccount {
             calls_max: row.try_get("calls_max")?,
             provider_profile: row.try_get("provider_profile")?,
             settings: row.try_get("settings")?,
+            turn_password: Sealed::read(row, "turn_password")?,
         })
     }
 }

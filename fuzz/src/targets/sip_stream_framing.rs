@@ -49,6 +49,7 @@ fn read(now: Instant, pieces: &[&[u8]]) -> Seen {
         protocol: Protocol::Tcp,
         bound: local,
         advertised: None,
+        is_guess: false,
     }];
     let mut agent = UserAgent::new(now, Config::new(listeners, 1));
     let connection = agent.next_connection_id();

@@ -6,7 +6,6 @@ super::table! { Service:
     Warning log_bridge_callback_failed(destination: Text, event: Text, cause: Text);
     Error bridge_username_missing();
     Error bridge_option_invalid(option: Text, value: Text, example: Text);
-    Error bridge_nat_unsupported(option: Text);
     Error bridge_sound_unsupported(option: Text);
     Error bridge_token_missing(address: Text);
     Warning bridge_call_over();

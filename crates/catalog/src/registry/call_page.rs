@@ -44,7 +44,8 @@ super::table! { Label:
     Info rtp_counts(sent: Count, received: Count, lost: Count, late: Count);
     Info rtp_quality(jitter: Text, mos: Text optional, round_trip: Text optional, remote_loss: Text optional);
     Warning rtp_refused(count: Count);
-    Warning rtp_one_way();
+    Warning rtp_one_way(sent: Count optional, address: Text optional);
+    Warning rtp_stun_unreached();
     Warning rtp_none();
     Warning rtp_private_remote(address: Text);
     Warning rtp_private_local(address: Text);

@@ -34,6 +34,9 @@ super::table! { Service:
     Warning doctor_clock_jumps(ms: Text);
     Info doctor_nat_none(seen: Text);
     Info doctor_nat_handled(announced: Text);
+    Info doctor_nat_found(local: Text, seen: Text);
+    Info doctor_stun(server: Text, seen: Text);
+    Error doctor_stun_silent(server: Text);
     Warning doctor_nat_behind(local: Text, seen: Text);
     Error doctor_nat_wrong(announced: Text, seen: Text);
     Info doctor_back_office_ok(url: Text, status: Number);

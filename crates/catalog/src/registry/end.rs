@@ -24,6 +24,7 @@ super::table! { End:
     Warning end_one_way_audio(sent: Count);
     Warning end_one_way_audio_private(sent: Count, address: Text);
     Warning end_one_way_audio_ours_private(sent: Count, address: Text);
+    Warning end_one_way_audio_stun(sent: Count);
     Warning end_session_expired();
     Info end_operator_hung_up();
     Notice end_draining();

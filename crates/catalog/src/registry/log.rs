@@ -58,5 +58,11 @@ super::table! { Log:
     Notice log_call_failed_over(account: Text, status: Number);
     Notice log_account_failing(account: Text);
     Notice log_account_recovered(account: Text);
+    Warning log_nat_not_set(line: Text, way: Text, setting: Text, address: Text);
+    Warning log_stun_silent(server: Text, line: Text, address: Text);
+    Warning log_stun_refused(server: Text, line: Text, address: Text, code: Number);
+    Warning log_turn_silent(server: Text, line: Text, address: Text);
+    Warning log_turn_refused(server: Text, line: Text, address: Text);
+    Warning log_turn_password_unread(line: Text);
     Warning log_alert_not_written(cause: Text);
 }

@@ -34,6 +34,8 @@ super::table! { Service:
     Error api_internal();
     Warning recording_incomplete(state: Text);
     Warning no_rtp_port(cause: Text);
+    Info media_address_seen(server: Text, address: Text);
+    Info media_address_relayed(server: Text, address: Text);
     Warning srtp_failures(count: Count);
     Info dtls_agreed(suite: Text, ms: Duration);
     Warning dtls_wrong_fingerprint();

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::reconciler::{Part, Report};
 use crate::config::{LineConfig, SrtpPolicy};
+use crate::nat::NatConfig;
 
 /// Errands that wait for the keeper of processes.
 const ERRANDS_MAX: usize = 1_024;
@@ -29,6 +30,8 @@ pub struct ApartLine {
     pub srtp: SrtpPolicy,
     /// Codecs in order of preference.
     pub codecs: Vec<media::Codec>,
+    /// How the address of its audio is found.
+    pub nat: NatConfig,
 }
 
 impl ApartLine {
@@ -40,6 +43,7 @@ impl ApartLine {
             calls_max: line.calls_max,
             srtp: line.srtp,
             codecs: line.codecs.clone(),
+            nat: line.nat.clone(),
         })
     }
 }

@@ -109,7 +109,7 @@ enum Wake {
 }
 
 /// Runs a patched call to its end and closes its record.
-pub(crate) async fn run(preparation: Preparation, start: PatchStart, lines: Lines) {
+pub(crate) async fn run(mut preparation: Preparation, start: PatchStart, lines: Lines) {
     let now = Instant::now();
     let Ok(last_news) = lines.news.clone().reserve_owned().await else {
         return;
@@ -128,7 +128,7 @@ pub(crate) async fn run(preparation: Preparation, start: PatchStart, lines: Line
             offer,
             source,
             call,
-        } => match preparation.incoming(now, offer.as_deref(), source) {
+        } => match preparation.incoming(now, offer.as_deref(), source).await {
             Ok((media, answer)) if switchboard.incoming.try_send(*call).is_ok() => {
                 (media, answer, None)
             }
@@ -270,7 +270,8 @@ impl Patched {
     fn order(&mut self, now: Instant, order: CallOrder) {
         match order {
             CallOrder::Ring => {
-                if self.answer.is_some() && self.desk.leg.ring() {
+                let rings = self.desk.timings.ring_ms.is_some();
+                if self.answer.is_some() && !rings && self.desk.leg.ring() {
                     self.desk.rings(now);
                 }
             }

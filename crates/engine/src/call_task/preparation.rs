@@ -35,7 +35,8 @@ use crate::config::{AgentConfig, OfficeConfig};
 use crate::engine_link::{Connecting, EngineLink};
 use crate::journal::Service;
 use crate::leg::audio::LegAudio;
-use crate::leg::media::{LegIdentity, MediaLeg, local_address};
+use crate::leg::media::{LegIdentity, MediaLeg};
+use crate::leg::way::Servers;
 use crate::leg::{exact_reason, leg_end, negotiation};
 use crate::limits::LEG_EVENTS_MAX;
 use crate::realtime_client::connect;
@@ -82,10 +83,7 @@ impl Preparation {
     pub(crate) async fn begin(mut self, start: Start) -> Option<CallTask> {
         let now = Instant::now();
         self.desk.milestone(now, Milestone::Invited);
-        let stream_answer = || Answer {
-            sdp: Vec::new(),
-            is_offer: false,
-        };
+        let stream_answer = || Answer::OF_A_STREAM;
         let prepared = match start {
             Start::Outgoing { media, placed } => {
                 self.placed = Some(placed);
@@ -102,9 +100,10 @@ impl Preparation {
             Start::Page { media } => {
                 Ok((Audio::Here(LegAudio::Page(media)), Some(stream_answer())))
             }
-            Start::Incoming { offer, source } => self
-                .incoming(now, offer.as_deref(), source)
-                .map(|(media, answer)| (Audio::Here(media), answer)),
+            Start::Incoming { offer, source } => {
+                let media = self.incoming(now, offer.as_deref(), source).await;
+                media.map(|(media, answer)| (Audio::Here(media), answer))
+            }
         };
         let (audio, answer) = match prepared {
             Ok(prepared) => prepared,
@@ -184,8 +183,7 @@ impl Preparation {
     /// Rings, and asks what has to be asked, while the engine's connection is made.
     async fn prepare(&mut self, office: &OfficeConfig, mut audio: Audio) -> Prepared {
         if self.desk.identity.inbound {
-            self.desk.leg.ring();
-            self.desk.rings(Instant::now());
+            self.ring();
         }
         let assigned = assignment(office, self.desk.leg.carrier());
         self.desk.journal.assign(assigned);
@@ -315,22 +313,41 @@ impl Preparation {
         }
     }
 
-    pub(super) fn incoming(
-        &self,
+    /// Rings, unless it does already.
+    fn ring(&mut self) {
+        if self.desk.timings.ring_ms.is_none() {
+            self.desk.leg.ring();
+            self.desk.rings(Instant::now());
+        }
+    }
+
+    pub(super) async fn incoming(
+        &mut self,
         now: Instant,
         offer: Option<&[u8]>,
         source: SocketAddr,
     ) -> Result<(LegAudio, Option<Answer>), EndReason> {
-        let calls = &self.desk.calls;
-        let pair = calls.ports.allocate(now).map_err(|error| {
+        let calls = Arc::clone(&self.desk.calls);
+        let line = Arc::clone(&self.desk.line);
+        if Servers::must_ask(&line.config, &calls.rtp, source) {
+            self.ring();
+        }
+        let mut pair = calls.ports.allocate(now).map_err(|error| {
             self.desk.journal.note(
                 now,
                 Message::new("no_rtp_port").with("cause", format!("{error:?}")),
             );
             EndReason::Overload
         })?;
-        let address = local_address(calls.rtp.advertised, calls.rtp.bind, source);
-        let local = negotiation::local_media(&self.desk.line.config, address, pair.port);
+        let asking = calls
+            .servers
+            .announce(&line.config, &calls.rtp, &mut pair, source);
+        let (announced, news) = asking.await;
+        let now = Instant::now();
+        if let Some(news) = news {
+            self.desk.journal.note(now, news);
+        }
+        let local = negotiation::local_media(&line.config, announced);
         let cname = self.desk.identity.id.as_str();
         let identity = LegIdentity {
             keypad: self.desk.line.config.keypad,

@@ -53,7 +53,7 @@ impl Calls {
         ring_max: Duration,
     ) -> Result<PatchedCall, PlaceCallError> {
         let now = Instant::now();
-        let (invite, media, events) = self.invite(now, &line, &to, from.clone()).await?;
+        let (invite, mut media, events) = self.invite(&line, &to, from.clone()).await?;
         let peer = sip_host(&to).unwrap_or_default().to_owned();
         let account = line.config.account.as_ref();
         let from = from.unwrap_or_else(|| {
@@ -62,6 +62,9 @@ impl Calls {
         let parties = Parties { from, to, peer };
         let (identity, journal, commands) =
             self.begin(now, &line, parties, None, Direction::Outbound);
+        if let Some(news) = media.take_news() {
+            journal.note(now, news);
+        }
         let (call, lines) = patched::lines(&identity.id);
         let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), events));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);

@@ -20,12 +20,14 @@ use crate::call_task::{CallTask, Start};
 use crate::dispatch::{Admitted, Dispatcher, Line, MayReplace};
 use crate::engine::PlaceCallError;
 use crate::leg::carrier::{CarrierControl, CarrierLeg, CarrierProgress};
-use crate::leg::media::{LegIdentity, MediaLeg, local_address};
+use crate::leg::media::{LegIdentity, MediaLeg};
 use crate::leg::negotiation::local_media;
+use crate::leg::way::{Announced, Servers};
 use crate::leg::{Leg, SipLeg};
 use crate::limits::{LEG_EVENTS_MAX, STREAM_AFTER_RING_WITHIN};
 use crate::provider::international;
 use crate::random;
+use crate::rtp_ports::RtpPair;
 use crate::sip_driver::{Command, LegEvent};
 use crate::stream_socket::StreamSocket;
 
@@ -293,7 +295,12 @@ impl Calls {
         })?;
         // A full trunk is known before anything is taken for the call.
         let place = line.take_place().ok_or(busy)?;
-        let (media, offer) = self.outgoing_media(now, line, &to).map_err(|_| busy)?;
+        let pair = self.ports.allocate(now).map_err(|_| busy)?;
+        // It is asked for in the middle of a conversation, which waits for nobody: routers that keep ports map this one as they did
+        // the first, and the rest is symmetric RTP.
+        let peer = self.next_hop(line, &to).map_or(ELSEWHERE, |peer| peer);
+        let announced = Servers::known(&line.config, &self.rtp, &pair, (peer, 5060).into());
+        let (media, offer) = outgoing_media(now, line, pair, announced);
         let caller = dialled.caller.as_deref();
         let placing = self.ask_for(line, (to, caller), offer, place).ok_or(busy)?;
         Ok((media, SipLeg::placed(self.driver.clone(), placing)))
@@ -406,7 +413,7 @@ impl Calls {
         let to = address(&line, &dialled.to, None)?;
         let number = line.config.numbers.first();
         let own = own_address(&line);
-        let (invite, media, queue) = self.invite(now, &line, &to, own).await?;
+        let (invite, mut media, queue) = self.invite(&line, &to, own).await?;
         let peer = sip_host(&to).unwrap_or_default().to_owned();
         let account = line.config.account.as_ref();
         let from = number
@@ -420,6 +427,9 @@ impl Calls {
         };
         let (identity, journal, commands) =
             self.begin(now, &line, parties, None, Direction::Outbound);
+        if let Some(news) = media.take_news() {
+            journal.note(now, news);
+        }
         let id = identity.id.clone();
         let leg = Leg::Sip(SipLeg::new(invite, self.driver.clone(), queue));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands)
@@ -441,12 +451,21 @@ impl Calls {
     /// Sends an INVITE for a call through a line.
     pub(super) async fn invite(
         &self,
-        now: Instant,
         line: &Line,
         to: &str,
         from: Option<String>,
     ) -> Result<(InviteId, MediaLeg, mpsc::Receiver<LegEvent>), PlaceCallError> {
-        let (media, offer) = self.outgoing_media(now, line, to)?;
+        let mut pair = self
+            .ports
+            .allocate(Instant::now())
+            .map_err(|_| PlaceCallError::NoPort)?;
+        let peer = self.next_hop_found(line, to).await;
+        let asking = self
+            .servers
+            .announce(&line.config, &self.rtp, &mut pair, (peer, 5060).into());
+        let (announced, news) = asking.await;
+        let (mut media, offer) = outgoing_media(Instant::now(), line, pair, announced);
+        media.keep_news(news);
         let outgoing = outgoing(line, to.to_owned(), from, offer);
         // Its channel of the trunk was admitted with the call.
         let (command, placing) = asking_for(outgoing, None);
@@ -467,35 +486,64 @@ impl Calls {
         Ok((invite, media, placing.events))
     }
 
-    /// The audio of a call that we place, and its offer.
-    fn outgoing_media(
-        &self,
-        now: Instant,
-        line: &Line,
-        to: &str,
-    ) -> Result<(MediaLeg, Vec<u8>), PlaceCallError> {
-        let pair = self
-            .ports
-            .allocate(now)
-            .map_err(|_| PlaceCallError::NoPort)?;
+    /// Where an INVITE goes first, where that is known without asking a name server.
+    fn next_hop(&self, line: &Line, to: &str) -> Option<IpAddr> {
         let registered = line
             .device
             .and_then(|device| self.devices.source_of(device));
-        let host = registered.or_else(|| sip_host(to).and_then(|host| host.parse().ok()));
-        // A name is resolved later; the way to a documentation address is the way of the default route.
-        let peer = host.unwrap_or(IpAddr::from([192, 0, 2, 1]));
-        let address = local_address(self.rtp.advertised, self.rtp.bind, (peer, 5060).into());
-        let local = local_media(&line.config, address, pair.port);
-        let cname = random::seed().to_string();
-        let identity = LegIdentity {
-            keypad: line.config.keypad,
-            treatment: line.config.treatment,
-            signalling: None,
-            cname: &cname,
-            seed: random::seed(),
-        };
-        Ok(MediaLeg::offer(now, pair, local, &identity))
+        registered.or_else(|| next_host(line, to)?.0.parse().ok())
     }
+
+    /// The same, of a name too where it matters.
+    async fn next_hop_found(&self, line: &Line, to: &str) -> IpAddr {
+        if let Some(known) = self.next_hop(line, to) {
+            return known;
+        }
+        // The rule asks of a peer whether it is in a private network only where somebody could be asked for a public address.
+        let found = match next_host(line, to) {
+            Some((host, port))
+                if Servers::must_ask(&line.config, &self.rtp, (ELSEWHERE, 5060).into()) =>
+            {
+                self.servers.peer(host, port).await
+            }
+            Some(_) | None => None,
+        };
+        found.unwrap_or(ELSEWHERE)
+    }
+}
+
+/// Stands for a peer whose name is resolved later: the way to a documentation address is the way of the default route.
+const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+/// Host and port of where an INVITE goes first.
+fn next_host<'a>(line: &'a Line, to: &'a str) -> Option<(&'a str, Option<u16>)> {
+    let account = line.config.account.as_ref();
+    let proxy = account.and_then(|account| account.outbound_proxy.as_deref());
+    let uri = proxy.unwrap_or(to);
+    let authority = sip_authority(uri)?;
+    let port = authority
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    Some((sip_host(uri)?, port))
+}
+
+/// The audio of a call that we place, and its offer.
+fn outgoing_media(
+    now: Instant,
+    line: &Line,
+    pair: RtpPair,
+    announced: Announced,
+) -> (MediaLeg, Vec<u8>) {
+    let local = local_media(&line.config, announced);
+    let cname = random::seed().to_string();
+    let identity = LegIdentity {
+        keypad: line.config.keypad,
+        treatment: line.config.treatment,
+        signalling: None,
+        cname: &cname,
+        seed: random::seed(),
+    };
+    MediaLeg::offer(now, pair, local, &identity)
 }
 
 /// Host part of a SIP address.

@@ -8,6 +8,7 @@ use store::{Entry, SipAccount, trunk_parts};
 
 use super::DirectoryConfig;
 use crate::config::{SipAccountConfig, SrtpPolicy};
+use crate::nat::{NatConfig, NatMode, ServerAddress};
 use crate::provider::{NumberForm, ProviderProfile, caller_id_form};
 
 /// How often a trunk that does not register is asked whether it is there.
@@ -219,6 +220,26 @@ pub(super) fn treatment(entry: &SipAccount, config: &DirectoryConfig) -> Treatme
                 EchoTail::of_ms(u16::try_from(ms).unwrap_or(u16::MAX))
             }),
     }
+}
+
+/// How an account finds the address of its audio.
+pub(super) fn nat(entry: &SipAccount, config: &DirectoryConfig) -> NatConfig {
+    let settings = settings(entry);
+    let named = settings.get("nat").and_then(Value::as_str);
+    NatConfig {
+        mode: named
+            .and_then(NatMode::from_name)
+            .unwrap_or(config.nat.mode),
+        ..config.nat.clone()
+    }
+}
+
+/// The TURN server that an account names, and its name there.
+pub(super) fn turn(entry: &SipAccount) -> Option<(ServerAddress, String)> {
+    let settings = settings(entry);
+    let text = |name: &str| settings.get(name).and_then(Value::as_str);
+    let server = text("turn_server")?.parse().ok()?;
+    Some((server, text("turn_username").unwrap_or_default().to_owned()))
 }
 
 /// SRTP of an account; `None` where neither it nor its profile says so.

@@ -99,6 +99,7 @@ fn line(
         codecs: config.codecs.clone(),
         keypad: config.keypad,
         treatment: config.treatment,
+        nat: config.nat.clone(),
         calls_max: u32::try_from(device.calls_max).unwrap_or_default(),
         sip_account: None,
         device: Some(DeviceLine {

@@ -8,6 +8,7 @@ use wire::twilio::Dialect;
 
 use super::{DirectoryConfig, account};
 use crate::config::{LineConfig, LineProvider, SrtpPolicy};
+use crate::nat::NatConfig;
 
 pub(super) fn configured(
     entry: &Entry<PhoneLine>,
@@ -70,6 +71,7 @@ pub(super) fn configured(
         treatment: stored.map_or(config.treatment, |stored| {
             account::treatment(stored, config)
         }),
+        nat: nat(text("stunServer"), stored, config),
         calls_max: settings
             .get("maxParallelCalls")
             .and_then(Value::as_u64)
@@ -79,6 +81,19 @@ pub(super) fn configured(
         provider,
         sip_account,
         device: None,
+    }
+}
+
+/// How a line finds the address of its audio; it may name a STUN server of its own.
+fn nat(
+    server: Option<String>,
+    stored: Option<&Entry<SipAccount>>,
+    config: &DirectoryConfig,
+) -> NatConfig {
+    let nat = stored.map_or_else(|| config.nat.clone(), |stored| account::nat(stored, config));
+    NatConfig {
+        stun_server: server.and_then(|server| server.parse().ok()),
+        ..nat
     }
 }
 
@@ -106,6 +121,7 @@ pub(super) fn of_account(
         codecs: account::codecs(entry, config),
         keypad: account::keypad(entry, config),
         treatment: account::treatment(entry, config),
+        nat: account::nat(entry, config),
         calls_max: u32::try_from(entry.calls_max).unwrap_or_default(),
         provider: LineProvider::Sip,
         sip_account: Some(account::selectable(entry)),

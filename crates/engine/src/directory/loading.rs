@@ -11,11 +11,12 @@ use store::{
 };
 
 use super::agent::CompileError;
-use super::{Parts, agent, line, scope};
+use super::{Parts, account, agent, line, scope};
 use crate::agents::LeftOut;
-use crate::config::{AgentConfig, LineConfig, LineProvider, WorkflowConfig};
+use crate::config::{AgentConfig, LineConfig, LineProvider, Secret, WorkflowConfig};
 use crate::dispatch::Gate;
 use crate::log::say;
+use crate::nat::TurnServer;
 use crate::selection::Distribution;
 
 /// A label as the log may show it: that of a phone line is its number.
@@ -185,7 +186,13 @@ impl Parts {
                 None => None,
             };
             let tenant = TenantId::from(tenant.id.clone());
-            lines.push(line::configured(entry, tenant, own, &self.config));
+            let relay = match &own {
+                Some((account, _)) => self.relay(account).await,
+                None => None,
+            };
+            let mut line = line::configured(entry, tenant, own, &self.config);
+            line.nat.turn = relay.or(line.nat.turn);
+            lines.push(line);
         }
         lines
     }
@@ -197,7 +204,34 @@ impl Parts {
             return None;
         }
         let tenant = TenantId::from(account.tenant.clone()?);
-        Some(line::of_account(account, tenant, password, &self.config))
+        let mut line = line::of_account(account, tenant, password, &self.config);
+        line.nat.turn = self.relay(account).await.or(line.nat.turn);
+        Some(line)
+    }
+
+    /// The TURN server of an account that names one; none where its password cannot be read.
+    async fn relay(&self, account: &Entry<SipAccount>) -> Option<TurnServer> {
+        let (address, username) = account::turn(account)?;
+        let password = match (&account.turn_password, &self.vault) {
+            (None, _) => Secret::default(),
+            (Some(sealed), Some(vault)) => {
+                let salt = store::turn_salt(&account.id);
+                match vault.open(&salt, sealed.encrypted()).await {
+                    Ok(password) => Secret::new(password.expose()),
+                    Err(_) => {
+                        let line = account.id.as_str();
+                        say(&Message::new("log_turn_password_unread").with("line", line));
+                        return None;
+                    }
+                }
+            }
+            (Some(_), None) => return None,
+        };
+        Some(TurnServer {
+            address,
+            username,
+            password,
+        })
     }
 
     /// The password of an account; without it the account does not register.

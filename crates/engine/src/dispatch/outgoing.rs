@@ -94,6 +94,7 @@ impl Dispatcher {
                 codecs: vec![media::Codec::Pcmu],
                 keypad: media::Keypad::default(),
                 treatment: media::Treatment::default(),
+                nat: crate::nat::NatConfig::default(),
                 calls_max: 0,
                 sip_account: None,
                 device: None,

@@ -33,6 +33,7 @@ fn line(name: &str, username: &str, realm: &str) -> LineConfig {
         codecs: vec![media::Codec::Pcmu],
         keypad: media::Keypad::default(),
         treatment: media::Treatment::default(),
+        nat: crate::nat::NatConfig::default(),
         calls_max: 0,
         sip_account: None,
         device: None,

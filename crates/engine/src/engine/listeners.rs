@@ -100,6 +100,7 @@ impl Sockets {
             protocol,
             bound,
             advertised,
+            is_guess: config.advertised_host.is_none(),
         });
         id
     }

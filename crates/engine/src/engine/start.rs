@@ -21,6 +21,7 @@ use crate::dispatch::Dispatcher;
 use crate::greetings::Greetings;
 use crate::hep::Hep;
 use crate::journal::Journal;
+use crate::leg::way::Servers;
 use crate::limits::{
     DRIVER_COMMANDS_MAX, REGISTRATION_CHANGES_MAX, RESOLUTIONS_MAX, STREAM_EVENTS_MAX,
 };
@@ -57,10 +58,12 @@ pub(super) async fn start(
     let journal = Journal::start(store.clone(), Arc::clone(&metrics));
     let (events, _) = broadcast::channel(LIVE_EVENTS_MAX);
     let (commands, command_queue) = mpsc::channel(DRIVER_COMMANDS_MAX);
+    let resolver = Resolver::new(&config.sip.name_servers);
     let calls = Arc::new(Calls::new(Shared {
         metrics,
         ports,
         rtp: config.rtp.clone(),
+        servers: Servers::new(resolver.clone()),
         connector: TlsConnector::from(Arc::clone(&client)),
         journal,
         recorder: recorder(config)?,
@@ -79,15 +82,11 @@ pub(super) async fn start(
     let acceptors = sockets.accept(&stream_events);
     let parts = Parts {
         user_agent: UserAgent::new(now, user_agent_config(config, &sockets, seed)),
-        listeners: sockets
-            .listeners
-            .iter()
-            .map(|known| (known.id, known.protocol))
-            .collect(),
+        listeners: protocols(&sockets.listeners),
         udp: sockets.udp,
         tls: TlsEnds::new(server, client),
         connections: Connections::new(stream_events, &config.limits),
-        resolver: Resolver::new(&config.sip.name_servers),
+        resolver,
         dispatcher: Arc::clone(&dispatcher),
         rates: SourceRates::new(now, &config.limits),
         calls: Arc::clone(&calls),
@@ -108,6 +107,13 @@ pub(super) async fn start(
         sip: config.sip.clone(),
         tasks,
     })
+}
+
+fn protocols<T: FromIterator<(sip::ListenerId, sip::Protocol)>>(listeners: &[sip::Listener]) -> T {
+    listeners
+        .iter()
+        .map(|known| (known.id, known.protocol))
+        .collect()
 }
 
 fn tell_listeners(listeners: &[sip::Listener]) {

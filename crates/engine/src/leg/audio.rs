@@ -94,7 +94,7 @@ impl LegAudio {
     /// Sends what is ready. What the kernel does not take is lost, as on the network.
     pub(crate) fn transmit(&mut self, now: Instant) {
         match self {
-            Self::Rtp(rtp) => rtp.transmit(),
+            Self::Rtp(rtp) => rtp.transmit(now),
             Self::Carrier(carrier) => carrier.transmit(now),
             Self::Page(page) => page.transmit(now),
         }
@@ -138,7 +138,7 @@ impl LegAudio {
     /// Frees what the audio held, at the end of the call.
     pub(crate) async fn close(self) {
         match self {
-            Self::Rtp(rtp) => drop(rtp),
+            Self::Rtp(rtp) => rtp.release().await,
             Self::Carrier(carrier) => carrier.close().await,
             // It says goodbye when it goes.
             Self::Page(page) => drop(page),

@@ -6,12 +6,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use catalog::Message;
 use media::{Codec, Keypad, OpusTerms, Stream, StreamConfig, Treatment};
 use sip::sdp::offer_answer::{self, LocalMedia, Negotiated, OfferRejected};
 
 use self::keys::DtlsKeys;
 pub(crate) use self::keys::Security;
+use super::relay::Received;
+use super::way::reachable;
 use super::{dtls, negotiation};
+use crate::nat::is_public;
 use crate::rtp_ports::RtpPair;
 use crate::sip_socket::canonical;
 
@@ -40,6 +44,8 @@ pub(crate) struct MediaLeg {
     mapped: bool,
     buffer: Box<[u8]>,
     sent: u64,
+    /// How its address was found, for a journal that begins later.
+    news: Option<Message>,
 }
 
 /// Who the leg is, for its sockets and descriptions.
@@ -143,7 +149,18 @@ impl MediaLeg {
             held: false,
             buffer: vec![0; DATAGRAM_BYTES_MAX].into_boxed_slice(),
             sent: 0,
+            news: None,
         }
+    }
+
+    /// Keeps what the journal of the call is to be told once there is one.
+    pub(crate) fn keep_news(&mut self, news: Option<Message>) {
+        self.news = news;
+    }
+
+    /// What was kept.
+    pub(crate) fn take_news(&mut self) -> Option<Message> {
+        self.news.take()
     }
 
     /// Takes the answer to our offer.
@@ -200,6 +217,7 @@ impl MediaLeg {
         self.held = negotiation::is_held(agreed);
         self.reconfigure(now, config);
         self.agreed = Some(agreed.clone());
+        self.permit(now, agreed.remote);
         Ok(())
     }
 
@@ -238,7 +256,7 @@ impl MediaLeg {
     /// Ends sending.
     pub(crate) fn stop(&mut self, now: Instant) {
         self.stream.stop(now);
-        self.transmit();
+        self.transmit(now);
         self.dtls.close(now);
     }
 
@@ -249,7 +267,9 @@ impl MediaLeg {
 
     /// When [`MediaLeg::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.stream.poll_timeout(), self.dtls.poll_timeout()];
+        let relays = self.pair.relays.as_ref();
+        let relays = relays.and_then(|relays| relays.poll_timeout());
+        let due = [self.stream.poll_timeout(), self.dtls.poll_timeout(), relays];
         due.into_iter().flatten().min()
     }
 
@@ -257,6 +277,9 @@ impl MediaLeg {
         self.dtls.handle_timeout(now);
         if self.stream.poll_timeout().is_some_and(|at| at <= now) {
             self.stream.handle_timeout(now);
+        }
+        if let Some(relays) = &mut self.pair.relays {
+            relays.each().for_each(|relay| relay.handle_timeout(now));
         }
     }
 
@@ -301,6 +324,17 @@ impl MediaLeg {
             let Some(data) = self.buffer.get_mut(..count) else {
                 continue;
             };
+            let mut relayed;
+            let (source, data) = match &mut self.pair.relays {
+                None => (source, data),
+                Some(relays) => match relays.rtp.receive(now, source, data) {
+                    Received::Nothing => continue,
+                    Received::Peer(peer, inner) => {
+                        relayed = inner;
+                        (peer, relayed.as_mut_slice())
+                    }
+                },
+            };
             if self.local.dtls.is_some() && dtls::is_dtls(data) {
                 if self.dtls.handle(now, source, data) {
                     self.rekey(now);
@@ -317,6 +351,20 @@ impl MediaLeg {
             let Some(data) = self.buffer.get_mut(..count) else {
                 continue;
             };
+            let mut relayed;
+            let (source, data) = match &mut self.pair.relays {
+                None => (source, data),
+                Some(relays) => {
+                    let relay = relays.rtcp.as_mut();
+                    match relay.map(|relay| relay.receive(now, source, data)) {
+                        None | Some(Received::Nothing) => continue,
+                        Some(Received::Peer(peer, inner)) => {
+                            relayed = inner;
+                            (peer, relayed.as_mut_slice())
+                        }
+                    }
+                }
+            };
             if self.local.dtls.is_some() && dtls::is_dtls(data) {
                 self.dtls.handle_report(now, source, data);
                 self.rekey_reports();
@@ -326,26 +374,33 @@ impl MediaLeg {
         }
     }
 
-    /// The address as our sockets can reach it.
-    fn reachable(&self, destination: SocketAddr) -> SocketAddr {
-        match destination.ip() {
-            IpAddr::V4(address) if self.mapped => {
-                SocketAddr::new(IpAddr::V6(address.to_ipv6_mapped()), destination.port())
+    /// A relay lets the peer through before it has heard of us.
+    fn permit(&mut self, now: Instant, remote: Option<SocketAddr>) {
+        let signalling = self.signalling;
+        if let Some(relays) = &mut self.pair.relays {
+            for relay in relays.each() {
+                for peer in remote
+                    .map(|remote| remote.ip())
+                    .into_iter()
+                    .chain(signalling)
+                {
+                    if is_public(peer) {
+                        relay.permit(now, peer.to_canonical());
+                    }
+                }
             }
-            IpAddr::V4(_) | IpAddr::V6(_) => destination,
         }
     }
 
+    /// Gives back what the leg had of others.
+    pub(crate) async fn release(mut self) {
+        self.pair.release_relays().await;
+    }
+
     /// Sends what the stream has ready. What the kernel does not take is lost, as on the network.
-    pub(crate) fn transmit(&mut self) {
+    pub(crate) fn transmit(&mut self, now: Instant) {
         while let Some((destination, data, rtcp)) = self.dtls.poll_transmit() {
-            let destination = self.reachable(destination);
-            let socket = if rtcp {
-                &self.pair.rtcp
-            } else {
-                &self.pair.rtp
-            };
-            let _ = socket.try_send_to(&data, destination);
+            send(&mut self.pair, self.mapped, now, (destination, rtcp), &data);
         }
         while let Some(transmit) = self.stream.poll_transmit(&mut self.buffer) {
             let Some(data) = self.buffer.get(..transmit.len) else {
@@ -354,14 +409,38 @@ impl MediaLeg {
             if transmit.rtcp && self.dtls.withhold_reports() {
                 continue;
             }
-            let socket = if transmit.rtcp {
-                &self.pair.rtcp
-            } else {
-                &self.pair.rtp
-            };
-            let _ = socket.try_send_to(data, self.reachable(transmit.destination));
+            let to = (transmit.destination, transmit.rtcp);
+            send(&mut self.pair, self.mapped, now, to, data);
             self.sent += u64::from(!transmit.rtcp);
         }
+        self.pair.flush_relays(now);
+    }
+}
+
+/// Sends a datagram, through the relay where there is one. What the kernel does not take is lost, as on the network.
+fn send(
+    pair: &mut RtpPair,
+    mapped: bool,
+    now: Instant,
+    (destination, rtcp): (SocketAddr, bool),
+    data: &[u8],
+) {
+    let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
+    let Some(relays) = &mut pair.relays else {
+        let _ = socket.try_send_to(data, reachable(mapped, destination));
+        return;
+    };
+    let relay = if rtcp {
+        relays.rtcp.as_mut()
+    } else {
+        Some(&mut relays.rtp)
+    };
+    let wrapped = relay.and_then(|relay| {
+        let data = relay.wrap(now, destination, data)?;
+        Some((data, relay.server()))
+    });
+    if let Some((data, server)) = wrapped {
+        let _ = socket.try_send_to(&data, reachable(mapped, server));
     }
 }
 

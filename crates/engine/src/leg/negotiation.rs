@@ -11,6 +11,7 @@ use sip::sdp::offer_answer::{
 };
 use store::journal::SdpDecision;
 
+use super::way::Announced;
 use crate::config::{LineConfig, SrtpPolicy as LinePolicy};
 use crate::leg::dtls;
 use crate::random;
@@ -27,7 +28,7 @@ const SUITES: [SrtpSuite; 2] = [
 ];
 
 /// What we can do on a line, with fresh keys.
-pub(crate) fn local_media(line: &LineConfig, address: IpAddr, port: u16) -> LocalMedia {
+pub(crate) fn local_media(line: &LineConfig, announced: Announced) -> LocalMedia {
     let crypto = match line.srtp {
         LinePolicy::Off => Vec::new(),
         LinePolicy::Preferred
@@ -56,9 +57,9 @@ pub(crate) fn local_media(line: &LineConfig, address: IpAddr, port: u16) -> Loca
     // The session id of SDP needs no secrecy but should not repeat (RFC 8866 section 5.2); 32 bits fit every parser.
     let session_id = random::seed() >> 32;
     LocalMedia {
-        address,
-        port,
-        rtcp_port: None,
+        address: announced.address,
+        port: announced.port,
+        rtcp_port: announced.rtcp_port,
         codecs: codecs.collect(),
         telephone_event: line.keypad.has_events(),
         comfort_noise: true,

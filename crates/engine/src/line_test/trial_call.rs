@@ -18,6 +18,7 @@ use super::LineTest;
 use crate::config::{LimitsConfig, LineConfig, LineProvider, SrtpPolicy};
 use crate::leg::media::route_to;
 use crate::leg::negotiation::local_media;
+use crate::leg::way::Announced;
 use crate::limits::{SIP_MESSAGE_BYTES_MAX, STREAM_EVENTS_MAX};
 use crate::sip_socket::{Connections, Opening, StreamEvent, TlsEnds};
 use crate::{random, tls};
@@ -105,6 +106,7 @@ async fn begin(test: &LineTest, number: &str, target: Target) -> Option<(Trial, 
         protocol: Protocol::Udp,
         bound: udp.local_addr().ok()?,
         advertised: None,
+        is_guess: false,
     };
     let mut config = sip::Config::new(vec![listener], random::seed());
     config.user_agent.clone_from(&test.user_agent);
@@ -114,7 +116,12 @@ async fn begin(test: &LineTest, number: &str, target: Target) -> Option<(Trial, 
     account.register = false;
     user_agent.set_account(now, ACCOUNT, account);
     let port = rtp.local_addr().ok()?.port();
-    let local = local_media(&plain_line(), host, port);
+    let announced = Announced {
+        address: host,
+        port,
+        rtcp_port: None,
+    };
+    let local = local_media(&plain_line(), announced);
     let to = if number.starts_with("sip:") || number.starts_with("sips:") {
         number.to_owned()
     } else {
@@ -163,6 +170,7 @@ fn plain_line() -> LineConfig {
         codecs: vec![Codec::Pcma, Codec::Pcmu],
         keypad: media::Keypad::default(),
         treatment: media::Treatment::default(),
+        nat: crate::nat::NatConfig::default(),
         calls_max: 0,
         sip_account: None,
         device: None,

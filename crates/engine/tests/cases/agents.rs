@@ -161,6 +161,7 @@ impl Managed {
         let config = DirectoryConfig {
             keypad: media::Keypad::default(),
             treatment: media::Treatment::default(),
+            nat: engine::nat::NatConfig::default(),
             base: base.agents[0].clone(),
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
             reach: Default::default(),

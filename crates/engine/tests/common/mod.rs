@@ -74,6 +74,7 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         keypad: media::Keypad::default(),
         treatment: media::Treatment::default(),
+        nat: engine::nat::NatConfig::default(),
         calls_max: 0,
         sip_account: None,
         device: None,

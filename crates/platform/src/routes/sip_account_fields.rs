@@ -3,6 +3,7 @@
 use crate::limits::TEXT_CHARACTERS_MAX;
 use crate::problem::Problem;
 use crate::support::{Faults, merged, object, put};
+use engine::nat::{NatMode, ServerAddress};
 use engine::provider::{CALLER_ID_FORMS, NumberForm, ProviderProfile};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -69,6 +70,13 @@ pub(crate) struct AccountFields {
     pub(crate) echo_cancellation: Option<bool>,
     /// How long the echo of the line lasts at most, 16 to 256 ms; null: as `line.echo_tail_ms` says.
     pub(crate) echo_tail_ms: Option<i64>,
+    /// How the address for audio is found: `auto`, `public` (`rtp.public_address`), `stun`, `turn` (audio goes by a relay) or `none`
+    /// (our own); null: as `line.nat` says.
+    pub(crate) nat: Option<String>,
+    /// TURN server, `host:port`; null: `nat.turn_server`.
+    pub(crate) turn_server: Option<String>,
+    /// Name at the TURN server. Its password is written as `turn_password` and never shown.
+    pub(crate) turn_username: Option<String>,
     /// How numbers are written; null: the profile's.
     pub(crate) number_form: Option<String>,
     /// Calling code of the account's country, without plus; null: 33.
@@ -79,6 +87,15 @@ pub(crate) struct AccountFields {
     pub(crate) keep_alive_s: Option<i64>,
     /// Addresses and networks that may call by a trunk that does not register.
     pub(crate) allow: Option<Vec<String>>,
+}
+
+/// The password for the TURN server that a body names.
+pub(crate) fn turn_password(body: &Value) -> Result<Option<String>, Problem> {
+    let password = super::owner::text_in(body, "turn_password")?;
+    let mut faults = Faults::default();
+    faults.maybe("turn_password", password.as_deref(), PASSWORD_MAX);
+    faults.done()?;
+    Ok(password)
 }
 
 /// A SIP account as it is made.
@@ -96,6 +113,8 @@ pub(crate) struct AccountCreate {
     username: Option<String>,
     /// Password: kept encrypted and never shown.
     password: Option<String>,
+    /// Password at the TURN server: kept encrypted and never shown.
+    turn_password: Option<String>,
     /// Host that is written in Contact.
     contact_host: Option<String>,
     /// 1 to 65535.
@@ -111,7 +130,7 @@ pub(crate) struct AccountCreate {
 }
 
 /// Fields without a column of their own.
-const EXTRA: [&str; 10] = [
+const EXTRA: [&str; 13] = [
     "number_form",
     "country_code",
     "registers",
@@ -122,6 +141,9 @@ const EXTRA: [&str; 10] = [
     "automatic_gain",
     "echo_cancellation",
     "echo_tail_ms",
+    "nat",
+    "turn_server",
+    "turn_username",
 ];
 
 /// The fields of a stored account.
@@ -153,6 +175,9 @@ pub(crate) fn fields(account: &SipAccount) -> AccountFields {
     };
     let text = |name: &str| extra.get(name)?.as_str().map(str::to_owned);
     fields.dtmf = text("dtmf");
+    fields.nat = text("nat");
+    fields.turn_server = text("turn_server");
+    fields.turn_username = text("turn_username");
     fields.number_form = text("number_form");
     fields.country_code = text("country_code");
     fields.noise_suppression = extra.get("noise_suppression").and_then(Value::as_bool);
@@ -183,6 +208,9 @@ fn trim(fields: &mut AccountFields) {
         &mut fields.backup_account_id,
         &mut fields.provider_profile,
         &mut fields.dtmf,
+        &mut fields.nat,
+        &mut fields.turn_server,
+        &mut fields.turn_username,
         &mut fields.number_form,
         &mut fields.country_code,
     ] {
@@ -198,6 +226,9 @@ fn extra_settings(before: &str, fields: &AccountFields) -> String {
     let mut settings = object(before);
     for (name, value) in [
         ("dtmf", json!(fields.dtmf)),
+        ("nat", json!(fields.nat)),
+        ("turn_server", json!(fields.turn_server)),
+        ("turn_username", json!(fields.turn_username)),
         ("noise_suppression", json!(fields.noise_suppression)),
         ("automatic_gain", json!(fields.automatic_gain)),
         ("echo_cancellation", json!(fields.echo_cancellation)),
@@ -264,6 +295,7 @@ pub(crate) fn changed(
         calls_max: fields.calls_max,
         provider_profile: fields.provider_profile,
         settings: extra_settings(&account.settings, &extra),
+        turn_password: account.turn_password.clone(),
     };
     Ok((account, password))
 }
@@ -366,6 +398,13 @@ fn check_extra(fields: &AccountFields, faults: &mut Faults) {
     if let Some(way) = fields.dtmf.as_deref() {
         faults.choice("dtmf", way, &["auto", "rfc4733", "info", "inband"]);
     }
+    if let Some(mode) = fields.nat.as_deref() {
+        faults.choice("nat", mode, &NatMode::NAMES);
+    }
+    let server = fields.turn_server.as_deref();
+    let is_server = server.is_none_or(|server| server.parse::<ServerAddress>().is_ok());
+    faults.unless(is_server, "turn_server", "format", "turn.example.com:3478");
+    faults.maybe("turn_username", fields.turn_username.as_deref(), NAME_MAX);
     let country = fields.country_code.as_deref().is_none_or(|code| {
         (1..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit())
     });

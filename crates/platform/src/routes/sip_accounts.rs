@@ -1,7 +1,9 @@
 //! SIP accounts, as the known administration of several accounts has them: fields in `snake_case`, one default at a time.
 
 use super::owner::of;
-use super::sip_account_fields::{AccountCreate, AccountFields, changed, checked, fields};
+use super::sip_account_fields::{
+    AccountCreate, AccountFields, changed, checked, fields, turn_password,
+};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
@@ -18,7 +20,9 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
-use store::{Entry, Owned, Sealed, SipAccount, SipAccountCalls, SipAccountFilter, TenantScope};
+use store::{
+    Entry, Owned, Sealed, SipAccount, SipAccountCalls, SipAccountFilter, TenantScope, turn_salt,
+};
 use utoipa::{IntoParams, ToSchema};
 
 /// Days that the figures of an account cover.
@@ -62,6 +66,8 @@ pub(crate) struct AccountView {
     account_id: String,
     /// Whether a password is kept. It cannot be read.
     has_password: bool,
+    /// Whether a password for a TURN server is kept. It cannot be read.
+    has_turn_password: bool,
     /// Every field that can be written.
     #[serde(flatten)]
     fields: AccountFields,
@@ -179,6 +185,7 @@ impl Live {
             id: entry.id.clone(),
             account_id: entry.tenant.clone().unwrap_or_default(),
             has_password: entry.password.is_some(),
+            has_turn_password: entry.turn_password.is_some(),
             fields: fields(entry),
             status: status(self.registrations.get(&entry.id), entry, api),
             metrics: AccountFigures {
@@ -197,6 +204,7 @@ impl Live {
 fn audited(account: &SipAccount) -> Value {
     let mut value = serde_json::to_value(fields(account)).unwrap_or_default();
     value["has_password"] = json!(account.password.is_some());
+    value["has_turn_password"] = json!(account.turn_password.is_some());
     value
 }
 
@@ -242,8 +250,10 @@ pub(crate) async fn create(
     };
     let (mut account, password) = changed(&start, &body, true)?;
     checked(&account, password.as_deref())?;
+    let turn = turn_password(&body)?;
     let id = api.store.node_new_sip_account_id().await?;
     account.password = seal(&api, &id, password.as_deref(), None).await?;
+    account.turn_password = seal(&api, &turn_salt(&id), turn.as_deref(), None).await?;
     let entry = caller
         .store(&api, None, Some(&audited(&account)))
         .create_sip_account(&scope, &id, &account)
@@ -315,7 +325,10 @@ pub(crate) async fn update(
                 "another account",
             ));
         }
+        let turn = turn_password(&body)?;
         account.password = seal(&api, &id, password.as_deref(), before.password.clone()).await?;
+        let kept = before.turn_password.clone();
+        account.turn_password = seal(&api, &turn_salt(&id), turn.as_deref(), kept).await?;
         let entry = caller
             .store(&api, Some(&audited(&before)), Some(&audited(&account)))
             .update_sip_account(&scope, &id, &account, version)

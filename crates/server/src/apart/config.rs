@@ -32,6 +32,7 @@ pub(crate) struct ApartConfig {
     pub(super) bridge_token: BridgeToken,
     pub(super) rtp_ports: String,
     pub(super) public_address: Option<IpAddr>,
+    pub(super) stun_server: Option<String>,
     pub(super) ca: Option<PathBuf>,
     pub(super) back_office: String,
     /// The one that this manager serves itself.
@@ -86,6 +87,7 @@ impl ApartConfig {
             public_address: settings
                 .set("rtp.public_address")
                 .and_then(|text| text.parse().ok()),
+            stun_server: settings.set("nat.stun_server").map(str::to_owned),
             ca: settings
                 .set("sip.tls_ca")
                 .and_then(|path| std::path::absolute(Path::new(path)).ok()),

@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use engine::agents::apart::ApartLine;
-use engine::config::SrtpPolicy;
+use engine::config::{Secret, SrtpPolicy};
+use engine::nat::{NatConfig, NatMode, TurnServer};
 use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,10 @@ pub(crate) struct BridgeOrders {
     pub(super) drain_s: u64,
     srtp: String,
     codecs: Vec<String>,
+    nat: String,
+    stun_server: Option<String>,
+    /// Server, name and password.
+    turn: Option<(String, String, String)>,
 }
 
 /// An account, in words that can be written down.
@@ -213,6 +218,12 @@ impl BridgeOrders {
                 .iter()
                 .map(|codec| codec.name().to_ascii_lowercase())
                 .collect(),
+            nat: line.nat.mode.name().to_owned(),
+            stun_server: line.nat.stun_server.as_ref().map(ToString::to_string),
+            turn: line.nat.turn.as_ref().map(|turn| {
+                let password = turn.password.expose().to_owned();
+                (turn.address.to_string(), turn.username.clone(), password)
+            }),
         }
     }
 
@@ -235,6 +246,21 @@ impl BridgeOrders {
 
     pub(crate) fn srtp(&self) -> SrtpPolicy {
         SrtpPolicy::from_name(&self.srtp).unwrap_or_default()
+    }
+
+    /// How the address of its audio is found.
+    pub(crate) fn nat(&self) -> NatConfig {
+        NatConfig {
+            mode: NatMode::from_name(&self.nat).unwrap_or_default(),
+            stun_server: self.stun_server.as_ref().and_then(|text| text.parse().ok()),
+            turn: self.turn.as_ref().and_then(|(server, username, password)| {
+                Some(TurnServer {
+                    address: server.parse().ok()?,
+                    username: username.clone(),
+                    password: Secret::new(password),
+                })
+            }),
+        }
     }
 
     pub(crate) fn codecs(&self) -> Vec<media::Codec> {
@@ -369,6 +395,15 @@ mod tests {
         account.contact_port = Some(5066);
         account.register = false;
         let line = ApartLine {
+            nat: NatConfig {
+                mode: NatMode::Turn,
+                stun_server: "stun.example.test".parse().ok(),
+                turn: Some(TurnServer {
+                    address: "192.0.2.1:3479".parse().unwrap(),
+                    username: "u".to_owned(),
+                    password: Secret::new("p"),
+                }),
+            },
             name: "l".to_owned(),
             account: account.clone(),
             allow: Vec::new(),
@@ -382,6 +417,7 @@ mod tests {
         account.contact_user = Some("c".repeat(16));
         assert_eq!(orders.account(), account);
         assert_eq!((orders.srtp(), orders.codecs()), (line.srtp, line.codecs));
+        assert_eq!(orders.nat(), line.nat);
         assert_eq!(orders.drain(), Duration::from_secs(7));
     }
 }

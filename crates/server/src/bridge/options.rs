@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use catalog::Message;
 use clap::Args;
+use engine::config::Secret;
+use engine::nat::{ServerAddress, TurnServer};
 use ipnet::IpNet;
 use sip::Protocol;
 
@@ -51,16 +53,16 @@ pub(crate) struct BridgeArguments {
     /// Addresses or networks that may call the bridge directly, such as 192.168.1.0/24; repeatable.
     #[arg(long, value_name = "NETWORK")]
     pub(crate) allow: Vec<IpNet>,
-    /// STUN server (STUN_SERVER). Not part of this version.
+    /// STUN server that says how our audio is seen from outside (STUN_SERVER; host:port), where no public address is given.
     #[arg(long)]
     pub(crate) stun_server: Option<String>,
-    /// TURN server (TURN_SERVER). Not part of this version.
+    /// TURN server that relays the audio (TURN_SERVER; host:port).
     #[arg(long)]
     pub(crate) turn_server: Option<String>,
-    /// Its user (TURN_USERNAME). Not part of this version.
+    /// Its user (TURN_USERNAME).
     #[arg(long)]
     pub(crate) turn_username: Option<String>,
-    /// Its password (TURN_PASSWORD). Not part of this version.
+    /// Its password (TURN_PASSWORD).
     #[arg(long)]
     pub(crate) turn_password: Option<String>,
     /// No ICE: what this version does anyway.
@@ -157,6 +159,8 @@ pub(crate) struct Options {
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) rtp_ports: (u16, u16),
     pub(crate) public_address: Option<IpAddr>,
+    pub(crate) stun_server: Option<ServerAddress>,
+    pub(crate) turn: Option<TurnServer>,
     pub(crate) ca: Option<PathBuf>,
 }
 
@@ -223,7 +227,7 @@ pub(crate) fn read(
     sources: &Sources,
 ) -> Result<Options, Vec<Message>> {
     let layers = Layers(sources);
-    let mut problems = unsupported(arguments, &layers);
+    let mut problems = unsupported(arguments);
     let username = layers.text(arguments.sip_username.as_ref(), "SIP_USERNAME");
     if username.is_none() {
         problems.push(Message::new("bridge_username_missing"));
@@ -273,6 +277,12 @@ pub(crate) fn read(
         data_dir: arguments.data_dir.clone(),
         rtp_ports: ports(&arguments.rtp_ports, &mut problems),
         public_address: public_address(arguments, &layers, &mut problems),
+        stun_server: nat_server(
+            layers.text(arguments.stun_server.as_ref(), "STUN_SERVER"),
+            "--stun-server",
+            &mut problems,
+        ),
+        turn: turn(arguments, &layers, &mut problems),
         ca: arguments.ca.clone(),
     };
     if problems.is_empty() {
@@ -325,24 +335,8 @@ fn bounds(
 }
 
 /// What this version has no machinery for: said, and never ignored.
-fn unsupported(arguments: &BridgeArguments, layers: &Layers<'_>) -> Vec<Message> {
-    let nat = [
-        ("--stun-server", &arguments.stun_server, "STUN_SERVER"),
-        ("--turn-server", &arguments.turn_server, "TURN_SERVER"),
-        ("--turn-username", &arguments.turn_username, "TURN_USERNAME"),
-        ("--turn-password", &arguments.turn_password, "TURN_PASSWORD"),
-    ];
-    let refused = |option: &str| Message::new("bridge_nat_unsupported").with("option", option);
-    let mut problems: Vec<Message> = nat
-        .into_iter()
-        .filter_map(|(flag, value, variable)| {
-            if value.as_ref().is_some_and(|value| !value.is_empty()) {
-                Some(refused(flag))
-            } else {
-                layers.variable(variable).map(|_| refused(variable))
-            }
-        })
-        .collect();
+fn unsupported(arguments: &BridgeArguments) -> Vec<Message> {
+    let mut problems = Vec::new();
     if arguments.vad {
         problems.push(Message::new("bridge_sound_unsupported").with("option", "--vad"));
     }
@@ -471,6 +465,36 @@ fn public_address(
     address
 }
 
+/// A server that is asked for an address.
+fn nat_server(
+    text: Option<String>,
+    option: &str,
+    problems: &mut Vec<Message>,
+) -> Option<ServerAddress> {
+    let text = text?;
+    let server = text.parse().ok();
+    if server.is_none() {
+        problems.push(invalid(option, &text, "stun.example.com:3478"));
+    }
+    server
+}
+
+/// The server that relays the audio.
+fn turn(
+    arguments: &BridgeArguments,
+    layers: &Layers<'_>,
+    problems: &mut Vec<Message>,
+) -> Option<TurnServer> {
+    let server = layers.text(arguments.turn_server.as_ref(), "TURN_SERVER");
+    let address = nat_server(server, "--turn-server", problems)?;
+    let text = |flag: &Option<String>, name| layers.text(flag.as_ref(), name).unwrap_or_default();
+    Some(TurnServer {
+        address,
+        username: text(&arguments.turn_username, "TURN_USERNAME"),
+        password: Secret::new(text(&arguments.turn_password, "TURN_PASSWORD")),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -552,13 +576,20 @@ mod tests {
             parsed(line, environment).expect_err("refused")
         };
         assert_eq!(codes("", &[]), ["bridge_username_missing"]);
-        let nat = "bridge_nat_unsupported";
         let sound = "bridge_sound_unsupported";
-        assert_eq!(
-            codes("--sip-username a --stun-server s --turn-server t", &[]),
-            [nat, nat]
+        let stun = "--sip-username a --stun-server stun.example.test";
+        let server = parsed(stun, &[]).expect("taken").stun_server;
+        assert_eq!(server.expect("a server").port, 3478);
+        let turn = parsed(
+            "--sip-username a --turn-username u",
+            &[("TURN_SERVER", "turn.example.test"), ("TURN_PASSWORD", "p")],
         );
-        assert_eq!(codes("--sip-username a", &[("TURN_SERVER", "t")]), [nat]);
+        let turn = turn.expect("taken").turn.expect("a relay");
+        assert_eq!((turn.username.as_str(), turn.password.expose()), ("u", "p"));
+        assert_eq!(
+            codes("--sip-username a --stun-server :1", &[]),
+            ["bridge_option_invalid"]
+        );
         assert_eq!(
             codes("--sip-username a --vad --ec-tail-ms 200", &[]),
             [sound]

@@ -5,7 +5,10 @@ use crate::config::ProcessConfig;
 use crate::server_client::ServerClient;
 use catalog::Message;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How the verdicts begin of calls whose caller was not heard.
+const ONE_WAY: &str = "end_one_way_audio";
 
 /// What the running server says of itself.
 #[derive(Default)]
@@ -14,6 +17,8 @@ pub(super) struct Beside {
     pub(super) addresses: BTreeMap<String, String>,
     health: Option<Value>,
     registrations: Vec<Value>,
+    /// The last calls.
+    calls: Vec<Value>,
 }
 
 /// Asks the server, where one runs.
@@ -22,6 +27,8 @@ pub(super) async fn find(config: &ProcessConfig) -> Beside {
         return Beside::default();
     };
     let registrations = client.get("/api/registrations").await;
+    let calls = client.get("/api/calls").await;
+    let calls = calls.and_then(|answer| answer["calls"].as_array().cloned());
     let rows = registrations
         .as_ref()
         .and_then(|answer| answer["registrations"].as_array().cloned());
@@ -29,6 +36,7 @@ pub(super) async fn find(config: &ProcessConfig) -> Beside {
         addresses: client.addresses,
         health: Some(client.health),
         registrations: rows.unwrap_or_default(),
+        calls: calls.unwrap_or_default(),
     }
 }
 
@@ -52,6 +60,21 @@ impl Beside {
             Some(health) => Message::new("doctor_server_running")
                 .with("version", health["version"].as_str().unwrap_or_default())
                 .with("calls", health["activeCalls"].as_u64().unwrap_or_default()),
+        }
+    }
+
+    /// The newest of the last calls whose audio went one way, each reason once, as its own page explains it.
+    pub(super) fn one_way_calls(&self, findings: &mut Findings) {
+        let mut told = BTreeSet::new();
+        for call in &self.calls {
+            let verdict = &call["verdict"];
+            let code = verdict["code"].as_str().unwrap_or_default();
+            if !code.starts_with(ONE_WAY) || !told.insert(code) {
+                continue;
+            }
+            if let Ok(message) = serde_json::from_value::<Message>(verdict.clone()) {
+                findings.named(Area::Nat, call["id"].as_str(), message);
+            }
         }
     }
 

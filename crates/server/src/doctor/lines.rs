@@ -50,11 +50,29 @@ pub(super) async fn engines(config: &ProcessConfig) -> Vec<(String, Message)> {
     answers
 }
 
+/// Asks the STUN server of the settings, where there is one: how it sees a socket of this machine.
+pub(super) async fn seen_by_stun(
+    config: &ProcessConfig,
+    findings: &mut Findings,
+) -> Option<IpAddr> {
+    let server = config.engine.rtp.stun_server.as_ref()?;
+    let name_servers = &config.engine.sip.name_servers;
+    let seen = line_test::seen_by(server, config.engine.rtp.bind, name_servers).await;
+    let message = match seen {
+        Some(seen) => Message::new("doctor_stun").with("seen", seen.to_string()),
+        None => Message::new("doctor_stun_silent"),
+    };
+    let message = message.with("server", server.to_string());
+    findings.named(Area::Nat, None, message);
+    seen.map(|seen| seen.ip())
+}
+
 /// Whether peers can reach the address that we announce.
 pub(super) fn nat(
     config: &ProcessConfig,
     name: &str,
     report: &LineReport,
+    by_stun: Option<IpAddr>,
     findings: &mut Findings,
 ) {
     let (Some(local), Some((seen, _))) = (report.local, report.seen) else {
@@ -70,6 +88,9 @@ pub(super) fn nat(
             .with("announced", shown(announced))
             .with("seen", shown(seen)),
         None if seen == local.ip() => Message::new("doctor_nat_none").with("seen", shown(seen)),
+        None if by_stun.is_some() => Message::new("doctor_nat_found")
+            .with("local", shown(local.ip()))
+            .with("seen", shown(seen)),
         None => Message::new("doctor_nat_behind")
             .with("local", shown(local.ip()))
             .with("seen", shown(seen)),

@@ -165,6 +165,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("rtp.public_address", &["PUBLIC_IP"], Kind::Text, "", "Address written into the session descriptions; empty: the one that reaches the peer."),
     setting("rtp.ports", &[], Kind::PortRange, "10000-20000", "Ports of the audio sockets, even ones for RTP."),
 
+    setting("nat.stun_server", &["STUN_SERVER"], Kind::Text, "", "Server (`host:port`, port 3478 by default) that is asked how it sees the audio sockets of a call, for lines that ask one; empty: nobody is asked."),
+    setting("nat.turn_server", &["TURN_SERVER"], Kind::Text, "", "TURN server (`host:port`, UDP) that relays the audio of lines whose way is `turn` and that name none of their own."),
+    setting("nat.turn_username", &["TURN_USERNAME"], Kind::Text, "", "Name at that server (long-term credentials)."),
+    setting("nat.turn_password", &["TURN_PASSWORD"], Kind::Secret, "", "Password at that server."),
+
     setting("line.username", &["SIP_USERNAME"], Kind::Text, "", "User name of the telephone line; empty: no line is registered."),
     setting("line.password", &["SIP_PASSWORD"], Kind::Secret, "", "Password of the line; empty: the line needs none."),
     setting("line.domain", &["SIP_DOMAIN"], Kind::Text, "sip.twilio.com", "Domain of the line."),
@@ -185,6 +190,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("agent.dictation_patience_ms", &[], Kind::Integer { min: 0, max: 5_000 }, "1200", "Silence that ends the caller's turn after the agent asked for something that people dictate with pauses (a telephone number, a postcode, an e-mail address, a name to spell), at least; 0: as always. When it has to be asked for again, the model is told that the caller may type it."),
     setting("line.noise_interrupts", &[], Kind::Switch, "false", "Whether a sound that is no voice (a cough, a door, a keyboard) interrupts the agent, once the engine takes it for the caller. Otherwise the agent is quieter for line.echo_decision_ms at most and goes on; words that the engine finds in such a sound are answered all the same. An engine that does not write what the caller says is always believed."),
     setting("line.echo_decision_ms", &[], Kind::Integer { min: 0, max: 1_000 }, "200", "When what interrupts the agent may be the agent's own echo, or no voice, the agent is quieter for this long at most, until it is known; then it is interrupted or goes on. 0: it is interrupted at once."),
+    setting("line.nat", &[], Kind::Choice(&["auto", "public", "stun", "turn", "none"]), "auto", "How the address for audio is found, for every SIP account that does not say it: `rtp.public_address`; what `nat.stun_server` sees; a relay of `nat.turn_server` (turn); our own (none); or by the rule of docs/nat.md (auto)."),
     setting("line.srtp", &[], Kind::Choice(&["off", "preferred", "required", "dtls_preferred", "dtls_required"]), "preferred", "Encrypted audio (SRTP): refused, taken when offered, or demanded. Both take keys by SDES and by DTLS, and offer SDES; `dtls_preferred` and `dtls_required` offer DTLS, and the last one takes nothing else."),
     setting("line.allow", &[], Kind::List, "", "Addresses or networks whose calls are taken without registration, such as 192.168.1.0/24."),
     setting("line.allow_loopback", &[], Kind::Switch, "false", "Whether programs on this machine may call."),
@@ -266,10 +272,6 @@ pub(crate) const RETIRED: &[Retired] = &[
 /// Variables that existing deployments set for parts which this version does not have: said once at start, not ignored in silence.
 #[rustfmt::skip]
 pub(crate) const NOT_YET: &[Retired] = &[
-    Retired { variable: "STUN_SERVER", why: "address discovery by STUN is not part of this version: set rtp.public_address" },
-    Retired { variable: "TURN_SERVER", why: "relaying by TURN is not part of this version" },
-    Retired { variable: "TURN_USERNAME", why: "relaying by TURN is not part of this version" },
-    Retired { variable: "TURN_PASSWORD", why: "relaying by TURN is not part of this version" },
     Retired { variable: "NEXT_PUBLIC_BILLING_CURRENCY", why: "costs are not counted by this version" },
     Retired { variable: "DATABASE_TYPE", why: "DATABASE_URL says it: a path is SQLite, postgres://… is PostgreSQL" },
     Retired { variable: "SERPAPI_KEY", why: "nothing is searched for on the web in this version" },

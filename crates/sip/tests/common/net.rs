@@ -224,6 +224,7 @@ pub(crate) fn config(side: Side, seed: u64) -> Config {
         protocol,
         bound: side.address(protocol),
         advertised: None,
+        is_guess: false,
     };
     Config::new(
         vec![

@@ -42,6 +42,7 @@ impl Line {
             protocol,
             bound,
             advertised: None,
+            is_guess: false,
         };
         let mut listeners = vec![listener(UDP, Protocol::Udp, bound)];
         let mut tcp_listener = None;

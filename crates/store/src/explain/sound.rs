@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
-use crate::journal::{JournalEntry, RtpStatistics};
+use crate::journal::{Event, JournalEntry, RtpStatistics};
 
 /// Packets that must have left before their one-sidedness means anything: one second of audio.
 const ONE_WAY_PACKETS_MIN: u64 = 50;
@@ -25,6 +25,10 @@ pub struct OneWay {
     pub private_remote: Option<String>,
     /// We announced a private address to a peer on a public one.
     pub private_local: Option<String>,
+    /// Where our packets went.
+    pub sent_to: Option<String>,
+    /// The address that we announced is the one that a STUN server saw.
+    pub seen_by_stun: bool,
 }
 
 pub(super) fn sound(events: &[JournalEntry]) -> Option<Sound> {
@@ -33,7 +37,11 @@ pub(super) fn sound(events: &[JournalEntry]) -> Option<Sound> {
         .rev()
         .find_map(|entry| entry.event.as_rtp_statistics().cloned())?;
     let silent = statistics.packets_received == 0 && statistics.packets_sent >= ONE_WAY_PACKETS_MIN;
-    let one_way = silent.then(|| one_way(events));
+    let one_way = silent.then(|| OneWay {
+        sent_to: statistics.remote.clone(),
+        seen_by_stun: has_note(events, "media_address_seen"),
+        ..one_way(events)
+    });
     Some(Sound {
         statistics,
         one_way,
@@ -62,7 +70,14 @@ fn one_way(events: &[JournalEntry]) -> OneWay {
     OneWay {
         private_remote: private(decision.and_then(|decision| decision.remote.as_ref())),
         private_local: private(decision.and_then(|decision| decision.local.as_ref())),
+        ..OneWay::default()
     }
+}
+
+fn has_note(events: &[JournalEntry], code: &str) -> bool {
+    events
+        .iter()
+        .any(|entry| matches!(&entry.event, Event::Note { message } if message.code == code))
 }
 
 fn address(text: &str) -> Option<IpAddr> {

@@ -100,6 +100,7 @@ fn one_way(facts: &Facts<'_>) -> Option<Message> {
         (None, Some(address)) => {
             Message::new("end_one_way_audio_ours_private").with("address", address)
         }
+        (None, None) if one_way.seen_by_stun => Message::new("end_one_way_audio_stun"),
         (None, None) => Message::new("end_one_way_audio"),
     };
     Some(message.with("sent", sound.statistics.packets_sent))
@@ -237,7 +238,14 @@ fn sound_facts(facts: &Facts<'_>) -> Vec<Message> {
     let Some(one_way) = &sound.one_way else {
         return Vec::new();
     };
-    let mut found = vec![Message::new("rtp_one_way")];
+    let mut went = Message::new("rtp_one_way").with("sent", sound.statistics.packets_sent);
+    if let Some(address) = &one_way.sent_to {
+        went = went.with("address", address);
+    }
+    let mut found = vec![went];
+    if one_way.seen_by_stun {
+        found.push(Message::new("rtp_stun_unreached"));
+    }
     if let Some(address) = &one_way.private_remote {
         found.push(Message::new("rtp_private_remote").with("address", address));
     }

@@ -6,6 +6,7 @@ use super::BATCH_ROWS;
 use super::account::{WEBHOOK, account_salt};
 use crate::db::{Store, Write};
 use crate::error::{ReadError, WriteError};
+use crate::sip_account::TURN;
 
 pub(super) struct Column {
     pub(super) table: &'static str,
@@ -23,6 +24,13 @@ pub(super) const COLUMNS: &[Column] = &[
         id: "id",
         value: "password",
         purpose: None,
+        salt: "id",
+    },
+    Column {
+        table: "sip_accounts",
+        id: "id",
+        value: "turn_password",
+        purpose: Some(TURN),
         salt: "id",
     },
     Column {

@@ -62,6 +62,7 @@ impl World {
             protocol,
             bound: local(5060),
             advertised: None,
+            is_guess: false,
         };
         let listeners = vec![listener(UDP, Protocol::Udp), listener(TCP, Protocol::Tcp)];
         let mut config = Config::new(listeners, 7);

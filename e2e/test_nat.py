@@ -1,0 +1,176 @@
+"""allo behind routers: full cone, restricted, symmetric, two in a row, a carrier's. Kamailio is the operator and relays no audio, baresip calls, coturn says
+how we are seen. Both ways of the audio are judged: what baresip hears by frequency, what the stand-in understands by its answer.
+
+A selection runs with all tests; the rest with ALLO_NAT=all (scripts/prove --only nat).
+"""
+
+import os
+
+import pytest
+
+from lib import natlab
+from lib.allo import only_expected_log_lines, wait_for
+from lib.audio import speak
+from lib.kamailio import DOMAIN, PASSWORD, USER, Kamailio
+from lib.natlab import OPERATOR, PHONE, RELAY, Coturn, InsideServer, Laboratory
+from lib.softphone import Baresip
+
+WHY_NOT = natlab.may()
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
+ALL = os.environ.get("ALLO_NAT") == "all"
+GOODBYE = "Thank you very much, goodbye."
+
+#: inner router, outer router, a pool of addresses
+NETWORKS = {
+    "full_cone": ("full_cone", None, False),
+    "restricted": ("restricted", None, False),
+    "port_restricted": ("port_restricted", None, False),
+    "symmetric": ("symmetric", None, False),
+    "double": ("port_restricted", "port_restricted", False),
+    "carrier": ("port_restricted", "symmetric", True),
+}
+
+
+class House:
+    """The whole of one case."""
+
+    def __init__(self, folder, network):
+        self.folder, self.made = folder, []
+        self.laboratory = Laboratory(*NETWORKS[network])
+
+    def keep(self, process):
+        self.made.append(process)
+        return process
+
+    def begin(self, coturn=(), **settings):
+        outside = self.laboratory.inside
+        self.registrar = self.keep(outside("out", lambda: Kamailio(self.folder, host=OPERATOR)))
+        self.coturn = self.keep(Coturn(self.laboratory, self.folder, *coturn))
+        engine = self.keep(natlab.standin(self.laboratory, self.folder))
+        port = self.registrar.ports.udp
+        line = {
+            "line_username": USER, "line_domain": DOMAIN, "line_password": PASSWORD, "line_registrar": f"sip:{OPERATOR}:{port}",
+            "line_outbound_proxy": f"sip:{OPERATOR}:{port};lr", "line_transport": "udp", "line_expires_s": 60, "line_allow": f"{OPERATOR}/32",
+        }  # fmt: skip
+        self.allo = self.keep(InsideServer(self.laboratory, self.folder, engine.url, **line, **settings))
+        wait_for("the registration, by the address that the operator sees", lambda: any("203.0.113." in one for one in self.registrar.bindings()), 20, 0.1)
+        self.phone = self.keep(outside("out", lambda: Baresip(self.folder, host=PHONE)))
+        return self
+
+    def call(self):
+        self.phone.dial(f"sip:{USER}@{OPERATOR}:{self.registrar.ports.udp}")
+        self.phone.event("CALL_ESTABLISHED")
+
+    def end(self, allowed=()):
+        try:
+            for process in reversed(self.made):
+                process.stop()
+        finally:
+            self.laboratory.remove()
+        if allo := getattr(self, "allo", None):
+            unexpected = only_expected_log_lines(allo.log(), allowed)
+            assert not unexpected, unexpected
+
+
+@pytest.fixture
+def house(folder, request):
+    made = []
+
+    def make(network, **settings):
+        made.append(House(folder, network))
+        return made[0].begin(**settings)
+
+    make.allowed = []
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.end(make.allowed)
+
+
+def notes(allo, call):
+    return [event["event"]["message"]["code"] for event in allo.events(call["id"]) if event["event"]["type"] == "note"]
+
+
+def both_ways(house):
+    """The greeting is heard, what is said is understood, the goodbye is heard to its end."""
+    house.call()
+    house.phone.wait_tone(440, 2000, 15)
+    house.phone.say_for(speak(GOODBYE), 660)
+    house.phone.event("CALL_CLOSED", 25)
+    call = house.allo.ended_call()
+    assert (call["endReason"], call["endedBy"]) == ("agent_hung_up", "agent")
+    return call
+
+
+def decision(allo, call):
+    return next(event["event"] for event in allo.events(call["id"]) if event["event"]["type"] == "sdp_decision")
+
+
+STUN = {"nat_stun_server": f"{RELAY}:3478"}
+TURN = {"line_nat": "turn", "nat_turn_server": f"{RELAY}:3478", "nat_turn_username": Coturn.USER, "nat_turn_password": Coturn.PASSWORD}
+
+
+def some(*names, always):
+    return [name for name in names if ALL or name in always]
+
+
+@pytest.mark.parametrize("network", some("full_cone", "restricted", "port_restricted", "double", always=["port_restricted"]))
+def test_stun_finds_the_address_and_audio_goes_both_ways(house, network):
+    made = house(network, **STUN)
+    call = both_ways(made)
+    assert "media_address_seen" in notes(made.allo, call)
+    assert decision(made.allo, call)["local"].startswith("203.0.113.1:")
+    print(f"nat {network}: both ways by STUN")
+
+
+@pytest.mark.parametrize("network", some(*NETWORKS, always=["carrier"]))
+def test_a_relay_carries_audio_through_every_router(house, network):
+    made = house(network, coturn=["--stale-nonce=2", "--max-allocate-lifetime=8"], **TURN)
+    call = both_ways(made)
+    assert "media_address_relayed" in notes(made.allo, call)
+    assert decision(made.allo, call)["local"].startswith(f"{RELAY}:40")
+    # RTP and RTCP: both are given back, and not left to expire; the nonce changed meanwhile (438).
+    wait_for("both allocations to be given back", lambda: made.coturn.output().count("lifetime=0") >= 2, 5)
+    assert "error 438" in made.coturn.output(), made.coturn.output()[-3000:]
+    print(f"nat {network}: both ways by TURN")
+
+
+def one_way(made):
+    """The telephone hears the agent, and nothing of it comes here."""
+    made.call()
+    made.phone.wait_tone(440, 2000, 15)
+    made.phone.command("hangup")
+    call = made.allo.ended_call()
+    explanation = made.allo.explanation(call["id"])
+    return call, explanation["verdict"], explanation
+
+
+@pytest.mark.parametrize("network", some("symmetric", "carrier", always=["symmetric"]))
+def test_what_stun_cannot_do_is_explained(house, network):
+    made = house(network, **STUN)
+    call, verdict, _ = one_way(made)
+    assert "media_address_seen" in notes(made.allo, call)
+    assert verdict["code"] == "end_one_way_audio_stun", verdict
+    assert "TURN" in verdict["remedy"]
+    print(f"nat {network}: STUN explained as of no use")
+
+
+def test_without_any_way_the_private_address_is_explained(house):
+    made = house("port_restricted")
+    _, verdict, _ = one_way(made)
+    assert verdict["code"] == "end_one_way_audio_ours_private", verdict
+    assert natlab.INSIDE in verdict["text"] and "nat.stun_server" in verdict["remedy"]
+
+
+def test_a_silent_server_delays_no_ringing_and_is_told_once(house):
+    house.allowed = [r"STUN server 203\.0\.113\.99:3478 did not answer"]
+    made = house("full_cone", nat_stun_server="203.0.113.99:3478", rtp_public_address="")
+    call, _, explanation = one_way(made)
+    assert "log_stun_silent" in notes(made.allo, call)
+    assert explanation["timings"]["invite_to_ring_ms"] < 400, explanation["timings"]
+    made.phone.events.clear()
+    made.call()
+    made.phone.command("hangup")
+    made.allo.ended_call(2)
+    assert made.allo.log().count("did not answer in time") == 1
