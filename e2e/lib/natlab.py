@@ -81,8 +81,9 @@ class Laboratory:
             run("ip", "-n", self.path(home), "route", "add", "default", "via", "100.64.7.1")
             self._route(home, inner, None)
         last = carrier or home
-        self._wire(last, ROUTER, outside, OPERATOR, "eth", near="wan")
-        for address in (PHONE, RELAY):
+        # The telephone takes the first address for its audio.
+        self._wire(last, ROUTER, outside, PHONE, "eth", near="wan")
+        for address in (OPERATOR, RELAY):
             run("ip", "-n", self.path(outside), "addr", "add", f"{address}/24", "dev", "eth")
         if pool:
             run("ip", "-n", self.path(last), "addr", "add", f"{POOL}/24", "dev", "wan")
