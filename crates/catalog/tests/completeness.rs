@@ -229,8 +229,8 @@ fn the_tone_is_fact_cause_action() {
         &Message::new("end_one_way_audio_private")
             .with("sent", 1_500)
             .with("address", "192.168.1.20"),
-        "L'appelant nous entendait, nous ne l'entendions pas : 1 500 paquets envoyés, 0 reçu ; son adresse audio est privée (192.168.1.20).",
-        "The caller could hear us, we could not hear the caller: 1,500 packets sent, 0 received; the caller's audio address is private (192.168.1.20).",
+        "Son à sens unique : nous avons envoyé 1 500 paquets à 192.168.1.20, une adresse privée, et n'en avons reçu aucun.",
+        "One-way audio: we sent 1,500 packets to 192.168.1.20, a private address, and nothing came back.",
     );
     check(
         &Message::new("end_no_common_codec_one").with("offered", "G.729"),

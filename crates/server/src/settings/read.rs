@@ -398,8 +398,8 @@ mod tests {
         let mut sources = Sources::default();
         sources
             .environment
-            .insert("TURN_SERVER".to_owned(), "turn:x".to_owned());
-        assert_eq!(read(&sources).unwrap().without_effect[0].0, "TURN_SERVER");
+            .insert("SERPAPI_KEY".to_owned(), "x".to_owned());
+        assert_eq!(read(&sources).unwrap().without_effect[0].0, "SERPAPI_KEY");
         sources
             .environment
             .insert("ALLO_SIP_UPD".to_owned(), "127.0.0.1:5060".to_owned());
