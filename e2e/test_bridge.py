@@ -360,7 +360,7 @@ def test_variables_of_the_launcher_and_refusals_in_a_sentence(folder, applicatio
         return run.stderr
 
     assert "--stun-server" in refused("--stun-server", "no server")
-    assert "TURN_SERVER" in refused(TURN_SERVER="turn.example.test")
+    assert "--turn-server" in refused(TURN_SERVER="no server")
     assert "--vad" in refused("--vad")
     assert "--api-token" in refused("--api-host", "0.0.0.0")
 

@@ -156,6 +156,7 @@ def test_what_stun_cannot_do_is_explained(house, network):
     print(f"nat {network}: STUN explained as of no use")
 
 
+@pytest.mark.skipif(not ALL, reason="with ALLO_NAT=all (scripts/prove --only nat)")
 def test_without_any_way_the_private_address_is_explained(house):
     made = house("port_restricted")
     _, verdict, _ = one_way(made)

@@ -224,9 +224,17 @@ mod tests {
     const SERVER: &str = "192.0.2.3:3478";
     const MAPPED: &[u8] = &[0, 0x20, 0, 8, 0, 1, 0x33, 0xd6, 0xea, 0x12, 0xd5, 0x4b];
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "an instant can be had from the clock only; the test adds to it"
+    )]
+    fn some_instant() -> Instant {
+        Instant::now()
+    }
+
     #[test]
     fn a_question_is_repeated_with_doubled_waits_until_its_bound() {
-        let begin = Instant::now();
+        let begin = some_instant();
         let server: SocketAddr = SERVER.parse().unwrap();
         let mut asked = Discovery::new(begin, server, [7; 12]);
         let mut sent = Vec::new();
@@ -249,7 +257,7 @@ mod tests {
 
     #[test]
     fn only_the_server_that_was_asked_answers() {
-        let now = Instant::now();
+        let now = some_instant();
         let server: SocketAddr = SERVER.parse().unwrap();
         let mut asked = Discovery::new(now, server, [7; 12]);
         let good = answer(BINDING_SUCCESS, &[7; 12], MAPPED);
@@ -274,7 +282,7 @@ mod tests {
     #[test]
     fn a_refusal_is_known_at_once() {
         let server: SocketAddr = SERVER.parse().unwrap();
-        let mut asked = Discovery::new(Instant::now(), server, [7; 12]);
+        let mut asked = Discovery::new(some_instant(), server, [7; 12]);
         let refusal = answer(BINDING_ERROR, &[7; 12], &[0, 9, 0, 4, 0, 0, 4, 20]);
         assert!(asked.handle(server, &refusal));
         assert_eq!(asked.outcome(), Some(Err(NotDiscovered::Refused(420))));
