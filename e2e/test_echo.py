@@ -44,7 +44,8 @@ def test_the_agents_own_echo_does_not_interrupt_it_and_the_caller_does(standin, 
         "the agent to fall silent",
         lambda: next((s for s in line.stretches() if s[0] is story[0] and line.audio()[-1].at - s[-1].at > 0.25), None), 5,
     )
-    assert stretch[-1].at > spoke_at, "it was the caller who interrupted"
+    # Its last packet may have come just before the first of the caller's, where a doubt was open already.
+    assert stretch[-1].at > spoke_at - 0.03, "it was the caller who interrupted"
     phone.kill()
     allo.request(f"/api/calls/{call['id']}/hangup", "POST")
     allo.ended_call()

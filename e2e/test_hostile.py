@@ -227,7 +227,8 @@ def restricted(world):
     prove |= {"verifiesCaller": "={{$res.verified}}"}
     world.client.tools(agent, [tool | {"sensitive": tool["name"] in sensitive} for tool in TOOLS] + [prove])
     world.client.phone_line(agent, "+33140506071")
-    world.client.get(f"/bridges?accountId={world.account}")
+    # What was written is in use when this is answered.
+    assert world.allo.request("/refresh", "POST")[0] == 200
     return {"agent": agent, "number": "+33140506071"}
 
 
@@ -354,7 +355,8 @@ def test_each_field_of_the_threat_model_poisoned_in_turn(house, sipp, peer):
 
     # FAQ: its answer is in the prompt.
     Platform(world.allo).good("POST", "/api/faqs", {"agentId": world.agent, "question": POISON, "answer": POISON})
-    world.client.get(f"/bridges?accountId={world.account}")
+    # What was written is in use when this is answered.
+    assert world.allo.request("/refresh", "POST")[0] == 200
     [session] = dial(sipp, world, peer, [eager], "faq")
     assert any(POISON[:20] in update.get("instructions", "") for update in updates(session)), "the poison has to arrive"
     nothing_done(world)

@@ -351,6 +351,22 @@ def out(office, server, standin):
     return allo, platform
 
 
+def test_the_password_of_a_relay_is_sealed_and_never_shown(out):
+    allo, platform = out
+    relay = {"nat": "turn", "turn_server": "127.0.0.1:3478", "turn_username": "allo"}
+    fields = {"label": "Derrière", "trunk_uri": "sip:nobody@127.0.0.1:9", "is_active": False, **relay}
+    sip = platform.good("POST", "/api/admin/sip-accounts", fields | {"turn_password": "relay-secret"})["id"]
+    platform.good("PATCH", f"/api/admin/sip-accounts/{sip}", {"label": "Derrière un routeur"})
+    shown = accounts(platform)[sip]
+    assert shown["has_turn_password"] and shown["label"] == "Derrière un routeur" and relay.items() <= shown.items()
+    assert "relay-secret" not in json.dumps(shown)
+    with sqlite3.connect(allo.data / "allo.db") as own:
+        [(stored,)] = own.execute("SELECT turn_password FROM sip_accounts WHERE id = ?", (sip,)).fetchall()
+    assert "relay-secret" not in stored and stored.count(":") == 2, "encrypted, as any other"
+    status, _, problem = platform.ask("PATCH", f"/api/admin/sip-accounts/{sip}", {"turn_server": "no server"})
+    assert status in (400, 422) and "turn_server" in json.dumps(problem), problem
+
+
 def alerts(office):
     return [request.json for request in office.to("/alerts")]
 

@@ -317,7 +317,7 @@ def an_agent_is_made_changed_and_tried(world, browse, folder):
     page.get_by_label("Numéro ou adresse SIP").last.fill("+33491234567")
     page.get_by_label("Quand la choisir").last.fill("Douleur forte")
     page.get_by_role("combobox", name="Comment").last.click()
-    page.get_by_role("option", name="Par une seconde ligne").click()
+    page.get_by_role("option", name="Par une seconde ligne", exact=True).click()
     page.get_by_label("Annonce à la personne appelée").last.fill("=Une urgence : {{$ai.summary}}")
     page.get_by_role("switch", name="Elle accepte par la touche 1").last.check(force=True)
     page.get_by_label("Délai pour accepter").last.fill("20")

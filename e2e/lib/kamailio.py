@@ -1,8 +1,11 @@
 """Kamailio as the operator's registrar and proxy: a SIP server that we did not write. Its configuration is e2e/kamailio/kamailio.cfg."""
 
+import contextlib
+import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -110,6 +113,13 @@ class Kamailio(Process):
         return [(m.group(1), m.group(0)) for m in re.finditer(rf"SEEN {method} from (\w+):.*", self.log())]
 
     def stop(self, *arguments, **options):
+        # Some of its processes now and then outlive the first one, and hold its ports.
+        first = self.process.pid
+        children = pathlib.Path(f"/proc/{first}/task/{first}/children")
+        workers = [int(pid) for pid in children.read_text().split()] if children.exists() else []
         status = super().stop(*arguments, **options)
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
         shutil.rmtree(self.run_dir, ignore_errors=True)
         return status

@@ -353,7 +353,7 @@ async fn lines_of_before_become_accounts() {
             "DROP TABLE sip_accounts",
             "DROP TABLE counters",
             "DROP INDEX calls_by_line",
-            "DELETE FROM _sqlx_migrations WHERE version IN (20261128000100, 20261129004000)",
+            "DELETE FROM _sqlx_migrations WHERE version IN (20261128000100, 20261129004000, 20261130002000)",
             "INSERT INTO agents (id, tenant_id, name, is_active, settings, version, created_at, updated_at) \
              VALUES ('agent', 'default', 'a', 1, '{}', 1, 0, 0)",
             r#"INSERT INTO phone_lines (id, tenant_id, agent_id, phone_number, provider, is_active, settings, sip_password_enc, version, created_at, updated_at)

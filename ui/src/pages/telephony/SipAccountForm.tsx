@@ -30,6 +30,10 @@ interface Values {
   expires_s: number | '';
   caller_id_number: string;
   srtp: string;
+  nat: string;
+  turn_server: string;
+  turn_username: string;
+  turn_password: string;
   weight: number;
   backup_account_id: string;
   calls_max: number;
@@ -54,6 +58,7 @@ const three = (value: boolean | null | undefined) => (value === true ? 'yes' : v
 const KEYPADS = ['auto', 'rfc4733', 'info', 'inband'] as const;
 const CALLER_ID_FORMS = ['account', 'from_number', 'p_asserted_identity', 'p_preferred_identity', 'remote_party_id'] as const;
 const YES_NO = ['yes', 'no'] as const;
+const NAT = ['auto', 'public', 'stun', 'turn', 'none'] as const;
 const NUMBER_FORMS = ['as_dialled', 'e164', 'e164_digits', 'double_zero', 'national'] as const;
 
 const TEST_ICON = { passed: IconCheck, warning: IconAlertTriangle, failed: IconX, skipped: IconMinus };
@@ -83,6 +88,10 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       expires_s: account?.expires_s ?? '',
       caller_id_number: account?.caller_id_number ?? '',
       srtp: account?.srtp ?? '',
+      nat: account?.nat ?? '',
+      turn_server: account?.turn_server ?? '',
+      turn_username: account?.turn_username ?? '',
+      turn_password: '',
       weight: account?.weight ?? 1,
       backup_account_id: account?.backup_account_id ?? '',
       calls_max: account?.calls_max ?? 0,
@@ -117,7 +126,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
   });
 
   function body(values: Values) {
-    const { password, account_id, ...rest } = values;
+    const { password, turn_password, account_id, ...rest } = values;
     const sent: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(rest)) sent[name] = value === '' ? null : typeof value === 'string' ? value.trim() : value;
     for (const name of THREE_WAY) sent[name] = values[name] === '' ? null : values[name] === 'yes';
@@ -125,6 +134,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
     // `auto` is what an account says that says nothing.
     if (values.dtmf === 'auto') sent.dtmf = null;
     if (replacing && password) sent.password = password;
+    if (turn_password) sent.turn_password = turn_password;
     if (!account && account_id) sent.account_id = account_id;
     return sent;
   }
@@ -229,6 +239,14 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
                 <Choice label={t('telephony.form.numberForm')} hint={t('telephony.form.numberFormHint')} none={t('telephony.form.asProfile')} names={NUMBER_FORMS} nameOf={(one) => t(`telephony.form.numberForms.${one}`)} {...form.getInputProps('number_form')} />
                 <TextInput label={t('telephony.form.country')} description={t('telephony.form.countryHint')} inputMode="numeric" {...form.getInputProps('country_code')} />
                 <Choice label={t('telephony.form.registers')} hint={t('telephony.form.registersHint')} none={t('telephony.form.asProfile')} names={YES_NO} nameOf={(one) => t(`telephony.form.${one}`)} {...form.getInputProps('registers')} />
+                <Choice label={t('telephony.form.nat')} hint={t('telephony.form.natHint')} none={t('telephony.form.asServer')} names={NAT} nameOf={(one) => t(`telephony.form.nats.${one}`)} {...form.getInputProps('nat')} />
+                {form.values.nat === 'turn' && (
+                  <>
+                    <TextInput label={t('telephony.form.turnServer')} description={t('telephony.form.turnHint')} placeholder="turn.example.org:3478" spellCheck={false} {...form.getInputProps('turn_server')} />
+                    <TextInput label={t('telephony.form.turnUser')} autoComplete="off" spellCheck={false} {...form.getInputProps('turn_username')} />
+                    <NewPassword label={t('telephony.form.turnPassword')} description={account?.has_turn_password ? t('telephony.form.turnKept') : undefined} autoComplete="new-password" {...form.getInputProps('turn_password')} />
+                  </>
+                )}
                 <NumberInput label={t('telephony.form.keepAlive')} description={t('telephony.form.keepAliveHint')} suffix=" s" clampBehavior="none" allowDecimal={false} hideControls {...form.getInputProps('keep_alive_s')} />
                 <NumberInput label={t('telephony.form.callsMax')} description={t('telephony.form.callsMaxHint')} min={0} allowDecimal={false} {...form.getInputProps('calls_max')} />
                 <NumberInput label={t('telephony.form.weight')} description={t('telephony.form.weightHint')} min={0} max={1000} allowDecimal={false} {...form.getInputProps('weight')} />

@@ -4,6 +4,7 @@ export type SipAccount = Schemas['AccountFields'] & {
   id: string;
   account_id: string;
   has_password: boolean;
+  has_turn_password: boolean;
   status: Schemas['AccountStatus'];
   metrics: Schemas['AccountFigures'];
   version: number;
