@@ -12,15 +12,15 @@ CODECS = ("PCMU", "PCMA", "G722", "opus")
 #: What is tried: a call of the telephone, a call to it, hold and resumption, a transfer by REFER, one by REFER with Replaces.
 DIRECTIONS = ("in", "out", "hold", "blind", "attended")
 
-#: Why a cell is not tried. A value of `NOT_YET` is one that the product does not have: take the line out when it does.
+#: Why a cell is not tried. A value of `NOT_YET` is one that no driver of the table was seen to do: take the line out when one was.
 REASONS = {
     "sipp-tls": "the peer: Debian's sipp is built without TLS",
     "sipp-dtls": "the peer: sipp has no SRTP of its own, and the sound that the tests give it (libsrtp) no DTLS",
     "aiosipua-tls": "the peer: aiosipua has no TLS",
     "aiosipua-sdes": "the peer: aiosipua and aiortp have no SRTP",
     "aiosipua-dtls": "the peer: aiosipua and aiortp have no SRTP",
-    "dtls": "not yet: SIP lines speak SDES, not DTLS-SRTP",
-    "attended": "not yet: allo sends no REFER with Replaces, and no telephone of the table is somebody else's target (`Attempt.try_attended`)",
+    "dtls": "not yet in this table: DTLS-SRTP is tried with baresip, linphone and openssl by `e2e/test_dtls.py`",
+    "attended": "not yet in this table: no telephone of it is somebody else's target (`Attempt.try_attended`); `e2e/test_attended.py` and `test_transfer_matrix.py` try it with linphone and sipp",
 }
 NOT_YET = {"dtls", "attended"}
 
