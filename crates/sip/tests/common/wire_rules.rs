@@ -9,6 +9,8 @@ use super::model::{Invariant, Violation};
 
 /// Copies of one message: repetitions by timer, and one for each copy of what it answers, each of which may come twice.
 const COPIES_MAX: u32 = 40;
+/// Copies of one packet that the network delivers at most, as far as an ACK for each goes.
+const ACKS_PER_COPY: u32 = 4;
 
 /// How long a server transaction remembers its answer at least, on a clock that may run fast: 64*T1; T4 once a refused
 /// INVITE is acknowledged; not at all over a stream, where a request comes once.
@@ -126,7 +128,10 @@ impl WireRules {
                 None => self.request(*side, &fields),
             };
             let copies = self.copies(*side, fields.branch, line);
-            let storm = (copies == COPIES_MAX + 1).then_some(Invariant::Storm);
+            // Each copy of a final answer is acknowledged, and the network makes copies of them.
+            let is_ack = fields.method == "ACK" && line.starts_with("ACK ");
+            let most = COPIES_MAX * if is_ack { ACKS_PER_COPY } else { 1 };
+            let storm = (copies == most + 1).then_some(Invariant::Storm);
             for invariant in broken.into_iter().chain(storm) {
                 let what = format!("{side:?} sends {text}");
                 found.push(Violation { invariant, what });
