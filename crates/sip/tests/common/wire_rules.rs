@@ -77,6 +77,7 @@ struct Fields<'a> {
     branch: &'a str,
     call_id: &'a str,
     from_tag: &'a str,
+    to_tag: &'a str,
     sequence: u32,
     method: &'a str,
 }
@@ -97,6 +98,8 @@ impl<'a> Fields<'a> {
                 fields.call_id = call_id;
             } else if let Some(from) = row.strip_prefix("From: ") {
                 fields.from_tag = param(from, ";tag=");
+            } else if let Some(to) = row.strip_prefix("To: ") {
+                fields.to_tag = param(to, ";tag=");
             } else if let Some(cseq) = row.strip_prefix("CSeq: ") {
                 let (sequence, method) = cseq.split_once(' ').unwrap_or_default();
                 fields.sequence = sequence.parse().unwrap_or(0);
@@ -198,7 +201,9 @@ impl WireRules {
         if status >= 300 {
             return None;
         }
-        let sender = (side, fields.call_id.to_owned(), fields.from_tag.to_owned());
+        // Each dialog has numbers of its own, also where an INVITE that came twice made two of them.
+        let of = format!("{} {}", fields.from_tag, fields.to_tag);
+        let sender = (side, fields.call_id.to_owned(), of);
         let highest = self.obeyed.entry(sender).or_default();
         // An INVITE or UPDATE may wait for the shell while later requests are answered.
         let is_late = matches!(fields.method, "BYE" | "INFO") && fields.sequence < *highest;
