@@ -198,6 +198,11 @@ pub enum Input {
         /// The item of the speech.
         item: ItemId,
     },
+    /// What the caller said will not be known: the engine could not write it.
+    UserTranscriptMissing {
+        /// The item of the speech.
+        item: ItemId,
+    },
     /// What the caller said.
     UserTranscript {
         /// The item of the speech.

@@ -258,6 +258,7 @@ impl Session {
             Input::UserSpeechDoubted { item } => self.user_speech_doubted(item),
             Input::HeardJudged { heard } => self.heard_judged(heard),
             Input::UserSpeechStopped { item } => self.user_speech_stopped(&item),
+            Input::UserTranscriptMissing { item } => self.user_transcript_missing(&item),
             Input::UserTranscript { item, text } => self.user_transcript(&item, text),
             Input::UserText { text } => self.user_wrote(text),
             Input::ResponseStarted { response } => self.response_started(response),

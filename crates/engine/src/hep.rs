@@ -89,7 +89,7 @@ fn packet(trace: &Trace, since_epoch: Duration, agent: u32, key: Option<&str>) -
     } else {
         (trace.remote, trace.local)
     };
-    let whole = &trace.message;
+    let whole = without_keys(&trace.message);
     let payload = &whole[..whole.len().min(PACKET_BYTES_MAX - HEAD_BYTES_MAX)];
     let mut out = Vec::with_capacity(payload.len() + HEAD_BYTES_MAX);
     out.extend_from_slice(b"HEP3\0\0");
@@ -137,6 +137,15 @@ fn packet(trace: &Trace, since_epoch: Duration, agent: u32, key: Option<&str>) -
     let length = u16::try_from(out.len()).unwrap_or(u16::MAX);
     out[4..6].copy_from_slice(&length.to_be_bytes());
     out
+}
+
+/// A message without the keys in it: a caller may press them in secrecy.
+fn without_keys(message: &[u8]) -> &[u8] {
+    if !message.starts_with(b"INFO ") {
+        return message;
+    }
+    let end = message.windows(4).position(|four| four == b"\r\n\r\n");
+    end.map_or(message, |end| &message[..end + 4])
 }
 
 fn wide(address: IpAddr) -> Ipv6Addr {
@@ -221,6 +230,17 @@ mod tests {
         assert_eq!(value(CORRELATION), Some(&b"abc@host"[..]));
         assert_eq!(value(KEY), Some(&b"pass"[..]));
         assert_eq!(value(PAYLOAD), Some(&message[..]));
+    }
+
+    #[test]
+    fn keys_are_told_to_nobody() {
+        let head = b"INFO sip:a SIP/2.0\r\nCall-ID: b\r\n\r\n";
+        let pressed = [&head[..], b"Signal=7\r\nDuration=160"].concat();
+        assert_eq!(without_keys(&pressed), head);
+        let told = packet(&trace(&pressed), Duration::ZERO, 0, None);
+        assert!(told.ends_with(head));
+        let answer = b"SIP/2.0 200 OK\r\n\r\nbody";
+        assert_eq!(without_keys(answer), answer);
     }
 
     #[test]

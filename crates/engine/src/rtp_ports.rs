@@ -125,6 +125,7 @@ impl RtpPorts {
                         port,
                     };
                     return Ok(RtpPair {
+                        mapped: self.bind.is_ipv6(),
                         rtp,
                         rtcp,
                         port,
@@ -186,25 +187,22 @@ pub(crate) struct RtpPair {
     pub(crate) rtcp: UdpSocket,
     /// Port of RTP; that of RTCP is the next one.
     pub(crate) port: u16,
+    /// The sockets are bound to IPv6: IPv4 is reached by mapped addresses.
+    pub(crate) mapped: bool,
     /// The server that relays what goes over the two.
     pub(crate) relays: Option<Box<Relays>>,
     _lease: Lease,
 }
 
 impl RtpPair {
-    fn is_ipv6(&self) -> bool {
-        self.rtp.local_addr().is_ok_and(|local| local.is_ipv6())
-    }
-
     /// Sends what the relays have to say to their server. What the system does not take is sent again.
     pub(crate) fn flush_relays(&mut self, now: Instant) -> bool {
-        let is_ipv6 = self.is_ipv6();
         let mut has_sent = false;
         if let Some(relays) = &mut self.relays {
             let sockets = [&self.rtp, &self.rtcp];
             for (relay, socket) in relays.each().zip(sockets) {
                 while let Some(data) = relay.poll_transmit(now) {
-                    let _ = socket.try_send_to(&data, reachable(is_ipv6, relay.server()));
+                    let _ = socket.try_send_to(&data, reachable(self.mapped, relay.server()));
                     has_sent = true;
                 }
             }

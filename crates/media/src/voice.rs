@@ -20,8 +20,6 @@ const VOICE_PARTS: u32 = 12;
 const DOUBT_PARTS: u32 = 7;
 /// The parts that count.
 const PARTS: u64 = (1 << 50) - 1;
-/// Frames after which nobody asks any more (2 s).
-const UNASKED_FRAMES: u64 = 100;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -50,10 +48,8 @@ impl std::fmt::Debug for Watch {
 impl Voices {
     /// Whether there was a voice in what was heard of late: [`Heard::Speech`], [`Heard::Noise`], or undecided.
     pub(crate) fn judge(&mut self, heard: &Frames) -> Heard {
+        self.rest(heard);
         let first = heard.count().saturating_sub(heard.kept());
-        if self.0.as_ref().is_some_and(|watch| watch.seen < first) {
-            self.0 = None;
-        }
         let watch = self
             .0
             .get_or_insert_with(|| Box::new(Watch::new(heard.form(), first)));
@@ -65,10 +61,10 @@ impl Voices {
         }
     }
 
-    /// Lets the network go when nobody has asked for a while. For each frame; it costs a comparison.
+    /// Lets the network go when it has missed frames that are not kept: it begins anew. For each frame; it costs a comparison.
     pub(crate) fn rest(&mut self, heard: &Frames) {
         if let Some(watch) = &self.0
-            && watch.seen + UNASKED_FRAMES < heard.count()
+            && watch.seen + heard.kept() < heard.count()
         {
             self.0 = None;
         }

@@ -376,6 +376,7 @@ fn engine_input(bytes: &mut Bytes<'_>) -> Input {
         3 => Input::UserSpeechStarted { item: item(bytes) },
         4 => Input::UserSpeechDoubted { item: item(bytes) },
         5 | 6 => Input::UserSpeechStopped { item: item(bytes) },
+        7 if bytes.below(8) == 0 => Input::UserTranscriptMissing { item: item(bytes) },
         7 => Input::UserTranscript {
             item: item(bytes),
             text: bytes.text(),

@@ -17,10 +17,11 @@ impl Session {
             | Phase::HangingUp
             | Phase::Ended => return,
         }
+        if !self.link.is_ready() {
+            return;
+        }
         let asked = self.dictating.agent_said(&self.profile.dictation, words);
-        if let Some(patient) = asked.patient
-            && self.link.is_ready()
-        {
+        if let Some(patient) = asked.patient {
             let patience_ms = patient.then_some(self.profile.dictation.patience_ms);
             self.effect(Effect::Patience { patience_ms });
             self.journal(SessionEvent::Dictation { on: patient });

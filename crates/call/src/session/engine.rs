@@ -126,6 +126,7 @@ impl Session {
         }
         self.journal(SessionEvent::EngineLost { failure, attempt });
         self.outbox.owed_at_loss |= self.forget_engine();
+        self.dictating.engine_gone();
         self.opening.disclosure.engine_lost();
         if self.phase == Phase::Goodbye {
             self.link.stop();
@@ -156,6 +157,7 @@ impl Session {
         }
         self.link.abandon(failure);
         self.forget_engine();
+        self.dictating.engine_gone();
         self.engine_given_up();
     }
 
@@ -163,7 +165,6 @@ impl Session {
     pub(super) fn forget_engine(&mut self) -> bool {
         let owed = self.turn.engine_lost();
         self.echoes.forget();
-        self.dictating.engine_gone();
         self.finish_items(None);
         self.ledger.engine_replaced();
         owed

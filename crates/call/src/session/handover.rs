@@ -250,6 +250,7 @@ impl Session {
         self.journal(SessionEvent::Returned);
         // Nothing of the session that was closed at the join is still to come.
         self.forget_engine();
+        self.dictating.engine_gone();
         self.outbox.owed_at_loss = false;
         self.liveness.resume();
         self.link.reopen(self.now);
@@ -355,6 +356,7 @@ impl Session {
             | Input::HeardJudged { .. }
             | Input::UserSpeechStopped { .. }
             | Input::UserTranscript { .. }
+            | Input::UserTranscriptMissing { .. }
             | Input::UserText { .. }
             | Input::ResponseStarted { .. }
             | Input::AgentAudioStarted { .. }

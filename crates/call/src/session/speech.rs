@@ -71,6 +71,14 @@ impl Session {
         }
     }
 
+    /// It will not be known what was said. What was taken for a noise may have been the caller: they are not left unheard for it.
+    pub(super) fn user_transcript_missing(&mut self, item: &ItemId) {
+        self.liveness.engine_heard(self.now);
+        if self.echoes.has_words(item) {
+            self.noise_had_words(item);
+        }
+    }
+
     /// Words that were written are known at once; they wait for an engine that is not there yet.
     pub(super) fn user_wrote(&mut self, text: String) {
         let listens = match self.phase {

@@ -245,6 +245,7 @@ fn engine(verb: &str, first: &str, second: &str) -> Result<Input, String> {
         "speech_started" => Input::UserSpeechStarted { item: item() },
         "speech_doubted" => Input::UserSpeechDoubted { item: item() },
         "speech_stopped" => Input::UserSpeechStopped { item: item() },
+        "user_transcript_missing" => Input::UserTranscriptMissing { item: item() },
         "user_transcript" => Input::UserTranscript {
             item: item(),
             text: second.to_owned(),

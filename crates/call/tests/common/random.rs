@@ -653,6 +653,7 @@ fn engine_input(dice: &mut Dice) -> Input {
         6..=8 => Input::UserSpeechStarted { item },
         9 => Input::UserSpeechDoubted { item },
         10..=13 => Input::UserSpeechStopped { item },
+        14 if yes => Input::UserTranscriptMissing { item },
         14..=15 => Input::UserTranscript {
             item,
             text: if yes { String::new() } else { "oui".to_owned() },

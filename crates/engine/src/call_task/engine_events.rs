@@ -228,11 +228,7 @@ impl CallTask {
                 self.desk.publish(LiveEventKind::AgentDelta { item, delta });
             }
             EngineEvent::AgentTranscript { item, text } => {
-                self.unfinished_words.complete(&item);
-                self.opening_said(&item, &text);
-                let item = ItemId::from(item);
-                self.session
-                    .handle(now, Input::AgentTranscript { item, text });
+                self.agent_transcript(now, item, text);
             }
             EngineEvent::ToolCalled {
                 call_id,
@@ -257,8 +253,10 @@ impl CallTask {
                 self.user_committed(&item);
                 self.noted_only(now, event);
             }
+            EngineEvent::UserTranscriptFailed { item, message } => {
+                self.user_transcript_failed(now, item, message);
+            }
             EngineEvent::ToolCancelled { .. }
-            | EngineEvent::UserTranscriptFailed { .. }
             | EngineEvent::IdleTimeout
             | EngineEvent::ItemTruncated { .. }
             | EngineEvent::Fault { .. }
@@ -277,6 +275,22 @@ impl CallTask {
         }
         self.session
             .handle(now, Input::UserTranscript { item, text });
+    }
+
+    fn agent_transcript(&mut self, now: Instant, item: ItemKey, text: String) {
+        self.unfinished_words.complete(&item);
+        self.opening_said(&item, &text);
+        let item = ItemId::from(item);
+        self.session
+            .handle(now, Input::AgentTranscript { item, text });
+    }
+
+    fn user_transcript_failed(&mut self, now: Instant, item: String, message: String) {
+        let name = "input_audio_transcription.failed";
+        self.note_engine(now, name, None, Some(&item), Some(message));
+        let item = ItemId::from(item);
+        self.session
+            .handle(now, Input::UserTranscriptMissing { item });
     }
 
     fn user_committed(&mut self, item: &ItemId) {
@@ -298,9 +312,6 @@ impl CallTask {
     fn noted_only(&self, now: Instant, event: EngineEvent) {
         if let EngineEvent::UserCommitted { item } = event {
             self.note_engine(now, "input_audio_buffer.committed", None, Some(&item), None);
-        } else if let EngineEvent::UserTranscriptFailed { item, message } = event {
-            let name = "input_audio_transcription.failed";
-            self.note_engine(now, name, None, Some(&item), Some(message));
         } else if let EngineEvent::IdleTimeout = event {
             self.note_engine(
                 now,

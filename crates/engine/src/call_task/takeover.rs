@@ -44,6 +44,8 @@ pub(super) fn take_over(
         other.refuse(481, EndReason::Rejected);
         return false;
     };
+    // What the description says is believed of its own sender.
+    let before = media.signalled_by(Some(invite.source.ip()));
     let answer = match &invite.offer {
         Some(offer) => media
             .answer_again(now, offer)
@@ -52,10 +54,10 @@ pub(super) fn take_over(
         None => Some(media.offer_again()),
     };
     let Some(answer) = answer else {
+        media.signalled_by(before);
         other.refuse(488, EndReason::NoCommonCodec);
         return false;
     };
-    media.signalled_by(invite.source.ip());
     leg.replace_by(other, answer)
 }
 

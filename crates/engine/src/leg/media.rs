@@ -40,8 +40,6 @@ pub(crate) struct MediaLeg {
     keypad: Keypad,
     treatment: Treatment,
     held: bool,
-    /// The sockets are bound to IPv6: IPv4 is reached by mapped addresses.
-    mapped: bool,
     buffer: Box<[u8]>,
     sent: u64,
     /// How its address was found, for a journal that begins later.
@@ -134,7 +132,6 @@ impl MediaLeg {
         let mut stream = Stream::new(now, config, identity.seed);
         stream.playout().hold_back(true);
         Self {
-            mapped: pair.rtp.local_addr().is_ok_and(|local| local.is_ipv6()),
             pair,
             stream,
             local,
@@ -189,9 +186,11 @@ impl MediaLeg {
         Ok((answer, agreed))
     }
 
-    /// Signalling comes from somebody else from the next description on.
-    pub(crate) fn signalled_by(&mut self, peer: IpAddr) {
-        self.signalling = self.signalling.map(|_| peer);
+    /// Signalling comes from somebody else from the next description on, where it is known at all; whose it was.
+    pub(crate) fn signalled_by(&mut self, peer: Option<IpAddr>) -> Option<IpAddr> {
+        let before = self.signalling;
+        self.signalling = before.and(peer);
+        before
     }
 
     /// Our offer for a re-INVITE that came without one.
@@ -248,9 +247,10 @@ impl MediaLeg {
     pub(crate) fn start(&mut self, now: Instant) {
         self.started = true;
         self.stream.start(now);
-        self.dtls.begin(now);
         // What was kept may have been the whole of it.
-        self.rekey(now);
+        if self.dtls.begin(now) {
+            self.rekey(now);
+        }
     }
 
     /// Ends sending.
@@ -400,7 +400,7 @@ impl MediaLeg {
     /// Sends what the stream has ready. What the kernel does not take is lost, as on the network.
     pub(crate) fn transmit(&mut self, now: Instant) {
         while let Some((destination, data, rtcp)) = self.dtls.poll_transmit() {
-            send(&mut self.pair, self.mapped, now, (destination, rtcp), &data);
+            send(&mut self.pair, now, (destination, rtcp), &data);
         }
         while let Some(transmit) = self.stream.poll_transmit(&mut self.buffer) {
             let Some(data) = self.buffer.get(..transmit.len) else {
@@ -410,7 +410,7 @@ impl MediaLeg {
                 continue;
             }
             let to = (transmit.destination, transmit.rtcp);
-            send(&mut self.pair, self.mapped, now, to, data);
+            send(&mut self.pair, now, to, data);
             self.sent += u64::from(!transmit.rtcp);
         }
         self.pair.flush_relays(now);
@@ -418,16 +418,10 @@ impl MediaLeg {
 }
 
 /// Sends a datagram, through the relay where there is one. What the kernel does not take is lost, as on the network.
-fn send(
-    pair: &mut RtpPair,
-    mapped: bool,
-    now: Instant,
-    (destination, rtcp): (SocketAddr, bool),
-    data: &[u8],
-) {
+fn send(pair: &mut RtpPair, now: Instant, (destination, rtcp): (SocketAddr, bool), data: &[u8]) {
     let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
     let Some(relays) = &mut pair.relays else {
-        let _ = socket.try_send_to(data, reachable(mapped, destination));
+        let _ = socket.try_send_to(data, reachable(pair.mapped, destination));
         return;
     };
     let relay = if rtcp {
@@ -440,7 +434,7 @@ fn send(
         Some((data, relay.server()))
     });
     if let Some((data, server)) = wrapped {
-        let _ = socket.try_send_to(&data, reachable(mapped, server));
+        let _ = socket.try_send_to(&data, reachable(pair.mapped, server));
     }
 }
 

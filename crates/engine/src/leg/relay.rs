@@ -19,6 +19,8 @@ use crate::nat::TurnServer;
 
 /// Peers of one allocation; a call has its signalled one, the one that it is heard from, and perhaps that of a re-INVITE.
 const PEERS_MAX: usize = 8;
+/// A peer that the server refused is not asked for again for so long.
+const REFUSED_FOR: Duration = Duration::from_secs(30);
 /// First wait before a request is sent again, doubled each time (RFC 8489 section 6.2.1).
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Longest wait of them.
@@ -50,6 +52,8 @@ pub(crate) struct Relay {
     local: SocketAddr,
     /// Peers that a permission was asked for.
     permitted: Vec<IpAddr>,
+    /// Peers that the server lets nothing through to, and since when.
+    refused: Vec<(IpAddr, Instant)>,
     /// Peers that a channel was asked for.
     channels: Vec<SocketAddr>,
     address: Option<SocketAddr>,
@@ -80,6 +84,7 @@ impl Relay {
             server,
             local,
             permitted: Vec::new(),
+            refused: Vec::new(),
             channels: Vec::new(),
             address: None,
             failed: false,
@@ -102,7 +107,7 @@ impl Relay {
         loop {
             let polled = self.client.poll(at);
             while let Some(event) = self.client.poll_event() {
-                self.event(&event);
+                self.event(now, &event);
             }
             self.due = match polled {
                 TurnPollRet::WaitUntil(due) => {
@@ -120,13 +125,15 @@ impl Relay {
         }
     }
 
-    fn event(&mut self, event: &TurnEvent) {
+    fn event(&mut self, now: Instant, event: &TurnEvent) {
         match event {
             TurnEvent::AllocationCreated(_, address) => self.address = Some(*address),
             TurnEvent::AllocationCreateFailed(_) => self.failed = true,
-            // Asked for again with the next packet.
+            // Asked for again with a packet of later: what is refused may have been refused for good, a private address for one.
             TurnEvent::PermissionCreateFailed(_, peer) => {
                 self.permitted.retain(|known| known != peer);
+                self.refused.retain(|(known, _)| known != peer);
+                self.refused.push((*peer, now));
             }
             TurnEvent::ChannelCreateFailed(..)
             | TurnEvent::ChannelCreated(..)
@@ -206,6 +213,11 @@ impl Relay {
             .is_some_and(|address| address.is_ipv4() == peer.is_ipv4());
         let is_new = !self.permitted.contains(&peer) && self.permitted.len() < PEERS_MAX;
         if !fits || !is_new || self.released || self.failed {
+            return;
+        }
+        self.refused
+            .retain(|(_, at)| now.saturating_duration_since(*at) < REFUSED_FOR);
+        if self.refused.iter().any(|(known, _)| *known == peer) || self.refused.len() >= PEERS_MAX {
             return;
         }
         let at = self.at(now);

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,10 @@ use crate::sip_socket::canonical;
 const SILENT_FOR: Duration = Duration::from_secs(30);
 /// Servers that are remembered as silent; beyond it all are forgotten.
 const SILENT_MAX: usize = 256;
+/// How long the address of the RTCP socket is waited for after that of RTP is known.
+const REPORTS_WITHIN: Duration = Duration::from_millis(100);
+/// See [`ask_both`].
+type Seen = (SocketAddr, Option<Option<SocketAddr>>, SocketAddr);
 /// Room for an answer of STUN, bytes (RFC 8489 section 6.1: it fits a packet that no network cuts).
 const ANSWER_BYTES_MAX: usize = 1_500;
 
@@ -141,14 +146,21 @@ impl Servers {
             }
             let address = self.found(server, peer).await;
             let address = address.ok_or(NotDiscovered::NoAnswer)?;
-            let (rtp, rtcp) = tokio::join!(ask(&pair.rtp, address), ask(&pair.rtcp, address));
-            Ok((rtp?, rtcp.ok()))
+            ask_both(pair, address).await
         };
         // Name and question together.
         let bound = DISCOVERED_WITHIN + DISCOVERED_WITHIN / 10;
         let asked = tokio::time::timeout(bound, asked).await;
         match asked.unwrap_or(Err(NotDiscovered::NoAnswer)) {
-            Ok((seen, rtcp)) => {
+            Ok((seen, rtcp, address)) => {
+                let rtcp = match rtcp {
+                    Some(rtcp) => rtcp,
+                    // Its own question was lost: reports are worth no more than this.
+                    None => tokio::time::timeout(REPORTS_WITHIN, ask(&pair.rtcp, address))
+                        .await
+                        .ok()
+                        .and_then(Result::ok),
+                };
                 let announced = Announced {
                     address: seen.ip(),
                     port: seen.port(),
@@ -173,7 +185,14 @@ impl Servers {
                     .with("server", name.as_str())
                     .with("line", line.name.as_str())
                     .with("address", known.address.to_string());
-                if self.is_news("stun", &name) {
+                let is_news = match why {
+                    NotDiscovered::NoAnswer => self.is_news("stun", &name),
+                    // Who answers is asked again.
+                    NotDiscovered::Refused(_) => {
+                        self.is_news("stun refused", &format!("{name} {}", line.name))
+                    }
+                };
+                if is_news {
                     say(&message);
                 }
                 (known, Some(message))
@@ -205,10 +224,7 @@ impl Servers {
                 .with("address", relayed.to_string());
             return (announced, Some(message));
         }
-        let was_heard = pair
-            .relays
-            .take()
-            .is_some_and(|relays| relays.rtp.was_heard());
+        let was_heard = give_up(pair);
         let code = if was_heard {
             "log_turn_refused"
         } else {
@@ -218,7 +234,13 @@ impl Servers {
             .with("server", name.as_str())
             .with("line", line.name.as_str())
             .with("address", known.address.to_string());
-        if self.is_news("turn", &name) {
+        // A server that refuses one line may serve the others.
+        let is_news = if was_heard {
+            self.is_news("turn refused", &format!("{name} {}", line.name))
+        } else {
+            self.is_news("turn", &name)
+        };
+        if is_news {
             say(&message);
         }
         (known, Some(message))
@@ -320,22 +342,43 @@ async fn allocate(pair: &mut RtpPair, server: SocketAddr, turn: &TurnServer) {
     pair.drive_relays(ALLOCATED_WITHIN, done).await;
 }
 
+/// Gives back what was allocated of a relay that is not used; whether its server said anything.
+fn give_up(pair: &mut RtpPair) -> bool {
+    let now = Instant::now();
+    if let Some(relays) = &mut pair.relays {
+        relays.each().for_each(|relay| relay.release(now));
+    }
+    pair.flush_relays(now);
+    let relays = pair.relays.take();
+    relays.is_some_and(|relays| relays.rtp.was_heard())
+}
+
 /// The relayed address of a pair, where there is one.
 fn relayed(pair: &mut RtpPair) -> Option<(Announced, SocketAddr)> {
     let relays = pair.relays.as_mut()?;
     let relayed = relays.rtp.address()?;
     // Another address has no place in the description.
-    relays.rtcp = relays.rtcp.take().filter(|relay| {
-        let address = relay.address();
-        address.is_some_and(|address| address.ip() == relayed.ip())
-    });
     let rtcp = relays.rtcp.as_ref().and_then(Relay::address);
+    let rtcp = rtcp.filter(|rtcp| rtcp.ip() == relayed.ip());
     let announced = Announced {
         address: relayed.ip(),
         port: relayed.port(),
         rtcp_port: rtcp.map(|rtcp| rtcp.port()),
     };
     Some((announced, relayed))
+}
+
+/// How a server sees the RTP socket of a pair, and its RTCP socket where that was answered by then, with its outcome; and the server.
+async fn ask_both(pair: &RtpPair, server: SocketAddr) -> Result<Seen, NotDiscovered> {
+    let (mut media, mut reports) = (pin!(ask(&pair.rtp, server)), pin!(ask(&pair.rtcp, server)));
+    let mut rtcp = None;
+    loop {
+        tokio::select! {
+            biased;
+            found = &mut reports, if rtcp.is_none() => rtcp = Some(found.ok()),
+            seen = &mut media => return Ok((seen?, rtcp, server)),
+        }
+    }
 }
 
 /// Asks a STUN server how it sees a socket. What else comes meanwhile is nobody's: the peer does not know the socket yet.

@@ -89,15 +89,15 @@ impl DtlsKeys {
         self.association.is_some()
     }
 
-    /// Our description is on its way: the handshake may begin.
-    pub(super) fn begin(&mut self, now: Instant) {
+    /// Our description is on its way: the handshake may begin. True where there are keys already.
+    pub(super) fn begin(&mut self, now: Instant) -> bool {
         if let Some(association) = &mut self.association {
             association.begin(now);
         }
         if let Some(reports) = &mut self.reports {
             reports.begin(now);
         }
-        self.take_news();
+        self.take_news()
     }
 
     /// Whether the role of the association that is in force is the one that begins.
