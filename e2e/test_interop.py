@@ -62,7 +62,6 @@ def test_the_selection_meets_every_feasible_pair():
                 assert cells.REASONS[why]
             else:
                 assert cells.pairs(row, [direction]) <= met, (row, direction)
-    assert cells.chosen() == cells.chosen()
 
 
 def test_a_pairwise_selection(world):

@@ -169,7 +169,9 @@ def test_a_silent_server_delays_no_ringing_and_is_told_once(house):
     made = house("full_cone", nat_stun_server="203.0.113.99:3478", rtp_public_address="")
     call, _, explanation = one_way(made)
     assert "log_stun_silent" in notes(made.allo, call)
-    assert explanation["timings"]["invite_to_ring_ms"] < 400, explanation["timings"]
+    # The question takes half a second, and it rang before its end, however busy the machine is.
+    told = next(event["at_ms"] for event in made.allo.events(call["id"]) if event["event"].get("message", {}).get("code") == "log_stun_silent")
+    assert explanation["timings"]["invite_to_ring_ms"] < told, (explanation["timings"], told)
     made.phone.events.clear()
     made.call()
     made.phone.command("hangup")

@@ -20,7 +20,7 @@ REASONS = {
     "aiosipua-sdes": "the peer: aiosipua and aiortp have no SRTP",
     "aiosipua-dtls": "the peer: aiosipua and aiortp have no SRTP",
     "dtls": "not yet in this table: DTLS-SRTP is tried with baresip, linphone and openssl by `e2e/test_dtls.py`",
-    "attended": "not yet in this table: no telephone of it is somebody else's target (`Attempt.try_attended`); `e2e/test_attended.py` and `test_transfer_matrix.py` try it with linphone and sipp",
+    "attended": "not yet in this table: no telephone of it is somebody else's target; `e2e/test_attended.py` and `test_transfer_matrix.py` try it with linphone and sipp",
 }
 NOT_YET = {"dtls", "attended"}
 

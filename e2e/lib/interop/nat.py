@@ -40,7 +40,7 @@ class Nat:
             rules = 'table ip nat { chain post { type nat hook postrouting priority 100; oifname "out" masquerade; }; }'
             self._run(*self.within(self.router), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
             self._run(*self.within(self.router), "nft", rules)
-        except AssertionError as error:
+        except (AssertionError, subprocess.TimeoutExpired) as error:
             self.close()
             raise Unavailable(f"no device behind NAT where namespaces with nftables are not permitted: {error}") from None
 

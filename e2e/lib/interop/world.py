@@ -1,6 +1,7 @@
 """One server, one stand-in and one agent for every call of the table, and the course of a call: each direction of its audio is judged by
 frequency, the telephone's by the recording that the server writes, the agent's by what the telephone heard."""
 
+import contextlib
 import itertools
 import pathlib
 import re
@@ -36,16 +37,25 @@ class World:
     SERVICE, DESK, SECURITIES = SERVICE, DESK, tuple(SRTP)
 
     def __init__(self, folder):
+        self.operator, self.nat, self.parts = None, None, contextlib.ExitStack()
+        try:
+            self._begin(folder)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, folder):
         self.folder = pathlib.Path(folder)
         self.authority, self.signed, self.key = certificate(self.folder)
         self.standin = Standin(self.folder, "interop")
+        self.parts.callback(self.standin.stop)
         self.numbers = itertools.count(1)
-        self.operator, self.starting = None, threading.Lock()
+        self.starting = threading.Lock()
         #: Telephones that there cannot be here, and why.
         self.absent = {}
-        self.nat = None
         try:
             self.nat = nat.Nat()
+            self.parts.callback(self.nat.close)
         except nat.Unavailable as why:
             self.absent["nat"] = str(why)
         hosts = ["127.0.0.1", *([self.nat.server] if self.nat else [])]
@@ -57,6 +67,7 @@ class World:
             self.folder, self.standin.url, agent_idle_reprompt_s=0, limits_calls=100, sip_tls_ca=self.authority, sip_tls_certificate=self.signed, sip_tls_key=self.key,
             platform_rate_per_s=100_000, rtp_bind=bind, line_srtp="preferred", **everywhere, **public,
         )  # fmt: skip
+        self.parts.callback(self.allo.stop)
         self.platform = Platform(self.allo)
         # Whom the telephones are handed to: another number of this house, at the address by which they reach it.
         targets = {
@@ -90,6 +101,9 @@ class World:
         with self.starting:
             if not self.operator:
                 self.operator = Carrier(self)
+                # The server, which talks to it, stops before.
+                self.parts.callback(self.operator.close)
+                self.parts.callback(self.allo.stop)
             return self.operator
 
     def uri(self, transport, user=SERVICE, host=None):
@@ -148,12 +162,8 @@ class World:
         self.platform.good("POST", f"/api/calls/{call.id}/transfer", {"target": target})
 
     def close(self):
-        self.allo.stop()
-        if self.operator:
-            self.operator.close()
-        self.standin.stop()
-        if self.nat:
-            self.nat.close()
+        """The server first, then what it talks to; each whatever becomes of the others."""
+        self.parts.close()
 
 
 class Call:
