@@ -12,7 +12,7 @@ from lib import natlab
 from lib.allo import only_expected_log_lines, wait_for
 from lib.audio import speak
 from lib.kamailio import DOMAIN, PASSWORD, USER, Kamailio
-from lib.natlab import OPERATOR, PHONE, RELAY, Coturn, InsideServer, Laboratory
+from lib.natlab import OPERATOR, PHONE, RELAY, VPN, VPN_PHONE, Coturn, InsideServer, Laboratory
 from lib.softphone import Baresip
 
 WHY_NOT = natlab.may()
@@ -134,6 +134,24 @@ def test_a_relay_carries_audio_through_every_router(house, network):
     wait_for("both allocations to be given back", lambda: made.coturn.output().count("lifetime=0") >= 2, 5)
     assert "error 438" in made.coturn.output(), made.coturn.output()[-3000:]
     print(f"nat {network}: both ways by TURN")
+
+
+def test_a_telephone_in_a_second_network_reaches_the_address_that_answers_it(folder):
+    """Its ACK and its BYE go to our Contact: the address of the default route is of no use to it."""
+    made = House(folder, "full_cone")
+    try:
+        made.laboratory.second_network()
+        engine = made.keep(natlab.standin(made.laboratory, folder))
+        allo = made.allo = made.keep(InsideServer(made.laboratory, folder, engine.url, line_allow="10.8.0.0/24"))
+        phone = made.keep(made.laboratory.inside("vpn", lambda: Baresip(folder, host=VPN_PHONE)))
+        phone.dial(f"sip:agent@{VPN}:5060")
+        phone.event("CALL_ESTABLISHED")
+        phone.wait_tone(440, 2000, 15)
+        phone.command("hangup")
+        call = allo.ended_call()
+        assert (call["endReason"], call["endedBy"]) == ("caller_hung_up", "caller"), call
+    finally:
+        made.end()
 
 
 def one_way(made):

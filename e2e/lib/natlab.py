@@ -21,6 +21,8 @@ OPERATOR, PHONE, RELAY = "203.0.113.10", "203.0.113.5", "203.0.113.20"
 ROUTER, POOL = "203.0.113.1", "203.0.113.2"
 #: Where allo is.
 INSIDE, LAN = "192.168.77.2", "192.168.77.1"
+#: A second network of the machine.
+VPN, VPN_PHONE = "10.8.0.1", "10.8.0.2"
 RTP = "10000-10099"
 
 #: What each router does to what leaves (nat postrouting) and to what comes from outside (nat prerouting).
@@ -88,6 +90,10 @@ class Laboratory:
         if pool:
             run("ip", "-n", self.path(last), "addr", "add", f"{POOL}/24", "dev", "wan")
         self._route(last, outer or inner, f"snat to {ROUTER}-{POOL} fully-random" if pool else None)
+
+    def second_network(self):
+        """A network of its own beside the default route, as a VPN is: who is there reaches allo by one address and no other."""
+        self._wire("in", VPN, self._space("vpn"), VPN_PHONE, "eth", near="tun")
 
     def path(self, name):
         return f"{self.tag}-{name}"

@@ -133,23 +133,30 @@ impl Resolver {
 
 /// The answer that needs no question: an address, or `localhost`.
 fn direct(question: &Question) -> Option<Vec<Target>> {
+    if !question.host.eq_ignore_ascii_case("localhost") {
+        return numeric(question);
+    }
+    let both = [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    Some(at_once(question, &both))
+}
+
+/// The answer where the host is an address.
+pub(crate) fn numeric(question: &Question) -> Option<Vec<Target>> {
     let host = question.host.trim_start_matches('[').trim_end_matches(']');
-    let addresses = if let Ok(address) = host.parse::<IpAddr>() {
-        vec![address]
-    } else if host.eq_ignore_ascii_case("localhost") {
-        vec![
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ]
-    } else {
-        return None;
-    };
-    Some(targets(
+    let address = host.parse::<IpAddr>().ok()?;
+    Some(at_once(question, &[address]))
+}
+
+fn at_once(question: &Question, addresses: &[IpAddr]) -> Vec<Target> {
+    targets(
         question,
         question.default_protocol(),
         question.port,
-        &addresses,
-    ))
+        addresses,
+    )
 }
 
 fn targets(

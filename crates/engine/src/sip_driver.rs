@@ -7,6 +7,7 @@ mod devices;
 mod events;
 mod legs;
 mod replacing;
+mod routes;
 mod tables;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -352,6 +353,7 @@ impl SipDriver {
             Metrics::count(&self.calls.metrics.sip_dropped, why, 1);
             return;
         }
+        self.tell_way_back(now, source.ip(), data);
         self.user_agent.handle(
             now,
             Input::Datagram {
@@ -447,8 +449,10 @@ impl SipDriver {
                     .insert(target.address.ip().to_canonical());
             }
         }
+        let now = Instant::now();
+        self.tell_ways(now, &targets);
         self.user_agent
-            .handle(Instant::now(), Input::Resolved { query, targets });
+            .handle(now, Input::Resolved { query, targets });
     }
 
     fn command(&mut self, command: Command) {
@@ -626,6 +630,9 @@ impl SipDriver {
     }
 
     fn resolve(&mut self, query: QueryId, question: Question) {
+        if self.answer_at_once(query, &question) {
+            return;
+        }
         let resolver = self.resolver.clone();
         let answers = self.answers.clone();
         let seed = self.random.next();

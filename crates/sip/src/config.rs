@@ -62,7 +62,8 @@ pub struct Listener {
     pub bound: SocketAddr,
     /// Host and port for Via and Contact; `None` = the bound address.
     pub advertised: Option<(String, u16)>,
-    /// `advertised` is only what we believe of ourselves: a registrar that sees us elsewhere knows better.
+    /// `advertised` is only what we believe of ourselves: a registrar that sees us elsewhere knows better, and so do a stream's own
+    /// address and `Input::Route`.
     pub is_guess: bool,
 }
 

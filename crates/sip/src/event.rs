@@ -1,6 +1,6 @@
 //! What comes in and what goes out: the closed vocabularies of the crate.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Protocol;
 use crate::id::{AccountId, ConnectionId, DeviceId, InviteId, ListenerId, QueryId};
@@ -50,6 +50,11 @@ pub enum Input<'a> {
     Resolved {
         query: QueryId,
         targets: Vec<Target>,
+    },
+    /// Our address on the way to a peer, as the machine routes it: asked by `UserAgent::wants_route`.
+    Route {
+        peer: IpAddr,
+        local: IpAddr,
     },
     /// The instant of `poll_timeout` has come.
     Timeout,

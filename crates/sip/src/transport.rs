@@ -5,6 +5,7 @@
 
 pub(crate) mod framing;
 pub(crate) mod keepalive;
+mod routes;
 pub(crate) mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use crate::config::{Limits, Listener, Protocol};
 use crate::event::Target;
 use crate::id::{ConnectionId, ListenerId};
 use framing::Framer;
+use routes::Routes;
 
 /// A way to one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +87,7 @@ pub(crate) enum Reach {
 #[derive(Debug)]
 pub(crate) struct Transport {
     listeners: Vec<Listener>,
+    routes: Routes,
     connections: BTreeMap<ConnectionId, Connection>,
     /// Accepted streams by address, for the cap on each.
     accepted_per_ip: BTreeMap<IpAddr, usize>,
@@ -92,9 +95,10 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) const fn new(listeners: Vec<Listener>) -> Self {
+    pub(crate) fn new(listeners: Vec<Listener>) -> Self {
         Self {
             listeners,
+            routes: Routes::default(),
             connections: BTreeMap::new(),
             accepted_per_ip: BTreeMap::new(),
             last_connection: 0,
@@ -261,7 +265,8 @@ impl Transport {
     pub(crate) fn addresses(&self, flow: Flow) -> Option<(SocketAddr, SocketAddr)> {
         match flow {
             Flow::Datagram { listener, remote } => {
-                Some((local_address(self.listener(listener)?, remote.ip()), remote))
+                let listener = self.listener(listener)?;
+                Some((self.local_address(listener, remote.ip()), remote))
             }
             Flow::Stream { connection } => {
                 let connection = self.connection(connection)?;
@@ -286,11 +291,50 @@ impl Transport {
         Some(match listener {
             Some(Listener {
                 advertised: Some((host, port)),
+                is_guess: false,
                 ..
             }) => (host.clone(), *port),
             Some(listener) => (host_text(local.ip()), listener.bound.port()),
             None => (host_text(local.ip()), local.port()),
         })
+    }
+
+    /// Whether the shell should tell by which of our addresses a peer reaches us before a datagram goes there: the socket is bound to
+    /// all of them, nobody fixed one, and what is known is old.
+    pub(crate) fn wants_route(&self, now: Instant, peer: IpAddr) -> bool {
+        self.listener_towards(Protocol::Udp, peer)
+            .is_some_and(|listener| listener.is_guess && listener.bound.ip().is_unspecified())
+            && !self.routes.is_fresh(now, peer)
+    }
+
+    /// The same for a target: streams have an address of their own.
+    pub(crate) fn lacks_way(&self, now: Instant, target: &Target) -> bool {
+        target.protocol == Protocol::Udp && self.wants_route(now, target.address.ip())
+    }
+
+    pub(crate) fn learn_route(&mut self, now: Instant, peer: IpAddr, local: IpAddr) {
+        if !local.is_unspecified() {
+            self.routes.learn(now, peer, local);
+        }
+    }
+
+    /// The listener's address as the peer sees it. For a socket that is bound to all addresses it is what the operator or the machine
+    /// says; else loopback for a loopback peer.
+    fn local_address(&self, listener: &Listener, peer: IpAddr) -> SocketAddr {
+        let port = listener.bound.port();
+        if !listener.bound.ip().is_unspecified() {
+            return listener.bound;
+        }
+        let routed = self.routes.local(peer).filter(|_| listener.is_guess);
+        let advertised = listener
+            .advertised
+            .as_ref()
+            .and_then(|(host, _)| host.parse::<IpAddr>().ok());
+        match routed.or(advertised) {
+            Some(ip) => SocketAddr::new(ip, port),
+            None if peer.is_loopback() => SocketAddr::new(peer, port),
+            None => listener.bound,
+        }
     }
 
     /// True where the operator fixed our address on this flow, so that a learned one must not replace it.
@@ -347,24 +391,6 @@ impl Connection {
             && self.protocol == target.protocol
             && self.remote == target.address
             && (self.protocol != Protocol::Tls || self.server_name == target.server_name)
-    }
-}
-
-/// The listener's address as the peer sees it; a wildcard bind is of no use in a message, so loopback stands in for a
-/// loopback peer. Other peers need `Listener::advertised`.
-fn local_address(listener: &Listener, peer: IpAddr) -> SocketAddr {
-    let port = listener.bound.port();
-    if !listener.bound.ip().is_unspecified() {
-        return listener.bound;
-    }
-    let advertised = listener
-        .advertised
-        .as_ref()
-        .and_then(|(host, _)| host.parse::<IpAddr>().ok());
-    match advertised {
-        Some(ip) => SocketAddr::new(ip, port),
-        None if peer.is_loopback() => SocketAddr::new(peer, port),
-        None => listener.bound,
     }
 }
 

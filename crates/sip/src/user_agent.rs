@@ -7,6 +7,7 @@ mod incoming;
 mod stream;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::account::Accounts;
@@ -89,10 +90,18 @@ impl UserAgent {
             }
             Input::Received { connection, data } => self.stream_data(now, connection, data),
             Input::Resolved { query, targets } => self.endpoint.resolved(now, query, targets),
+            Input::Route { peer, local } => self.endpoint.transport.learn_route(now, peer, local),
             Input::Timeout => {}
         }
         self.timers(now);
         self.settle(now);
+    }
+
+    /// Whether the way to a peer should be told by `Input::Route` before what it sent is handled or answered: an INVITE, a REGISTER, a
+    /// target that was looked up. Only for sockets that are bound to every address of the machine.
+    #[must_use]
+    pub fn wants_route(&self, now: Instant, peer: IpAddr) -> bool {
+        self.endpoint.transport.wants_route(now, peer)
     }
 
     /// The next thing to do; drain to `None` after every `handle` or command.

@@ -11,7 +11,7 @@ use crate::planted::{self, Planted};
 use crate::transaction::key::ClientKey;
 use crate::transaction::timer::{ClientTimer, Timer};
 use crate::transaction::{ClientEvent, ClientId, Failure, LocalContact, Outgoing, Owner};
-use crate::transport::target::{Locate, locate};
+use crate::transport::target::{Locate, Question, locate};
 use crate::transport::{Flow, FlowUser, Origin, Reach};
 
 /// Targets kept of one resolver answer.
@@ -197,29 +197,35 @@ impl Endpoint {
             return;
         };
         let hop = &outgoing.next_hop;
-        if let Some(target) = &hop.destination {
-            client.targets.push_back(target.clone());
-            return self.next_target(now, id, Failure::Unreachable);
-        }
-        match locate(&hop.uri, hop.protocol) {
+        let located = match &hop.destination {
+            Some(target) => Locate::At(target.clone()),
+            None => locate(&hop.uri, hop.protocol),
+        };
+        match located {
+            // The shell is asked even about an address where the way there is not known: with the answer it tells the way.
+            Locate::At(target) if self.transport.lacks_way(now, &target) => {
+                self.ask(id, Question::about(&target));
+            }
             Locate::At(target) => {
                 client.targets.push_back(target);
                 self.next_target(now, id, Failure::Unreachable);
             }
-            Locate::Ask(question) => {
-                let query = self.next_query();
-                self.queries.insert(query, id);
-                self.set_client_state(id, ClientState::Resolving(query));
-                self.output(Output::Resolve {
-                    query,
-                    host: question.host,
-                    port: question.port,
-                    protocol: question.protocol,
-                    secure: question.secure,
-                });
-            }
+            Locate::Ask(question) => self.ask(id, question),
             Locate::Nowhere => self.fail_client(id, Failure::Unreachable),
         }
+    }
+
+    fn ask(&mut self, id: ClientId, question: Question) {
+        let query = self.next_query();
+        self.queries.insert(query, id);
+        self.set_client_state(id, ClientState::Resolving(query));
+        self.output(Output::Resolve {
+            query,
+            host: question.host,
+            port: question.port,
+            protocol: question.protocol,
+            secure: question.secure,
+        });
     }
 
     pub(crate) fn resolved(&mut self, now: Instant, query: QueryId, targets: Vec<Target>) {

@@ -44,6 +44,18 @@ pub(crate) struct Question {
     pub(crate) secure: bool,
 }
 
+impl Question {
+    /// About an address: its answer is the target itself.
+    pub(crate) fn about(target: &Target) -> Self {
+        Self {
+            host: target.address.ip().to_string(),
+            port: Some(target.address.port()),
+            protocol: Some(target.protocol),
+            secure: false,
+        }
+    }
+}
+
 /// A target that needs no lookup, or the question to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Locate {
