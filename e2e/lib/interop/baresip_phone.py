@@ -81,7 +81,7 @@ class NatTelephone(BaresipTelephone):
     TITLE = "a registered device behind NAT (baresip)"
     NOTE = (
         "It is in a network namespace, behind a router that masquerades it by nftables; both its own and the router's outer address are private ones. The server"
-        " names the outer link's address as its own (`sip.public_host`). Judged after a hold as baresip is."
+        " is bound to every address and names the one by which this telephone reaches it. Judged after a hold as baresip is."
     )
 
     def __init__(self, world, row, directions):

@@ -19,10 +19,9 @@ REASONS = {
     "aiosipua-tls": "the peer: aiosipua has no TLS",
     "aiosipua-sdes": "the peer: aiosipua and aiortp have no SRTP",
     "aiosipua-dtls": "the peer: aiosipua and aiortp have no SRTP",
-    "dtls": "not yet in this table: DTLS-SRTP is tried with baresip, linphone and openssl by `e2e/test_dtls.py`",
     "attended": "not yet in this table: no telephone of it is somebody else's target; `e2e/test_attended.py` and `test_transfer_matrix.py` try it with linphone and sipp",
 }
-NOT_YET = {"dtls", "attended"}
+NOT_YET = {"attended"}
 
 #: Telephones that are handed over in a call to them, and why not in one of theirs.
 WHEN_CALLED = {"aiosipua": "it numbers the NOTIFYs of a call that it made from 1 again (CSeq), which RFC 3261 section 12.2.2 has refused"}

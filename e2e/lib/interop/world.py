@@ -60,12 +60,10 @@ class World:
             self.absent["nat"] = str(why)
         hosts = ["127.0.0.1", *([self.nat.server] if self.nat else [])]
         bind = "127.0.0.1" if len(hosts) == 1 else "0.0.0.0"
-        # Bound to all addresses it would name the one of the default route to everybody, which the router does not lead to.
-        public = {"sip_public_host": self.nat.server} if self.nat else {}
         everywhere = {name: f"{bind}:0" for name in ("sip_udp", "sip_tcp", "sip_tls")}
         self.allo = Server(
             self.folder, self.standin.url, agent_idle_reprompt_s=0, limits_calls=100, sip_tls_ca=self.authority, sip_tls_certificate=self.signed, sip_tls_key=self.key,
-            platform_rate_per_s=100_000, rtp_bind=bind, line_srtp="preferred", **everywhere, **public,
+            platform_rate_per_s=100_000, rtp_bind=bind, line_srtp="preferred", **everywhere,
         )  # fmt: skip
         self.parts.callback(self.allo.stop)
         self.platform = Platform(self.allo)
