@@ -1,4 +1,4 @@
-"""Every way in which a transfer can end, by REFER, by a second leg that allo calls and joins, and by one that the caller's side then takes over: who has which leg then, what the record
+"""Every way in which a transfer can end, by REFER, by a second leg that allo calls and joins, by one that the caller's side then takes over, and by one that hears caller and agent: who has which leg then, what the record
 says, and what the agent's owner is told. Callers and targets are sipp; where somebody has to hang up at an exact moment the caller is a
 socket of the test. What each side hears after the join is judged by its frequency. The calls run at the same time in one house.
 """
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from lib.allo import Server, Standin, known_to_calls, only_expected_log_lines, wait_for
-from lib.audio import RtpPeer, dominant_hz, loud_spans, read_wav, tone
+from lib.audio import RtpPeer, decode, dominant_hz, loud_spans, power_at, read_wav, rms, speak, tone
 from lib.house import House
 from lib.phone import Phone
 from lib.ports import free_port
@@ -21,6 +21,8 @@ from lib.sipp import Script, Sipp, header, sdp
 from test_outbound import Callee
 
 CALLER_HZ, TARGET_HZ, ANNOUNCE_HZ = 620, 1040, 830
+#: What the agent says when somebody has joined, and a long story of it.
+JOINED_HZ, STORY_HZ = 710, 760
 #: A telephone that tells its keys by tones alone.
 BARE = "8", "a=rtpmap:8 PCMA/8000"
 PCMA = "8 101", "a=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16"
@@ -492,6 +494,83 @@ def returns_to_the_agent(case):
     case.hang_up().is_over("operator_hung_up", True, ("hung up", True))
 
 
+# By a second leg that hears caller and agent.
+
+
+def conferred(case):
+    """Both hear the agent say that somebody is there."""
+    for peer in (case.target, case.caller):
+        peer.wait_tone(JOINED_HZ, 600, ended=True, timeout=40)
+    events = [entry["event"] for entry in case.events()]
+    assert [event for event in events if event.get("name") == "conferred"], events
+    return case
+
+
+def model_told(case, words):
+    """The session of the engine that has this text."""
+    told = f"[conference] {case.desk}: {words}"
+    known = lambda: next((s for s in case.world.tap.sessions if told in json.dumps(s.sent("conversation.item.create"), ensure_ascii=False)), None)  # noqa: E731
+    return wait_for(f"the model to be told {told!r}", known, 30)
+
+
+def both_in(samples, frame=1_600):
+    """Whether caller and person are heard at the same time in 200 ms somewhere, and hardly anything else."""
+    parts = (samples[at : at + frame] for at in range(0, len(samples) - frame, frame // 2))
+    return any(rms(part) > 1_000 and all(power_at(part, hz) > 0.2 for hz in (CALLER_HZ, TARGET_HZ)) for part in parts)
+
+
+def conference_answered(case):
+    """Each hears the other two, whoever speaks cuts the agent short, and the recording has both sides."""
+    case.target.payload_type = 8
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp()
+    session = model_told(conferred(case), "has joined")
+    # At the same time, so that the agent is quiet, and the engine hears both as one.
+    for peer, hz in ((case.caller, CALLER_HZ), (case.target, TARGET_HZ)):
+        peer.say(tone(hz, 2_500))
+    case.target.wait_tone(CALLER_HZ, 1_000, timeout=30)
+    case.caller.wait_tone(TARGET_HZ, 1_000, timeout=30)
+    wait_for("the engine to hear both", lambda: both_in(decode(0, session.heard())), 20)
+    # A key in the middle of speech would be answered together with it.
+    said = lambda kind: len(session.received(f"input_audio_buffer.{kind}"))  # noqa: E731
+    wait_for("the silence of both", lambda: not case.caller.saying() and 0 < said("speech_started") == said("speech_stopped"), 20)
+    case.caller.press("B")
+    for peer in (case.target, case.caller):
+        peer.wait_tone(STORY_HZ, 400, timeout=30)
+    case.target.say(speak("Un moment, je vous prie, je voudrais dire quelque chose."))
+    for peer in (case.target, case.caller):
+        _, ms, _ = peer.wait_tone(STORY_HZ, 400, ended=True, timeout=30)
+        assert ms < 25_000, f"the person interrupts the agent: {ms} ms"
+    record = case.hang_up().is_over("operator_hung_up", False, ("we hung up", True))
+    assert record["statistics"]["second_legs"][0]["conference"] and not case.calling.received("REFER")
+    left, right = read_wav(case.world.allo.data / "recordings" / f"{case.id}.wav")
+    heard = [[any(power_at(lane[a * 8 : b * 8], hz) > 0.2 for a, b in loud_spans(lane)) for hz in (CALLER_HZ, TARGET_HZ, JOINED_HZ)] for lane in (left, right)]
+    assert heard == [[True, False, False], [False, True, True]], heard
+
+
+def conference_target_first(case):
+    """The agent goes on with the caller, and knows that it is alone with them."""
+    case.answers_as(target(case).hangs_up_after(6_000)).calls_by_sipp()
+    model_told(conferred(case), "hung up; you are alone with the caller")
+    case.caller.wait_tone(550, 250, timeout=30)
+    case.hang_up().is_over("operator_hung_up", False, ("hung up", True))
+
+
+def conference_caller_first(case):
+    """After the person was told who waits, and took the caller by a key."""
+    case.answers_as(target(case).answers().until_bye()).calls_by_socket().hears_the_announcement()
+    case.target.press("1")
+    conferred(case).phone.bye()
+    case.is_over("caller_hung_up", False, ("the caller hung up", True))
+
+
+def conference_agent_first(case):
+    """The agent says goodbye for itself alone: the other two go on, by a bridge without an engine."""
+    case.answers_as(target(case).answers().until_bye()).calls_by_sipp()
+    conferred(case).caller.press("#")
+    wait_for("the agent to leave", lambda: "agent_left" in json.dumps(case.events()), 30)
+    case.both_talk(is_clean=False).hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+
+
 SCREENS = {"announce": "=Un appel de {{callerPhone}} : {{$ai.summary}}", "screen": True, "screenSeconds": 15}
 SETTINGS = {
     screen_silent: SCREENS | {"screenSeconds": 5},
@@ -499,6 +578,7 @@ SETTINGS = {
     announced_not: {"announce": "Un roman."},
     screen_without_voice: {"announce": "Un roman.", "screen": True},
     attended_screened: SCREENS,
+    conference_caller_first: SCREENS,
     returns_to_the_agent: {"mode": "bridge", "returnToAgent": True},
 }
 CASES = {
@@ -515,6 +595,7 @@ CASES = {
         attended_never_notified, attended_screened, attended_no_answer, attended_answered, attended_caller_first, attended_target_first,
         attended_refused, attended_busy, attended_unlisted,
     ],
+    "conference": [conference_answered, conference_target_first, conference_caller_first, conference_agent_first],
     "unsaid": [auto_declined, auto_unlisted],
 }  # fmt: skip
 
@@ -535,7 +616,7 @@ class World(House):
 
     def run(self, mode):
         """All cases of a mode at the same time; the error of each that failed."""
-        named = {"refer", "bridge", "attended"} & {mode}
+        named = {"refer", "bridge", "attended", "conference"} & {mode}
         more = SCREENS if mode == "told" else {}
         cases = {run: Case(self, run.__name__, "".join(named), SETTINGS.get(run, more)) for run in CASES[mode]}
         self.client.put(f"/agents/{self.agent}", {"transferTargets": {case.desk: case.setting for case in cases.values()}})

@@ -83,6 +83,13 @@ def dominant_hz(samples):
     return float(peak), float(near / max(spectrum.sum(), 1e-9))
 
 
+def power_at(samples, hz):
+    """The share of the energy that lies within 30 Hz of a frequency."""
+    spectrum = np.abs(np.fft.rfft(samples.astype(np.float64) * np.hanning(len(samples)))) ** 2
+    frequencies = np.fft.rfftfreq(len(samples), 1 / RATE)
+    return float(spectrum[np.abs(frequencies - hz) < 30].sum() / max(spectrum.sum(), 1e-9))
+
+
 def loud_spans(samples, threshold=600, frame=FRAME, gap_frames=10):
     """(start_ms, end_ms) of stretches above the threshold; gaps shorter than gap_frames are joined."""
     spans, start, quiet = [], None, 0

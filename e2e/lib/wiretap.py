@@ -1,5 +1,7 @@
-"""A wire tap between allo and the voice engine: every event of both directions is passed on unchanged and kept (audio is only counted)."""
+"""A wire tap between allo and the voice engine: every event of both directions is passed on unchanged and kept (of audio only its count, and what the engine heard last)."""
 
+import base64
+import collections
 import json
 import threading
 import urllib.parse
@@ -9,6 +11,8 @@ from websockets.sync.server import serve
 
 from .allo import wait_for
 
+#: Messages of audio that are kept of what the engine heard (30 s at 20 ms each).
+HEARD_MAX = 1_500
 AUDIO = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta")
 
 
@@ -19,13 +23,20 @@ class Session:
         self.path, self.headers = path, headers
         self.events = []  # (sent by allo, event)
         self.audio = {True: 0, False: 0}
+        self._heard = collections.deque(maxlen=HEARD_MAX)
 
     def note(self, by_allo, text):
         event = json.loads(text) if text.startswith("{") else {"type": "garbage", "text": text}
         if event.get("type") in AUDIO:
             self.audio[by_allo] += 1
+            if by_allo:
+                self._heard.append(event["audio"])
         else:
             self.events.append((by_allo, event))
+
+    def heard(self):
+        """What the engine heard last, in the form that it was promised."""
+        return b"".join(base64.b64decode(audio) for audio in list(self._heard))
 
     def sent(self, kind):
         return [event for by_allo, event in list(self.events) if by_allo and event["type"] == kind]

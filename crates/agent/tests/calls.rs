@@ -931,8 +931,8 @@ fn a_definition_tells_all_its_faults() {
         openingHours.days.lundi: A day is one of monday to sunday. [bad_time]
         transferTargets.asked.screenSeconds: The key is awaited for 5 to 60 seconds. [out_of_range]
         transferTargets.desk: This is a telephone number or a sip: address; premium and satellite numbers are refused. [bad_destination]
-        transferTargets.far.mode: The mode is one of refer, bridge, attended, auto. [out_of_range]
-        transferTargets.gone.mode: An announcement, a question and a return need a second leg: the mode is bridge or attended, or is left out. [out_of_range]
+        transferTargets.far.mode: The mode is one of refer, bridge, attended, conference, auto. [out_of_range]
+        transferTargets.gone.mode: An announcement, a question and a return need a second leg: the mode is bridge, attended or conference, or is left out. [out_of_range]
         transferTargets.slow.ringSeconds: A second leg rings for 5 to 120 seconds. [out_of_range]
         transferTargets.wrong.announce, character 3: "$res" has no value here: there is no reply yet: use it in contextUpdates, responseMapping, extraCostResponseField, require or blockIf. [not_here]
         onCallEndWebhook, character 1: This value cannot choose the host: an address begins with http:// or https://, BASE_URL or config. [not_here]
@@ -988,6 +988,9 @@ fn a_target_says_how_it_is_reached() {
     assert_eq!(mode("refer", false), agent::TransferMode::Refer);
     assert_eq!(mode("attended", false), agent::TransferMode::Attended);
     assert_eq!(mode("attended", true), agent::TransferMode::Attended);
+    // Also with what is said and asked first, and with a return: it comes after the agent has left.
+    assert_eq!(mode("conference", false), agent::TransferMode::Conference);
+    assert_eq!(mode("conference", true), agent::TransferMode::Conference);
     // Who is to come back has not left: that is a fault, and no second leg that is given away.
     let back = json!({"destination": "+33140000001", "mode": "attended", "returnToAgent": true});
     assert_eq!(manner(back.clone()).mode, agent::TransferMode::Bridge);

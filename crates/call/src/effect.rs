@@ -40,6 +40,8 @@ pub enum Purpose {
     TransferFailed,
     /// The person whom the caller was handed to has left: the caller is back.
     Returned,
+    /// A person hears caller and agent from here on, and is heard by both.
+    Conferred,
 }
 
 /// Sounds that the product holds itself, so that they need no engine.
@@ -205,6 +207,10 @@ pub enum SessionEvent {
     },
     /// The person has left, and the caller is back with the agent.
     Returned,
+    /// Caller, agent and person hear each other.
+    Conferred,
+    /// The agent has left, and the caller and the person go on without it.
+    AgentLeft,
     /// The second leg hung up on the caller that it was joined with.
     TargetEnded {
         /// How.
@@ -321,8 +327,11 @@ pub enum Effect {
     /// Ask the caller's side to take our place towards the second leg; answered by `TransferAccepted`, `TransferFinished`. What is
     /// being announced stops. Only while a second leg that answered lives.
     HandOver,
-    /// The caller and the second leg hear each other from here on, and the agent neither. What is being announced stops.
+    /// The caller and the second leg hear each other from here on, and the agent neither; also where the three did before. What is
+    /// being announced stops.
     Join,
+    /// The caller, the agent and the second leg hear each other from here on. What is being announced stops.
+    Confer,
     /// End the second leg in whatever state it is. Nothing of it is to be told any more.
     DropTarget {
         /// Why.

@@ -34,6 +34,8 @@ pub enum Planted {
     TargetStays,
     /// A second leg that has gone is ended again.
     TargetEndedTwice,
+    /// Caller, agent and person are brought together twice.
+    ConfersTwice,
     /// The ringing is not switched off with the call.
     RingbackStays,
     /// The call is answered twice.
@@ -65,6 +67,7 @@ impl Planted {
         Self::DisclosureCut,
         Self::TargetStays,
         Self::TargetEndedTwice,
+        Self::ConfersTwice,
         Self::RingbackStays,
         Self::AnswersTwice,
         Self::HangsUpTwice,

@@ -173,6 +173,8 @@ pub struct Phrases {
     pub transfer_failed: String,
     /// The person whom the caller was handed to has left: go on.
     pub returned: String,
+    /// A person has joined caller and agent: say so, and let them talk.
+    pub conferred: String,
 }
 
 impl Default for Phrases {
@@ -190,6 +192,7 @@ impl Default for Phrases {
             goodbye_budget: "The call cannot go on. Apologise in one short sentence, invite the caller to call again later, and say goodbye.".to_owned(),
             transfer_failed: "The caller could not be put through. Say so in one short sentence and offer to take a message or to help otherwise.".to_owned(),
             returned: "The person whom the caller was put through to has hung up, and the caller is with you again. Ask in one short sentence whether you can help with anything else.".to_owned(),
+            conferred: "A person of the house has joined the call: you, the caller and the person hear each other. Say in one short sentence that they are there. After that let the two talk, and speak only when you are asked something.".to_owned(),
         }
     }
 }

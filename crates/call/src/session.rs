@@ -4,6 +4,7 @@
 mod answering;
 mod attended;
 mod closing;
+mod conference;
 mod dictation;
 mod echo;
 mod engine;
@@ -421,6 +422,7 @@ impl Session {
                 | Purpose::Dtmf
                 | Purpose::TransferFailed
                 | Purpose::Returned
+                | Purpose::Conferred
                 | Purpose::Instruct => self.ledger.may_call_more(),
                 Purpose::Disclosure
                 | Purpose::Greeting
@@ -458,6 +460,7 @@ impl Session {
             Purpose::Disclosure => self.profile.disclosure.clone(),
             Purpose::TransferFailed => Some(phrases.transfer_failed.clone()),
             Purpose::Returned => Some(phrases.returned.clone()),
+            Purpose::Conferred => Some(phrases.conferred.clone()),
             Purpose::Reprompt => Some(phrases.reprompt.clone()),
             Purpose::Warning => Some(phrases.warning.clone()),
             Purpose::Resume => Some(phrases.resume.clone()),

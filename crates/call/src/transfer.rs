@@ -17,6 +17,8 @@ pub enum TransferMode {
     /// A second leg is called; once its person has the word, the caller's side is asked to take our place there (REFER with Replaces,
     /// RFC 5589 section 7), and both legs leave us. Where it does not, the two are joined as by [`Bridge`](Self::Bridge).
     Attended,
+    /// A second leg is called; once its person has the word, caller, agent and person all hear each other. The call stays with us.
+    Conference,
     /// The leg's own way, and a second leg where the other side hands nobody over.
     #[default]
     Auto,
@@ -46,6 +48,8 @@ pub struct TransferTarget {
     pub returns: bool,
 }
 
+/// Why nobody else can be called while a person talks with caller and agent: one at a time.
+pub(crate) const SOMEBODY_IS_THERE: &str = "a person is on the line already";
 /// The reason of a second leg that hung up by itself ([`crate::Input::TargetEnded`]).
 pub const HUNG_UP: &str = "hung up";
 /// The key by which the person takes the caller.
@@ -159,6 +163,8 @@ enum Stage {
         /// The second leg has ended: taken over, or hung up.
         left: bool,
     },
+    /// The caller, the agent and the second leg talk.
+    Conferring,
     /// The caller and the second leg talk.
     Joined,
 }
@@ -254,6 +260,11 @@ impl Transfer {
         self.stage == Stage::Joined
     }
 
+    /// Caller, agent and person hear each other.
+    pub(crate) fn is_conferring(&self) -> bool {
+        self.stage == Stage::Conferring
+    }
+
     /// The caller's side is asked to take our place towards the person.
     pub(crate) fn is_handing(&self) -> bool {
         matches!(self.stage, Stage::Handing { .. })
@@ -267,7 +278,8 @@ impl Transfer {
     /// A second leg lives: whatever ends the transfer ends it as well.
     pub(crate) fn has_leg(&self) -> bool {
         let hands = self.is_handing() && !self.has_left();
-        self.is_calling() || self.is_met() || self.is_joined() || hands
+        let talks = self.is_joined() || self.is_conferring();
+        self.is_calling() || self.is_met() || talks || hands
     }
 
     /// The second leg rings there; false when that is no news.
@@ -279,6 +291,7 @@ impl Transfer {
             | Stage::Announcing { .. }
             | Stage::Screening { .. }
             | Stage::Handing { .. }
+            | Stage::Conferring
             | Stage::Joined => false,
         }
     }
@@ -328,6 +341,10 @@ impl Transfer {
         }
     }
 
+    pub(crate) fn conferring(&mut self) {
+        self.stage = Stage::Conferring;
+    }
+
     pub(crate) fn joined(&mut self) {
         self.stage = Stage::Joined;
     }
@@ -352,7 +369,7 @@ impl Transfer {
             Stage::Draining { until } if quiet || now >= until => {
                 if matches!(
                     self.target.mode,
-                    TransferMode::Bridge | TransferMode::Attended
+                    TransferMode::Bridge | TransferMode::Attended | TransferMode::Conference
                 ) {
                     return Some(self.call(now));
                 }
@@ -374,6 +391,7 @@ impl Transfer {
             | Stage::Announcing { .. }
             | Stage::Screening { .. }
             | Stage::Handing { .. }
+            | Stage::Conferring
             | Stage::Joined => None,
         }
     }
@@ -386,7 +404,7 @@ impl Transfer {
             | Stage::Announcing { until }
             | Stage::Screening { until }
             | Stage::Handing { until, .. } => Some(until),
-            Stage::Joined => None,
+            Stage::Conferring | Stage::Joined => None,
         }
     }
 }

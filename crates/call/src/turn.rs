@@ -77,7 +77,7 @@ pub(crate) struct Turn {
 }
 
 /// Purposes in the order in which they are asked for.
-const ORDER: [Purpose; 14] = [
+const ORDER: [Purpose; 15] = [
     Purpose::Goodbye,
     Purpose::Disclosure,
     Purpose::Greeting,
@@ -89,6 +89,7 @@ const ORDER: [Purpose; 14] = [
     Purpose::Warning,
     Purpose::TransferFailed,
     Purpose::Returned,
+    Purpose::Conferred,
     Purpose::Instruct,
     Purpose::ToolFiller,
     Purpose::Reprompt,

@@ -4,6 +4,7 @@ mod inbound;
 mod liveness;
 mod outbound;
 mod report;
+mod together;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +18,7 @@ pub use self::outbound::{CATCH_UP_TICKS_MAX, PACKET_FRAMES_MAX};
 pub use self::report::{PathReport, REPORT_INTERVAL_MS};
 use self::report::{Reports, Sending};
 use crate::dtmf;
-use crate::echo::{Echo, Frames, Heard, SAID_FRAMES};
+use crate::echo::{Echo, Heard};
 use crate::frame::{
     CallerFrame, Codec, Direction, FRAME_MS, FRAME_SAMPLES_MAX, Form, RecordingFrame,
 };
@@ -238,8 +239,7 @@ impl Stream {
             self.detector = listens;
         }
         if config.codec.form() != self.config.codec.form() {
-            self.outbound.playout.set_form(config.codec.form());
-            self.outbound.said = Frames::new(config.codec.form(), SAID_FRAMES);
+            self.outbound.set_form(config.codec.form());
             if let Some(recording) = &mut self.recording {
                 recording.set_form(config.codec.form());
             }

@@ -185,3 +185,30 @@ fn no_allocation_on_the_path_of_a_protected_packet() {
 fn taking_the_echo_out_allocates_nothing() {
     assert_eq!(run(false, true), 0);
 }
+
+#[test]
+fn three_on_one_line_allocate_nothing() {
+    let peer = address(9, 6_000);
+    let now = epoch();
+    let mut stream = Stream::new(now, config(Codec::Pcmu, Some(peer)), 1);
+    stream.set_company(true);
+    stream.start(now);
+    let mut mixer: media::Mixer<3> = media::Mixer::new();
+    let (mut said, mut buffer) = (Vec::with_capacity(1_600), [0; TRANSMIT_BYTES_MAX]);
+    let before = allocations();
+    for index in 0..500_u64 {
+        for seat in 0..3 {
+            mixer.push(seat, [1_000; 320]);
+        }
+        mixer.tick();
+        let mut frame = [0; 320];
+        mixer.hear(|seat| seat != 0, &mut frame);
+        stream.push_company(&[0x20; 160]);
+        stream.handle_timeout(now + ms(index * 20));
+        while stream.poll_transmit(&mut buffer).is_some() {}
+        while stream.poll_event().is_some() {}
+        said.clear();
+        stream.take_said(&mut said);
+    }
+    assert_eq!(allocations() - before, 0);
+}

@@ -101,6 +101,7 @@ pub(crate) fn phrases(language: Language) -> Phrases {
             goodbye_budget: "L'appel ne peut pas continuer. Excuse-toi en une phrase courte, invite l'appelant à rappeler plus tard et dis au revoir.".to_owned(),
             transfer_failed: "L'appelant n'a pas pu être mis en relation. Dis-le en une phrase courte et propose de prendre un message ou d'aider autrement.".to_owned(),
             returned: "La personne à qui l'appelant a été passé a raccroché, et l'appelant est de nouveau avec toi. Demande en une phrase courte si tu peux encore l'aider.".to_owned(),
+            conferred: "Une personne de la maison a rejoint l'appel : toi, l'appelant et elle, vous vous entendez tous. Dis en une phrase courte qu'elle est là. Ensuite laisse-les parler, et ne parle que si l'on te demande quelque chose.".to_owned(),
         },
     }
 }

@@ -175,7 +175,7 @@ pub enum TransferSetting {
         /// When to choose it, for the model.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         description: Option<String>,
-        /// `refer`, `bridge`, `attended` or `auto` (default).
+        /// `refer`, `bridge`, `attended`, `conference` or `auto` (default).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mode: Option<String>,
         /// How long a second leg rings, seconds: 5 to 120 (default 25).
@@ -224,6 +224,8 @@ pub enum TransferMode {
     Bridge,
     /// A second leg, which the telephone side is then asked to connect the caller with (REFER with Replaces); joined where it does not.
     Attended,
+    /// A second leg, which hears the caller and the agent and is heard by both.
+    Conference,
     /// The telephone side's own way, and a second leg where it hands nobody over.
     #[default]
     Auto,
@@ -231,7 +233,7 @@ pub enum TransferMode {
 
 impl TransferMode {
     /// The names, as settings have them.
-    pub const NAMES: [&str; 4] = ["refer", "bridge", "attended", "auto"];
+    pub const NAMES: [&str; 5] = ["refer", "bridge", "attended", "conference", "auto"];
 
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
@@ -239,6 +241,7 @@ impl TransferMode {
             "refer" => Some(Self::Refer),
             "bridge" => Some(Self::Bridge),
             "attended" => Some(Self::Attended),
+            "conference" => Some(Self::Conference),
             "auto" => Some(Self::Auto),
             _ => None,
         }
@@ -333,6 +336,7 @@ impl TransferSetting {
         TransferManner {
             mode: match mode.as_deref().and_then(TransferMode::named) {
                 Some(TransferMode::Attended) if !returns => TransferMode::Attended,
+                Some(TransferMode::Conference) => TransferMode::Conference,
                 _ if announces || returns => TransferMode::Bridge,
                 named => named.unwrap_or_default(),
             },
@@ -382,12 +386,12 @@ impl TransferSetting {
         let manner = self.manner();
         let second_leg = manner.announces || manner.returns;
         if second_leg && mode == Some("refer") {
-            let text = "An announcement, a question and a return need a second leg: the mode is bridge or attended, or is left out.";
+            let text = "An announcement, a question and a return need a second leg: the mode is bridge, attended or conference, or is left out.";
             return Some(("mode", text.to_owned()));
         }
         // Nobody of ours is there any more when the person hangs up.
         (manner.returns && mode == Some("attended")).then(|| {
-            let text = "A caller who is to come back stays with the agent's line: the mode is bridge, or is left out.";
+            let text = "A caller who is to come back stays with the agent's line: the mode is bridge or conference, or is left out.";
             ("mode", text.to_owned())
         })
     }

@@ -18,6 +18,7 @@ impl Session {
                 self.journal(SessionEvent::TransferStarted { target });
                 self.effect(Effect::HandOver);
             }
+            Some(transfer) if transfer.target().mode == TransferMode::Conference => self.confer(),
             Some(_) => self.join(),
             None => {}
         }

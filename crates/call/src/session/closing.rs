@@ -111,9 +111,17 @@ impl Session {
                     self.hang_up(EndReason::AnsweringMachine);
                     return;
                 }
+                Some(GoodbyeStep::PlayLocal) if self.may_leave_them(reason) => {
+                    self.agent_leaves();
+                    return;
+                }
                 Some(GoodbyeStep::PlayLocal) => self.play_apology(),
                 Some(GoodbyeStep::HangUp { complete }) => {
                     self.journal(SessionEvent::GoodbyeFinished { complete });
+                    if self.may_leave_them(reason) {
+                        self.agent_leaves();
+                        return;
+                    }
                     let cut_off = reason == EndReason::MessageLeft && !complete;
                     self.hang_up(if cut_off {
                         EndReason::AnsweringMachine

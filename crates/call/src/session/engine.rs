@@ -52,6 +52,8 @@ impl Session {
             Phase::Dialing => self.hang_up(reason),
             // The same for whoever answered and is not known yet.
             Phase::Talking if self.opening.answering.is_silent() => {}
+            // Without the agent the two can still talk.
+            Phase::Talking if self.confers() => self.agent_leaves(),
             Phase::Talking => self.apologise(reason),
             // The call is answered all the same, so that the caller hears something sensible.
             Phase::Ringing | Phase::Answering => {}

@@ -16,7 +16,9 @@ use crate::transfer::{
 impl Session {
     /// A person asks for it.
     pub(super) fn transfer_requested(&mut self, target: TransferTarget) {
-        if self.phase == Phase::Talking {
+        if self.confers() {
+            self.nobody_else(&target);
+        } else if self.phase == Phase::Talking {
             self.begin_transfer(target);
         }
     }
@@ -190,6 +192,15 @@ impl Session {
 
     /// The agent leaves, the two talk.
     pub(super) fn join(&mut self) {
+        self.leave_them_to_talk();
+        self.journal(SessionEvent::TransferFinished {
+            done: true,
+            reason: String::new(),
+        });
+    }
+
+    /// The caller and the person hear each other, and the agent neither.
+    pub(super) fn leave_them_to_talk(&mut self) {
         let Some(transfer) = &mut self.leaving.transfer else {
             return;
         };
@@ -207,10 +218,6 @@ impl Session {
         // What became due while it rang is due again.
         self.liveness.resume();
         self.effect(Effect::Join);
-        self.journal(SessionEvent::TransferFinished {
-            done: true,
-            reason: String::new(),
-        });
     }
 
     /// The second leg is over, by itself or from its side.
@@ -221,6 +228,9 @@ impl Session {
         let Some(transfer) = self.leaving.transfer.take_if(|transfer| transfer.has_leg()) else {
             return;
         };
+        if transfer.is_conferring() {
+            return self.person_left_conference(&transfer.target().name, reason);
+        }
         if transfer.is_joined() {
             self.journal(SessionEvent::TargetEnded {
                 reason: reason.to_owned(),
@@ -322,7 +332,7 @@ impl Session {
     }
 
     /// The ringing that the caller hears stops.
-    fn silence(&mut self) {
+    pub(super) fn silence(&mut self) {
         let rang = std::mem::take(&mut self.leaving.ringback);
         if rang && !planted::has(Planted::RingbackStays) {
             self.effect(Effect::Ringback { on: false });

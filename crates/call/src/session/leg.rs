@@ -199,7 +199,7 @@ impl Session {
     /// while a tool asks for silence.
     pub(super) fn settle_mute(&mut self) {
         let muted = self.leaving.goodbye.is_some()
-            || self.leaving.transfer.is_some()
+            || (self.leaving.transfer.is_some() && !self.confers())
             || self.keypad.secure.is_on()
             || self.liveness.is_held()
             || self.ledger.mutes_caller();

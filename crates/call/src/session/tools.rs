@@ -144,7 +144,7 @@ impl Session {
             return;
         }
         if let Some(target) = finished.transfer {
-            self.begin_transfer(target);
+            self.transfer_requested(target);
         } else if finished.hang_up {
             self.finish_speech_then_hang_up(EndReason::AgentHungUp);
         }

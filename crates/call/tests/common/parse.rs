@@ -130,18 +130,19 @@ fn input(text: &str) -> Result<Input, String> {
     }
 }
 
-/// `transfer to desk +33123`, `transfer bridge desk +33123`, `transfer accepted`, `transfer done`, `transfer failed busy`,
+/// `transfer to desk +33123`, `transfer bridge desk +33123` (or another mode), `transfer accepted`, `transfer done`, `transfer failed busy`,
 /// `transfer declined refused`; behind the address `announce`, `screen=15000` and `returns`
 fn transfer(verb: &str, rest: &str) -> Result<Input, String> {
     Ok(match verb {
         "to" => Input::TransferRequested {
             target: target(rest),
         },
-        "refer" | "bridge" | "attended" => Input::TransferRequested {
+        "refer" | "bridge" | "attended" | "conference" => Input::TransferRequested {
             target: TransferTarget {
                 mode: match verb {
                     "bridge" => TransferMode::Bridge,
                     "attended" => TransferMode::Attended,
+                    "conference" => TransferMode::Conference,
                     _ => TransferMode::Refer,
                 },
                 ..target(rest)

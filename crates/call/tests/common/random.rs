@@ -118,6 +118,8 @@ struct Watch {
     announcing: bool,
     /// It was joined with the caller.
     joined: bool,
+    /// It was brought together with caller and agent.
+    confers: bool,
     /// Its person is to say whether they take the caller, and did.
     asked: bool,
     accepted: bool,
@@ -157,6 +159,7 @@ impl Watch {
             target: false,
             announcing: false,
             joined: false,
+            confers: false,
             asked: false,
             accepted: false,
             ringback: false,
@@ -276,7 +279,7 @@ impl Watch {
 
     /// One second leg at a time, and each ended once.
     fn take_target(&mut self, effect: &Effect) {
-        let (is_on, joined) = (self.target, self.joined);
+        let (is_on, joined, confers) = (self.target, self.joined, self.confers);
         let mut hold = |fine: bool, what: &str| {
             self.hold(fine, Promise::Target, || what.to_owned());
         };
@@ -286,6 +289,7 @@ impl Watch {
                 self.target = true;
                 self.announcing = false;
                 self.joined = false;
+                self.confers = false;
                 self.asked = target.screen_ms.is_some();
                 self.accepted = false;
             }
@@ -308,11 +312,17 @@ impl Watch {
             _ => {
                 hold(is_on, "joined with nobody");
                 hold(!joined, "joined twice");
+                let again = confers && matches!(effect, Effect::Confer);
+                hold(!again, "brought together twice");
                 let screened = self.asked && !self.accepted;
                 self.hold(!screened, Promise::Target, || {
                     "joined with somebody who was asked and did not accept".to_owned()
                 });
                 self.joined = matches!(effect, Effect::Join);
+                if self.joined && self.confers {
+                    self.seen.insert("joined after a conference".to_owned());
+                }
+                self.confers = matches!(effect, Effect::Confer);
                 self.announcing = false;
             }
         }
@@ -347,6 +357,7 @@ impl Watch {
             | Effect::DropTarget { .. }
             | Effect::Ringback { .. }
             | Effect::HandOver
+            | Effect::Confer
             | Effect::Join => self.take_target(&effect),
             Effect::Background { on } => {
                 self.hold(self.background != on, Promise::Background, || {
@@ -375,12 +386,11 @@ impl Watch {
             Effect::Journal(SessionEvent::GoodbyeStarted {
                 reason: EndReason::MessageLeft,
             }) => self.message = true,
-            Effect::Journal(SessionEvent::Returned) => {
-                self.seen.insert("returned".to_owned());
-            }
-            Effect::Journal(SessionEvent::TargetScreened { outcome }) => {
-                self.seen.insert(format!("screened {}", outcome.label()));
-            }
+            Effect::Journal(
+                event @ (SessionEvent::Returned
+                | SessionEvent::AgentLeft
+                | SessionEvent::TargetScreened { .. }),
+            ) => self.see(&event),
             Effect::Journal(SessionEvent::EngineReady { .. }) => self.engine_ready = true,
             Effect::Journal(SessionEvent::EngineLost { .. }) => self.engine_ready = false,
             // The outcome of a tool that an older engine session asked for travels as a message.
@@ -390,6 +400,16 @@ impl Watch {
             }
             _ => {}
         }
+    }
+
+    fn see(&mut self, event: &SessionEvent) {
+        let seen = match event {
+            SessionEvent::Returned => "returned".to_owned(),
+            SessionEvent::AgentLeft => "agent_left".to_owned(),
+            SessionEvent::TargetScreened { outcome } => format!("screened {}", outcome.label()),
+            _ => return,
+        };
+        self.seen.insert(seen);
     }
 
     fn take_tool(&mut self, effect: Effect) {
@@ -576,10 +596,10 @@ fn transfer_input(dice: &mut Dice, roll: u64, yes: bool) -> Input {
         },
         61..=63 => Input::TransferRequested {
             target: TransferTarget {
-                mode: if dice.below(2) == 0 {
-                    TransferMode::Bridge
-                } else {
-                    TransferMode::Attended
+                mode: match dice.below(3) {
+                    0 => TransferMode::Bridge,
+                    1 => TransferMode::Conference,
+                    _ => TransferMode::Attended,
                 },
                 announces: yes,
                 screen_ms: (dice.below(3) > 0).then_some(15_000),

@@ -61,6 +61,7 @@ pub(crate) fn effect(effect: &Effect) -> String {
         | Effect::CallTarget { .. }
         | Effect::Ringback { .. }
         | Effect::Join
+        | Effect::Confer
         | Effect::HandOver
         | Effect::Announce { .. }
         | Effect::DropTarget { .. } => caller(effect),
@@ -123,6 +124,8 @@ fn caller(effect: &Effect) -> String {
         format!("ringback {}", on(*ringing))
     } else if matches!(effect, Effect::Join) {
         "join".to_owned()
+    } else if matches!(effect, Effect::Confer) {
+        "confer".to_owned()
     } else if matches!(effect, Effect::HandOver) {
         "hand_over".to_owned()
     } else if let Effect::Announce { asks } = effect {
@@ -172,6 +175,8 @@ fn journal(event: &SessionEvent) -> String {
         }
         SessionEvent::TargetScreened { outcome } => format!("target_screened {}", outcome.label()),
         SessionEvent::Returned => "returned".to_owned(),
+        SessionEvent::Conferred => "conferred".to_owned(),
+        SessionEvent::AgentLeft => "agent_left".to_owned(),
         SessionEvent::TargetEnded { reason } => format!("target_ended {reason}"),
         SessionEvent::TransferFinished { done, reason } => {
             format!("transfer_finished done={} {reason}", yes(*done))
@@ -187,6 +192,7 @@ fn purpose(purpose: Purpose) -> &'static str {
         Purpose::Disclosure => "disclosure",
         Purpose::TransferFailed => "transfer_failed",
         Purpose::Returned => "returned",
+        Purpose::Conferred => "conferred",
         Purpose::Greeting => "greeting",
         Purpose::Reprompt => "reprompt",
         Purpose::Warning => "warning",

@@ -116,6 +116,8 @@ super::table! { Label:
     Notice line_target_not_announced();
     Info line_target_screened(outcome: Text);
     Info line_returned();
+    Info line_conferred();
+    Info line_agent_left();
     Notice announcement_not_spoken();
     Info line_target_ended(reason: Text);
     Info line_transfer_done();

@@ -227,6 +227,7 @@ pub(crate) fn transfer_target(name: &str, address: &str, manner: TransferManner)
             agent::TransferMode::Refer => TransferMode::Refer,
             agent::TransferMode::Bridge => TransferMode::Bridge,
             agent::TransferMode::Attended => TransferMode::Attended,
+            agent::TransferMode::Conference => TransferMode::Conference,
             agent::TransferMode::Auto => TransferMode::Auto,
         },
         ring_ms: manner.ring_seconds.saturating_mul(1_000),

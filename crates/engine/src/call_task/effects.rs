@@ -69,6 +69,7 @@ impl CallTask {
             Effect::Announce { asks } => self.announce(now, asks),
             Effect::HandOver => self.hand_over(now),
             Effect::Join => self.join(now),
+            Effect::Confer => self.confer(now),
             Effect::ClearPlayout => self.clear_playout(now),
             Effect::Patience { patience_ms } => self.link.set_patience(patience_ms),
             Effect::Duck { on } => self.media.duck(on),

@@ -371,7 +371,7 @@ impl CallTask {
         self.desk.publish(LiveEventKind::CallerSpeaking);
         let item = ItemId::from(item);
         let confirm = self.confirms_voices();
-        let mut heard = self.media.judge_heard(confirm);
+        let mut heard = self.whose_voice(confirm);
         if heard == Heard::Quiet && confirm {
             // It is over already, whatever it was.
             heard = self.media.judge_voice();

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 impl CallTask {
     /// Carries the caller's frames to the engine and the recording to the recorder and those who listen; true when an event was handled.
     pub(super) fn drain_media(&mut self, now: Instant) -> bool {
-        if !self.second.relay(&mut self.media) {
+        if !self.carry_conference(now) && !self.second.relay(&mut self.media) {
             self.forward_frames(now);
         }
         self.drain_recording(now);
@@ -69,9 +69,9 @@ impl CallTask {
     }
 
     /// Tells the session whose voice is heard, where the sound is clear about it.
-    fn judge_heard(&mut self, now: Instant) {
+    pub(super) fn judge_heard(&mut self, now: Instant) {
         let confirm = self.confirms_voices();
-        let heard = match self.media.judge_heard(confirm) {
+        let heard = match self.whose_voice(confirm) {
             Heard::Speech => call::Heard::Speech,
             Heard::Echo => call::Heard::Echo,
             Heard::Noise => call::Heard::Noise,

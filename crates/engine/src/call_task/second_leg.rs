@@ -5,6 +5,7 @@
 //! it is ended by `Effect::DropTarget`, by the close of the task, and where the task falls by the drop of its leg.
 
 mod announcing;
+mod conference;
 mod events;
 mod relay;
 mod voice;
@@ -21,6 +22,7 @@ use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
 use crate::sip_driver::LegEvent;
 use announcing::Announcement;
+use conference::Conference;
 use relay::Relay;
 use voice::Said;
 
@@ -40,6 +42,8 @@ enum Stage {
     Calling,
     /// Answered; the session has the word.
     Answered,
+    /// The caller, the agent and the second leg hear each other.
+    Conferring,
     /// The caller and the second leg hear each other.
     Joined,
     /// It ends, or has ended: only its last messages are still read.
@@ -67,6 +71,7 @@ struct SecondLeg {
     dialled: Dialled,
     media: LegAudio,
     relay: Relay,
+    conference: Option<Conference>,
     stage: Stage,
     announcement: Announcement,
     rang: Option<Instant>,
@@ -99,6 +104,11 @@ pub(super) struct SecondLegs {
 }
 
 impl SecondLeg {
+    /// The person is heard by the caller.
+    fn talks(&self) -> bool {
+        matches!(self.stage, Stage::Conferring | Stage::Joined)
+    }
+
     fn is_open(&self) -> bool {
         self.stage < Stage::Over
     }
@@ -160,7 +170,8 @@ impl SecondLeg {
             "talked_ms": self.joined.map(|joined| ms(joined, until)),
             "end": self.end,
             "codec": self.joined.map(|_| self.media.codec().name()),
-            "dropped_ms": self.relay.dropped_ms(),
+            "conference": self.conference.is_some(),
+            "dropped_ms": self.relay.dropped_ms() + self.conference.as_ref().map_or(0, Conference::dropped_ms),
             "rtp": self.joined.map(|_| json!({
                 "packets_sent": figures.packets_sent,
                 "packets_received": figures.packets_received,
@@ -260,10 +271,14 @@ impl SecondLegs {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let open = self.current.as_ref().filter(|one| one.is_open())?;
-        [open.media.poll_timeout(), open.announcement.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let conference = open.conference.as_ref();
+        let conference = conference.filter(|_| open.stage == Stage::Conferring);
+        let timeouts = [
+            open.media.poll_timeout(),
+            open.announcement.poll_timeout(),
+            conference.map(Conference::poll_timeout),
+        ];
+        timeouts.into_iter().flatten().min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {

@@ -243,6 +243,41 @@ impl LegAudio {
         }
     }
 
+    /// Whether others can be heard beside the agent.
+    pub(crate) fn takes_company(&self) -> bool {
+        match self {
+            Self::Rtp(_) | Self::Page(_) => true,
+            Self::Carrier(_) => false,
+        }
+    }
+
+    /// Others are there beside the agent, or are not.
+    pub(crate) fn set_company(&mut self, on: bool) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.set_company(on),
+            Self::Page(page) => page.stream.set_company(on),
+            Self::Carrier(_) => {}
+        }
+    }
+
+    /// Whole frames of what the others say.
+    pub(crate) fn push_company(&mut self, audio: &[u8]) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.push_company(audio),
+            Self::Page(page) => page.stream.push_company(audio),
+            Self::Carrier(_) => {}
+        }
+    }
+
+    /// Adds what the agent said since the last time to `into`.
+    pub(crate) fn take_said(&mut self, into: &mut Vec<u8>) {
+        match self {
+            Self::Rtp(rtp) => rtp.stream.take_said(into),
+            Self::Page(page) => page.stream.take_said(into),
+            Self::Carrier(_) => {}
+        }
+    }
+
     /// No more audio of `item` will come.
     pub(crate) fn finish(&mut self, item: &ItemKey) {
         match self {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::StreamConfig;
 use crate::coder::Encoder;
+use crate::company::Company;
 use crate::dtmf::{self, DtmfSender, DtmfTick, EventPacket};
 use crate::echo::{Frames, SAID_FRAMES};
 use crate::frame::{Codec, FRAME_BYTES_MAX, FRAME_MS, FRAME_SAMPLES, FRAME_SAMPLES_MAX, Form};
@@ -50,6 +51,8 @@ pub(super) struct Outbound {
     /// Inner `None`: the key is unusable and nothing is sent.
     pub(super) srtp: Option<Option<SrtpContext>>,
     pub(super) playout: Playout,
+    /// Others beside the agent.
+    pub(super) company: Option<Box<Company>>,
     /// What is played is quieter.
     pub(super) ducked: bool,
     /// What was said, for its echo.
@@ -83,6 +86,7 @@ impl Outbound {
                 .as_ref()
                 .map(|srtp| SrtpContext::new(srtp.suite, &srtp.local_key)),
             playout: Playout::new(config.codec.form()),
+            company: None,
             ducked: false,
             said: Frames::new(config.codec.form(), SAID_FRAMES),
             encoder: Encoder::new(config.codec, config.opus),
@@ -101,6 +105,15 @@ impl Outbound {
             self.encoder = Encoder::new(config.codec, config.opus);
             self.clock_per_tick = super::clock_per_tick(config);
             self.marker = true;
+        }
+    }
+
+    /// What is carried has another form from now on.
+    pub(super) fn set_form(&mut self, form: Form) {
+        self.playout.set_form(form);
+        self.said = Frames::new(form, SAID_FRAMES);
+        if let Some(company) = &mut self.company {
+            **company = Company::new(form);
         }
     }
 
@@ -314,6 +327,9 @@ impl Outbound {
             if audio && self.ducked {
                 quieter(form, carried);
             }
+            if let Some(company) = &mut self.company {
+                company.join(carried);
+            }
         } else if let Some((mut tones, ends)) = self.tones.take() {
             let mut samples = [0; PACKET_FRAMES_MAX * FRAME_SAMPLES_MAX];
             let samples = &mut samples[..carried.len() / form.sample_bytes()];
@@ -322,6 +338,9 @@ impl Outbound {
             self.tones = (!ends).then_some((tones, false));
         } else {
             carried.fill(form.silence());
+        }
+        if let Some(company) = self.company.as_mut().filter(|_| !speaks) {
+            company.pause(carried.len());
         }
         self.said.push(carried);
         if let Some(recording) = recording {

@@ -223,6 +223,8 @@ fn session(name: &str, fields: &BTreeMap<String, Param>) -> (Message, bool) {
             told(Message::new("line_target_screened").with("outcome", field("outcome")))
         }
         "returned" => told(Message::new("line_returned")),
+        "conferred" => told(Message::new("line_conferred")),
+        "agent_left" => told(Message::new("line_agent_left")),
         "target_ended" => told(Message::new("line_target_ended").with("reason", field("reason"))),
         "transfer_finished" if set("done") => told(Message::new("line_transfer_done")),
         "transfer_finished" => {

@@ -8,10 +8,7 @@ use super::Event;
 impl From<&SessionEvent> for Event {
     fn from(event: &SessionEvent) -> Self {
         match event {
-            SessionEvent::PhaseChanged { from, to } => session(
-                "phase_changed",
-                vec![("from", (*from).into()), ("to", (*to).into())],
-            ),
+            SessionEvent::PhaseChanged { from, to } => phase_changed(from, to),
             SessionEvent::BargeIn { item, played_ms } => session(
                 "barge_in",
                 vec![
@@ -71,6 +68,8 @@ impl From<&SessionEvent> for Event {
                 named("target_screened", "outcome", outcome.label())
             }
             SessionEvent::Returned => session("returned", vec![]),
+            SessionEvent::Conferred => session("conferred", vec![]),
+            SessionEvent::AgentLeft => session("agent_left", vec![]),
             SessionEvent::TargetEnded { reason } => named("target_ended", "reason", reason),
             SessionEvent::TransferFinished { done, reason } => transferred(*done, reason),
             SessionEvent::SecureInput { on } => session("secure_input", vec![("on", flag(*on))]),
@@ -104,6 +103,13 @@ fn transferred(done: bool, reason: &str) -> Event {
 }
 
 /// A decision with one text.
+fn phase_changed(from: &str, to: &str) -> Event {
+    session(
+        "phase_changed",
+        vec![("from", from.into()), ("to", to.into())],
+    )
+}
+
 fn named(name: &str, field: &str, value: &str) -> Event {
     session(name, vec![(field, value.into())])
 }

@@ -69,7 +69,7 @@ export function OtherSection({ agent, section, readOnly, draft, text, set, value
   );
 }
 
-const MODES = ['auto', 'refer', 'bridge', 'attended'] as const;
+const MODES = ['auto', 'refer', 'bridge', 'attended', 'conference'] as const;
 
 interface Target {
   name: string;

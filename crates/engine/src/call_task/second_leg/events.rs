@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use call::{EndReason, HUNG_UP, Input, TargetDrop, TransferEnd, TransferTarget};
+use call::{EndReason, HUNG_UP, Input, TargetDrop, TransferEnd, TransferMode, TransferTarget};
 use catalog::Message;
 use media::StreamEvent;
 use sip::EndCause;
@@ -28,7 +28,11 @@ const KEYS_AT_ONCE_MAX: usize = 8;
 impl CallTask {
     /// Calls the person whom the caller is handed to.
     pub(in crate::call_task) fn call_target(&mut self, now: Instant, target: &TransferTarget) {
-        let placed = if self.second.count() < SECOND_LEGS_MAX {
+        let confers = target.mode == TransferMode::Conference;
+        let placed = if confers && !self.media.takes_company() {
+            // Its carrier plays ahead of time, and nobody could be heard beside that.
+            Err("this line cannot hold a conference")
+        } else if self.second.count() < SECOND_LEGS_MAX {
             self.place_target(now, target)
         } else {
             Err("too many people were called in this call already")
@@ -74,6 +78,7 @@ impl CallTask {
             dialled,
             media,
             relay: Relay::new(),
+            conference: None,
             stage: Stage::Calling,
             announcement: self.prepare_announcement(target),
             rang: None,
@@ -94,7 +99,7 @@ impl CallTask {
             if cause == TargetDrop::HandedOver {
                 return second.leave(now);
             }
-            let joined = second.stage == Stage::Joined;
+            let joined = second.talks();
             let (reason, why) = match (cause, caller_left) {
                 (TargetDrop::HandedOver, _) => (EndReason::Transferred, super::HANDED_OVER),
                 (_, true) if joined => (EndReason::Transferred, "the caller hung up"),
@@ -129,10 +134,15 @@ impl CallTask {
     pub(in crate::call_task) fn join(&mut self, now: Instant) {
         if let Some(second) = self.second.open() {
             second.cut_announcement(now);
+            if second.conference.is_some() {
+                // Its item has no end, and what follows it would wait for one.
+                let _ = second.media.clear(now);
+            }
             second.media.await_media(now);
             second.stage = Stage::Joined;
-            second.joined = Some(now);
+            second.joined.get_or_insert(now);
         }
+        self.media.set_company(false);
         if let Some(office) = &mut self.office {
             office.engine_until = Some(now);
         }
@@ -179,7 +189,7 @@ impl CallTask {
                     self.desk.journal.note(now, message);
                 }
                 // Nobody hears them yet, and somebody who holds us is silent as long as they like: it counts when they are heard.
-                StreamEvent::MediaLost { .. } if !joined || second.media.is_held() => {
+                StreamEvent::MediaLost { .. } if !second.talks() || second.media.is_held() => {
                     second.media.await_media(now);
                 }
                 StreamEvent::MediaLost { .. } => gone = true,

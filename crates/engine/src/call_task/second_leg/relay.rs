@@ -10,7 +10,7 @@ use crate::leg::audio::LegAudio;
 /// Sound in front of the first frame, so that frames which come unevenly are heard evenly, ms.
 const AHEAD_MS: usize = 40;
 /// Sound that may wait towards one side, ms; a frame that would wait longer is dropped.
-const WAITING_MS_MAX: u32 = 200;
+pub(super) const WAITING_MS_MAX: u32 = 200;
 /// Length of one frame, ms.
 const FRAME_MS: u64 = 20;
 

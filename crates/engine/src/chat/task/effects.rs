@@ -68,6 +68,7 @@ impl ChatTask {
             | Effect::DropTarget { .. }
             | Effect::HandOver
             | Effect::Join
+            | Effect::Confer
             | Effect::TruncateItem { .. }
             | Effect::FinishItem { .. }
             | Effect::ReleasePlayout
