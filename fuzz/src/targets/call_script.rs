@@ -145,7 +145,7 @@ impl Watch {
                 assert!(self.target && !self.announcing, "told to nobody, or twice");
                 self.announcing = true;
             }
-            Effect::Join | Effect::HandOver => {
+            Effect::Join | Effect::Confer | Effect::HandOver => {
                 assert!(self.target, "joined with nobody");
                 self.announcing = false;
             }
@@ -297,7 +297,11 @@ fn transfer_input(bytes: &mut Bytes<'_>) -> Input {
         7 => Input::MachineWaits,
         8 => Input::TransferRequested {
             target: TransferTarget {
-                mode: bytes.pick(&[TransferMode::Bridge, TransferMode::Attended]),
+                mode: bytes.pick(&[
+                    TransferMode::Bridge,
+                    TransferMode::Attended,
+                    TransferMode::Conference,
+                ]),
                 announces: bytes.flag(),
                 screen_ms: bytes.flag().then(|| u32::from(bytes.u16())),
                 returns: bytes.flag(),
