@@ -140,7 +140,7 @@ end_reasons! {
     Closed: "closed", System, 480, 16, Notice, true;
     /// The balance or the budget of the owner is spent.
     NoBalance: "no_balance", System, 480, 21, Warning, false;
-    /// The tenant or the agent has as many calls as it may have.
+    /// The tenant, the agent or the line has as many calls as it may have.
     Concurrency: "concurrency", System, 486, 17, Notice, true;
     /// The offer is malformed or cannot be used.
     RejectedOffer: "rejected_offer", Network, 488, 88, Warning, false;

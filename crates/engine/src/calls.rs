@@ -198,12 +198,10 @@ impl Calls {
             .collect()
     }
 
-    /// Calls of a tenant that run now, and how many of them are of an agent.
-    pub(crate) fn running(&self, tenant: &TenantId, agent: &str) -> (usize, usize) {
-        let live = self.live();
-        let of_tenant = || live.values().filter(|entry| entry.call.tenant == *tenant);
-        let of_agent = of_tenant().filter(|entry| entry.call.agent == agent);
-        (of_tenant().count(), of_agent.count())
+    /// Calls of a tenant that run now and began before this one, and how many of them are of an agent. Of two that come together
+    /// for one place the earlier has it.
+    pub(crate) fn before(&self, call: &CallId, tenant: &TenantId, agent: &str) -> (usize, usize) {
+        before(&self.live(), call, tenant, agent)
     }
 
     /// Calls of each agent that run now.
@@ -588,5 +586,60 @@ impl Calls {
             }
         });
         id
+    }
+}
+
+fn before(
+    live: &BTreeMap<CallId, Entry>,
+    call: &CallId,
+    tenant: &TenantId,
+    agent: &str,
+) -> (usize, usize) {
+    let earlier = || live.range(..call).map(|(_, entry)| &entry.call);
+    let of_tenant = || earlier().filter(|call| call.tenant == *tenant);
+    let of_agent = of_tenant().filter(|call| call.agent == agent);
+    (of_tenant().count(), of_agent.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::{LiveState, Timings};
+
+    fn entry(id: &CallId, tenant: &str, agent: &str) -> Entry {
+        let call = LiveCall {
+            id: id.clone(),
+            tenant: TenantId::from(tenant),
+            line: "line".to_owned(),
+            agent: agent.to_owned(),
+            inbound: true,
+            from: String::new(),
+            to: String::new(),
+            started_at: Timestamp::UNIX_EPOCH,
+            state: LiveState::Ringing,
+            timings: Timings::default(),
+        };
+        Entry {
+            call,
+            started: Instant::now(),
+            commands: mpsc::channel(1).0,
+        }
+    }
+
+    #[test]
+    fn of_calls_that_come_together_each_counts_those_before_it() {
+        let ids: Vec<CallId> = (0..4).map(|_| new_call_id()).collect();
+        let owners = [("a", "x"), ("b", "x"), ("a", "y"), ("a", "x")];
+        let live = ids
+            .iter()
+            .zip(owners)
+            .map(|(id, (tenant, agent))| (id.clone(), entry(id, tenant, agent)));
+        let live = live.collect();
+        let counts = ids
+            .iter()
+            .zip(owners)
+            .map(|(id, (tenant, agent))| before(&live, id, &TenantId::from(tenant), agent));
+        let counts: Vec<_> = counts.collect();
+        assert_eq!(counts, [(0, 0), (0, 0), (1, 0), (2, 1)]);
     }
 }

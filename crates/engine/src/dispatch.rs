@@ -574,7 +574,7 @@ impl Dispatcher {
             return later(EndReason::Overload, 503, "too_many_calls");
         };
         let Some(place) = line.places.take() else {
-            return later(EndReason::Overload, 486, LINE_BUSY);
+            return later(EndReason::Concurrency, 486, LINE_BUSY);
         };
         Decision::Accept {
             line: Arc::clone(line),

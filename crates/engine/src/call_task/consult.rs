@@ -57,8 +57,8 @@ pub(super) async fn consult(
     journal: &CallJournal,
 ) -> Verdict {
     let agent = &office.agent.definition().agent_id;
-    let (of_tenant, of_agent) = calls.running(&identity.tenant, agent);
-    if is_over(of_tenant, office.tenant_calls_max) || is_over(of_agent, office.calls_max) {
+    let (of_tenant, of_agent) = calls.before(&identity.id, &identity.tenant, agent);
+    if is_full(of_tenant, office.tenant_calls_max) || is_full(of_agent, office.calls_max) {
         return Verdict::Refuse(EndReason::Concurrency);
     }
     let note = |message: Message| journal.note(Instant::now(), message);
@@ -101,9 +101,8 @@ pub(crate) async fn inquire(
     }
 }
 
-fn is_over(running: usize, max: u32) -> bool {
-    // The call itself is among those that run.
-    max > 0 && running > usize::try_from(max).unwrap_or(usize::MAX)
+fn is_full(running: usize, max: u32) -> bool {
+    max > 0 && running >= usize::try_from(max).unwrap_or(usize::MAX)
 }
 
 /// The checks of the agent and its session's data, all at the same time.
