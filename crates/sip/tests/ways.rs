@@ -88,6 +88,17 @@ fn peer() -> SocketAddr {
     VPN_PEER.parse().unwrap()
 }
 
+fn calls(agent: &mut UserAgent, now: Instant) {
+    let data = invite();
+    let (listener, source, data) = (ListenerId(1), peer(), data.as_slice());
+    let input = Input::Datagram {
+        listener,
+        source,
+        data,
+    };
+    agent.handle(now, input);
+}
+
 fn tell_way(agent: &mut UserAgent, now: Instant) {
     let (peer, local) = (peer().ip(), VPN_OURS.parse().unwrap());
     agent.handle(now, Input::Route { peer, local });
@@ -100,15 +111,7 @@ fn an_answer_names_the_address_that_the_caller_reached() {
     assert!(agent.wants_route(now, peer().ip()));
     tell_way(&mut agent, now);
     assert!(!agent.wants_route(now, peer().ip()));
-    let data = invite();
-    agent.handle(
-        now,
-        Input::Datagram {
-            listener: ListenerId(1),
-            source: peer(),
-            data: &data,
-        },
-    );
+    calls(&mut agent, now);
     assert_eq!(contact_of_answer(&mut agent, now), VPN_OURS);
     assert!(agent.wants_route(now + Duration::from_secs(61), peer().ip()));
 }
@@ -144,15 +147,7 @@ fn the_address_that_the_operator_fixed_is_never_replaced() {
     let mut agent = agent(now, false);
     assert!(!agent.wants_route(now, peer().ip()));
     tell_way(&mut agent, now);
-    let data = invite();
-    agent.handle(
-        now,
-        Input::Datagram {
-            listener: ListenerId(1),
-            source: peer(),
-            data: &data,
-        },
-    );
+    calls(&mut agent, now);
     assert_eq!(contact_of_answer(&mut agent, now), LAN_OURS);
 }
 
