@@ -80,6 +80,25 @@ def test_a_spent_balance_refuses_the_call(house, sipp, peer):
     told_of(world, call, "no_balance")
 
 
+def test_of_four_who_call_at_once_for_one_place_one_has_it(house, sipp, peer):
+    """sipp sends the four INVITEs in one burst: each call of it goes one of the two ways."""
+    world = house().provision(limits={"maxParallelCalls": 1}).ready()
+    script = Script("crowd").invite()
+    script.steps += [f'<recv response="{status}" optional="true"/>' for status in (100, 180)]
+    script.steps.append('<recv response="486" optional="true" next="1"/>')
+    script.receive(200).ack().until_bye()
+    script.steps.append('<nop next="2"/><label id="1"/>')
+    script.ack_refusal()
+    script.steps.append('<label id="2"/>')
+    crowd = sipp(script, world.allo, peer, service=world.number, calls=4, extra=("-r", "1000"))
+    ended = lambda: [call["endReason"] for call in calls(world) if call.get("endedAt")]  # noqa: E731
+    assert wait_for("three refusals", lambda: len(ended()) > 2 and ended(), 20) == ["concurrency"] * 3
+    (running,) = [call for call in calls(world) if not call.get("endedAt")]
+    wait_for("the answer", lambda: crowd.received("SIP/2.0 200"), 10)
+    world.client.request("DELETE", f"/calls/{running['id']}")
+    crowd.wait()
+
+
 @pytest.mark.parametrize("whose", ["agent", "line"])
 def test_a_caller_for_whom_no_place_is_left_is_told_of_too(house, sipp, peer, whose):
     options = {"limits": {"maxParallelCalls": 1}} if whose == "agent" else {}

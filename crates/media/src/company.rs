@@ -74,9 +74,11 @@ impl Company {
         self.form.encode_into(sums, carried);
     }
 
-    /// Nothing of either leaves: keys are sent.
-    pub(crate) fn pause(&mut self, bytes: usize) {
-        let gone = bytes.min(self.beside.len());
+    /// Frames in which nothing of either leaves: keys are sent, or the peer holds us. What the others say meanwhile is gone.
+    pub(crate) fn pause(&mut self, frames: u32) {
+        let frames = usize::try_from(frames).unwrap_or(WAITING_FRAMES_MAX);
+        let gone = frames.saturating_mul(self.form.frame_bytes());
+        let gone = gone.min(self.beside.len());
         self.beside.drain(..gone);
     }
 }

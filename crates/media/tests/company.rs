@@ -6,7 +6,7 @@ mod common;
 use common::{Bench, address, config, samples, tone};
 use media::rtp::HEADER_BYTES;
 use media::tone::purity_at;
-use media::{Codec, ItemKey, PlayoutEvent, StreamEvent};
+use media::{Codec, Direction, ItemKey, PlayoutEvent, StreamEvent};
 
 const AGENT_HZ: f32 = 700.0;
 const OTHERS_HZ: f32 = 1_100.0;
@@ -101,4 +101,48 @@ fn nothing_waits_without_bound_and_nobody_is_heard_who_is_gone() {
     bench.stream.set_company(false);
     bench.go(2_100);
     assert_eq!(bench.sent.iter().filter(loud).count(), 10);
+}
+
+/// What the others say while nothing is sent does not make them late afterwards.
+fn is_in_time_after(what: &str, pause: impl Fn(&mut Bench), resume: impl Fn(&mut Bench)) {
+    let mut terms = config(Codec::Pcmu, Some(address(9, 6_000)));
+    terms.telephone_event = Some(101);
+    let mut bench = Bench::with(terms);
+    bench.stream.set_company(true);
+    bench.start();
+    let say = |bench: &mut Bench, frames: std::ops::Range<u64>, byte| {
+        for index in frames {
+            bench.stream.push_company(&[byte; 160]);
+            bench.go(index * 20 + 19);
+        }
+    };
+    say(&mut bench, 0..10, 0x10);
+    pause(&mut bench);
+    say(&mut bench, 10..60, 0x10);
+    resume(&mut bench);
+    say(&mut bench, 60..65, 0x20);
+    let now = bench.sent.iter();
+    let now = now.filter(|(_, data)| data[HEADER_BYTES] == 0x20).count();
+    assert!(now >= 4, "{what}: {now} of 5 frames in time");
+}
+
+#[test]
+fn what_is_said_while_nothing_is_sent_does_not_wait() {
+    let directed = |direction| {
+        move |bench: &mut Bench| {
+            let mut terms = config(Codec::Pcmu, Some(address(9, 6_000)));
+            terms.direction = direction;
+            bench.stream.reconfigure(bench.now, terms);
+        }
+    };
+    is_in_time_after(
+        "a hold",
+        directed(Direction::RecvOnly),
+        directed(Direction::SendRecv),
+    );
+    is_in_time_after(
+        "keys",
+        |bench| bench.stream.send_dtmf("1", 900).unwrap(),
+        |_| (),
+    );
 }

@@ -7,12 +7,17 @@ mod peer;
 mod world;
 
 use crate::bytes::Bytes;
-use world::World;
+use world::{PASSWORD, World};
 
 /// Steps of one run.
 const STEPS_MAX: usize = 200;
 
 pub fn target(data: &[u8]) {
+    // A fuzzer finds the word in the program; where it has put it into a message, it tells nothing that the trace has it too.
+    let mut parts = data.windows(PASSWORD.len());
+    if parts.any(|part| part == PASSWORD.as_bytes()) {
+        return;
+    }
     let mut bytes = Bytes::new(data);
     let mut world = World::new(bytes.byte());
     for _ in 0..STEPS_MAX {

@@ -23,10 +23,6 @@ impl Session {
         transfer.conferring();
         let name = transfer.target().name.clone();
         self.silence();
-        self.journal(SessionEvent::TransferFinished {
-            done: true,
-            reason: String::new(),
-        });
         self.enter(Phase::Talking);
         // What became due while it rang is due again.
         self.liveness.resume();
@@ -84,6 +80,6 @@ impl Session {
     pub(super) fn agent_leaves(&mut self) {
         self.leaving.goodbye = None;
         self.journal(SessionEvent::AgentLeft);
-        self.leave_them_to_talk();
+        self.join();
     }
 }

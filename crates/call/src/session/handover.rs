@@ -192,15 +192,6 @@ impl Session {
 
     /// The agent leaves, the two talk.
     pub(super) fn join(&mut self) {
-        self.leave_them_to_talk();
-        self.journal(SessionEvent::TransferFinished {
-            done: true,
-            reason: String::new(),
-        });
-    }
-
-    /// The caller and the person hear each other, and the agent neither.
-    pub(super) fn leave_them_to_talk(&mut self) {
         let Some(transfer) = &mut self.leaving.transfer else {
             return;
         };
@@ -218,6 +209,10 @@ impl Session {
         // What became due while it rang is due again.
         self.liveness.resume();
         self.effect(Effect::Join);
+        self.journal(SessionEvent::TransferFinished {
+            done: true,
+            reason: String::new(),
+        });
     }
 
     /// The second leg is over, by itself or from its side.

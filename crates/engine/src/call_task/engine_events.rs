@@ -14,6 +14,7 @@ use wire::realtime::{EngineEvent, ResponseStatus, Usage};
 
 use super::CallTask;
 use crate::engine_link::{EngineLink, LinkEvent, Which};
+use crate::leg::audio::LegAudio;
 use crate::live::LiveEventKind;
 use crate::metrics::Metrics;
 use crate::realtime_client::Target;
@@ -371,10 +372,10 @@ impl CallTask {
         self.desk.publish(LiveEventKind::CallerSpeaking);
         let item = ItemId::from(item);
         let confirm = self.confirms_voices();
-        let mut heard = self.whose_voice(confirm);
+        let mut heard = self.judge_all(|leg| leg.judge_heard(confirm));
         if heard == Heard::Quiet && confirm {
             // It is over already, whatever it was.
-            heard = self.media.judge_voice();
+            heard = self.judge_all(LegAudio::judge_voice);
         }
         if !matches!(heard, Heard::Echo | Heard::Noise) {
             self.clock.speech_stopped = None;

@@ -71,7 +71,7 @@ impl CallTask {
     /// Tells the session whose voice is heard, where the sound is clear about it.
     pub(super) fn judge_heard(&mut self, now: Instant) {
         let confirm = self.confirms_voices();
-        let heard = match self.whose_voice(confirm) {
+        let heard = match self.judge_all(|leg| leg.judge_heard(confirm)) {
             Heard::Speech => call::Heard::Speech,
             Heard::Echo => call::Heard::Echo,
             Heard::Noise => call::Heard::Noise,

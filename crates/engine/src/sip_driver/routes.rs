@@ -12,21 +12,22 @@ use crate::resolver::{Question, numeric};
 impl SipDriver {
     /// Before a message is handled whose answer names an address of ours.
     pub(super) fn tell_way_back(&mut self, now: Instant, source: IpAddr, data: &[u8]) {
-        if begins_call(data) || data.starts_with(b"REGISTER ") {
+        let wants = self.user_agent.wants_route(now, source);
+        if wants && (begins_call(data) || data.starts_with(b"REGISTER ")) {
             self.tell_way(now, source);
         }
     }
 
     pub(super) fn tell_ways(&mut self, now: Instant, targets: &[Target]) {
         for target in targets {
-            self.tell_way(now, target.address.ip());
+            let peer = target.address.ip();
+            if self.user_agent.wants_route(now, peer) {
+                self.tell_way(now, peer);
+            }
         }
     }
 
     fn tell_way(&mut self, now: Instant, peer: IpAddr) {
-        if !self.user_agent.wants_route(now, peer) {
-            return;
-        }
         if let Some(local) = route_to(SocketAddr::new(peer, 9)) {
             self.user_agent.handle(now, Input::Route { peer, local });
         }

@@ -130,7 +130,7 @@ impl Outbound {
     }
 
     /// Makes the ticks due that have come; how many of them are skipped.
-    pub(super) fn advance(&mut self, now: Instant, recording: Option<&mut Recording>) {
+    pub(super) fn advance(&mut self, now: Instant, mut recording: Option<&mut Recording>) {
         let Some(next) = self.next_tick else { return };
         let Some(behind) = now.checked_duration_since(next) else {
             return;
@@ -146,9 +146,8 @@ impl Outbound {
             self.timestamp = self.timestamp.wrapping_add(step);
             self.counters.ticks_skipped += u64::from(skipped);
             self.marker = true;
-            self.said.push_silence(skipped);
+            self.pause(skipped, recording.as_deref_mut());
             if let Some(recording) = recording {
-                recording.push_silence(skipped);
                 recording.tick(skipped);
             }
         }
@@ -192,10 +191,7 @@ impl Outbound {
             }
             // What was not sent is a pause for the peer.
             self.marker = true;
-            self.said.push_silence(u32::try_from(frames).unwrap_or(1));
-            if let Some(recording) = &mut recording {
-                recording.push_silence(u32::try_from(frames).unwrap_or(1));
-            }
+            self.pause(count(frames), recording.as_deref_mut());
         }
         None
     }
@@ -235,10 +231,7 @@ impl Outbound {
                     .wrapping_sub(event.began * self.clock_per_tick);
                 self.marker = true;
                 self.was_audio = false;
-                self.said.push_silence(u32::try_from(frames).unwrap_or(1));
-                if let Some(recording) = recording {
-                    recording.push_silence(u32::try_from(frames).unwrap_or(1));
-                }
+                self.pause(count(frames), recording);
                 4
             }
             (tick @ (DtmfTick::Event(_) | DtmfTick::Gap | DtmfTick::Idle), _) => {
@@ -266,6 +259,17 @@ impl Outbound {
             Some(Some(srtp)) => srtp.protect_rtp(buffer, len),
             Some(None) => None,
             None => Some(len),
+        }
+    }
+
+    /// Frames in which nothing is said to the peer: what others say meanwhile does not wait.
+    fn pause(&mut self, frames: u32, recording: Option<&mut Recording>) {
+        self.said.push_silence(frames);
+        if let Some(company) = &mut self.company {
+            company.pause(frames);
+        }
+        if let Some(recording) = recording {
+            recording.push_silence(frames);
         }
     }
 
@@ -340,7 +344,7 @@ impl Outbound {
             carried.fill(form.silence());
         }
         if let Some(company) = self.company.as_mut().filter(|_| !speaks) {
-            company.pause(carried.len());
+            company.pause(count(carried.len() / form.frame_bytes()));
         }
         self.said.push(carried);
         if let Some(recording) = recording {
@@ -375,6 +379,10 @@ fn frames_per_packet(ptime_ms: u32) -> usize {
     usize::try_from(ptime_ms / FRAME_MS)
         .unwrap_or(1)
         .clamp(1, PACKET_FRAMES_MAX)
+}
+
+fn count(frames: usize) -> u32 {
+    u32::try_from(frames).unwrap_or(1)
 }
 
 fn ticks_of(frames: usize) -> u32 {

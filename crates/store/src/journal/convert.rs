@@ -102,7 +102,6 @@ fn transferred(done: bool, reason: &str) -> Event {
     session("transfer_finished", fields)
 }
 
-/// A decision with one text.
 fn phase_changed(from: &str, to: &str) -> Event {
     session(
         "phase_changed",
@@ -110,6 +109,7 @@ fn phase_changed(from: &str, to: &str) -> Event {
     )
 }
 
+/// A decision with one text.
 fn named(name: &str, field: &str, value: &str) -> Event {
     session(name, vec![(field, value.into())])
 }

@@ -39,6 +39,9 @@ pub(super) struct World {
     cseq: u32,
 }
 
+/// Ours and theirs.
+pub(super) const PASSWORD: &str = "wonderland";
+
 fn local(port: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], port))
 }
@@ -57,12 +60,18 @@ fn remember<T>(list: &mut Vec<T>, what: T) {
 impl World {
     pub(super) fn new(choices: u8) -> Self {
         let now = Instant::now();
+        // Bound to every address, which of them a peer reaches is told with the answers of the resolver.
+        let everywhere = choices & 8 != 0;
         let listener = |id, protocol| Listener {
             id,
             protocol,
-            bound: local(5060),
-            advertised: None,
-            is_guess: false,
+            bound: if everywhere {
+                SocketAddr::from(([0, 0, 0, 0], 5060))
+            } else {
+                local(5060)
+            },
+            advertised: everywhere.then(|| (local(5060).ip().to_string(), 5060)),
+            is_guess: everywhere,
         };
         let listeners = vec![listener(UDP, Protocol::Udp), listener(TCP, Protocol::Tcp)];
         let mut config = Config::new(listeners, 7);
@@ -71,7 +80,7 @@ impl World {
         config.inbound_credentials.push(InboundCredential {
             realm: "r".to_owned(),
             username: "alice".to_owned(),
-            password: "wonderland".to_owned(),
+            password: PASSWORD.to_owned(),
         });
         let mut world = Self {
             agent: UserAgent::new(now, config),
@@ -96,6 +105,15 @@ impl World {
             world.open_call();
         }
         world
+    }
+
+    fn resolved(&mut self, query: QueryId, targets: Vec<Target>) {
+        let now = self.now;
+        for target in &targets {
+            let (peer, local) = (target.address.ip(), local(0).ip());
+            self.agent.handle(now, Input::Route { peer, local });
+        }
+        self.agent.handle(now, Input::Resolved { query, targets });
     }
 
     /// An answered call of the peer, as most runs begin.
@@ -300,7 +318,7 @@ impl World {
             4 => {
                 if let Some(query) = self.queries.pop() {
                     let targets = self.targets(bytes.below(4));
-                    self.agent.handle(now, Input::Resolved { query, targets });
+                    self.resolved(query, targets);
                 }
             }
             _ => {
@@ -335,7 +353,7 @@ impl World {
         let now = self.now;
         match bytes.below(5) {
             0 | 1 => {
-                let mut config = AccountConfig::new("sip:alice@example.com", "alice", "wonderland");
+                let mut config = AccountConfig::new("sip:alice@example.com", "alice", PASSWORD);
                 config.protocol = self.protocol;
                 config.register = !bytes.flag();
                 self.agent.set_account(now, ACCOUNT, config);
@@ -387,7 +405,6 @@ impl World {
     }
 
     fn take(&mut self, output: Output) {
-        let now = self.now;
         match output {
             Output::SendDatagram {
                 destination, data, ..
@@ -407,7 +424,7 @@ impl World {
             }
             Output::Resolve { query, .. } if self.is_quick => {
                 let targets = self.targets(1);
-                self.agent.handle(now, Input::Resolved { query, targets });
+                self.resolved(query, targets);
             }
             Output::Resolve { query, .. } => self.queries.push(query),
             Output::Event(event) => self.event(event),
@@ -452,7 +469,7 @@ impl World {
             }
             Event::Trace(trace) => {
                 let text = String::from_utf8_lossy(&trace.message).into_owned();
-                assert!(!text.contains("wonderland"), "a password in a trace");
+                assert!(!text.contains(PASSWORD), "a password in a trace");
                 return;
             }
             Event::Progress { invite, .. }

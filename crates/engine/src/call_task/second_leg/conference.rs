@@ -104,10 +104,10 @@ impl Conference {
         due
     }
 
-    /// 20 ms of everybody but `not`, in the form that is theirs to whom it goes.
-    fn heard_by(&mut self, seat: usize, form: Form, not: impl Fn(usize) -> bool) -> &[u8] {
+    /// 20 ms of those whom a seat hears, in the form that it wants.
+    fn heard_by(&mut self, seat: usize, form: Form, hears: impl Fn(usize) -> bool) -> &[u8] {
         let mut samples = [0; FRAME_SAMPLES_MAX];
-        self.mixer.hear(|other| !not(other), &mut samples);
+        self.mixer.hear(hears, &mut samples);
         let mut linear = [0; FRAME_BYTES_MAX];
         Form::Wide.encode_into(&samples, &mut linear);
         let outward = &mut self.outward[seat];
@@ -122,13 +122,13 @@ impl Conference {
         self.mixer.tick();
         // The agent reaches the caller by the playout.
         let wants = caller.form();
-        caller.push_company(self.heard_by(CALLER, wants, |seat| seat != PERSON));
+        caller.push_company(self.heard_by(CALLER, wants, |seat| seat == PERSON));
         let (wants, item) = (person.form(), ItemKey::clone(&self.item));
-        let audio = self.heard_by(PERSON, wants, |seat| seat == PERSON);
+        let audio = self.heard_by(PERSON, wants, |seat| seat != PERSON);
         if person.queued_ms() > WAITING_MS_MAX || person.push(&item, audio).is_err() {
             self.dropped_ms += u64::from(FRAME_MS);
         }
-        self.heard_by(AGENT, engine, |seat| seat == AGENT)
+        self.heard_by(AGENT, engine, |seat| seat != AGENT)
     }
 }
 
@@ -160,16 +160,17 @@ impl CallTask {
     /// The sound of three; false where no conference is held.
     pub(in crate::call_task) fn carry_conference(&mut self, now: Instant) -> bool {
         let confers = self.second.confers();
+        // Also of a leg that has just taken the place of another.
         self.media.set_company(confers);
-        let (form, veiled) = (self.engine_form, self.privacy.veils(now));
-        let Some(second) = self.second.open().filter(|_| confers) else {
+        if !confers {
             return false;
-        };
-        let SecondLeg {
+        }
+        let (form, veiled) = (self.engine_form, self.privacy.veils(now));
+        let Some(SecondLeg {
             media: person,
             conference: Some(conference),
             ..
-        } = second
+        }) = self.second.open()
         else {
             return false;
         };
@@ -186,14 +187,16 @@ impl CallTask {
         true
     }
 
-    /// Whose voice is heard, of all who are heard by the engine.
-    pub(in crate::call_task) fn whose_voice(&mut self, confirm: bool) -> Heard {
-        let caller = self.media.judge_heard(confirm);
+    /// What is heard, by this judgement, of all whom the engine hears. A voice of one of them is a voice, whatever the other sends.
+    pub(in crate::call_task) fn judge_all(
+        &mut self,
+        judge: impl Fn(&mut LegAudio) -> Heard,
+    ) -> Heard {
+        let caller = judge(&mut self.media);
         let Some(second) = self.second.open().filter(|one| one.confers()) else {
             return caller;
         };
-        let person = second.media.judge_heard(confirm);
-        // A voice of one of them is a voice, whatever the other sends.
+        let person = judge(&mut second.media);
         [Heard::Speech, Heard::Undecided, Heard::Noise, Heard::Echo]
             .into_iter()
             .find(|one| *one == caller || *one == person)
