@@ -4,6 +4,7 @@ how we are seen. Both ways of the audio are judged: what baresip hears by freque
 A selection runs with all tests; the rest with ALLO_NAT=all (scripts/prove --only nat).
 """
 
+import json
 import os
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from lib import natlab
 from lib.allo import only_expected_log_lines, wait_for
 from lib.audio import speak
+from lib.house import House as CallingHouse
 from lib.kamailio import DOMAIN, PASSWORD, USER, Kamailio
-from lib.natlab import OPERATOR, PHONE, RELAY, VPN, VPN_PHONE, Coturn, InsideServer, Laboratory
+from lib.natlab import OPERATOR, PHONE, PHONE_RTP, RELAY, VPN, VPN_PHONE, Coturn, InsideServer, Laboratory
 from lib.softphone import Baresip
+from test_outbound import CALLED, place, world_that_calls
 
 WHY_NOT = natlab.may()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
@@ -42,7 +45,7 @@ class House:
         self.made.append(process)
         return process
 
-    def begin(self, coturn=(), **settings):
+    def begin(self, coturn=(), phone=None, **settings):
         outside = self.laboratory.inside
         self.registrar = self.keep(outside("out", lambda: Kamailio(self.folder, host=OPERATOR)))
         self.coturn = self.keep(Coturn(self.laboratory, self.folder, *coturn))
@@ -54,7 +57,8 @@ class House:
         }  # fmt: skip
         self.allo = self.keep(InsideServer(self.laboratory, self.folder, engine.url, **line, **settings))
         wait_for("the registration, by the address that the operator sees", lambda: any("203.0.113." in one for one in self.registrar.bindings()), 20, 0.1)
-        self.phone = self.keep(outside("out", lambda: Baresip(self.folder, host=PHONE)))
+        self.phone = self.keep(outside("out", lambda: Baresip(self.folder, host=PHONE, **(phone or {}))))
+        self.is_ice = bool(phone)
         return self
 
     def call(self):
@@ -95,7 +99,11 @@ def notes(allo, call):
 def both_ways(house):
     """The greeting is heard, what is said is understood, the goodbye is heard to its end."""
     house.call()
-    house.phone.wait_tone(440, 2000, 15)
+    if house.is_ice:
+        # Its recording begins where its checks end; what it plays before is not in it.
+        wait_for("the checks of the telephone", lambda: "mnat 'ice' connected" in house.phone.output(), 15, 0.1)
+    else:
+        house.phone.wait_tone(440, 2000, 15)
     house.phone.say_for(speak(GOODBYE), 660)
     house.phone.event("CALL_CLOSED", 25)
     call = house.allo.ended_call()
@@ -109,6 +117,11 @@ def decision(allo, call):
 
 STUN = {"nat_stun_server": f"{RELAY}:3478"}
 TURN = {"line_nat": "turn", "nat_turn_server": f"{RELAY}:3478", "nat_turn_username": Coturn.USER, "nat_turn_password": Coturn.PASSWORD}
+
+
+ICE = STUN | TURN | {"line_nat": "ice"}
+#: A telephone that does ICE, as baresip does it: a full agent of its own writing.
+ICE_PHONE = {"account": f"<sip:tester@{PHONE}>;regint=0;medianat=ice;stunserver=stun:{RELAY}:3478", "modules": ("stun.so", "turn.so", "ice.so"), "more": (f"rtp_ports {PHONE_RTP}",)}
 
 
 def some(*names, always):
@@ -134,6 +147,68 @@ def test_a_relay_carries_audio_through_every_router(house, network):
     wait_for("both allocations to be given back", lambda: made.coturn.output().count("lifetime=0") >= 2, 5)
     assert "error 438" in made.coturn.output(), made.coturn.output()[-3000:]
     print(f"nat {network}: both ways by TURN")
+
+
+def path(allo, call):
+    """The last way that the checks of ICE have found: which message, and its words."""
+    found = [event["event"]["message"] for event in allo.events(call["id"]) if event["event"]["type"] == "note"]
+    found = [message for message in found if message["code"].startswith("media_path_")]
+    return found[-1] if found else None
+
+
+@pytest.mark.parametrize("network", some(*NETWORKS, always=["symmetric"]))
+def test_ice_goes_straight_where_the_telephone_can_be_reached(house, network):
+    """Behind a symmetric router too, where the address that STUN sees is of no use, and although the relay is what a peer without ICE is told."""
+    made = house(network, phone=ICE_PHONE, **ICE)
+    call = both_ways(made)
+    assert path(made.allo, call)["code"] == "media_path_direct", notes(made.allo, call)
+    print(f"nat {network}: straight by ICE")
+
+
+def test_ice_takes_the_relay_where_nothing_else_gets_through(house):
+    made = house("symmetric", phone=ICE_PHONE, **ICE)
+    made.laboratory.shut_out("out")
+    call = both_ways(made)
+    assert path(made.allo, call)["code"] == "media_path_relayed", notes(made.allo, call)
+    # Both allocations are given back.
+    wait_for("both allocations to be given back", lambda: made.coturn.output().count("lifetime=0") >= 2, 5)
+
+
+def test_a_line_with_ice_is_called_by_telephones_without(house):
+    made = house("port_restricted", **ICE)
+    call = both_ways(made)
+    assert path(made.allo, call) is None and "media_address_relayed" in notes(made.allo, call)
+
+
+def test_a_call_that_we_place_offers_ice(folder, standin, server):
+    """Who offers decides (the controlling side of RFC 8445): here it is allo, through a symmetric router, and the telephone answers by itself."""
+    laboratory = Laboratory("symmetric")
+    account = f"<sip:{CALLED}@{PHONE}>;regint=0;answermode=auto;medianat=ice;stunserver=stun:{RELAY}:3478"
+    coturn = Coturn(laboratory, folder)
+    phone = laboratory.inside("out", lambda: Baresip(folder, host=PHONE, listen=f"{PHONE}:5070", **ICE_PHONE | {"account": account}))
+
+    def call():
+        options = {"rtp_bind": "0.0.0.0", "rtp_ports": natlab.RTP, "sip_udp": "0.0.0.0:5060", "sip_tcp": "", "sip_tls": ""}
+        world = world_that_calls(lambda: CallingHouse(standin, server, "tone", **ICE, **options))
+        try:
+            world.client.put(f"/agents/{world.agent}/phone-lines/{world.line['id']}", {"outboundPrefixes": [f"sip:{PHONE}"]})
+            place(world, 5070, to=f"sip:{CALLED}@{PHONE}:5070")
+            wait_for("the checks of the telephone", lambda: "mnat 'ice' connected" in phone.output(), 20, 0.1)
+            phone.say_for(speak(GOODBYE), 660)
+            phone.event("CALL_CLOSED", 25)
+            ended = world.ended_call()
+            assert ended["endReason"] == "agent_hung_up", ended
+            events = json.dumps(world.client.get(f"/calls/{ended['id']}/events?accountId={world.account}"))
+            assert "media_path_direct" in events and "media_path_none" not in events, events
+        finally:
+            world.close()
+
+    try:
+        laboratory.inside("in", call)
+    finally:
+        phone.stop()
+        coturn.stop()
+        laboratory.remove()
 
 
 def test_a_telephone_in_a_second_network_reaches_the_address_that_answers_it(folder):

@@ -24,6 +24,8 @@ INSIDE, LAN = "192.168.77.2", "192.168.77.1"
 #: A second network of the machine.
 VPN, VPN_PHONE = "10.8.0.1", "10.8.0.2"
 RTP = "10000-10099"
+#: Where a telephone with a firewall has its audio.
+PHONE_RTP = "50000-50100"
 
 #: What each router does to what leaves (nat postrouting) and to what comes from outside (nat prerouting).
 ROUTERS = {
@@ -94,6 +96,17 @@ class Laboratory:
     def second_network(self):
         """A network of its own beside the default route, as a VPN is: who is there reaches allo by one address and no other."""
         self._wire("in", VPN, self._space("vpn"), VPN_PHONE, "eth", near="tun")
+
+    def shut_out(self, name):
+        """A firewall of who is there: no audio comes from the routers' addresses, and none goes there. Signalling and the relay are let through."""
+        rule = f"{{ {ROUTER}, {POOL} }} udp"
+        rules = f"""
+        table ip firewall {{
+            chain coming {{ type filter hook input priority 0; ip saddr {rule} dport {PHONE_RTP} drop; }}
+            chain going {{ type filter hook output priority 0; ip daddr {rule} sport {PHONE_RTP} drop; }}
+        }}
+        """
+        run("ip", "netns", "exec", self.path(name), "nft", "-f", "-", text=rules)
 
     def path(self, name):
         return f"{self.tag}-{name}"

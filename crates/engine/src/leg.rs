@@ -3,6 +3,7 @@
 pub(crate) mod audio;
 pub(crate) mod carrier;
 pub(crate) mod dtls;
+pub(crate) mod ice;
 pub(crate) mod key_info;
 pub(crate) mod media;
 pub(crate) mod negotiation;

@@ -1,7 +1,7 @@
 //! Which address our audio is told to come to, where a router stands between.
 //!
-//! The rule is [`choose`], a function of what is known; the sockets are in `leg/way`. SIP lines do not speak ICE: one address is
-//! written, and the rest is symmetric RTP.
+//! The rule is [`choose`], a function of what is known; the sockets are in `leg/way`. One address is written, and the rest is symmetric RTP, but for
+//! lines that do ICE (`leg/ice`).
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -25,20 +25,23 @@ pub enum NatMode {
     Stun,
     /// An address of a TURN server, which relays the audio.
     Turn,
+    /// ICE (RFC 8445): every address that can be had is offered, and checks find the one to use.
+    Ice,
     /// Our own on the way to the peer, whatever it is.
     None,
 }
 
 impl NatMode {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Auto, "auto"),
         (Self::Public, "public"),
         (Self::Stun, "stun"),
         (Self::Turn, "turn"),
+        (Self::Ice, "ice"),
         (Self::None, "none"),
     ];
     /// The names that the API and the settings take.
-    pub const NAMES: [&'static str; 5] = ["auto", "public", "stun", "turn", "none"];
+    pub const NAMES: [&'static str; 6] = ["auto", "public", "stun", "turn", "ice", "none"];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -161,6 +164,8 @@ pub(crate) enum Way {
     Stun,
     /// A TURN server is asked for one.
     Turn,
+    /// Whoever is named is asked, and checks decide.
+    Ice,
     /// What the line asks for is not set up: the address that is left, and what is missing.
     Missing(IpAddr, &'static str),
 }
@@ -197,6 +202,7 @@ pub(crate) fn choose(mode: NatMode, facts: Facts) -> Way {
         },
         NatMode::Stun if facts.has_stun => Way::Stun,
         NatMode::Stun => Way::Missing(left, "nat.stun_server"),
+        NatMode::Ice => Way::Ice,
         NatMode::Turn if facts.has_turn => Way::Turn,
         NatMode::Turn => Way::Missing(left, "turn_server"),
         NatMode::Auto => match facts.public {
@@ -272,6 +278,7 @@ mod tests {
                 Way::Stun,
             ),
             (NatMode::Turn, Way::Missing(own, "turn_server"), Way::Turn),
+            (NatMode::Ice, Way::Ice, Way::Ice),
         ] {
             assert_eq!(choose(mode, bare), without);
             assert_eq!(choose(mode, full), with);
@@ -314,6 +321,6 @@ mod tests {
         for name in NatMode::NAMES {
             assert_eq!(NatMode::from_name(name).map(NatMode::name), Some(name));
         }
-        assert_eq!(NatMode::from_name("ice"), None);
+        assert_eq!(NatMode::from_name("upnp"), None);
     }
 }

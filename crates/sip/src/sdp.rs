@@ -2,10 +2,12 @@
 //!
 //! [`SessionDescription`] keeps what the offer/answer of RFC 3264 needs and ignores the rest; [`offer_answer`] decides.
 
+mod ice;
 pub mod offer_answer;
 mod parse;
 mod print;
 
+pub use ice::{CANDIDATES_MAX, IceCandidate, IceKind, IceLines, IcePassword};
 pub use parse::{
     BODY_BYTES_MAX, CRYPTO_MAX, FINGERPRINTS_MAX, FMTP_BYTES_MAX, FORMATS_MAX, MEDIA_MAX, SdpError,
 };
@@ -75,6 +77,8 @@ pub struct SessionDescription {
     pub direction: Option<Direction>,
     /// Session level `a=fingerprint` and `a=setup`, for the media that say none.
     pub dtls: DtlsLines,
+    /// Session level `a=ice-…`, for the media that say none.
+    pub ice: IceLines,
     /// `t=` as written: an answer repeats the offer's (RFC 3264 section 6).
     pub timing: String,
     pub media: Vec<Media>,
@@ -120,6 +124,7 @@ pub struct Media {
     pub rtcp_mux: bool,
     pub crypto: Vec<offer_answer::CryptoLine>,
     pub dtls: DtlsLines,
+    pub ice: IceLines,
 }
 
 /// What is said about DTLS, for the session or for one section.

@@ -36,6 +36,7 @@ fn local(srtp: SrtpPolicy) -> LocalMedia {
             key(1, "AES_CM_128_HMAC_SHA1_80", 30),
             key(2, "AES_CM_128_HMAC_SHA1_32", 30),
         ],
+        ice: None,
         dtls: Some(LocalDtls {
             fingerprint: Fingerprint {
                 hash: "sha-256".to_owned(),

@@ -208,6 +208,7 @@ fn local() -> LocalMedia {
             suite: offer_answer::SUITES[0].0.to_owned(),
             key: vec![1; 30],
         }],
+        ice: None,
         dtls: Some(LocalDtls {
             fingerprint: Fingerprint {
                 hash: "sha-256".to_owned(),

@@ -103,6 +103,7 @@ impl Answerer {
                     srtp: SrtpPolicy::Off,
                     crypto: Vec::new(),
                     dtls: None,
+                    ice: None,
                     ptime_ms: 20,
                     session_id: 1,
                     session_version: 1,

@@ -1,13 +1,13 @@
 //! Session descriptions: parse and print, and offer/answer with whatever a peer writes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::bytes::Bytes;
 use sip::sdp::offer_answer::{
-    CodecOffer, CryptoLine, LocalDtls, LocalMedia, Negotiated, SUITES, SrtpPolicy, accept_answer, answer,
+    CodecOffer, CryptoLine, LocalDtls, LocalIce, LocalMedia, Negotiated, SUITES, SrtpPolicy, accept_answer, answer,
     offer,
 };
-use sip::sdp::{Direction, Fingerprint, SessionDescription};
+use sip::sdp::{CANDIDATES_MAX, Direction, Fingerprint, IceCandidate, IceKind, IcePassword, SessionDescription};
 
 pub fn target(data: &[u8]) {
     let mut bytes = Bytes::new(data);
@@ -72,6 +72,7 @@ fn local(bytes: &mut Bytes<'_>, seed: u8) -> LocalMedia {
         comfort_noise: choices & 8 != 0,
         srtp: srtp[usize::from(choices >> 4) % 5],
         crypto: SUITES.iter().enumerate().map(line).collect(),
+        ice: (choices & 0x20 != 0).then(|| local_ice(seed)),
         dtls: Some(LocalDtls {
             fingerprint: Fingerprint {
                 hash: "sha-256".to_owned(),
@@ -82,6 +83,22 @@ fn local(bytes: &mut Bytes<'_>, seed: u8) -> LocalMedia {
         ptime_ms: 20,
         session_id: 1,
         session_version: 1,
+    }
+}
+
+fn local_ice(seed: u8) -> LocalIce {
+    let candidate = |component: u8| IceCandidate {
+        foundation: "1".to_owned(),
+        component: component.into(),
+        priority: IceKind::Host.priority(65_535, component),
+        address: SocketAddr::from(([192, 0, 2, seed], 9_999 + u16::from(component))),
+        kind: IceKind::Host,
+        related: None,
+    };
+    LocalIce {
+        ufrag: "ours".to_owned(),
+        password: IcePassword::new("0123456789abcdefghij+/").expect("long enough"),
+        candidates: vec![candidate(1), candidate(2)],
     }
 }
 
@@ -122,6 +139,10 @@ fn check(local: &LocalMedia, negotiated: &Negotiated) {
         }
         SrtpPolicy::DtlsRequired => assert!(negotiated.dtls.is_some()),
         SrtpPolicy::Preferred | SrtpPolicy::DtlsPreferred => {}
+    }
+    if let Some(terms) = &negotiated.ice {
+        assert!(local.ice.is_some() && terms.candidates.len() <= CANDIDATES_MAX);
+        assert!(terms.candidates.iter().all(|one| one.address.port() != 0));
     }
     if let Some(terms) = &negotiated.dtls {
         assert!(negotiated.crypto.is_none() && local.srtp != SrtpPolicy::Off);
@@ -177,6 +198,7 @@ fn both_sides(local: &LocalMedia, choices: &[u8]) {
     assert_eq!(ours.telephone_event, theirs.telephone_event);
     assert_eq!(ours.crypto.is_some(), theirs.crypto.is_some());
     assert_eq!(ours.dtls.is_some(), theirs.dtls.is_some());
+    assert_eq!(ours.ice.is_some(), theirs.ice.is_some());
     if let (Some(ours), Some(theirs)) = (&ours.dtls, &theirs.dtls) {
         assert_ne!(ours.active, theirs.active, "one side begins");
     }

@@ -36,6 +36,9 @@ super::table! { Service:
     Warning no_rtp_port(cause: Text);
     Info media_address_seen(server: Text, address: Text);
     Info media_address_relayed(server: Text, address: Text);
+    Info media_path_direct(address: Text);
+    Info media_path_relayed(relay: Text, address: Text);
+    Warning media_path_none();
     Warning srtp_failures(count: Count);
     Info dtls_agreed(suite: Text, ms: Duration);
     Warning dtls_wrong_fingerprint();

@@ -9,7 +9,7 @@ use store::Event;
 use super::desk::Desk;
 use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
-use crate::leg::media::Security;
+use crate::leg::media::{MediaLeg, Security};
 use crate::leg::negotiation;
 
 /// Takes the answer to an offer of ours; an error is why the call cannot go on with it.
@@ -58,12 +58,15 @@ pub(super) fn answer_again(
     }
 }
 
-/// Writes down what came of the handshakes of a leg; an error is why the leg cannot go on.
-pub(super) fn note_security(
+/// Writes down what came of the checks and handshakes of a leg; an error is why the leg cannot go on.
+pub(super) fn note_ways(
     journal: &CallJournal,
     now: Instant,
     media: &mut LegAudio,
 ) -> Result<(), EndReason> {
+    while let Some(news) = media.sdp().and_then(MediaLeg::poll_path) {
+        journal.note(now, news);
+    }
     while let Some(news) = media.poll_security() {
         match news {
             Security::Agreed { suite, after_ms } => {

@@ -25,7 +25,7 @@ impl CallTask {
             self.stream_event(now, event);
             busy = true;
         }
-        let keys = agreement::note_security(&self.desk.journal, now, &mut self.media);
+        let keys = agreement::note_ways(&self.desk.journal, now, &mut self.media);
         if let Err(reason) = keys
             && !self.desk.leg.is_ended()
         {

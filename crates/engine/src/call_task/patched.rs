@@ -448,7 +448,7 @@ impl Patched {
         while let Some(event) = self.media.poll_event() {
             self.stream_event(now, &event);
         }
-        if let Err(reason) = agreement::note_security(&self.desk.journal, now, &mut self.media) {
+        if let Err(reason) = agreement::note_ways(&self.desk.journal, now, &mut self.media) {
             self.end(reason);
         }
         if let Some(ended) = self

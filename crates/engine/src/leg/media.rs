@@ -12,6 +12,7 @@ use sip::sdp::offer_answer::{self, LocalMedia, Negotiated, OfferRejected};
 
 use self::keys::DtlsKeys;
 pub(crate) use self::keys::Security;
+use super::ice::{self, Ice};
 use super::relay::Received;
 use super::way::reachable;
 use super::{dtls, negotiation};
@@ -32,6 +33,7 @@ pub(crate) struct MediaLeg {
     /// The last agreement.
     agreed: Option<Negotiated>,
     dtls: DtlsKeys,
+    ice: Option<Box<Ice>>,
     /// Our description is out: handshakes may begin.
     started: bool,
     codec: Codec,
@@ -78,7 +80,9 @@ impl MediaLeg {
         let config = config.ok_or(OfferRejected::NoCommonCodec {
             offered: Vec::new(),
         })?;
+        let ice = local.ice.as_ref().and_then(|local| Ice::new(local, false));
         let mut leg = Self::with_config(now, pair, local, config, identity);
+        leg.ice = ice.map(Box::new);
         leg.apply(now, &agreed)?;
         Ok((leg, answer, agreed))
     }
@@ -118,7 +122,11 @@ impl MediaLeg {
             },
             cname: identity.cname.to_owned(),
         };
-        (Self::with_config(now, pair, local, config, identity), offer)
+        // Who offers decides (RFC 8445 section 6.1.1).
+        let ice = local.ice.as_ref().and_then(|local| Ice::new(local, true));
+        let mut leg = Self::with_config(now, pair, local, config, identity);
+        leg.ice = ice.map(Box::new);
+        (leg, offer)
     }
 
     fn with_config(
@@ -137,6 +145,7 @@ impl MediaLeg {
             local,
             agreed: None,
             dtls: DtlsKeys::default(),
+            ice: None,
             started: false,
             codec,
             signalling: identity.signalling,
@@ -168,6 +177,7 @@ impl MediaLeg {
     ) -> Result<Negotiated, OfferRejected> {
         let agreed = offer_answer::accept_answer(&self.local, answer)?;
         self.apply(now, &agreed)?;
+        self.begin_checks(now);
         Ok(agreed)
     }
 
@@ -181,8 +191,10 @@ impl MediaLeg {
         if let Some(local) = &mut self.local.dtls {
             local.active = self.dtls.is_active();
         }
+        self.restart_ice(offer);
         let (agreed, answer) = offer_answer::answer(offer, &self.local)?;
         self.apply(now, &agreed)?;
+        self.begin_checks(now);
         Ok((answer, agreed))
     }
 
@@ -208,16 +220,60 @@ impl MediaLeg {
         let config = config.ok_or(OfferRejected::NoCommonCodec {
             offered: Vec::new(),
         })?;
-        let made = self.dtls.agree(now, agreed, self.signalling, self.started);
+        let mut agreed = agreed.clone();
+        let mut config = config;
+        if let Some(ice) = &mut self.ice {
+            ice.agree(agreed.ice.as_ref(), agreed.rtcp_mux);
+            ice.settle(&mut agreed);
+            (config.remote, config.remote_rtcp) = (agreed.remote, agreed.remote_rtcp);
+        }
+        let made = self.dtls.agree(now, &agreed, self.signalling, self.started);
         if !made {
             return Err(OfferRejected::SrtpRefused);
         }
         self.codec = config.codec;
-        self.held = negotiation::is_held(agreed);
+        self.held = negotiation::is_held(&agreed);
         self.reconfigure(now, config);
-        self.agreed = Some(agreed.clone());
         self.permit(now, agreed.remote);
+        self.agreed = Some(agreed);
         Ok(())
+    }
+
+    /// Other credentials of the peer begin ICE anew, with others of ours (RFC 8839 section 4.4.1.1.1).
+    fn restart_ice(&mut self, offer: &[u8]) {
+        let (Some(known), Some(local)) = (&self.ice, &mut self.local.ice) else {
+            return;
+        };
+        let ufrag = offer_answer::ice_ufrag(offer);
+        if ufrag.is_some_and(|ufrag| known.is_restarted_by(&ufrag)) {
+            (local.ufrag, local.password) = ice::credentials();
+            self.ice = Ice::new(local, false).map(Box::new);
+        }
+    }
+
+    /// The peer has our description, and we have theirs.
+    fn begin_checks(&mut self, now: Instant) {
+        if let Some(ice) = &mut self.ice {
+            ice.begin(now);
+        }
+        self.follow_ice(now);
+    }
+
+    /// Goes the way that the checks have chosen.
+    fn follow_ice(&mut self, now: Instant) {
+        let (Some(ice), Some(agreed)) = (&mut self.ice, &mut self.agreed) else {
+            return;
+        };
+        if ice.take_moved() {
+            ice.settle(agreed);
+            self.dtls.moved_to(now, agreed);
+            self.rekey(now);
+        }
+    }
+
+    /// What there is to tell about the way of the audio.
+    pub(crate) fn poll_path(&mut self) -> Option<Message> {
+        self.ice.as_mut()?.poll_news()
     }
 
     fn reconfigure(&mut self, now: Instant, mut config: StreamConfig) {
@@ -246,6 +302,7 @@ impl MediaLeg {
     /// Begins to send; a handshake goes first.
     pub(crate) fn start(&mut self, now: Instant) {
         self.started = true;
+        self.begin_checks(now);
         self.stream.start(now);
         // What was kept may have been the whole of it.
         if self.dtls.begin(now) {
@@ -269,7 +326,13 @@ impl MediaLeg {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let relays = self.pair.relays.as_ref();
         let relays = relays.and_then(|relays| relays.poll_timeout());
-        let due = [self.stream.poll_timeout(), self.dtls.poll_timeout(), relays];
+        let ice = self.ice.as_ref().and_then(|ice| ice.poll_timeout());
+        let due = [
+            self.stream.poll_timeout(),
+            self.dtls.poll_timeout(),
+            relays,
+            ice,
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -281,6 +344,10 @@ impl MediaLeg {
         if let Some(relays) = &mut self.pair.relays {
             relays.each().for_each(|relay| relay.handle_timeout(now));
         }
+        if let Some(ice) = &mut self.ice {
+            ice.handle_timeout(now);
+        }
+        self.follow_ice(now);
     }
 
     pub(crate) fn local(&self) -> &LocalMedia {
@@ -315,6 +382,12 @@ impl MediaLeg {
 
     /// Takes what waits on the sockets into the stream.
     pub(crate) fn receive(&mut self, now: Instant) {
+        self.receive_rtp(now);
+        self.receive_rtcp(now);
+        self.follow_ice(now);
+    }
+
+    fn receive_rtp(&mut self, now: Instant) {
         for _ in 0..DATAGRAMS_AT_ONCE {
             // An ICMP error of what we sent surfaces here; the absence of media is noticed by the stream.
             let Ok((count, source)) = self.pair.rtp.try_recv_from(&mut self.buffer) else {
@@ -324,17 +397,26 @@ impl MediaLeg {
             let Some(data) = self.buffer.get_mut(..count) else {
                 continue;
             };
-            let mut relayed;
-            let (source, data) = match &mut self.pair.relays {
-                None => (source, data),
-                Some(relays) => match relays.rtp.receive(now, source, data) {
-                    Received::Nothing => continue,
-                    Received::Peer(peer, inner) => {
-                        relayed = inner;
-                        (peer, relayed.as_mut_slice())
-                    }
-                },
+            let mut inner;
+            let (source, by_relay, data) = match open(
+                &mut self.pair,
+                now,
+                (self.ice.is_some(), false),
+                source,
+                data,
+            ) {
+                Opened::Nothing => continue,
+                Opened::Direct => (source, false, data),
+                Opened::Relayed(peer, carried) => {
+                    inner = carried;
+                    (peer, true, inner.as_mut_slice())
+                }
             };
+            if let Some(ice) = &mut self.ice
+                && ice.receive(now, (source, false, by_relay), data)
+            {
+                continue;
+            }
             if self.local.dtls.is_some() && dtls::is_dtls(data) {
                 if self.dtls.handle(now, source, data) {
                     self.rekey(now);
@@ -343,6 +425,9 @@ impl MediaLeg {
                 self.stream.handle_rtp(now, source, data);
             }
         }
+    }
+
+    fn receive_rtcp(&mut self, now: Instant) {
         for _ in 0..DATAGRAMS_AT_ONCE {
             let Ok((count, source)) = self.pair.rtcp.try_recv_from(&mut self.buffer) else {
                 break;
@@ -351,20 +436,26 @@ impl MediaLeg {
             let Some(data) = self.buffer.get_mut(..count) else {
                 continue;
             };
-            let mut relayed;
-            let (source, data) = match &mut self.pair.relays {
-                None => (source, data),
-                Some(relays) => {
-                    let relay = relays.rtcp.as_mut();
-                    match relay.map(|relay| relay.receive(now, source, data)) {
-                        None | Some(Received::Nothing) => continue,
-                        Some(Received::Peer(peer, inner)) => {
-                            relayed = inner;
-                            (peer, relayed.as_mut_slice())
-                        }
-                    }
+            let mut inner;
+            let (source, by_relay, data) = match open(
+                &mut self.pair,
+                now,
+                (self.ice.is_some(), true),
+                source,
+                data,
+            ) {
+                Opened::Nothing => continue,
+                Opened::Direct => (source, false, data),
+                Opened::Relayed(peer, carried) => {
+                    inner = carried;
+                    (peer, true, inner.as_mut_slice())
                 }
             };
+            if let Some(ice) = &mut self.ice
+                && ice.receive(now, (source, true, by_relay), data)
+            {
+                continue;
+            }
             if self.local.dtls.is_some() && dtls::is_dtls(data) {
                 self.dtls.handle_report(now, source, data);
                 self.rekey_reports();
@@ -400,7 +491,12 @@ impl MediaLeg {
     /// Sends what the stream has ready. What the kernel does not take is lost, as on the network.
     pub(crate) fn transmit(&mut self, now: Instant) {
         while let Some((destination, data, rtcp)) = self.dtls.poll_transmit() {
-            send(&mut self.pair, now, (destination, rtcp), &data);
+            let by_relay = goes_by_relay(self.ice.as_deref(), rtcp);
+            send(&mut self.pair, now, (destination, rtcp, by_relay), &data);
+        }
+        while let Some(check) = self.ice.as_mut().and_then(|ice| ice.poll_transmit()) {
+            let to = (check.destination, check.rtcp, check.by_relay);
+            send(&mut self.pair, now, to, &check.data);
         }
         while let Some(transmit) = self.stream.poll_transmit(&mut self.buffer) {
             let Some(data) = self.buffer.get(..transmit.len) else {
@@ -409,7 +505,8 @@ impl MediaLeg {
             if transmit.rtcp && self.dtls.withhold_reports() {
                 continue;
             }
-            let to = (transmit.destination, transmit.rtcp);
+            let by_relay = goes_by_relay(self.ice.as_deref(), transmit.rtcp);
+            let to = (transmit.destination, transmit.rtcp, by_relay);
             send(&mut self.pair, now, to, data);
             self.sent += u64::from(!transmit.rtcp);
         }
@@ -417,10 +514,58 @@ impl MediaLeg {
     }
 }
 
-/// Sends a datagram, through the relay where there is one. What the kernel does not take is lost, as on the network.
-fn send(pair: &mut RtpPair, now: Instant, (destination, rtcp): (SocketAddr, bool), data: &[u8]) {
-    let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
+/// What a datagram at a socket was.
+enum Opened {
+    /// Of nobody, or the relay's own affair.
+    Nothing,
+    /// Sent to the socket itself.
+    Direct,
+    /// Sent to its relay, by whom, and what.
+    Relayed(SocketAddr, Vec<u8>),
+}
+
+/// Without ICE, only the relay is told to the peer, and nobody else is heard.
+fn open(
+    pair: &mut RtpPair,
+    now: Instant,
+    (is_ice, rtcp): (bool, bool),
+    source: SocketAddr,
+    data: &[u8],
+) -> Opened {
     let Some(relays) = &mut pair.relays else {
+        return Opened::Direct;
+    };
+    let relay = if rtcp {
+        relays.rtcp.as_mut()
+    } else {
+        Some(&mut relays.rtp)
+    };
+    match relay {
+        Some(relay) if source == relay.server() || !is_ice => {
+            match relay.receive(now, source, data) {
+                Received::Nothing => Opened::Nothing,
+                Received::Peer(peer, carried) => Opened::Relayed(peer, carried),
+            }
+        }
+        None if !is_ice => Opened::Nothing,
+        Some(_) | None => Opened::Direct,
+    }
+}
+
+/// Whether what goes to the peer goes by the relay, where there is one: always without ICE, and until a pair is chosen.
+fn goes_by_relay(ice: Option<&Ice>, rtcp: bool) -> bool {
+    ice.and_then(|ice| ice.is_relayed(rtcp)).unwrap_or(true)
+}
+
+/// Sends a datagram, through the relay where there is one. What the kernel does not take is lost, as on the network.
+fn send(
+    pair: &mut RtpPair,
+    now: Instant,
+    (destination, rtcp, by_relay): (SocketAddr, bool, bool),
+    data: &[u8],
+) {
+    let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
+    let Some(relays) = pair.relays.as_mut().filter(|_| by_relay) else {
         let _ = socket.try_send_to(data, reachable(pair.mapped, destination));
         return;
     };

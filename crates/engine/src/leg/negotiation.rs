@@ -66,6 +66,7 @@ pub(crate) fn local_media(line: &LineConfig, announced: Announced) -> LocalMedia
         srtp: policy(line.srtp),
         crypto,
         dtls: local_dtls(line.srtp),
+        ice: announced.ice,
         ptime_ms: PTIME_MS,
         session_id,
         session_version: session_id,

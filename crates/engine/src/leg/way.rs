@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use catalog::Message;
 use sip::Protocol;
+use sip::sdp::offer_answer::LocalIce;
 use sip::stun::{DISCOVERED_WITHIN, Discovery, NotDiscovered};
 use tokio::net::UdpSocket;
 
+use super::ice::{Addresses, local_ice};
 use super::media::local_address;
 use super::relay::{ALLOCATED_WITHIN, Relay, Relays};
 use crate::config::{LineConfig, RtpConfig};
@@ -42,12 +44,14 @@ pub(crate) struct Servers {
 }
 
 /// Where our audio is told to come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Announced {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
     /// `None`: the port above.
     pub(crate) rtcp_port: Option<u16>,
+    /// What is said of ICE; `None`: there is none.
+    pub(crate) ice: Option<LocalIce>,
 }
 
 impl Announced {
@@ -56,6 +60,7 @@ impl Announced {
             address,
             port: pair.port,
             rtcp_port: None,
+            ice: None,
         }
     }
 }
@@ -84,7 +89,7 @@ impl Servers {
 
     /// Whether somebody is asked before an address of this line is known.
     pub(crate) fn must_ask(line: &LineConfig, rtp: &RtpConfig, peer: SocketAddr) -> bool {
-        matches!(way(line, rtp, peer), Way::Stun | Way::Turn)
+        matches!(way(line, rtp, peer), Way::Stun | Way::Turn | Way::Ice)
     }
 
     /// The address that is known without asking.
@@ -96,7 +101,7 @@ impl Servers {
     ) -> Announced {
         let address = match way(line, rtp, peer) {
             Way::Known(address) | Way::Missing(address, _) => address,
-            Way::Stun | Way::Turn => local_address(rtp.advertised, rtp.bind, peer),
+            Way::Stun | Way::Turn | Way::Ice => local_address(rtp.advertised, rtp.bind, peer),
         };
         Announced::own(address, pair)
     }
@@ -125,7 +130,47 @@ impl Servers {
             }
             Way::Stun => self.by_stun(line, rtp, pair, (peer, known)).await,
             Way::Turn => self.by_turn(line, pair, (peer, known)).await,
+            Way::Ice => self.by_ice(line, rtp, pair, (peer, known)).await,
         }
+    }
+
+    /// Every address that can be had: our own, what the STUN server sees (or the one of the settings), what the TURN server relays. The last of these that
+    /// there is is announced to peers without ICE.
+    async fn by_ice(
+        &self,
+        line: &LineConfig,
+        rtp: &RtpConfig,
+        pair: &mut RtpPair,
+        (peer, known): (SocketAddr, Announced),
+    ) -> (Announced, Option<Message>) {
+        let own = local_address(None, rtp.bind, peer);
+        let (seen, told) = match rtp.advertised {
+            Some(_) => (known.clone(), None),
+            None => self.by_stun(line, rtp, pair, (peer, known)).await,
+        };
+        let is_named = line.nat.turn.is_some();
+        let (mut announced, news) = if is_named {
+            self.by_turn(line, pair, (peer, seen.clone())).await
+        } else {
+            (seen.clone(), told)
+        };
+        let relays = pair.relays.as_mut();
+        let (relayed, relayed_rtcp) = relays.map_or((None, None), |relays| {
+            let rtcp = relays.rtcp.as_ref().and_then(Relay::address);
+            (relays.rtp.address(), rtcp)
+        });
+        let addresses = |port: u16, seen_port: Option<u16>, relayed| Addresses {
+            host: SocketAddr::new(own.to_canonical(), port),
+            seen: seen_port.map(|port| SocketAddr::new(seen.address.to_canonical(), port)),
+            relayed,
+        };
+        let above = pair.port.checked_add(1);
+        let is_same = seen.port == pair.port;
+        let seen_rtcp = seen.rtcp_port.or(above.filter(|_| is_same));
+        let rtp = addresses(pair.port, Some(seen.port), relayed);
+        let rtcp = above.map(|port| addresses(port, seen_rtcp, relayed_rtcp));
+        announced.ice = Some(local_ice(rtp, rtcp));
+        (announced, news)
     }
 
     async fn by_stun(
@@ -168,6 +213,7 @@ impl Servers {
                     rtcp_port: rtcp
                         .filter(|rtcp| rtcp.ip() == seen.ip())
                         .map(|rtcp| rtcp.port()),
+                    ice: None,
                 };
                 let message = Message::new("media_address_seen")
                     .with("server", name.as_str())
@@ -364,6 +410,7 @@ fn relayed(pair: &mut RtpPair) -> Option<(Announced, SocketAddr)> {
         address: relayed.ip(),
         port: relayed.port(),
         rtcp_port: rtcp.map(|rtcp| rtcp.port()),
+        ice: None,
     };
     Some((announced, relayed))
 }

@@ -117,6 +117,7 @@ async fn begin(test: &LineTest, number: &str, target: Target) -> Option<(Trial, 
     user_agent.set_account(now, ACCOUNT, account);
     let port = rtp.local_addr().ok()?.port();
     let announced = Announced {
+        ice: None,
         address: host,
         port,
         rtcp_port: None,

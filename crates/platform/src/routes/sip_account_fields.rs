@@ -70,7 +70,7 @@ pub(crate) struct AccountFields {
     pub(crate) echo_cancellation: Option<bool>,
     /// How long the echo of the line lasts at most, 16 to 256 ms; null: as `line.echo_tail_ms` says.
     pub(crate) echo_tail_ms: Option<i64>,
-    /// How the address for audio is found: `auto`, `public` (`rtp.public_address`), `stun`, `turn` (audio goes by a relay) or `none`
+    /// How the address for audio is found: `auto`, `public` (`rtp.public_address`), `stun`, `turn` (audio goes by a relay), `ice` (checks find the way) or `none`
     /// (our own); null: as `line.nat` says.
     pub(crate) nat: Option<String>,
     /// TURN server, `host:port`; null: `nat.turn_server`.

@@ -3,16 +3,21 @@
 //! One audio line is taken, the others are answered with port 0. Where both RTP and SRTP are offered on lines of their
 //! own, policy chooses. `a=crypto` and `a=fingerprint` on an RTP/AVP line are taken as an offer of SRTP (RFC 8643), as several phones mean it.
 
+mod ice;
 mod security;
 mod terms;
 
+pub use ice::ice_ufrag;
 pub use security::FINGERPRINT_HASHES;
 pub use terms::{
-    CodecChoice, CodecOffer, CryptoLine, CryptoPair, DtlsTerms, LocalDtls, LocalMedia, Negotiated,
-    OfferRejected, SUITES, SrtpPolicy,
+    CodecChoice, CodecOffer, CryptoLine, CryptoPair, DtlsTerms, IceTerms, LocalDtls, LocalIce,
+    LocalMedia, Negotiated, OfferRejected, SUITES, SrtpPolicy,
 };
 
-use super::{Connection, Direction, DtlsLines, Media, Origin, RtpMap, SessionDescription};
+use super::{
+    Connection, Direction, DtlsLines, IceLines, Media, Origin, RtpMap, SessionDescription,
+};
+use ice::Ice;
 use security::{DTLS_PROTOCOL, Said, Security};
 use std::net::{IpAddr, SocketAddr};
 pub(super) use terms::key_bytes;
@@ -46,7 +51,10 @@ pub fn answer(offer: &[u8], local: &LocalMedia) -> Result<(Negotiated, Vec<u8>),
         .enumerate()
         .map(|(index, media)| {
             if index == chosen {
-                answer_line(media, local, &negotiated, crypto_tag)
+                Media {
+                    ice: ice::answered(&offer, media, local),
+                    ..answer_line(media, local, &negotiated, crypto_tag)
+                }
             } else {
                 refused_line(media)
             }
@@ -105,6 +113,9 @@ pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
         media.crypto.clone_from(&local.crypto);
     }
     media.dtls = security::offered(local);
+    if let Some(local) = &local.ice {
+        media.ice = ice::lines(local);
+    }
     // One handshake serves both ports then (RFC 5764 section 4.1.2).
     media.rtcp_mux = local.srtp.is_dtls();
     let description = SessionDescription {
@@ -247,6 +258,10 @@ fn negotiate(
         direction: our_direction(flows, remote.is_some()),
         crypto,
         dtls,
+        ice: match ice::negotiate(description, media, local) {
+            Ice::Agreed(terms) => Some(terms),
+            Ice::No | Ice::Mismatch => None,
+        },
     };
     Ok((negotiated, tag))
 }
@@ -343,6 +358,7 @@ fn description(local: &LocalMedia) -> SessionDescription {
         connection: Some(Connection::Address(local.address)),
         direction: None,
         dtls: DtlsLines::default(),
+        ice: IceLines::default(),
         timing: "0 0".to_owned(),
         media: Vec::new(),
     }
@@ -367,6 +383,7 @@ fn our_line(local: &LocalMedia, protocol: &str, codecs: Vec<RtpMap>) -> Media {
         rtcp_mux: false,
         crypto: Vec::new(),
         dtls: DtlsLines::default(),
+        ice: IceLines::default(),
     }
 }
 
@@ -426,6 +443,7 @@ fn refused_line(offered: &Media) -> Media {
         rtcp_mux: false,
         crypto: Vec::new(),
         dtls: DtlsLines::default(),
+        ice: IceLines::default(),
     }
 }
 

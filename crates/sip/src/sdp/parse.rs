@@ -3,7 +3,8 @@
 
 use super::offer_answer::CryptoLine;
 use super::{
-    Connection, Direction, DtlsLines, Fingerprint, Media, Origin, RtpMap, SessionDescription, Setup,
+    Connection, Direction, DtlsLines, Fingerprint, IceLines, Media, Origin, RtpMap,
+    SessionDescription, Setup,
 };
 use crate::message::scan;
 use std::fmt;
@@ -69,6 +70,7 @@ struct Reader {
     connection: Option<Connection>,
     direction: Option<Direction>,
     dtls: DtlsLines,
+    ice: IceLines,
     timing: Option<String>,
     media: Vec<MediaReader>,
 }
@@ -115,7 +117,9 @@ impl Reader {
             (None, Some(direction)) => self.direction = Some(direction),
             (Some(last), None) => last.attribute(name, value.trim()),
             (None, None) => {
-                self.dtls.attribute(name, value.trim());
+                if !self.ice.attribute(name, value.trim()) {
+                    self.dtls.attribute(name, value.trim());
+                }
             }
         }
     }
@@ -126,6 +130,7 @@ impl Reader {
             connection: self.connection,
             direction: self.direction,
             dtls: self.dtls,
+            ice: self.ice,
             timing: self.timing.unwrap_or_else(|| "0 0".to_owned()),
             media: self.media.into_iter().map(MediaReader::finish).collect(),
         })
@@ -166,6 +171,7 @@ impl MediaReader {
                 rtcp_mux: false,
                 crypto: Vec::new(),
                 dtls: DtlsLines::default(),
+                ice: IceLines::default(),
             },
             maps: Vec::new(),
             parameters: Vec::new(),
@@ -200,6 +206,7 @@ impl MediaReader {
             "crypto" if self.media.crypto.len() < CRYPTO_MAX => {
                 self.media.crypto.extend(crypto(value));
             }
+            _ if self.media.ice.attribute(name, value) => {}
             _ => self.media.dtls.attribute(name, value),
         }
     }

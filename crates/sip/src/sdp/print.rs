@@ -25,6 +25,7 @@ impl fmt::Display for SessionDescription {
             write!(f, "a={}\r\n", direction.as_str())?;
         }
         self.dtls.fmt(f)?;
+        self.ice.fmt(f)?;
         self.media.iter().try_for_each(|media| media.fmt(f))
     }
 }
@@ -104,6 +105,7 @@ impl fmt::Display for Media {
             write!(f, "a=crypto:{} {} inline:{key}\r\n", line.tag, line.suite)?;
         }
         self.dtls.fmt(f)?;
+        self.ice.fmt(f)?;
         match self.direction {
             Some(direction) => write!(f, "a={}\r\n", direction.as_str()),
             None => Ok(()),

@@ -83,6 +83,7 @@ impl Audio {
             srtp: SrtpPolicy::Off,
             crypto: Vec::new(),
             dtls: None,
+            ice: None,
             ptime_ms: 20,
             session_id: self.seed & 0xffff_ffff,
             session_version: self.version,

@@ -37,10 +37,17 @@ pub(super) fn sound(events: &[JournalEntry]) -> Option<Sound> {
         .rev()
         .find_map(|entry| entry.event.as_rtp_statistics().cloned())?;
     let silent = statistics.packets_received == 0 && statistics.packets_sent >= ONE_WAY_PACKETS_MIN;
+    // Where checks have found the way, no address of a description is the cause.
+    let found = ["media_path_direct", "media_path_relayed"];
+    let is_found = found.iter().any(|code| has_note(events, code));
     let one_way = silent.then(|| OneWay {
         sent_to: statistics.remote.clone(),
-        seen_by_stun: has_note(events, "media_address_seen"),
-        ..one_way(events)
+        seen_by_stun: !is_found && has_note(events, "media_address_seen"),
+        ..(if is_found {
+            OneWay::default()
+        } else {
+            one_way(events)
+        })
     });
     Some(Sound {
         statistics,

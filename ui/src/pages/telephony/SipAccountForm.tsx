@@ -58,7 +58,7 @@ const three = (value: boolean | null | undefined) => (value === true ? 'yes' : v
 const KEYPADS = ['auto', 'rfc4733', 'info', 'inband'] as const;
 const CALLER_ID_FORMS = ['account', 'from_number', 'p_asserted_identity', 'p_preferred_identity', 'remote_party_id'] as const;
 const YES_NO = ['yes', 'no'] as const;
-const NAT = ['auto', 'public', 'stun', 'turn', 'none'] as const;
+const NAT = ['auto', 'public', 'stun', 'turn', 'ice', 'none'] as const;
 const NUMBER_FORMS = ['as_dialled', 'e164', 'e164_digits', 'double_zero', 'national'] as const;
 
 const TEST_ICON = { passed: IconCheck, warning: IconAlertTriangle, failed: IconX, skipped: IconMinus };
@@ -240,7 +240,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
                 <TextInput label={t('telephony.form.country')} description={t('telephony.form.countryHint')} inputMode="numeric" {...form.getInputProps('country_code')} />
                 <Choice label={t('telephony.form.registers')} hint={t('telephony.form.registersHint')} none={t('telephony.form.asProfile')} names={YES_NO} nameOf={(one) => t(`telephony.form.${one}`)} {...form.getInputProps('registers')} />
                 <Choice label={t('telephony.form.nat')} hint={t('telephony.form.natHint')} none={t('telephony.form.asServer')} names={NAT} nameOf={(one) => t(`telephony.form.nats.${one}`)} {...form.getInputProps('nat')} />
-                {form.values.nat === 'turn' && (
+                {(form.values.nat === 'turn' || form.values.nat === 'ice') && (
                   <>
                     <TextInput label={t('telephony.form.turnServer')} description={t('telephony.form.turnHint')} placeholder="turn.example.org:3478" spellCheck={false} {...form.getInputProps('turn_server')} />
                     <TextInput label={t('telephony.form.turnUser')} autoComplete="off" spellCheck={false} {...form.getInputProps('turn_username')} />

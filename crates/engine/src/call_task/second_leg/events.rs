@@ -10,7 +10,7 @@ use store::Event;
 
 use super::{KEY_MS, Offer, SecondLeg, SecondWake, Stage};
 use crate::call_task::CallTask;
-use crate::call_task::agreement::note_security;
+use crate::call_task::agreement::note_ways;
 use crate::call_task::desk::phone;
 use crate::call_task::failover::NextAccount;
 use crate::call_task::second_leg::relay::Relay;
@@ -209,7 +209,7 @@ impl CallTask {
         let Some(second) = self.second.open() else {
             return busy;
         };
-        if let Err(reason) = note_security(&self.desk.journal, now, &mut second.media) {
+        if let Err(reason) = note_ways(&self.desk.journal, now, &mut second.media) {
             second.leg.hang_up(reason);
             self.target_over(now, "its sound could not be encrypted");
         } else if gone {

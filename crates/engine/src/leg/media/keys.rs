@@ -89,6 +89,17 @@ impl DtlsKeys {
         self.association.is_some()
     }
 
+    /// The peer is at other addresses now, by ICE.
+    pub(super) fn moved_to(&mut self, now: Instant, agreed: &Negotiated) {
+        self.signalled = agreed.remote;
+        if let Some(association) = &mut self.association {
+            association.set_remote(now, agreed.remote);
+        }
+        if let Some(reports) = &mut self.reports {
+            reports.set_remote(now, agreed.remote_rtcp);
+        }
+    }
+
     /// Our description is on its way: the handshake may begin. True where there are keys already.
     pub(super) fn begin(&mut self, now: Instant) -> bool {
         if let Some(association) = &mut self.association {

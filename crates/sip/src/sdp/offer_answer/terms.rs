@@ -1,6 +1,6 @@
 //! The words of offer and answer: what we can do, what was agreed, why not.
 
-use crate::sdp::{Direction, Fingerprint};
+use crate::sdp::{Direction, Fingerprint, IceCandidate, IcePassword};
 use std::net::{IpAddr, SocketAddr};
 
 /// The SRTP suites that we know (RFC 4568 section 6.2, RFC 6188), with the bytes of master key and salt together.
@@ -62,6 +62,29 @@ pub struct DtlsTerms {
     pub active: bool,
 }
 
+/// Our side of ICE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalIce {
+    /// At least 4 characters (RFC 8839 section 5.4).
+    pub ufrag: String,
+    pub password: IcePassword,
+    /// The address of [`LocalMedia`] is among them.
+    pub candidates: Vec<IceCandidate>,
+}
+
+/// What was agreed about ICE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceTerms {
+    /// The peer's.
+    pub ufrag: String,
+    /// The peer's.
+    pub password: IcePassword,
+    /// The peer makes no checks.
+    pub lite: bool,
+    /// Where the peer may be reached.
+    pub candidates: Vec<IceCandidate>,
+}
+
 /// A codec of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecOffer {
@@ -111,6 +134,8 @@ pub struct LocalMedia {
     pub crypto: Vec<CryptoLine>,
     /// What DTLS needs; `None`: we do none.
     pub dtls: Option<LocalDtls>,
+    /// What ICE needs; `None`: we do none.
+    pub ice: Option<LocalIce>,
     /// 10..=60.
     pub ptime_ms: u32,
     pub session_id: u64,
@@ -170,6 +195,8 @@ pub struct Negotiated {
     pub crypto: Option<CryptoPair>,
     /// Keys come by DTLS.
     pub dtls: Option<DtlsTerms>,
+    /// Both sides do ICE.
+    pub ice: Option<IceTerms>,
 }
 
 /// Why a description cannot be answered or accepted. All but `BadSdp` (400) call for 488.

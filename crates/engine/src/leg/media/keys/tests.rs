@@ -46,6 +46,7 @@ fn agreement(fingerprint: Fingerprint, mux: bool) -> Negotiated {
         rtcp_mux: mux,
         direction: sip::sdp::Direction::SendRecv,
         crypto: None,
+        ice: None,
         dtls: Some(DtlsTerms {
             fingerprints: vec![fingerprint],
             active: false,
