@@ -229,6 +229,16 @@ impl Checks {
     }
 }
 
+/// How far the checks of a leg are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The peer's checks are answered; ours wait until it has our description.
+    Waiting,
+    Checking,
+    /// A description without ICE came after ones with it.
+    Over,
+}
+
 /// See the module.
 pub(crate) struct Ice {
     rtp: Checks,
@@ -236,7 +246,7 @@ pub(crate) struct Ice {
     rtcp: Option<Checks>,
     /// The peer's user fragment, where both sides do ICE.
     agreed: Option<String>,
-    begun: bool,
+    stage: Stage,
     moved: bool,
     /// The way that was told, and that there is none.
     told: Option<Path>,
@@ -251,7 +261,7 @@ impl Ice {
             rtp: Checks::new(local, RTP, controlling)?,
             rtcp: Checks::new(local, RTCP, controlling),
             agreed: None,
-            begun: false,
+            stage: Stage::Waiting,
             moved: false,
             told: None,
             told_none: false,
@@ -268,11 +278,19 @@ impl Ice {
         self.agreed.as_deref().is_some_and(|known| known != ufrag)
     }
 
+    /// A description without ICE came after ones with it: these agents have done what they can.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
     /// What was agreed about ICE in a description.
     pub(crate) fn agree(&mut self, terms: Option<&IceTerms>, rtcp_mux: bool) {
         let Some(terms) = terms else {
-            // What was found stays in use; there are no more checks than are asked for.
-            self.agreed = None;
+            // Whoever it is now is where the description says.
+            self.each().for_each(|checks| checks.path = None);
+            if self.agreed.take().is_some() {
+                self.stage = Stage::Over;
+            }
             return;
         };
         if rtcp_mux {
@@ -286,8 +304,8 @@ impl Ice {
 
     /// Checks begin.
     pub(crate) fn begin(&mut self, now: Instant) {
-        if self.agreed.is_some() && !self.begun {
-            self.begun = true;
+        if self.agreed.is_some() && self.stage == Stage::Waiting {
+            self.stage = Stage::Checking;
             for checks in std::iter::once(&mut self.rtp).chain(self.rtcp.as_mut()) {
                 self.moved |= checks.handle_timeout(now);
             }
@@ -331,7 +349,7 @@ impl Ice {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         for checks in std::iter::once(&mut self.rtp).chain(self.rtcp.as_mut()) {
-            if self.begun && checks.due.is_some_and(|due| due <= now) {
+            if self.stage == Stage::Checking && checks.due.is_some_and(|due| due <= now) {
                 self.moved |= checks.handle_timeout(now);
             }
         }
@@ -342,7 +360,7 @@ impl Ice {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let rtcp = self.rtcp.as_ref().and_then(|checks| checks.due);
         let due = [self.rtp.due, rtcp].into_iter().flatten().min();
-        due.filter(|_| self.begun)
+        due.filter(|_| self.stage == Stage::Checking)
     }
 
     /// What is to be sent for the checks.

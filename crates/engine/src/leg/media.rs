@@ -194,7 +194,9 @@ impl MediaLeg {
         self.restart_ice(offer);
         let (agreed, answer) = offer_answer::answer(offer, &self.local)?;
         self.apply(now, &agreed)?;
-        self.begin_checks(now);
+        if self.started {
+            self.begin_checks(now);
+        }
         Ok((answer, agreed))
     }
 
@@ -225,6 +227,9 @@ impl MediaLeg {
         if let Some(ice) = &mut self.ice {
             ice.agree(agreed.ice.as_ref(), agreed.rtcp_mux);
             ice.settle(&mut agreed);
+            if ice.is_over() {
+                self.renew_ice();
+            }
             (config.remote, config.remote_rtcp) = (agreed.remote, agreed.remote_rtcp);
         }
         let made = self.dtls.agree(now, &agreed, self.signalling, self.started);
@@ -241,11 +246,16 @@ impl MediaLeg {
 
     /// Other credentials of the peer begin ICE anew, with others of ours (RFC 8839 section 4.4.1.1.1).
     fn restart_ice(&mut self, offer: &[u8]) {
-        let (Some(known), Some(local)) = (&self.ice, &mut self.local.ice) else {
-            return;
-        };
+        let Some(known) = &self.ice else { return };
         let ufrag = offer_answer::ice_ufrag(offer);
         if ufrag.is_some_and(|ufrag| known.is_restarted_by(&ufrag)) {
+            self.renew_ice();
+        }
+    }
+
+    /// Agents that know nothing yet, for the next description.
+    fn renew_ice(&mut self) {
+        if let Some(local) = &mut self.local.ice {
             (local.ufrag, local.password) = ice::credentials();
             self.ice = Ice::new(local, false).map(Box::new);
         }

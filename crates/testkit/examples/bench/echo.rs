@@ -1,4 +1,4 @@
-//! An engine that echoes each audio message at once, as the audio of one endless response.
+//! An engine that echoes each audio message at once, as the audio of responses that follow each other: none is longer than one that is plausible.
 
 use crate::{say, tls};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -40,8 +40,32 @@ pub(crate) async fn serve(options: &BTreeMap<String, String>) -> std::io::Result
 
 const CREATED: &str = r#"{"type":"session.created","event_id":"event_1","session":{"type":"realtime","object":"realtime.session","id":"sess_1","model":"echo"}}"#;
 const UPDATED: &str = r#"{"type":"session.updated","event_id":"event_2","session":{"type":"realtime","object":"realtime.session","id":"sess_1","model":"echo"}}"#;
-const RESPONSE: &str = r#"{"type":"response.created","event_id":"event_3","response":{"object":"realtime.response","id":"resp_1","status":"in_progress","output":[]}}"#;
-const ITEM: &str = r#"{"type":"response.output_item.added","event_id":"event_4","response_id":"resp_1","output_index":0,"item":{"id":"item_1","object":"realtime.item","type":"message","status":"in_progress","role":"assistant","content":[]}}"#;
+/// Audio messages of one response: a minute of 20 ms.
+const RESPONSE_MESSAGES: u32 = 3_000;
+
+/// What goes before the audio of a response.
+fn begun(number: u32) -> [String; 2] {
+    [
+        format!(
+            r#"{{"type":"response.created","event_id":"event_3","response":{{"object":"realtime.response","id":"resp_{number}","status":"in_progress","output":[]}}}}"#
+        ),
+        format!(
+            r#"{{"type":"response.output_item.added","event_id":"event_4","response_id":"resp_{number}","output_index":0,"item":{{"id":"item_{number}","object":"realtime.item","type":"message","status":"in_progress","role":"assistant","content":[]}}}}"#
+        ),
+    ]
+}
+
+/// What follows it.
+fn done(number: u32) -> [String; 2] {
+    [
+        format!(
+            r#"{{"type":"response.output_audio.done","event_id":"event_6","response_id":"resp_{number}","item_id":"item_{number}","output_index":0,"content_index":0}}"#
+        ),
+        format!(
+            r#"{{"type":"response.done","event_id":"event_7","response":{{"object":"realtime.response","id":"resp_{number}","status":"completed","output":[]}}}}"#
+        ),
+    ]
+}
 
 async fn session(stream: impl tls::Io) {
     let Ok((_, mut socket)) = ServerBuilder::new().accept(stream).await else {
@@ -50,7 +74,7 @@ async fn session(stream: impl tls::Io) {
     if socket.send(Message::text(CREATED)).await.is_err() {
         return;
     }
-    let mut speaking = false;
+    let (mut number, mut messages) = (1, 0);
     while let Some(Ok(message)) = socket.next().await {
         let Some(text) = message.as_text() else {
             continue;
@@ -58,14 +82,21 @@ async fn session(stream: impl tls::Io) {
         let sent = if text.contains("\"session.update\"") {
             socket.send(Message::text(UPDATED)).await
         } else if let Some(audio) = field(text, "\"audio\":\"") {
-            if !speaking {
-                speaking = true;
-                let _ = socket.send(Message::text(RESPONSE)).await;
-                let _ = socket.send(Message::text(ITEM)).await;
+            if messages == RESPONSE_MESSAGES {
+                for text in done(number) {
+                    let _ = socket.send(Message::text(text)).await;
+                }
+                (number, messages) = (number + 1, 0);
             }
+            if messages == 0 {
+                for text in begun(number) {
+                    let _ = socket.send(Message::text(text)).await;
+                }
+            }
+            messages += 1;
             socket
                 .send(Message::text(format!(
-                    r#"{{"type":"response.output_audio.delta","event_id":"event_5","response_id":"resp_1","item_id":"item_1","output_index":0,"content_index":0,"delta":"{audio}"}}"#
+                    r#"{{"type":"response.output_audio.delta","event_id":"event_5","response_id":"resp_{number}","item_id":"item_{number}","output_index":0,"content_index":0,"delta":"{audio}"}}"#
                 )))
                 .await
         } else {

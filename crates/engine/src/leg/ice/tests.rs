@@ -248,6 +248,28 @@ fn a_chosen_pair_moves_an_agreement() {
     assert_eq!(held.remote, None);
 }
 
+/// An exchange connects the call to somebody else, who does none.
+#[test]
+fn a_description_without_ice_goes_where_it_says() {
+    let local = [
+        plain("10.0.0.1:4000", "10.0.0.1:4001"),
+        plain("10.0.0.2:5000", "10.0.0.2:5001"),
+    ];
+    let mut world = World::new([&local[0], &local[1]], open_network, false);
+    world.run(Duration::from_millis(500));
+    let side = &mut world.sides[0];
+    assert!(!side.is_over());
+    side.agree(None, false);
+    assert!(side.is_over());
+    let mut agreed = agreement(Some("203.0.113.9:7000"), false);
+    side.settle(&mut agreed);
+    assert_eq!(agreed.remote, Some(at("203.0.113.9:7000")));
+    assert_eq!(
+        (side.is_relayed(false), side.is_relayed(true)),
+        (None, None)
+    );
+}
+
 #[test]
 fn other_credentials_are_a_restart() {
     let (ours, theirs) = (
