@@ -142,6 +142,8 @@ end_reasons! {
     NoBalance: "no_balance", System, 480, 21, Warning, false;
     /// The tenant, the agent or the line has as many calls as it may have.
     Concurrency: "concurrency", System, 486, 17, Notice, true;
+    /// The line or the tenant had as many new calls this second as it may have.
+    RateLimited: "rate_limited", System, 503, 42, Notice, true;
     /// The offer is malformed or cannot be used.
     RejectedOffer: "rejected_offer", Network, 488, 88, Warning, false;
     /// The media was to be encrypted, and the two sides came to no keys.

@@ -51,6 +51,8 @@ end_no_balance = Call refused or ended: the balance or the budget is spent.
     .remedy = Recharge the balance or raise the budget.
 end_concurrency = Call refused: as many calls as allowed run at the same time.
     .remedy = Raise the number of simultaneous calls of the account or of the agent.
+end_rate_limited = Call refused: the line or the account had as many new calls this second as allowed.
+    .remedy = Raise the calls a second of the line or of the account, or ask the other side for fewer.
 end_rejected_offer = Call refused: the operator's audio offer cannot be used.
     .remedy = Look at the SDP offer in the messages below.
 end_rejected_srtp_required = Call refused: this line requires encrypted audio (SRTP) and the operator does not offer it.
@@ -580,6 +582,32 @@ call_refused_because = call refused: { $cause ->
  }{ $source ->
     [none] {""}
    *[other] {" "}({ $source })
+ }
+call_limited = call refused, a limit is reached: { $limit ->
+    [line_rate] the line had its new calls of this second
+    [tenant_rate] the account had its new calls of this second
+    [process_rate] the server had its new calls of this second
+    [line_calls] the line has all its calls
+    [tenant_calls] the account has all its calls
+    [agent_calls] the agent has all its calls
+    [process_calls] the server has all its calls
+   *[other] { $limit }
+ }, { $max }{ $name ->
+    [none] {""}
+   *[other] {" "}({ $name })
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}({ $source })
+ }
+    .remedy = { $limit ->
+    [line_rate] “New calls a second” (calls_per_s_max) in the form of that line or device, or calls_per_s_max of the phone line's settings.
+    [tenant_rate] “New calls a second” in the form of the account (settings.inbound.callsPerS).
+    [process_rate] Ask the other sides for fewer calls a second, or add a server.
+    [line_calls] “Simultaneous calls” (calls_max) in the form of that line or device, or maxParallelCalls of the phone line.
+    [tenant_calls] “Simultaneous calls” in the form of the account (callsMax).
+    [agent_calls] “Simultaneous calls” in the agent's settings (limits.maxParallelCalls).
+    [process_calls] The setting limits.calls.
+   *[other] Raise that limit.
  }
 
 ## Secrets

@@ -51,6 +51,8 @@ end_no_balance = Appel refusé ou terminé : le solde ou le budget est épuisé.
     .remedy = Rechargez le solde ou augmentez le budget.
 end_concurrency = Appel refusé : le nombre d'appels simultanés est atteint.
     .remedy = Augmentez le nombre d'appels simultanés du compte ou de l'agent.
+end_rate_limited = Appel refusé : la ligne ou le compte avait reçu tous les nouveaux appels permis pour cette seconde.
+    .remedy = Augmentez le nombre d'appels par seconde de la ligne ou du compte, ou demandez-en moins à l'autre côté.
 end_rejected_offer = Appel refusé : l'offre audio de l'opérateur est inutilisable.
     .remedy = Regardez l'offre SDP dans les messages ci-dessous.
 end_rejected_srtp_required = Appel refusé : cette ligne exige un son chiffré (SRTP) et l'opérateur n'en propose pas.
@@ -580,6 +582,32 @@ call_refused_because = appel refusé : { $cause ->
  }{ $source ->
     [none] {""}
    *[other] {" "}({ $source })
+ }
+call_limited = appel refusé, une limite est atteinte : { $limit ->
+    [line_rate] la ligne a reçu ses nouveaux appels de cette seconde
+    [tenant_rate] le compte a reçu ses nouveaux appels de cette seconde
+    [process_rate] le serveur a reçu ses nouveaux appels de cette seconde
+    [line_calls] la ligne a tous ses appels
+    [tenant_calls] le compte a tous ses appels
+    [agent_calls] l'agent a tous ses appels
+    [process_calls] le serveur a tous ses appels
+   *[other] { $limit }
+ }, { $max }{ $name ->
+    [none] {""}
+   *[other] {" "}({ $name })
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}({ $source })
+ }
+    .remedy = { $limit ->
+    [line_rate] « Nouveaux appels par seconde » (calls_per_s_max) dans le formulaire de cette ligne ou de cet appareil, ou calls_per_s_max des réglages de la ligne téléphonique.
+    [tenant_rate] « Nouveaux appels par seconde » dans le formulaire du compte (settings.inbound.callsPerS).
+    [process_rate] Demandez moins d'appels par seconde aux autres côtés, ou ajoutez un serveur.
+    [line_calls] « Appels simultanés » (calls_max) dans le formulaire de cette ligne ou de cet appareil, ou maxParallelCalls de la ligne téléphonique.
+    [tenant_calls] « Appels simultanés » dans le formulaire du compte (callsMax).
+    [agent_calls] « Appels simultanés » dans les réglages de l'agent (limits.maxParallelCalls).
+    [process_calls] Le réglage limits.calls.
+   *[other] Augmentez cette limite.
  }
 
 ## Secrets

@@ -44,6 +44,11 @@ impl Places {
         self.taken.load(Ordering::Acquire)
     }
 
+    /// Places in all.
+    pub(crate) fn max(&self) -> u32 {
+        self.max
+    }
+
     /// Whether a place is free.
     pub(crate) fn is_free(&self) -> bool {
         self.taken() < self.max
@@ -78,7 +83,7 @@ impl Draining {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
     tokens: f64,
-    rate: f64,
+    rate: u32,
     at: Instant,
 }
 
@@ -86,15 +91,30 @@ impl Bucket {
     pub(crate) fn new(now: Instant, rate: u32) -> Self {
         Self {
             tokens: f64::from(rate),
-            rate: f64::from(rate),
+            rate,
             at: now,
         }
     }
 
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    /// Tokens a second.
+    pub(crate) fn max(&self) -> u32 {
+        self.rate
+    }
+
+    /// Whether there is a token.
+    pub(crate) fn has(&self, now: Instant) -> bool {
+        self.at_time(now) >= 1.0
+    }
+
+    fn at_time(&self, now: Instant) -> f64 {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        let rate = f64::from(self.rate);
+        (self.tokens + passed * rate).min(rate)
+    }
+
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        self.tokens = self.at_time(now);
         self.at = now;
-        self.tokens = (self.tokens + passed * self.rate).min(self.rate);
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return true;

@@ -34,7 +34,7 @@ use crate::limits::{CALL_COMMANDS_MAX, PAGES_WAITING_MAX};
 use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
-use crate::metrics::{CallLabels, Metrics};
+use crate::metrics::{ActiveCall, CallLabels, Metrics};
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
@@ -60,6 +60,8 @@ struct Entry {
     call: LiveCall,
     started: Instant,
     commands: mpsc::Sender<CallCommand>,
+    /// Counts the call with its line.
+    _active: ActiveCall,
 }
 
 /// What all calls share.
@@ -134,6 +136,8 @@ pub(crate) struct Parties {
 pub(crate) struct Identity {
     pub(crate) id: CallId,
     pub(crate) tenant: TenantId,
+    /// The line's name.
+    pub(crate) line: String,
     pub(crate) started: Instant,
     pub(crate) inbound: bool,
     pub(crate) parties: Parties,
@@ -149,6 +153,10 @@ impl Identity {
             .checked_add(elapsed)
             .unwrap_or(self.started_at)
     }
+}
+
+const fn direction_label(inbound: bool) -> &'static str {
+    if inbound { "inbound" } else { "outbound" }
 }
 
 fn new_call_id() -> CallId {
@@ -303,7 +311,9 @@ impl Calls {
     fn register(&self, identity: &Identity, call: LiveCall) -> mpsc::Receiver<CallCommand> {
         let (commands, receiver) = mpsc::channel(CALL_COMMANDS_MAX);
         self.publish(identity, LiveEventKind::Started(Box::new(call.clone())));
+        let lines = &self.metrics.lines;
         let entry = Entry {
+            _active: lines.begun(&identity.line, direction_label(identity.inbound)),
             call,
             started: identity.started,
             commands,
@@ -324,11 +334,9 @@ impl Calls {
 
     /// Counts and tells an end.
     pub(crate) fn ended(&self, identity: &Identity, reason: EndReason, timings: Timings) {
-        let direction = if identity.inbound {
-            "inbound"
-        } else {
-            "outbound"
-        };
+        let direction = direction_label(identity.inbound);
+        let lines = &self.metrics.lines;
+        lines.ended(&identity.line, direction, reason.code());
         self.metrics
             .calls_ended
             .get_or_create(&CallLabels {
@@ -426,6 +434,7 @@ impl Calls {
         let identity = Identity {
             id: id.clone(),
             tenant: tenant.clone(),
+            line: line.config.name.clone(),
             started: now,
             inbound,
             parties: parties.clone(),
@@ -516,6 +525,7 @@ impl Calls {
         let identity = Identity {
             id: call.id.clone(),
             tenant: call.tenant.clone(),
+            line: call.line.clone(),
             started: entry.started,
             inbound: call.inbound,
             parties: Parties {
@@ -619,7 +629,9 @@ mod tests {
             state: LiveState::Ringing,
             timings: Timings::default(),
         };
+        let lines = Arc::new(crate::metrics::LineMetrics::default());
         Entry {
+            _active: lines.begun("line", "inbound"),
             call,
             started: Instant::now(),
             commands: mpsc::channel(1).0,

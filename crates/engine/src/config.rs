@@ -213,10 +213,21 @@ pub struct LineConfig {
     pub nat: NatConfig,
     /// Calls at the same time on this line; beyond it 486. 0 is no limit of its own.
     pub calls_max: u32,
+    /// New calls a second that may come by it.
+    pub rates: CallRates,
     /// The stored account behind it, as the selection sees it; `None` for a line of the settings or of a carrier.
     pub sip_account: Option<SipAccountConfig>,
     /// The device that registers with us and whose calls these are; `None` for every other line.
     pub device: Option<DeviceLine>,
+}
+
+/// New calls a second that may come in by SIP; beyond them 503 with Retry-After. 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallRates {
+    /// By this line.
+    pub line_per_s_max: u32,
+    /// By all lines of its tenant together.
+    pub tenant_per_s_max: u32,
 }
 
 /// A telephone or gateway that registers with us.

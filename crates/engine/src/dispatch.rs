@@ -1,6 +1,7 @@
 //! From an INVITE to a line and its agent, or to a refusal that can be explained.
 
 mod accounts;
+mod admit;
 mod devices;
 mod outgoing;
 
@@ -15,6 +16,8 @@ use sip::{AccountId, DeviceId, IncomingInvite};
 
 pub(crate) use accounts::AccountChanges;
 use accounts::Accounts;
+use admit::Rates;
+pub(crate) use admit::{Limit, LimitKind};
 pub(crate) use outgoing::OutgoingRefused;
 
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
@@ -121,6 +124,8 @@ pub(crate) enum Decision {
         status: u16,
         retry_after_s: Option<u32>,
         code: &'static str,
+        /// The limit, where one refuses it.
+        limit: Option<Limit>,
     },
     /// Credentials are asked for.
     Challenge { realm: String },
@@ -152,6 +157,7 @@ pub(crate) struct Dispatcher {
     gates: BTreeMap<String, Gate>,
     /// Agents that are closed until the first reload.
     held: Vec<String>,
+    rates: Rates,
     process: Places,
     invites: Bucket,
     draining: Draining,
@@ -207,6 +213,7 @@ impl Dispatcher {
                 .map(|agent| (agent.clone(), Gate::Closed))
                 .collect(),
             held: config.held.clone(),
+            rates: Rates::default(),
             process: Places::new(config.limits.calls_max),
             invites: Bucket::new(now, config.limits.invites_per_s_max),
             draining,
@@ -285,6 +292,7 @@ impl Dispatcher {
         let (fixed, lines) = self.lines.split_at(self.fixed);
         self.routes.replace(workflows, &agents, fixed, lines);
         self.gate_changes(&mut changes);
+        self.rates.keep(&self.lines);
         changes.lines.clone_from(&self.lines);
         self.agents = agents
             .into_iter()
@@ -552,39 +560,6 @@ impl Dispatcher {
             })
     }
 
-    fn admit(&mut self, now: Instant, line: &Arc<Line>) -> Decision {
-        let later = |reason, status, code| Decision::Refuse {
-            line: Some(Arc::clone(line)),
-            reason,
-            status,
-            retry_after_s: Some(self.retry_after_s),
-            code,
-        };
-        if self.draining.is_set() {
-            return later(EndReason::Draining, 503, "draining");
-        }
-        if self.gate(&line.agent.config.name) == Gate::Closed {
-            let reason = EndReason::AgentStopped;
-            return self.refuse(Some(line), reason, reason.code());
-        }
-        if !self.invites.take(now) {
-            return later(EndReason::Overload, 503, "too_many_invites");
-        }
-        let Some(process) = self.process.take() else {
-            return later(EndReason::Overload, 503, "too_many_calls");
-        };
-        let Some(place) = line.places.take() else {
-            return later(EndReason::Concurrency, 486, LINE_BUSY);
-        };
-        Decision::Accept {
-            line: Arc::clone(line),
-            admitted: Admitted {
-                _process: process,
-                _line: place,
-            },
-        }
-    }
-
     fn refuse(&self, line: Option<&Arc<Line>>, reason: EndReason, code: &'static str) -> Decision {
         Decision::Refuse {
             line: line.map(Arc::clone),
@@ -592,12 +567,10 @@ impl Dispatcher {
             status: reason.row().sip_status,
             retry_after_s: None,
             code,
+            limit: None,
         }
     }
 }
-
-/// Code of a refusal because the line has as many calls as it may have.
-pub(crate) const LINE_BUSY: &str = "line_busy";
 
 fn allows(line: &Line, address: IpAddr) -> bool {
     narrowest(line, address).is_some()

@@ -58,6 +58,11 @@ pub const EARLY_TRACES_MAX: usize = 64;
 pub const REFUSALS_STORED_PER_MINUTE_MAX: u32 = 60;
 /// The same where refusals of known lines (overload, draining) are among them.
 pub const REFUSALS_OF_LINES_STORED_PER_MINUTE_MAX: u32 = 600;
+/// Retry-After of a call that a line's or a tenant's rate refuses, seconds: within one there is room again, and RFC 3261 section 21.5.4 has
+/// the other side send nothing at all until then.
+pub const RATE_RETRY_AFTER_S: u32 = 1;
+/// Lines with figures of their own in `/metrics`; the calls of others are counted together.
+pub const MEASURED_LINES_MAX: usize = 1_000;
 /// Refused calls whose end is awaited at the same time.
 pub const REFUSALS_OPEN_MAX: usize = 1_024;
 /// Entries waiting for the journal's writer, all calls together.

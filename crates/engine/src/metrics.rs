@@ -1,7 +1,9 @@
 //! The figures of the process, for Prometheus.
 
+mod lines;
+
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -10,6 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+pub(crate) use lines::{ActiveCall, LineMetrics};
 
 /// Bounds of the histograms of times, seconds.
 const SECONDS: [f64; 14] = [
@@ -36,6 +40,8 @@ pub(crate) struct Metrics {
     registry: Mutex<Registry>,
     pub(crate) calls_ended: Family<CallLabels, Counter<u64, AtomicU64>>,
     pub(crate) calls_active: Gauge<i64, AtomicI64>,
+    pub(crate) lines: Arc<LineMetrics>,
+    pub(crate) calls_limited: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) setup: Histogram,
     pub(crate) answer_to_first_audio: Histogram,
     pub(crate) turn: Histogram,
@@ -62,6 +68,8 @@ impl Metrics {
             registry: Mutex::new(Registry::with_prefix("allo")),
             calls_ended: Family::default(),
             calls_active: Gauge::default(),
+            lines: Arc::default(),
+            calls_limited: Family::default(),
             setup: Histogram::new(SECONDS),
             answer_to_first_audio: Histogram::new(SECONDS),
             turn: Histogram::new(SECONDS),
@@ -180,6 +188,12 @@ impl Metrics {
                 "sip_dropped",
                 "SIP messages dropped, by reason",
                 self.sip_dropped.clone(),
+            );
+            registry.register_collector(Box::new(Arc::clone(&self.lines)));
+            registry.register(
+                "calls_limited",
+                "Calls that were refused by a limit, by the limit",
+                self.calls_limited.clone(),
             );
             registry.register(
                 "hep_lost",

@@ -15,13 +15,13 @@ use crate::call_task::closing::assignment;
 use crate::call_task::desk::phone;
 use crate::call_task::placed::unserved;
 use crate::calls::Calls;
-use crate::dispatch::{LINE_BUSY, Line};
+use crate::dispatch::{Limit, LimitKind, Line};
 use crate::journal::{CallJournal, Service};
 use crate::limits::{
     REFUSALS_OF_LINES_STORED_PER_MINUTE_MAX, REFUSALS_OPEN_MAX, REFUSALS_STORED_PER_MINUTE_MAX,
 };
 use crate::log::say;
-use crate::metrics::CallLabels;
+use crate::metrics::{CallLabels, Metrics};
 
 /// How long the ACK of a refusal is awaited for its record.
 const ACK_WITHIN: Duration = Duration::from_secs(1);
@@ -84,16 +84,9 @@ impl Refusals {
         invite: &IncomingInvite,
         line: Option<&Line>,
         reason: EndReason,
-        code: &'static str,
+        (code, limit): (&'static str, Option<&Limit>),
     ) {
-        let metrics = &self.calls.metrics;
-        metrics
-            .calls_ended
-            .get_or_create(&CallLabels {
-                direction: "inbound",
-                reason: reason.code(),
-            })
-            .inc();
+        self.count(line, reason, limit);
         if !self.is_stored(now, line.is_some()) {
             return;
         }
@@ -133,23 +126,43 @@ impl Refusals {
             started_at: Timestamp::now(),
         };
         let service = line
-            .filter(|_| code == LINE_BUSY)
+            .filter(|_| limit.is_some_and(|limit| limit.kind == LimitKind::LineCalls))
             .and_then(|line| of_agent(line, &new, reason));
         let journal = self.calls.journal.begin(now, scope, new);
         let service = service.map(|(assigned, service)| {
             journal.assign(assigned);
             service
         });
-        let note = Message::new("call_refused_because")
-            .with("cause", code)
-            .with("source", invite.source.to_string());
-        journal.note(now, note);
+        let note = match limit {
+            Some(limit) => limit.note(),
+            None => Message::new("call_refused_because").with("cause", code),
+        };
+        journal.note(now, note.with("source", invite.source.to_string()));
         let refused = Refused {
             journal,
             reason,
             service,
         };
         self.open.insert(invite.invite, refused);
+    }
+
+    fn count(&self, line: Option<&Line>, reason: EndReason, limit: Option<&Limit>) {
+        let metrics = &self.calls.metrics;
+        if let Some(line) = line {
+            metrics
+                .lines
+                .ended(&line.config.name, "inbound", reason.code());
+        }
+        if let Some(limit) = limit {
+            Metrics::count(&metrics.calls_limited, limit.kind.label(), 1);
+        }
+        metrics
+            .calls_ended
+            .get_or_create(&CallLabels {
+                direction: "inbound",
+                reason: reason.code(),
+            })
+            .inc();
     }
 
     /// Whether one more refusal has a record.

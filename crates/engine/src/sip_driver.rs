@@ -304,10 +304,17 @@ impl SipDriver {
 
     fn register_accounts(&mut self) {
         let now = Instant::now();
+        self.measure_lines();
         let accounts = lock(&self.dispatcher).first_accounts();
         for (account, config) in accounts {
             self.user_agent.set_account(now, account, config);
         }
+    }
+
+    /// The lines that there are have figures, and no others.
+    fn measure_lines(&self) {
+        let names = self.lines.iter().map(|line| line.config.name.as_str());
+        self.calls.metrics.lines.keep(names);
     }
 
     /// Accounts that stay as they are keep their registration; dialogs in progress are not touched.
@@ -323,6 +330,7 @@ impl SipDriver {
             self.user_agent.set_device(device, config);
         }
         self.lines = changes.lines;
+        self.measure_lines();
     }
 
     fn is_known(&self, source: IpAddr) -> bool {

@@ -594,7 +594,9 @@ async fn an_account_does_not_lift_its_own_ceilings() {
     let account = house.account("bounded").await;
     let path = format!("/api/accounts/{}", account.id);
     let ceilings = json!({ "callsMax": 2, "spendPerDay": 5 });
-    let bounded = json!({ "settings": { "outbound": ceilings, "theme": "dark" } });
+    let inbound = json!({ "callsPerS": 3 });
+    let bounded =
+        json!({ "settings": { "outbound": ceilings, "inbound": inbound, "theme": "dark" } });
     let operator = [("authorization", bearer())];
     let operator: Vec<(&str, &str)> = operator.iter().map(|(k, v)| (*k, v.as_str())).collect();
     house
@@ -603,13 +605,27 @@ async fn an_account_does_not_lift_its_own_ceilings() {
         .good();
     for settings in [
         json!({}),
-        json!({ "outbound": null }),
+        json!({ "outbound": null, "inbound": null }),
+        json!({ "inbound": { "callsPerS": 500 } }),
         json!({ "outbound": { "callsMax": 500 } }),
     ] {
         let body = json!({ "settings": settings });
         let after = house.key(&account.owner, "PATCH", &path, body).await.good();
-        let kept = &after.json()["settings"]["outbound"];
-        assert_eq!(*kept, ceilings, "{settings}");
+        let kept = &after.json()["settings"];
+        assert_eq!(kept["outbound"], ceilings, "{settings}");
+        assert_eq!(kept["inbound"], inbound, "{settings}");
+    }
+    // A limit that is misspelt would bound nothing.
+    for inbound in [
+        json!({ "callsPerSecond": 3 }),
+        json!({ "callsPerS": -1 }),
+        json!({ "callsPerS": "3" }),
+        json!({ "callsPerS": 10_001 }),
+        json!([]),
+    ] {
+        let body = json!({ "settings": { "inbound": inbound } });
+        let answer = house.send("PATCH", &path, &operator, Some(&body)).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{inbound}");
     }
 }
 

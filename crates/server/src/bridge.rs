@@ -292,6 +292,7 @@ fn bridged_line(
         },
         nat,
         calls_max: options.calls_max,
+        rates: engine::config::CallRates::default(),
         sip_account: None,
         device: None,
     }

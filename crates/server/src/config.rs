@@ -419,6 +419,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         treatment: sound::treatment(settings),
         nat: nat::configured(settings, problems),
         calls_max: 0,
+        rates: engine::config::CallRates::default(),
         sip_account: None,
         device: None,
     };

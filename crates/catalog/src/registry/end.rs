@@ -35,6 +35,7 @@ super::table! { End:
     Notice end_closed();
     Warning end_no_balance();
     Notice end_concurrency();
+    Notice end_rate_limited();
     Warning end_rejected_offer();
     Warning end_rejected_srtp_required();
     Warning end_encryption_failed();

@@ -52,4 +52,5 @@ super::table! { Service:
     Info delayed_offer();
     Notice dtmf_not_sent(cause: Text);
     Notice call_refused_because(cause: Text, source: Text optional);
+    Notice call_limited(limit: Text, max: Count, name: Text optional, source: Text optional);
 }

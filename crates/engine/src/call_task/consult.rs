@@ -22,8 +22,10 @@ use wire::realtime::ToolDefinition;
 
 use crate::calls::{Calls, Identity};
 use crate::config::{AgentConfig, OfficeConfig};
+use crate::dispatch::{Limit, LimitKind};
 use crate::journal::CallJournal;
 use crate::limits::SESSION_DATA_WITHIN;
+use crate::metrics::Metrics;
 
 /// What the questions led to.
 pub(crate) enum Verdict {
@@ -58,10 +60,24 @@ pub(super) async fn consult(
 ) -> Verdict {
     let agent = &office.agent.definition().agent_id;
     let (of_tenant, of_agent) = calls.before(&identity.id, &identity.tenant, agent);
-    if is_full(of_tenant, office.tenant_calls_max) || is_full(of_agent, office.calls_max) {
-        return Verdict::Refuse(EndReason::Concurrency);
-    }
     let note = |message: Message| journal.note(Instant::now(), message);
+    for (kind, running, max) in [
+        (LimitKind::TenantCalls, of_tenant, office.tenant_calls_max),
+        (LimitKind::AgentCalls, of_agent, office.calls_max),
+    ] {
+        if is_full(running, max) {
+            Metrics::count(&calls.metrics.calls_limited, kind.label(), 1);
+            note(
+                Limit {
+                    kind,
+                    max,
+                    of: None,
+                }
+                .note(),
+            );
+            return Verdict::Refuse(EndReason::Concurrency);
+        }
+    }
     let left_micro = match inquire(calls, identity, office, brain, &note).await {
         Ok(left) => left,
         Err(verdict) => return verdict,

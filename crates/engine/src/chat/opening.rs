@@ -52,6 +52,7 @@ pub(super) fn identity(scope: &TenantScope, chat: &Entry<ChatSession>) -> Identi
     Identity {
         id: CallId::from(chat.id.clone()),
         tenant: scope.tenant().clone(),
+        line: String::new(),
         started: Instant::now(),
         inbound: true,
         parties: Parties {

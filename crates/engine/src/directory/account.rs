@@ -26,6 +26,11 @@ fn settings(account: &SipAccount) -> Value {
     serde_json::from_str(&account.settings).unwrap_or_default()
 }
 
+/// New calls a second that may come by it; 0 is no limit of its own.
+pub(super) fn rate(account: &SipAccount) -> u32 {
+    super::line::rate(&settings(account)).unwrap_or_default()
+}
+
 /// What the selection and the numbers of its calls need.
 pub(super) fn selectable(entry: &Entry<SipAccount>) -> SipAccountConfig {
     let settings = settings(entry);

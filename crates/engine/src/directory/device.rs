@@ -101,6 +101,7 @@ fn line(
         treatment: config.treatment,
         nat: config.nat.clone(),
         calls_max: u32::try_from(device.calls_max).unwrap_or_default(),
+        rates: super::line::own_rate(super::line::rate(&settings)),
         sip_account: None,
         device: Some(DeviceLine {
             sip: own,

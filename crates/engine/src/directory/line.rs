@@ -1,13 +1,15 @@
 //! From a stored phone line to a line of the engine.
 
+use std::collections::HashMap;
+
 use call::TenantId;
 use ipnet::IpNet;
 use serde_json::Value;
-use store::{Entry, PhoneLine, SipAccount, trunk_parts};
+use store::{Entry, PhoneLine, SipAccount, Tenant, trunk_parts};
 use wire::twilio::Dialect;
 
 use super::{DirectoryConfig, account};
-use crate::config::{LineConfig, LineProvider, SrtpPolicy};
+use crate::config::{CallRates, LineConfig, LineProvider, SrtpPolicy};
 use crate::nat::NatConfig;
 
 pub(super) fn configured(
@@ -78,10 +80,42 @@ pub(super) fn configured(
             .and_then(|calls| u32::try_from(calls).ok())
             .or_else(|| stored.and_then(|stored| u32::try_from(stored.calls_max).ok()))
             .unwrap_or_default(),
+        rates: own_rate(rate(&settings).or_else(|| Some(account::rate(stored?)))),
         provider,
         sip_account,
         device: None,
     }
+}
+
+/// New calls a second, as the settings of a line, an account or a device say.
+pub(super) fn rate(settings: &Value) -> Option<u32> {
+    let calls = settings.get("calls_per_s_max")?.as_u64()?;
+    u32::try_from(calls).ok()
+}
+
+/// The rates of a line before those of its tenant are known.
+pub(super) fn own_rate(line: Option<u32>) -> CallRates {
+    CallRates {
+        line_per_s_max: line.unwrap_or_default(),
+        ..CallRates::default()
+    }
+}
+
+/// Gives each line the rate of its tenant.
+pub(super) fn with_tenant_rates(
+    lines: &mut [LineConfig],
+    tenants: &HashMap<String, Entry<Tenant>>,
+) {
+    for line in lines {
+        let tenant = tenants.get(line.tenant.as_str());
+        line.rates.tenant_per_s_max = tenant.and_then(tenant_rate).unwrap_or_default();
+    }
+}
+
+fn tenant_rate(tenant: &Entry<Tenant>) -> Option<u32> {
+    let settings: Value = serde_json::from_str(&tenant.settings).ok()?;
+    let calls = settings.get("inbound")?.get("callsPerS")?.as_u64()?;
+    u32::try_from(calls).ok()
 }
 
 /// How a line finds the address of its audio; it may name a STUN server of its own.
@@ -123,6 +157,7 @@ pub(super) fn of_account(
         treatment: account::treatment(entry, config),
         nat: account::nat(entry, config),
         calls_max: u32::try_from(entry.calls_max).unwrap_or_default(),
+        rates: own_rate(Some(account::rate(entry))),
         provider: LineProvider::Sip,
         sip_account: Some(account::selectable(entry)),
         device: None,

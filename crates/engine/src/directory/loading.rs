@@ -85,6 +85,7 @@ impl Parts {
             }
         }
         lines.extend(self.device_lines(&directory).await);
+        line::with_tenant_rates(&mut lines, &directory.tenants);
         // The first active account is the oldest one.
         let age = |line: &LineConfig| {
             let account = accounts.get(line.name.as_str());

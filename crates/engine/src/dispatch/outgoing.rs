@@ -96,6 +96,7 @@ impl Dispatcher {
                 treatment: media::Treatment::default(),
                 nat: crate::nat::NatConfig::default(),
                 calls_max: 0,
+                rates: crate::config::CallRates::default(),
                 sip_account: None,
                 device: None,
             },

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{LineCredentials, LineProvider, Secret, SrtpPolicy};
+use crate::config::{CallRates, LineCredentials, LineProvider, Secret, SrtpPolicy};
 use crate::limits::BANNED_FOR;
 
 #[test]
@@ -35,6 +35,7 @@ fn line(name: &str, username: &str, realm: &str) -> LineConfig {
         treatment: media::Treatment::default(),
         nat: crate::nat::NatConfig::default(),
         calls_max: 0,
+        rates: crate::config::CallRates::default(),
         sip_account: None,
         device: None,
     }
@@ -276,4 +277,135 @@ fn pattern_33_an_unauthorised_replaces_is_refused() {
     let theirs = Arc::clone(&dispatcher.lines[2]);
     let from_own = invite([192, 0, 2, 9], "sip:colleague@pbx.test", None);
     assert_eq!(dispatcher.may_replace(now, &theirs, &from_own), challenge);
+}
+
+fn rated(name: &str, net: &str, tenant: &str, (line_max, tenant_max): (u32, u32)) -> LineConfig {
+    LineConfig {
+        tenant: TenantId::from(tenant),
+        allow: vec![net.parse().expect("a network")],
+        rates: CallRates {
+            line_per_s_max: line_max,
+            tenant_per_s_max: tenant_max,
+        },
+        ..line(name, "alice", "a")
+    }
+}
+
+/// The limit that refuses each of `count` calls that come at once from a network, and how often it did.
+fn refusals(house: &mut Dispatcher, now: Instant, host: [u8; 4], count: usize) -> Vec<String> {
+    let from = invite(host, "sip:anybody@x.test", None);
+    let decided = (0..count).map(|_| word(&house.decide(now, &from)));
+    decided.filter(|word| !word.starts_with("accept")).collect()
+}
+
+#[test]
+fn the_rate_of_a_line_takes_nothing_from_others_and_that_of_a_tenant_nothing_from_other_tenants() {
+    let now = Instant::now();
+    let mut house = dispatcher(vec![
+        rated("flooded", "192.0.2.1/32", "one", (3, 5)),
+        rated("neighbour", "192.0.2.2/32", "one", (0, 5)),
+        rated("other", "192.0.2.3/32", "two", (0, 0)),
+    ]);
+    assert_eq!(
+        refusals(&mut house, now, [192, 0, 2, 1], 20),
+        ["503 line_rate"; 17]
+    );
+    assert_eq!(
+        refusals(&mut house, now, [192, 0, 2, 2], 20),
+        ["503 tenant_rate"; 18],
+        "what the line's rate refused took nothing of the tenant's"
+    );
+    assert!(refusals(&mut house, now, [192, 0, 2, 3], 50).is_empty());
+    // A second later there is room again, for as many as a second has and no more.
+    let later = now + std::time::Duration::from_secs(1);
+    assert_eq!(
+        refusals(&mut house, later, [192, 0, 2, 1], 3),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        refusals(&mut house, later, [192, 0, 2, 2], 3),
+        ["503 tenant_rate"]
+    );
+    let third = later + std::time::Duration::from_millis(334);
+    assert_eq!(
+        refusals(&mut house, third, [192, 0, 2, 1], 2),
+        ["503 line_rate"],
+        "a third of a second brings one of three"
+    );
+}
+
+#[test]
+fn a_refusal_names_the_limit_its_value_and_when_to_come_again() {
+    let now = Instant::now();
+    let mut house = dispatcher(vec![
+        LineConfig {
+            calls_max: 1,
+            ..rated("full", "192.0.2.1/32", "one", (0, 0))
+        },
+        rated("rated", "192.0.2.2/32", "one", (2, 0)),
+    ]);
+    let mut last = |host: [u8; 4], count: usize| {
+        let from = invite(host, "sip:anybody@x.test", None);
+        let mut held: Vec<Decision> = (0..count).map(|_| house.decide(now, &from)).collect();
+        let Some(Decision::Refuse {
+            reason,
+            status,
+            retry_after_s,
+            limit: Some(limit),
+            ..
+        }) = held.pop()
+        else {
+            panic!("refused by a limit");
+        };
+        (reason, status, retry_after_s, limit)
+    };
+    let (reason, status, retry_after_s, limit) = last([192, 0, 2, 2], 3);
+    assert_eq!((reason, status), (EndReason::RateLimited, 503));
+    assert_eq!(retry_after_s, Some(1));
+    let told = catalog::render(&limit.note(), catalog::Language::En);
+    assert!(
+        told.text.contains("new calls of this second, 2 (rated)"),
+        "{}",
+        told.text
+    );
+    assert!(
+        told.remedy
+            .expect("where it is set")
+            .contains("calls_per_s_max")
+    );
+    let (reason, status, _, limit) = last([192, 0, 2, 1], 2);
+    assert_eq!((reason, status), (EndReason::Concurrency, 486));
+    assert_eq!((limit.kind, limit.max), (LimitKind::LineCalls, 1));
+}
+
+#[test]
+fn a_reload_that_changes_nothing_of_a_rate_keeps_what_was_spent_of_it() {
+    let now = Instant::now();
+    let mut house = dispatcher(Vec::new());
+    let agent = AgentConfig {
+        name: "agent".to_owned(),
+        instructions: String::new(),
+        profile: call::Profile::default(),
+        tools: Vec::new(),
+        engine: EngineChoice::new(RealtimeConfig::default()),
+        fallback: None,
+        office: None,
+    };
+    let mut load = |house: &mut Dispatcher, lines: Vec<LineConfig>| {
+        house.reload(&lines, std::slice::from_ref(&agent), &[], &[]);
+    };
+    let one = || rated("one", "192.0.2.1/32", "t", (2, 0));
+    load(&mut house, vec![one()]);
+    assert_eq!(refusals(&mut house, now, [192, 0, 2, 1], 3).len(), 1);
+    load(&mut house, vec![one()]);
+    assert_eq!(refusals(&mut house, now, [192, 0, 2, 1], 3).len(), 3);
+    load(&mut house, vec![rated("one", "192.0.2.1/32", "t", (4, 0))]);
+    assert_eq!(refusals(&mut house, now, [192, 0, 2, 1], 5).len(), 1);
+    load(&mut house, Vec::new());
+    load(&mut house, vec![rated("one", "192.0.2.1/32", "t", (4, 0))]);
+    assert_eq!(
+        refusals(&mut house, now, [192, 0, 2, 1], 5).len(),
+        1,
+        "a line that was gone begins anew"
+    );
 }

@@ -173,6 +173,7 @@ fn plain_line() -> LineConfig {
         treatment: media::Treatment::default(),
         nat: crate::nat::NatConfig::default(),
         calls_max: 0,
+        rates: crate::config::CallRates::default(),
         sip_account: None,
         device: None,
     }

@@ -138,6 +138,10 @@ impl SipDriver {
             registrations::label(state),
             1,
         );
+        self.calls
+            .metrics
+            .lines
+            .registration(name, registrations::label(state));
         self.calls.registered.notify_waiters();
         let known = line.and_then(|line| line.config.account.as_ref());
         let message = registrations::log_message(state, name, known);
@@ -180,10 +184,12 @@ impl SipDriver {
                 status,
                 retry_after_s,
                 code,
+                limit,
             } => {
+                let cause = (code, limit.as_ref());
                 self.routes
                     .refusals
-                    .begin(now, invite, line.as_deref(), reason, code);
+                    .begin(now, invite, line.as_deref(), reason, cause);
                 self.replay_early(id);
                 let rejection = Rejection {
                     status,

@@ -76,6 +76,7 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
         treatment: media::Treatment::default(),
         nat: engine::nat::NatConfig::default(),
         calls_max: 0,
+        rates: engine::config::CallRates::default(),
         sip_account: None,
         device: None,
     });

@@ -1,13 +1,14 @@
 //! Accounts: the platform's tenants.
 
 use super::placing::check_ceilings;
+use super::sip_account_fields::check_rate;
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path, Query};
 use crate::caller::Caller;
 use crate::limits::NAME_CHARACTERS_MAX;
 use crate::problem::Problem;
-use crate::support::{Faults, found, merged, micro, object, page, repeat, tag, units};
+use crate::support::{Faults, found, merged, micro, object, page, put, repeat, tag, units};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use call::TenantId;
@@ -35,7 +36,8 @@ pub(crate) struct AccountWrite {
     /// Most calls at the same time.
     calls_max: Option<i64>,
     /// Anything else. `requireIfMatch: true` asks for `If-Match` on every write; `outboundPrefixes` says whom its lines may call, and
-    /// `outbound` how much: `callsMax`, `callsPerHour`, `spendPerDay`, `night` (`from`, `to`, `timeZone`, `prefixes`).
+    /// `outbound` how much: `callsMax`, `callsPerHour`, `spendPerDay`, `night` (`from`, `to`, `timeZone`, `prefixes`). `inbound` bounds
+    /// what comes by its lines together: `callsPerS`, new calls a second (503 with Retry-After beyond).
     #[schema(value_type = Object)]
     settings: Map<String, Value>,
 }
@@ -165,6 +167,7 @@ fn checked(write: AccountWrite, before: Option<&Tenant>) -> Result<Tenant, Probl
         .is_none_or(|max| (0..=100_000).contains(&max));
     faults.unless(fine, "callsMax", "range", "0..100000");
     check_ceilings(&write.settings, &mut faults);
+    check_inbound(&write.settings, &mut faults);
     faults.done()?;
     Ok(Tenant {
         name: write.name,
@@ -180,6 +183,20 @@ fn checked(write: AccountWrite, before: Option<&Tenant>) -> Result<Tenant, Probl
         calls_max: write.calls_max,
         webhook_secret: before.and_then(|before| before.webhook_secret.clone()),
     })
+}
+
+/// What bounds the calls that come in: one member, and a misspelt one would bound nothing.
+fn check_inbound(settings: &Map<String, Value>, faults: &mut Faults) {
+    let Some(inbound) = settings.get("inbound").filter(|inbound| !inbound.is_null()) else {
+        return;
+    };
+    let known = inbound
+        .as_object()
+        .is_some_and(|members| members.keys().all(|name| name == "callsPerS"));
+    let calls = &inbound["callsPerS"];
+    let fine = known && (calls.is_null() || calls.is_i64());
+    faults.unless(fine, "settings.inbound", "choice", r#"{"callsPerS": 10}"#);
+    check_rate("settings.inbound.callsPerS", calls.as_i64(), faults);
 }
 
 /// The accounts: all of them for the operator of the node, else the caller's own.
@@ -287,11 +304,10 @@ pub(crate) async fn update(
             write.budget_daily = kept.budget_daily;
             write.calls_max = kept.calls_max;
             write.currency = kept.currency;
-            let ceilings = kept.settings.get("outbound").cloned();
-            match ceilings {
-                Some(ceilings) => write.settings.insert("outbound".to_owned(), ceilings),
-                None => write.settings.remove("outbound"),
-            };
+            for ceilings in ["outbound", "inbound"] {
+                let kept = kept.settings.get(ceilings).cloned();
+                put(&mut write.settings, ceilings, kept.unwrap_or_default());
+            }
         }
         let after = checked(write, Some(&before))?;
         let store = caller.store(&api, Some(&audited(&before)), Some(&audited(&after)));

@@ -2,6 +2,7 @@
 
 use super::owner::{of, text_in};
 use super::placing::{RULES, check_rules};
+use super::sip_account_fields::check_rate;
 use super::sip_accounts::scope;
 use crate::answer::Answer;
 use crate::api::Api;
@@ -50,6 +51,8 @@ pub(crate) struct DeviceFields {
     bindings_max: i64,
     /// Calls at the same time; 0 is no limit of its own.
     calls_max: i64,
+    /// New calls a second, 1 to 10000; a call beyond gets 503 with Retry-After. Null or 0 is no limit of its own.
+    calls_per_s_max: Option<i64>,
     /// Whether it may register and call.
     is_active: bool,
     /// Seconds between two keep-alives towards it; 0 switches them off; null: 30.
@@ -161,6 +164,7 @@ fn fields(device: &Device) -> DeviceFields {
         caller_id: device.caller_id.clone(),
         bindings_max: device.bindings_max,
         calls_max: device.calls_max,
+        calls_per_s_max: settings.get("calls_per_s_max").and_then(Value::as_i64),
         is_active: device.is_active,
         keep_alive_s: settings.get("keep_alive_s").and_then(Value::as_i64),
         srtp: settings
@@ -217,6 +221,8 @@ fn changed(
     };
     let mut settings = object(&device.settings);
     put(&mut settings, "keep_alive_s", json!(fields.keep_alive_s));
+    let rate = json!(fields.calls_per_s_max);
+    put(&mut settings, "calls_per_s_max", rate);
     put(&mut settings, "srtp", json!(trimmed(fields.srtp)));
     put(&mut settings, "digest", json!(fields.digest));
     put(&mut settings, RULES, json!(fields.outbound_prefixes));
@@ -269,6 +275,7 @@ fn checked(device: &Device, password: Option<&str>) -> Result<(), Problem> {
         let fine = value.is_none_or(|value| (low..=high).contains(&value));
         faults.unless(fine, path, "range", &format!("{low}–{high}"));
     }
+    check_rate("calls_per_s_max", said.calls_per_s_max, &mut faults);
     if let Some(srtp) = said.srtp.as_deref() {
         faults.choice("srtp", srtp, &engine::config::SrtpPolicy::NAMES);
     }

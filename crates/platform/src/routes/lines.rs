@@ -188,6 +188,7 @@ async fn apply_body(
             &["udp", "tcp", "tls"],
         );
     }
+    check_limits(&settings, &mut faults);
     super::placing::check_rules(&settings, &mut faults);
     faults.maybe("sipPassword", password.as_deref(), PASSWORD_CHARACTERS_MAX);
     faults.done()?;
@@ -205,6 +206,16 @@ async fn apply_body(
         }
     }
     Ok(())
+}
+
+fn check_limits(settings: &Map<String, Value>, faults: &mut Faults) {
+    if let Some(calls) = settings
+        .get("calls_per_s_max")
+        .filter(|calls| !calls.is_null())
+    {
+        faults.unless(calls.is_i64(), "calls_per_s_max", "type", "integer");
+        super::sip_account_fields::check_rate("calls_per_s_max", calls.as_i64(), faults);
+    }
 }
 
 fn members(body: Value) -> Result<Map<String, Value>, Problem> {

@@ -13,6 +13,8 @@ use utoipa::ToSchema;
 /// Longest label, user name and password, in characters.
 const NAME_MAX: usize = 128;
 const PASSWORD_MAX: usize = 256;
+/// Most new calls a second that a limit may name.
+const CALLS_PER_S_MAX: i64 = 10_000;
 
 /// What can be written of an account, besides its password.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -56,6 +58,8 @@ pub(crate) struct AccountFields {
     pub(crate) backup_account_id: Option<String>,
     /// Calls at the same time; 0 is no limit of its own.
     pub(crate) calls_max: i64,
+    /// New calls a second that may come by it, 1 to 10000; a call beyond gets 503 with Retry-After. Null or 0 is no limit of its own.
+    pub(crate) calls_per_s_max: Option<i64>,
     /// Id of a provider profile: see `GET /api/admin/sip-profiles`.
     pub(crate) provider_profile: Option<String>,
     /// How keys are sent: `auto` (events where they are agreed, else tones), `rfc4733`, `info` (SIP INFO) or `inband`; null is `auto`.
@@ -130,7 +134,8 @@ pub(crate) struct AccountCreate {
 }
 
 /// Fields without a column of their own.
-const EXTRA: [&str; 13] = [
+const EXTRA: [&str; 14] = [
+    "calls_per_s_max",
     "number_form",
     "country_code",
     "registers",
@@ -186,6 +191,7 @@ pub(crate) fn fields(account: &SipAccount) -> AccountFields {
     fields.echo_tail_ms = extra.get("echo_tail_ms").and_then(Value::as_i64);
     fields.registers = extra.get("registers").and_then(Value::as_bool);
     fields.keep_alive_s = extra.get("keep_alive_s").and_then(Value::as_i64);
+    fields.calls_per_s_max = extra.get("calls_per_s_max").and_then(Value::as_i64);
     fields.allow = extra
         .get("allow")
         .and_then(|list| serde_json::from_value(list.clone()).ok());
@@ -237,6 +243,7 @@ fn extra_settings(before: &str, fields: &AccountFields) -> String {
         ("country_code", json!(fields.country_code)),
         ("registers", json!(fields.registers)),
         ("keep_alive_s", json!(fields.keep_alive_s)),
+        ("calls_per_s_max", json!(fields.calls_per_s_max)),
         ("allow", json!(fields.allow)),
     ] {
         put(&mut settings, name, value);
@@ -391,6 +398,12 @@ fn check_choices(account: &SipAccount, faults: &mut Faults) {
     );
 }
 
+/// New calls a second of a line, a device or an account of the platform.
+pub(super) fn check_rate(path: &str, calls: Option<i64>, faults: &mut Faults) {
+    let fine = calls.is_none_or(|calls| (0..=CALLS_PER_S_MAX).contains(&calls));
+    faults.unless(fine, path, "range", &format!("0–{CALLS_PER_S_MAX}"));
+}
+
 fn check_extra(fields: &AccountFields, faults: &mut Faults) {
     if let Some(form) = fields.number_form.as_deref() {
         faults.choice("number_form", form, &NumberForm::NAMES);
@@ -413,6 +426,7 @@ fn check_extra(fields: &AccountFields, faults: &mut Faults) {
         .keep_alive_s
         .is_none_or(|seconds| (0..=3_600).contains(&seconds));
     faults.unless(interval, "keep_alive_s", "range", "0–3600");
+    check_rate("calls_per_s_max", fields.calls_per_s_max, faults);
     let tail = fields
         .echo_tail_ms
         .is_none_or(|ms| (16..=256).contains(&ms));

@@ -82,6 +82,7 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
         | EndReason::Closed
         | EndReason::NoBalance
         | EndReason::Concurrency
+        | EndReason::RateLimited
         | EndReason::Unauthorized
         | EndReason::TransportLost
         | EndReason::AckMissing
@@ -269,6 +270,13 @@ fn refusal_facts(facts: &Facts<'_>) -> Vec<Message> {
             Some(message.with("offered", speech_codecs(&fact.decision.offered).join(", ")))
         })
         .collect();
+    // The limit that refused it, with where that is set.
+    found.extend(facts.events.iter().find_map(|entry| {
+        let Event::Note { message } = &entry.event else {
+            return None;
+        };
+        (message.code == "call_limited").then(|| message.clone())
+    }));
     let status = facts
         .events
         .iter()

@@ -19,6 +19,7 @@ interface Account {
   balance?: number | null;
   budgetDaily?: number | null;
   callsMax?: number | null;
+  settings: { inbound?: { callsPerS?: number | null } } & Record<string, unknown>;
   createdAt: string;
 }
 
@@ -28,7 +29,8 @@ export function Accounts() {
   const list = useApi('/api/accounts', { query: { limit: WHOLE } });
   const save = useAction(
     ({ one, values }: { one: Account | null; values: FormValues }) => {
-      const { balance, ...rest } = values;
+      const { balance, callsPerS, ...fields } = values;
+      const rest = { ...fields, ...(isNode ? { settings: { ...one?.settings, inbound: callsPerS ? { callsPerS } : undefined } } : {}) };
       return one ? ask('PATCH', `/api/accounts/${one.id}`, rest) : ask('POST', '/api/accounts', { ...rest, ...(balance !== null && balance !== '' ? { balance } : {}) });
     },
     { stale: [['/api/accounts']], done: t('common.saved'), quiet: true },
@@ -70,7 +72,7 @@ export function Accounts() {
         may('admin')
           ? (one, close) => (
               <SpecForm
-                initial={one ? { ...one } : { currency: 'EUR', isActive: true }}
+                initial={one ? { ...one, callsPerS: one.settings.inbound?.callsPerS ?? '' } : { currency: 'EUR', isActive: true }}
                 submit={one ? t('common.save') : t('common.create')}
                 busy={save.isPending}
                 error={save.error}
@@ -81,7 +83,7 @@ export function Accounts() {
                   { name: 'email', label: t('common.email'), kind: 'email', required: true },
                   { name: 'currency', label: t('admin.accounts.currency'), required: true, check: (value) => (/^[A-Z]{3}$/.test(String(value)) ? null : t('admin.accounts.currencyInvalid')) },
                   ...(one ? [] : [{ name: 'balance', label: t('admin.accounts.balance'), hint: t('admin.accounts.balanceHint'), kind: 'number' as const, decimals: 2 }]),
-                  ...(isNode ? [{ name: 'budgetDaily', label: t('admin.accounts.budget'), hint: t('admin.accounts.budgetHint'), kind: 'number' as const, decimals: 2, min: 0 }, { name: 'callsMax', label: t('admin.accounts.callsMax'), kind: 'number' as const, min: 0 }] : []),
+                  ...(isNode ? [{ name: 'budgetDaily', label: t('admin.accounts.budget'), hint: t('admin.accounts.budgetHint'), kind: 'number' as const, decimals: 2, min: 0 }, { name: 'callsMax', label: t('admin.accounts.callsMax'), kind: 'number' as const, min: 0 }, { name: 'callsPerS', label: t('admin.accounts.callsPerS'), hint: t('admin.accounts.callsPerSHint'), kind: 'number' as const, min: 0, max: 10000 }] : []),
                   { name: 'isActive', label: t('telephony.sip.active'), kind: 'switch' },
                 ]}
               />

@@ -35,6 +35,7 @@ interface Values {
   domain: string;
   bindings_max: number | '';
   calls_max: number | '';
+  calls_per_s_max: number | '';
   is_active: boolean;
   keep_alive_s: number | '';
   srtp: string;
@@ -60,6 +61,7 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
       domain: device?.domain ?? '',
       bindings_max: device?.bindings_max ?? 5,
       calls_max: device?.calls_max ?? 0,
+      calls_per_s_max: device?.calls_per_s_max ?? '',
       is_active: device?.is_active ?? true,
       keep_alive_s: device?.keep_alive_s ?? '',
       srtp: device?.srtp ?? '',
@@ -87,6 +89,7 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
       domain: rest.domain.trim(),
       caller_id: rest.caller_id.trim() || null,
       calls_max: rest.calls_max === '' ? 0 : rest.calls_max,
+      calls_per_s_max: rest.calls_per_s_max === '' ? null : rest.calls_per_s_max,
       keep_alive_s: rest.keep_alive_s === '' ? null : rest.keep_alive_s,
       srtp: rest.srtp || null,
       digest: rest.digest.length ? rest.digest : null,
@@ -167,6 +170,7 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
                 <Choice label={t('telephony.form.srtp')} hint={t('telephony.device.srtpHint')} none={t('telephony.form.asServer')} names={SRTP} nameOf={(one) => t(`telephony.form.srtps.${one}`)} {...form.getInputProps('srtp')} />
                 <NumberInput label={t('telephony.device.places')} description={t('telephony.device.placesHint')} min={1} max={16} clampBehavior="none" allowDecimal={false} {...form.getInputProps('bindings_max')} />
                 <NumberInput label={t('telephony.form.callsMax')} description={t('telephony.form.callsMaxHint')} min={0} allowDecimal={false} {...form.getInputProps('calls_max')} />
+                <NumberInput label={t('telephony.form.callsPerS')} description={t('telephony.form.callsPerSHint')} min={0} max={10000} allowDecimal={false} {...form.getInputProps('calls_per_s_max')} />
                 <NumberInput label={t('telephony.device.keepAlive')} description={t('telephony.device.keepAliveHint')} suffix=" s" min={0} clampBehavior="none" allowDecimal={false} hideControls {...form.getInputProps('keep_alive_s')} />
                 <MultiSelect
                   label={t('telephony.device.digest')}

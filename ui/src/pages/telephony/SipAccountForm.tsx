@@ -37,6 +37,7 @@ interface Values {
   weight: number;
   backup_account_id: string;
   calls_max: number;
+  calls_per_s_max: number | '';
   codecs: string;
   dtmf: string;
   noise_suppression: string;
@@ -95,6 +96,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       weight: account?.weight ?? 1,
       backup_account_id: account?.backup_account_id ?? '',
       calls_max: account?.calls_max ?? 0,
+      calls_per_s_max: account?.calls_per_s_max ?? '',
       codecs: account?.codecs ?? '',
       dtmf: account?.dtmf ?? 'auto',
       noise_suppression: three(account?.noise_suppression),
@@ -249,6 +251,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
                 )}
                 <NumberInput label={t('telephony.form.keepAlive')} description={t('telephony.form.keepAliveHint')} suffix=" s" clampBehavior="none" allowDecimal={false} hideControls {...form.getInputProps('keep_alive_s')} />
                 <NumberInput label={t('telephony.form.callsMax')} description={t('telephony.form.callsMaxHint')} min={0} allowDecimal={false} {...form.getInputProps('calls_max')} />
+                <NumberInput label={t('telephony.form.callsPerS')} description={t('telephony.form.callsPerSHint')} min={0} max={10000} allowDecimal={false} {...form.getInputProps('calls_per_s_max')} />
                 <NumberInput label={t('telephony.form.weight')} description={t('telephony.form.weightHint')} min={0} max={1000} allowDecimal={false} {...form.getInputProps('weight')} />
                 <Select
                   label={t('telephony.form.backup')}
