@@ -134,6 +134,7 @@ fn calls() {
         carrier: "sip".to_owned(),
         carrier_call_id: None,
         caller_name: None,
+        caller_attestation: None,
     };
     let reply = |body: &str| ToolReply::Http {
         status: 200,

@@ -65,6 +65,7 @@ pub(crate) const VARIABLES: &[(&str, &str, bool)] = &[
     ("callSid", "carrierCallId", false),
     ("callerVerified", "callerVerified", false),
     ("callerName", "callerName", false),
+    ("callerAttestation", "callerAttestation", false),
     ("startedAt", "startedAt", false),
     ("started_at", "startedAt", false),
     ("now_iso", "now_iso", false),

@@ -1112,3 +1112,18 @@ fn a_record_of_the_first_contract_is_completed_from_the_end() {
     );
     assert_eq!(agent::record_patch("nonsense", "x"), None);
 }
+
+#[test]
+fn what_is_attested_of_the_caller_is_told_until_somebody_else_speaks_and_proves_nothing() {
+    let mut told = definition();
+    told.settings.prompt.base_prompt = Some("=Attesté : {{callerAttestation}}.".to_owned());
+    let mut facts = facts();
+    facts.caller_attestation = Some("A".to_owned());
+    let mut brain = CallBrain::new(compiled(told), facts);
+    assert!(brain.instructions(now()).contains("Attesté : A."));
+    let proven = |brain: &CallBrain| brain.context().get("caller_verified") == Some(&json!(true));
+    assert!(!proven(&brain), "a number is vouched for, not a person");
+    brain.caller_changed();
+    assert!(brain.instructions(now()).contains("Attesté : ."));
+    assert!(!proven(&brain));
+}

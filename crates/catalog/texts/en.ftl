@@ -69,6 +69,8 @@ end_no_common_codec_many = Call refused: no common codec, the operator offers { 
     .remedy = Enable G.711 (PCMA or PCMU) at the operator.
 end_unauthorized = Call refused: the source did not prove its identity.
     .remedy = Add its address to the line (line.allow) or give it credentials.
+end_caller_unproven = Call refused: the line asks for a proof of the caller's number (STIR/SHAKEN), and the call has no sufficient one.
+    .remedy = Look at what is said of it below; caller_identity of the account says what the line asks for.
 end_unknown_number = Call refused: { $to ->
     [none] the number called
    *[other] { $to }
@@ -582,6 +584,35 @@ call_refused_because = call refused: { $cause ->
  }{ $source ->
     [none] {""}
    *[other] {" "}({ $source })
+ }
+caller_vouched = the caller's number is vouched for{ $attestation ->
+    [none] {""}
+    [A] : attestation A (its operator knows the caller and the right to the number)
+    [B] : attestation B (its operator knows the caller, not the right to the number)
+    [C] : attestation C (the call came to its operator from elsewhere)
+   *[other] {" "}({ $attestation })
+ }
+    .remedy = If the call was refused for it: the line asks for more (caller_identity of the account).
+caller_unsigned = nobody vouches for the caller's number: the call has no Identity header (STIR/SHAKEN)
+    .remedy = Ask the operator whether it signs and passes Identity on; a line that refuses such calls has caller_identity set to require.
+caller_not_vouched = the proof of the caller's number (STIR/SHAKEN) is not valid: { $cause ->
+    [malformed] the Identity header cannot be read or lacks what it has to say
+    [algorithm] it is not signed by ES256
+    [stale] it was signed more than a minute ago or ahead
+    [caller] it is of another caller
+    [called] it is for another number than the one called
+    [unfetched] its certificate could not be fetched
+    [certificate] what its address gave is no certificate that can have signed it
+    [expired] its certificate has expired or is not valid yet
+    [untrusted] no authority of stir.authorities vouches for its certificate
+    [signature] its signature is not that of its certificate
+   *[other] { $cause }
+ }
+    .remedy = { $cause ->
+    [stale] Look at the clocks of both sides.
+    [unfetched] Look whether this machine reaches that address, and at tools.allow_private where it is a private one.
+    [untrusted] The setting stir.authorities names a PEM file of the authorities that are trusted.
+   *[other] Ask the operator that signed the call.
  }
 call_limited = call refused, a limit is reached: { $limit ->
     [line_rate] the line had its new calls of this second

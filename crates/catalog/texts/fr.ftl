@@ -69,6 +69,8 @@ end_no_common_codec_many = Appel refusé : aucun codec commun, l'opérateur pro
     .remedy = Activez G.711 (PCMA ou PCMU) chez l'opérateur.
 end_unauthorized = Appel refusé : la source n'a pas prouvé son identité.
     .remedy = Ajoutez son adresse à la ligne (line.allow) ou donnez-lui un identifiant.
+end_caller_unproven = Appel refusé : la ligne demande une preuve du numéro de l'appelant (STIR/SHAKEN), et l'appel n'en a pas de suffisante.
+    .remedy = Regardez ce qui en est dit ci-dessous ; caller_identity du compte dit ce que la ligne demande.
 end_unknown_number = Appel refusé : { $to ->
     [none] le numéro appelé
    *[other] le { $to }
@@ -582,6 +584,35 @@ call_refused_because = appel refusé : { $cause ->
  }{ $source ->
     [none] {""}
    *[other] {" "}({ $source })
+ }
+caller_vouched = le numéro de l'appelant est garanti{ $attestation ->
+    [none] {""}
+    [A] {" "}: attestation A (son opérateur connaît l'appelant et son droit au numéro)
+    [B] {" "}: attestation B (son opérateur connaît l'appelant, pas son droit au numéro)
+    [C] {" "}: attestation C (l'appel est venu d'ailleurs à son opérateur)
+   *[other] {" "}({ $attestation })
+ }
+    .remedy = Si l'appel a été refusé pour cela : la ligne en demande davantage (caller_identity du compte).
+caller_unsigned = personne ne garantit le numéro de l'appelant : l'appel n'a pas d'en-tête Identity (STIR/SHAKEN)
+    .remedy = Demandez à l'opérateur s'il signe et transmet Identity ; une ligne qui refuse ces appels a caller_identity réglé sur require.
+caller_not_vouched = la preuve du numéro de l'appelant (STIR/SHAKEN) n'est pas valable : { $cause ->
+    [malformed] l'en-tête Identity est illisible ou ne dit pas ce qu'il doit
+    [algorithm] elle n'est pas signée par ES256
+    [stale] elle est signée depuis plus d'une minute, ou en avance
+    [caller] elle est d'un autre appelant
+    [called] elle est pour un autre numéro que celui qui est appelé
+    [unfetched] son certificat n'a pas pu être obtenu
+    [certificate] ce que donne son adresse n'est pas un certificat qui puisse l'avoir signée
+    [expired] son certificat a expiré ou n'est pas encore valable
+    [untrusted] aucune autorité de stir.authorities ne garantit son certificat
+    [signature] sa signature n'est pas celle de son certificat
+   *[other] { $cause }
+ }
+    .remedy = { $cause ->
+    [stale] Regardez les horloges des deux côtés.
+    [unfetched] Regardez si cette machine atteint cette adresse, et tools.allow_private si elle est privée.
+    [untrusted] Le réglage stir.authorities nomme un fichier PEM des autorités admises.
+   *[other] Demandez à l'opérateur qui a signé l'appel.
  }
 call_limited = appel refusé, une limite est atteinte : { $limit ->
     [line_rate] la ligne a reçu ses nouveaux appels de cette seconde

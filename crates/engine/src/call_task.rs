@@ -26,6 +26,7 @@ mod second_leg;
 mod takeover;
 mod transfer;
 pub(crate) mod typed;
+mod vouching;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -50,6 +51,7 @@ use crate::leg::page::PageMedia;
 use crate::limits::STATISTICS_EVERY;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
+use crate::stir::Asked;
 use answering::Answerers;
 use clock::Clock;
 use closing::Spoken;
@@ -70,6 +72,8 @@ pub(crate) enum Start {
     Incoming {
         offer: Option<Vec<u8>>,
         source: SocketAddr,
+        /// What is said of the caller's number, where the line asks.
+        asked: Option<Box<Asked>>,
     },
     /// Our INVITE left, with the offer of this leg.
     Outgoing {

@@ -38,6 +38,7 @@ use crate::metrics::{ActiveCall, CallLabels, Metrics};
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
+use crate::stir::{Asked, Authorities, Judge};
 use crate::stream_socket::StreamSocket;
 use crate::switchboard::Switchboard;
 pub(crate) use placing::{Dialled, Placing};
@@ -83,6 +84,8 @@ pub(crate) struct Calls {
     packing: Packing,
     pub(crate) store: Store,
     pub(crate) courier: Courier,
+    /// Who judges callers' numbers.
+    pub(crate) judge: Judge,
     /// Takes the calls in the place of agents.
     pub(crate) switchboard: Option<Switchboard>,
     /// Told when something has been written that must be delivered.
@@ -118,6 +121,7 @@ pub(crate) struct Shared {
     pub(crate) limits: LimitsConfig,
     pub(crate) store: Store,
     pub(crate) courier: Courier,
+    pub(crate) authorities: Authorities,
     pub(crate) events: broadcast::Sender<LiveEvent>,
     pub(crate) switchboard: Option<Switchboard>,
     pub(crate) registrations: broadcast::Sender<RegistrationChange>,
@@ -179,6 +183,7 @@ impl Calls {
             retry_after_s: shared.limits.retry_after_s,
             packing: shared.limits.packing,
             store: shared.store,
+            judge: Judge::new(shared.courier.clone(), shared.authorities),
             courier: shared.courier,
             switchboard: shared.switchboard,
             deliveries: Arc::new(Notify::new()),
@@ -393,6 +398,7 @@ impl Calls {
         let start = Start::Incoming {
             offer: invite.offer.clone(),
             source: invite.source,
+            asked: Asked::of(invite, &line.config),
         };
         let task = CallTask::prepare(
             self,

@@ -211,6 +211,7 @@ fn facts(id: &str, visitor: &Visitor, started_at: Timestamp) -> CallFacts {
         caller_verified: visitor.verified && visitor.phone.is_some(),
         carrier: "chat".to_owned(),
         carrier_call_id: None,
+        caller_attestation: None,
         caller_name: visitor.name.clone(),
     }
 }

@@ -18,6 +18,7 @@ use wire::realtime::ToolDefinition;
 use crate::nat::{NatConfig, ServerAddress};
 use crate::provider::NumberForm;
 use crate::selection::Distribution;
+pub use crate::stir::{Attestation, Authorities, IdentityPolicy, NoAuthorities};
 
 pub use crate::engine_choice::{EngineAudio, EngineChoice, KeyPlacement, RealtimeConfig};
 
@@ -69,6 +70,8 @@ pub struct Config {
     pub greetings: Option<PathBuf>,
     /// Agents whose lines take no calls and register nothing until the directory has them.
     pub held: Vec<String>,
+    /// Who is trusted to vouch for the signers of callers' numbers.
+    pub authorities: Authorities,
     /// Seed of every pseudo-random choice; `None` takes one from the system.
     pub seed: Option<u64>,
 }
@@ -207,6 +210,8 @@ pub struct LineConfig {
     pub codecs: Vec<media::Codec>,
     /// How keys are sent, and which ways are listened to.
     pub keypad: media::Keypad,
+    /// What is asked of the numbers of its callers (STIR/SHAKEN).
+    pub identity: IdentityPolicy,
     /// What is done to the caller's audio.
     pub treatment: media::Treatment,
     /// How the address of its audio is found.

@@ -607,7 +607,7 @@ fn best<'a>(lines: &[&'a Arc<Line>], called: &str) -> Option<&'a Arc<Line>> {
 }
 
 /// User part of a Request-URI; of a `tel:` URI the number.
-fn called_number(uri: &str) -> &str {
+pub(crate) fn called_number(uri: &str) -> &str {
     let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
     let user = match rest.split_once('@') {
         Some((user, _)) => user,

@@ -167,6 +167,15 @@ impl Leg {
         }
     }
 
+    /// Refuses the call with this status and this value of the Reason header.
+    pub(crate) fn reject_saying(&mut self, status: u16, reason: String) -> bool {
+        match self {
+            Self::Sip(sip) => sip.reject_saying(status, reason, None),
+            Self::Carrier(carrier) => carrier.hang_up(EndReason::CallerUnproven),
+            Self::Page(page) => page.hang_up(EndReason::CallerUnproven),
+        }
+    }
+
     /// Hands the other side over; `TransferAccepted` and `TransferFinished` follow. `to`: the target's
     /// address as a SIP side is told it.
     pub(crate) fn transfer(&mut self, target: &TransferTarget, to: &str) -> bool {
@@ -363,9 +372,13 @@ impl SipLeg {
     }
 
     fn reject_with(&self, status: u16, reason: EndReason, retry_after_s: Option<u32>) -> bool {
+        self.reject_saying(status, reason_header(reason), retry_after_s)
+    }
+
+    fn reject_saying(&self, status: u16, reason: String, retry_after_s: Option<u32>) -> bool {
         let rejection = Rejection {
             status,
-            reason: Some(reason_header(reason)),
+            reason: Some(reason),
             retry_after_s,
         };
         self.ended || self.command(|invite| Command::Reject { invite, rejection })

@@ -47,6 +47,7 @@ pub mod selection;
 mod sip_driver;
 mod sip_socket;
 mod sounds;
+mod stir;
 mod stream_socket;
 pub mod switchboard;
 mod tls;

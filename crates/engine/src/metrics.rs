@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) calls_ended: Family<CallLabels, Counter<u64, AtomicU64>>,
     pub(crate) calls_active: Gauge<i64, AtomicI64>,
     pub(crate) lines: Arc<LineMetrics>,
+    pub(crate) caller_identity: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) calls_limited: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) setup: Histogram,
     pub(crate) answer_to_first_audio: Histogram,
@@ -69,6 +70,7 @@ impl Metrics {
             calls_ended: Family::default(),
             calls_active: Gauge::default(),
             lines: Arc::default(),
+            caller_identity: Family::default(),
             calls_limited: Family::default(),
             setup: Histogram::new(SECONDS),
             answer_to_first_audio: Histogram::new(SECONDS),
@@ -190,6 +192,11 @@ impl Metrics {
                 self.sip_dropped.clone(),
             );
             registry.register_collector(Box::new(Arc::clone(&self.lines)));
+            registry.register(
+                "caller_identity",
+                "Verdicts on callers' numbers (STIR/SHAKEN), where lines ask",
+                self.caller_identity.clone(),
+            );
             registry.register(
                 "calls_limited",
                 "Calls that were refused by a limit, by the limit",

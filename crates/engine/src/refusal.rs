@@ -45,6 +45,7 @@ fn of_agent(line: &Line, call: &NewCall, reason: EndReason) -> Option<(CallAssig
         carrier: "sip".to_owned(),
         carrier_call_id: None,
         caller_name: None,
+        caller_attestation: None,
     };
     let brain = CallBrain::new(Arc::clone(&office.agent), facts);
     let service = unserved(&brain, call.id.as_str(), reason);

@@ -27,8 +27,8 @@ use crate::voice::settings::VoiceConfig;
 use call::id::TenantId;
 use courier::CourierConfig;
 use engine::config::{
-    Config, HepConfig, LineConfig, LineCredentials, RecordingConfig, RtpConfig, Secret, SipConfig,
-    SrtpPolicy, TlsIdentity,
+    Authorities, Config, HepConfig, LineConfig, LineCredentials, NoAuthorities, RecordingConfig,
+    RtpConfig, Secret, SipConfig, SrtpPolicy, TlsIdentity,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -98,6 +98,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
         },
         greetings: Some(data_dir.join("greetings")),
         held: Vec::new(),
+        authorities: authorities(settings, &mut problems),
         seed: None,
         switchboard: None,
     };
@@ -342,6 +343,19 @@ pub(crate) fn bad_value(settings: &Settings, key: &'static str, expected: &str) 
         .with("expected", expected)
 }
 
+/// Who is trusted to vouch for the signers of callers' numbers; nobody where no file is named.
+fn authorities(settings: &Settings, problems: &mut Vec<Problem>) -> Authorities {
+    let pem = settings
+        .set("stir.authorities")
+        .and_then(|_| read_pem(settings, "stir.authorities", problems));
+    let read = pem.map(|pem| Authorities::from_pem(&pem)).transpose();
+    read.unwrap_or_else(|NoAuthorities| {
+        problems.push(bad_value(settings, "stir.authorities", "PEM"));
+        None
+    })
+    .unwrap_or_default()
+}
+
 /// Name of the line that takes the calls of carriers for which no other is configured.
 const STREAM_LINE: &str = "voice";
 
@@ -420,6 +434,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         nat: nat::configured(settings, problems),
         calls_max: 0,
         rates: engine::config::CallRates::default(),
+        identity: engine::config::IdentityPolicy::Off,
         sip_account: None,
         device: None,
     };

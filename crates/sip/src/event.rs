@@ -120,6 +120,10 @@ pub struct IncomingInvite {
     pub request_uri: String,
     /// First P-Asserted-Identity (RFC 3325); whether to believe it is the shell's policy.
     pub p_asserted_identity: Option<String>,
+    /// Identity headers as they came (RFC 8224), which say who vouches for the caller's number.
+    pub identities: Vec<String>,
+    /// The Date header as it came.
+    pub date: Option<String>,
     /// `None` = delayed offer: our 200 carries the offer.
     pub offer: Option<Vec<u8>>,
     /// User who proved a password after `challenge`.

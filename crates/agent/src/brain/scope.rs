@@ -50,6 +50,7 @@ impl CallBrain {
         text("carrier", Some(facts.carrier.clone()));
         text("carrierCallId", facts.carrier_call_id.clone());
         text("callerName", facts.caller_name.clone());
+        text("callerAttestation", facts.caller_attestation.clone());
         text("startedAt", Some(iso(facts.started_at)));
         text("now_iso", Some(iso(now)));
         text("local_date", Some(local.strftime("%Y-%m-%d").to_string()));

@@ -116,6 +116,7 @@ impl CallBrain {
     /// Another person is on the line: a proof is of one person.
     pub fn caller_changed(&mut self) {
         self.facts.caller_verified = false;
+        self.facts.caller_attestation = None;
         self.policy.forget_person();
         for run in self.runs.values_mut() {
             run.is_of_another = true;

@@ -53,6 +53,9 @@ pub struct CallFacts {
     pub carrier_call_id: Option<String>,
     /// The display name that the caller's side sent. Untrusted: reaches the model only where a template asks for `callerName`.
     pub caller_name: Option<String>,
+    /// What the caller's operator attests of the number, where that was proven (STIR/SHAKEN): `A`, `B` or `C`.
+    #[serde(default)]
+    pub caller_attestation: Option<String>,
 }
 
 impl fmt::Debug for CallFacts {

@@ -65,6 +65,7 @@ pub(crate) fn facts() -> CallFacts {
         carrier: "sip".to_owned(),
         carrier_call_id: None,
         caller_name: None,
+        caller_attestation: None,
     }
 }
 

@@ -52,5 +52,8 @@ super::table! { Service:
     Info delayed_offer();
     Notice dtmf_not_sent(cause: Text);
     Notice call_refused_because(cause: Text, source: Text optional);
+    Info caller_vouched(attestation: Text optional);
+    Info caller_unsigned();
+    Notice caller_not_vouched(cause: Text);
     Notice call_limited(limit: Text, max: Count, name: Text optional, source: Text optional);
 }

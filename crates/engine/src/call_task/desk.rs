@@ -55,6 +55,8 @@ pub(super) struct Desk {
     pub(super) exact: Option<EndReason>,
     /// Whom a call of ours goes to, and by whom else it may.
     pub(super) dialled: Dialled,
+    /// What was found of the caller's number, where the line asks.
+    pub(super) verdict: Option<crate::stir::Verdict>,
 }
 
 impl Desk {
@@ -78,6 +80,7 @@ impl Desk {
             answered_at: None,
             last_seen: false,
             secure: false,
+            verdict: None,
             exact: None,
             dialled: Dialled::default(),
         }
@@ -140,6 +143,10 @@ impl Desk {
             carrier: carrier.to_owned(),
             carrier_call_id: carrier_call.map(str::to_owned),
             caller_name: None,
+            caller_attestation: self
+                .verdict
+                .and_then(crate::stir::Verdict::letter)
+                .map(str::to_owned),
         }
     }
 
@@ -205,6 +212,10 @@ impl Desk {
                 );
             }
         }
+        let statistics = match self.verdict {
+            Some(verdict) => Some(verdict.joined(statistics)),
+            None => statistics,
+        };
         let row = reason.row();
         let ended = Event::Ended {
             reason: row.code.to_owned(),

@@ -41,12 +41,15 @@ use crate::leg::{exact_reason, leg_end, negotiation};
 use crate::limits::LEG_EVENTS_MAX;
 use crate::realtime_client::connect;
 use crate::sip_driver::LegEvent;
+use crate::stir::Refusal;
 
 /// A call before its media and session exist.
 pub(crate) struct Preparation {
     pub(super) desk: Desk,
     pub(super) backlog: Vec<LegEvent>,
     placed: Option<Placed>,
+    /// How the call is refused where nobody vouches for its caller.
+    pub(super) refusal: Option<Refusal>,
 }
 
 /// The audio of a call, or what brings it.
@@ -70,6 +73,7 @@ impl Preparation {
             desk,
             backlog: Vec::new(),
             placed: None,
+            refusal: None,
         }
     }
 
@@ -83,28 +87,7 @@ impl Preparation {
     pub(crate) async fn begin(mut self, start: Start) -> Option<CallTask> {
         let now = Instant::now();
         self.desk.milestone(now, Milestone::Invited);
-        let stream_answer = || Answer::OF_A_STREAM;
-        let prepared = match start {
-            Start::Outgoing { media, placed } => {
-                self.placed = Some(placed);
-                Ok((Audio::Here(LegAudio::Rtp(media)), None))
-            }
-            Start::Awaited { awaited, placed } => {
-                self.placed = Some(placed);
-                Ok((Audio::Awaited(awaited), Some(stream_answer())))
-            }
-            Start::Stream { media } => {
-                let media = LegAudio::Carrier(media);
-                Ok((Audio::Here(media), Some(stream_answer())))
-            }
-            Start::Page { media } => {
-                Ok((Audio::Here(LegAudio::Page(media)), Some(stream_answer())))
-            }
-            Start::Incoming { offer, source } => {
-                let media = self.incoming(now, offer.as_deref(), source).await;
-                media.map(|(media, answer)| (Audio::Here(media), answer))
-            }
-        };
+        let prepared = self.audio_of(now, start).await;
         let (audio, answer) = match prepared {
             Ok(prepared) => prepared,
             Err(reason) => {
@@ -149,6 +132,43 @@ impl Preparation {
         }
     }
 
+    /// The audio of a call, or what brings it, with what waits to be said in the answer.
+    async fn audio_of(
+        &mut self,
+        now: Instant,
+        start: Start,
+    ) -> Result<(Audio, Option<Answer>), EndReason> {
+        let stream_answer = || Answer::OF_A_STREAM;
+        match start {
+            Start::Outgoing { media, placed } => {
+                self.placed = Some(placed);
+                Ok((Audio::Here(LegAudio::Rtp(media)), None))
+            }
+            Start::Awaited { awaited, placed } => {
+                self.placed = Some(placed);
+                Ok((Audio::Awaited(awaited), Some(stream_answer())))
+            }
+            Start::Stream { media } => {
+                let media = LegAudio::Carrier(media);
+                Ok((Audio::Here(media), Some(stream_answer())))
+            }
+            Start::Page { media } => {
+                Ok((Audio::Here(LegAudio::Page(media)), Some(stream_answer())))
+            }
+            Start::Incoming {
+                offer,
+                source,
+                asked,
+            } => match self.vouched(asked.as_deref()).await {
+                Ok(()) => {
+                    let media = self.incoming(now, offer.as_deref(), source).await;
+                    media.map(|(media, answer)| (Audio::Here(media), answer))
+                }
+                Err(reason) => Err(reason),
+            },
+        }
+    }
+
     /// The session of a plan, with the sounds of its first words where they were made before.
     async fn open_with(
         self,
@@ -172,7 +192,9 @@ impl Preparation {
             .row()
             .retryable
             .then_some(self.desk.calls.retry_after_s);
-        if self.placed.is_some() {
+        if let Some(refusal) = self.refusal.take() {
+            self.desk.leg.reject_saying(refusal.status, refusal.reason);
+        } else if self.placed.is_some() {
             self.desk.leg.hang_up(reason);
         } else {
             self.desk.leg.reject(reason, retry);
@@ -300,7 +322,7 @@ impl Preparation {
     }
 
     /// Writes what came of the leg meanwhile; what the session must know of it stays.
-    fn note_backlog(&mut self) {
+    pub(super) fn note_backlog(&mut self) {
         let traces = self.backlog.extract_if(.., |event| {
             matches!(event, LegEvent::Trace(_) | LegEvent::Ended { .. })
         });
@@ -314,7 +336,7 @@ impl Preparation {
     }
 
     /// Rings, unless it does already.
-    fn ring(&mut self) {
+    pub(super) fn ring(&mut self) {
         if self.desk.timings.ring_ms.is_none() {
             self.desk.leg.ring();
             self.desk.rings(Instant::now());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use store::{Entry, SipAccount, trunk_parts};
 
 use super::DirectoryConfig;
-use crate::config::{SipAccountConfig, SrtpPolicy};
+use crate::config::{IdentityPolicy, SipAccountConfig, SrtpPolicy};
 use crate::nat::{NatConfig, NatMode, ServerAddress};
 use crate::provider::{NumberForm, ProviderProfile, caller_id_form};
 
@@ -29,6 +29,13 @@ fn settings(account: &SipAccount) -> Value {
 /// New calls a second that may come by it; 0 is no limit of its own.
 pub(super) fn rate(account: &SipAccount) -> u32 {
     super::line::rate(&settings(account)).unwrap_or_default()
+}
+
+/// What it asks of its callers' numbers.
+pub(super) fn identity(entry: &Entry<SipAccount>) -> IdentityPolicy {
+    let settings = settings(entry);
+    let name = settings.get("caller_identity").and_then(Value::as_str);
+    name.and_then(IdentityPolicy::from_name).unwrap_or_default()
 }
 
 /// What the selection and the numbers of its calls need.

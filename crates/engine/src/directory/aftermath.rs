@@ -369,6 +369,7 @@ async fn restored(
                 .unwrap_or_else(|| "sip".to_owned()),
             carrier_call_id: None,
             caller_name: None,
+            caller_attestation: None,
         };
         CallBrain::new(compiled, facts)
     });

@@ -13,7 +13,9 @@ use store::{Device, Directory, Entry, StoredBinding, TenantScope};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{DirectoryConfig, Parts};
-use crate::config::{DeviceLine, LineConfig, LineCredentials, LineProvider, Secret, SrtpPolicy};
+use crate::config::{
+    DeviceLine, IdentityPolicy, LineConfig, LineCredentials, LineProvider, Secret, SrtpPolicy,
+};
 use crate::devices::DeviceChange;
 use crate::log::say;
 
@@ -101,6 +103,7 @@ fn line(
         treatment: config.treatment,
         nat: config.nat.clone(),
         calls_max: u32::try_from(device.calls_max).unwrap_or_default(),
+        identity: IdentityPolicy::Off,
         rates: super::line::own_rate(super::line::rate(&settings)),
         sip_account: None,
         device: Some(DeviceLine {

@@ -80,6 +80,7 @@ pub(super) fn configured(
             .and_then(|calls| u32::try_from(calls).ok())
             .or_else(|| stored.and_then(|stored| u32::try_from(stored.calls_max).ok()))
             .unwrap_or_default(),
+        identity: stored.map(account::identity).unwrap_or_default(),
         rates: own_rate(rate(&settings).or_else(|| Some(account::rate(stored?)))),
         provider,
         sip_account,
@@ -157,6 +158,7 @@ pub(super) fn of_account(
         treatment: account::treatment(entry, config),
         nat: account::nat(entry, config),
         calls_max: u32::try_from(entry.calls_max).unwrap_or_default(),
+        identity: account::identity(entry),
         rates: own_rate(Some(account::rate(entry))),
         provider: LineProvider::Sip,
         sip_account: Some(account::selectable(entry)),

@@ -406,6 +406,7 @@ fn facts(caller: &Caller, sample: &SampleCall) -> CallFacts {
         carrier: "trial".to_owned(),
         carrier_call_id: None,
         caller_name: None,
+        caller_attestation: None,
     }
 }
 

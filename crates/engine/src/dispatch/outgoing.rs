@@ -97,6 +97,7 @@ impl Dispatcher {
                 nat: crate::nat::NatConfig::default(),
                 calls_max: 0,
                 rates: crate::config::CallRates::default(),
+                identity: crate::config::IdentityPolicy::Off,
                 sip_account: None,
                 device: None,
             },

@@ -35,7 +35,8 @@ fn line(name: &str, username: &str, realm: &str) -> LineConfig {
         treatment: media::Treatment::default(),
         nat: crate::nat::NatConfig::default(),
         calls_max: 0,
-        rates: crate::config::CallRates::default(),
+        rates: CallRates::default(),
+        identity: crate::config::IdentityPolicy::Off,
         sip_account: None,
         device: None,
     }
@@ -78,6 +79,8 @@ fn invite(source: [u8; 4], from: &str, proof: Option<(&str, &str)>) -> IncomingI
         to: sip::Party::default(),
         request_uri: "sip:anything@allo.test".to_owned(),
         p_asserted_identity: None,
+        identities: Vec::new(),
+        date: None,
         offer: None,
         authenticated: proof.map(|(user, _)| user.to_owned()),
         realm: proof.map(|(_, realm)| realm.to_owned()),
@@ -391,7 +394,7 @@ fn a_reload_that_changes_nothing_of_a_rate_keeps_what_was_spent_of_it() {
         fallback: None,
         office: None,
     };
-    let mut load = |house: &mut Dispatcher, lines: Vec<LineConfig>| {
+    let load = |house: &mut Dispatcher, lines: Vec<LineConfig>| {
         house.reload(&lines, std::slice::from_ref(&agent), &[], &[]);
     };
     let one = || rated("one", "192.0.2.1/32", "t", (2, 0));

@@ -75,6 +75,7 @@ pub(super) async fn start(
         switchboard: config.switchboard.clone(),
         store,
         courier,
+        authorities: config.authorities.clone(),
         registrations: broadcast::channel(REGISTRATION_CHANGES_MAX).0,
     }));
     let (stream_events, stream_queue) = mpsc::channel(STREAM_EVENTS_MAX);

@@ -174,6 +174,7 @@ fn plain_line() -> LineConfig {
         nat: crate::nat::NatConfig::default(),
         calls_max: 0,
         rates: crate::config::CallRates::default(),
+        identity: crate::config::IdentityPolicy::Off,
         sip_account: None,
         device: None,
     }

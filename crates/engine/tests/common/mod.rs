@@ -77,6 +77,7 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
         nat: engine::nat::NatConfig::default(),
         calls_max: 0,
         rates: engine::config::CallRates::default(),
+        identity: engine::config::IdentityPolicy::Off,
         sip_account: None,
         device: None,
     });

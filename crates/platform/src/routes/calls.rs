@@ -96,6 +96,11 @@ pub(crate) struct CallView {
     duration_ms: Option<i64>,
     /// Who answered a call that was placed, where that was asked: `human`, `machine`, `machine_beep` or `unknown`.
     answered_by: Option<String>,
+    /// Whether the caller's number was vouched for (STIR/SHAKEN), where its line asks: `valid`, or what was wrong: `missing`, `malformed`,
+    /// `algorithm`, `stale`, `caller`, `called`, `unfetched`, `certificate`, `expired`, `untrusted`, `signature`.
+    caller_identity: Option<String>,
+    /// What the caller's operator attests of the number, where that is valid: `A`, `B` or `C`.
+    caller_attestation: Option<String>,
     /// What came of it.
     outcome: Option<String>,
     /// Why it ended.
@@ -213,6 +218,10 @@ fn view(record: &CallRecord, language: Language, tools: Vec<ToolCallView>) -> Ca
         .answered_at
         .zip(end)
         .map(|(answered, end)| end.ended_at.duration_since(answered).as_secs().max(0));
+    let vouched = |name: &str| {
+        let found = end?.statistics.as_ref()?.get("caller_identity")?;
+        Some(found.get(name)?.as_str()?.to_owned())
+    };
     CallView {
         id: record.id.clone(),
         account_id: record.tenant.clone(),
@@ -237,6 +246,8 @@ fn view(record: &CallRecord, language: Language, tools: Vec<ToolCallView>) -> Ca
         answered_by: end
             .and_then(|end| end.statistics.as_ref()?.get("answered_by")?.as_str())
             .map(str::to_owned),
+        caller_identity: vouched("verdict"),
+        caller_attestation: vouched("attestation"),
         outcome: service.outcome.clone(),
         end_reason: end.map(|end| end.reason.clone()),
         ended_by: end.map(|end| end.ended_by.clone()),

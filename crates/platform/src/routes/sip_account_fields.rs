@@ -3,6 +3,7 @@
 use crate::limits::TEXT_CHARACTERS_MAX;
 use crate::problem::Problem;
 use crate::support::{Faults, merged, object, put};
+use engine::config::IdentityPolicy;
 use engine::nat::{NatMode, ServerAddress};
 use engine::provider::{CALLER_ID_FORMS, NumberForm, ProviderProfile};
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,9 @@ pub(crate) struct AccountFields {
     pub(crate) registers: Option<bool>,
     /// Seconds between two keep-alives or health checks; 0 switches them off; null: the profile's.
     pub(crate) keep_alive_s: Option<i64>,
+    /// What is asked of callers' numbers (STIR/SHAKEN): `off`, `inform` (the verdict is in the record and told to the agent), `require` (a call
+    /// without a valid Identity is refused), `require_b`, `require_a` (and one that is attested less); null is `off`.
+    pub(crate) caller_identity: Option<String>,
     /// Addresses and networks that may call by a trunk that does not register.
     pub(crate) allow: Option<Vec<String>>,
 }
@@ -134,7 +138,8 @@ pub(crate) struct AccountCreate {
 }
 
 /// Fields without a column of their own.
-const EXTRA: [&str; 14] = [
+const EXTRA: [&str; 15] = [
+    "caller_identity",
     "calls_per_s_max",
     "number_form",
     "country_code",
@@ -180,6 +185,7 @@ pub(crate) fn fields(account: &SipAccount) -> AccountFields {
     };
     let text = |name: &str| extra.get(name)?.as_str().map(str::to_owned);
     fields.dtmf = text("dtmf");
+    fields.caller_identity = text("caller_identity");
     fields.nat = text("nat");
     fields.turn_server = text("turn_server");
     fields.turn_username = text("turn_username");
@@ -214,6 +220,7 @@ fn trim(fields: &mut AccountFields) {
         &mut fields.backup_account_id,
         &mut fields.provider_profile,
         &mut fields.dtmf,
+        &mut fields.caller_identity,
         &mut fields.nat,
         &mut fields.turn_server,
         &mut fields.turn_username,
@@ -232,6 +239,7 @@ fn extra_settings(before: &str, fields: &AccountFields) -> String {
     let mut settings = object(before);
     for (name, value) in [
         ("dtmf", json!(fields.dtmf)),
+        ("caller_identity", json!(fields.caller_identity)),
         ("nat", json!(fields.nat)),
         ("turn_server", json!(fields.turn_server)),
         ("turn_username", json!(fields.turn_username)),
@@ -413,6 +421,9 @@ fn check_extra(fields: &AccountFields, faults: &mut Faults) {
     }
     if let Some(mode) = fields.nat.as_deref() {
         faults.choice("nat", mode, &NatMode::NAMES);
+    }
+    if let Some(policy) = fields.caller_identity.as_deref() {
+        faults.choice("caller_identity", policy, &IdentityPolicy::NAMES);
     }
     let server = fields.turn_server.as_deref();
     let is_server = server.is_none_or(|server| server.parse::<ServerAddress>().is_ok());

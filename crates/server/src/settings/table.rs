@@ -170,6 +170,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("nat.turn_username", &["TURN_USERNAME"], Kind::Text, "", "Name at that server (long-term credentials)."),
     setting("nat.turn_password", &["TURN_PASSWORD"], Kind::Secret, "", "Password at that server."),
 
+    setting("stir.authorities", &[], Kind::Text, "", "PEM file of the authorities (STI-CA) that are trusted to vouch for the signers of callers' numbers; empty: none is, and no number is vouched for."),
+
     setting("line.username", &["SIP_USERNAME"], Kind::Text, "", "User name of the telephone line; empty: no line is registered."),
     setting("line.password", &["SIP_PASSWORD"], Kind::Secret, "", "Password of the line; empty: the line needs none."),
     setting("line.domain", &["SIP_DOMAIN"], Kind::Text, "sip.twilio.com", "Domain of the line."),

@@ -315,6 +315,9 @@ fn contact_for(accounts: &Accounts, account: Option<AccountId>, request: &Reques
     }
 }
 
+/// Identity headers of an INVITE that are told: each entity on the way may add one (RFC 8946).
+const IDENTITIES_MAX: usize = 8;
+
 fn describe(
     request: &Request,
     dialog: &Dialog,
@@ -323,6 +326,7 @@ fn describe(
     proof: Proof,
 ) -> IncomingInvite {
     let (authenticated, realm) = proof.accepted.unzip();
+    let identities = request.headers.get_all(name::IDENTITY).take(IDENTITIES_MAX);
     IncomingInvite {
         invite,
         account,
@@ -339,6 +343,8 @@ fn describe(
             .headers
             .get(name::P_ASSERTED_IDENTITY)
             .map(str::to_owned),
+        identities: identities.map(str::to_owned).collect(),
+        date: request.headers.get(name::DATE).map(str::to_owned),
         offer: sdp_of(&request.headers, &request.body),
         authenticated,
         realm,

@@ -26,9 +26,11 @@ pub mod name {
     pub const CONTENT_LENGTH: &str = "Content-Length";
     pub const CONTENT_TYPE: &str = "Content-Type";
     pub const CSEQ: &str = "CSeq";
+    pub const DATE: &str = "Date";
     pub const EVENT: &str = "Event";
     pub const EXPIRES: &str = "Expires";
     pub const FROM: &str = "From";
+    pub const IDENTITY: &str = "Identity";
     pub const JOIN: &str = "Join";
     pub const MAX_FORWARDS: &str = "Max-Forwards";
     pub const MIN_EXPIRES: &str = "Min-Expires";
@@ -76,9 +78,11 @@ const KNOWN: &[&str] = &[
     name::CONTENT_LENGTH,
     name::CONTENT_TYPE,
     name::CSEQ,
+    name::DATE,
     name::EVENT,
     name::EXPIRES,
     name::FROM,
+    name::IDENTITY,
     name::MAX_FORWARDS,
     name::MIN_EXPIRES,
     name::MIN_SE,
@@ -133,7 +137,7 @@ const COMPACT: &[(u8, &str)] = &[
     (b'u', "Allow-Events"),
     (b'v', name::VIA),
     (b'x', name::SESSION_EXPIRES),
-    (b'y', "Identity"),
+    (b'y', name::IDENTITY),
 ];
 
 /// The spelling under which a name is stored: compact forms expanded, known names in their canonical case.

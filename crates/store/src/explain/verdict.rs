@@ -84,6 +84,7 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
         | EndReason::Concurrency
         | EndReason::RateLimited
         | EndReason::Unauthorized
+        | EndReason::CallerUnproven
         | EndReason::TransportLost
         | EndReason::AckMissing
         | EndReason::MissingAnswer
@@ -256,6 +257,14 @@ fn sound_facts(facts: &Facts<'_>) -> Vec<Message> {
     found
 }
 
+/// Notes of a record that say why its call was refused.
+const REFUSING: [&str; 4] = [
+    "call_limited",
+    "caller_unsigned",
+    "caller_not_vouched",
+    "caller_vouched",
+];
+
 /// For a call that was never answered: the final SIP answer, and what was wrong with the offer.
 fn refusal_facts(facts: &Facts<'_>) -> Vec<Message> {
     if facts.record.end.is_none() || facts.record.answered_at.is_some() {
@@ -270,12 +279,12 @@ fn refusal_facts(facts: &Facts<'_>) -> Vec<Message> {
             Some(message.with("offered", speech_codecs(&fact.decision.offered).join(", ")))
         })
         .collect();
-    // The limit that refused it, with where that is set.
+    // What refused it: the limit with where that is set, or what is wrong with the proof of the caller's number.
     found.extend(facts.events.iter().find_map(|entry| {
         let Event::Note { message } = &entry.event else {
             return None;
         };
-        (message.code == "call_limited").then(|| message.clone())
+        REFUSING.contains(&&*message.code).then(|| message.clone())
     }));
     let status = facts
         .events

@@ -30,6 +30,7 @@ interface Values {
   expires_s: number | '';
   caller_id_number: string;
   srtp: string;
+  caller_identity: string;
   nat: string;
   turn_server: string;
   turn_username: string;
@@ -59,6 +60,7 @@ const three = (value: boolean | null | undefined) => (value === true ? 'yes' : v
 const KEYPADS = ['auto', 'rfc4733', 'info', 'inband'] as const;
 const CALLER_ID_FORMS = ['account', 'from_number', 'p_asserted_identity', 'p_preferred_identity', 'remote_party_id'] as const;
 const YES_NO = ['yes', 'no'] as const;
+const IDENTITY = ['inform', 'require', 'require_b', 'require_a'] as const;
 const NAT = ['auto', 'public', 'stun', 'turn', 'ice', 'none'] as const;
 const NUMBER_FORMS = ['as_dialled', 'e164', 'e164_digits', 'double_zero', 'national'] as const;
 
@@ -89,6 +91,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       expires_s: account?.expires_s ?? '',
       caller_id_number: account?.caller_id_number ?? '',
       srtp: account?.srtp ?? '',
+      caller_identity: account?.caller_identity ?? '',
       nat: account?.nat ?? '',
       turn_server: account?.turn_server ?? '',
       turn_username: account?.turn_username ?? '',
@@ -250,6 +253,7 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
                   </>
                 )}
                 <NumberInput label={t('telephony.form.keepAlive')} description={t('telephony.form.keepAliveHint')} suffix=" s" clampBehavior="none" allowDecimal={false} hideControls {...form.getInputProps('keep_alive_s')} />
+                <Choice label={t('telephony.form.identity')} hint={t('telephony.form.identityHint')} none={t('telephony.form.identityOff')} names={IDENTITY} nameOf={(one) => t(`telephony.form.identities.${one}`)} {...form.getInputProps('caller_identity')} />
                 <NumberInput label={t('telephony.form.callsMax')} description={t('telephony.form.callsMaxHint')} min={0} allowDecimal={false} {...form.getInputProps('calls_max')} />
                 <NumberInput label={t('telephony.form.callsPerS')} description={t('telephony.form.callsPerSHint')} min={0} max={10000} allowDecimal={false} {...form.getInputProps('calls_per_s_max')} />
                 <NumberInput label={t('telephony.form.weight')} description={t('telephony.form.weightHint')} min={0} max={1000} allowDecimal={false} {...form.getInputProps('weight')} />
