@@ -194,6 +194,9 @@ def test_a_sip_account_says_its_codecs_keys_sound_and_security(house, browse):
     form = opened()
     for codec in ("G.722", "G.711 A-law"):
         form.get_by_role("button", name=f"Retirer {codec}", exact=True).click()
+    form.get_by_role("button", name=re.compile("^Avancé")).click()
+    chosen(form, "Preuve du numéro de l'appelant", "Refuser sous l'attestation B")
+    form.get_by_label("Nouveaux appels par seconde").fill("5")
     chosen(form, "Touches (DTMF)", "Automatique")
     chosen(form, "Réduction du bruit", "Comme le dit le serveur")
     form.get_by_role("textbox", name="Domaine du mot de passe").fill("")
@@ -201,6 +204,7 @@ def test_a_sip_account_says_its_codecs_keys_sound_and_security(house, browse):
     expect(form).to_have_count(0)
     kept = house.platform.good("GET", f"/api/admin/sip-accounts/{line}")
     assert [kept.get(name) for name in fields[:3]] + [kept.get("realm"), kept["srtp"]] == [None, None, None, None, "required"], kept
+    assert (kept["caller_identity"], kept["calls_per_s_max"]) == ("require_b", 5), kept
     house.platform.good("DELETE", f"/api/admin/sip-accounts/{line}")
 
 
