@@ -207,6 +207,11 @@ pub enum SessionEvent {
     },
     /// The person has left, and the caller is back with the agent.
     Returned,
+    /// A person of the house has come by themselves.
+    PersonCame {
+        /// Their name.
+        name: String,
+    },
     /// Caller, agent and person hear each other.
     Conferred,
     /// The agent has left, and the caller and the person go on without it.

@@ -3,7 +3,7 @@
 use crate::answering::Answerer;
 use crate::echo::Heard;
 use crate::id::{ItemId, ResponseId, ToolCallId};
-use crate::transfer::{TransferEnd, TransferTarget};
+use crate::transfer::{Seat, TransferEnd, TransferTarget};
 
 /// How the leg ended, as its own side tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +127,29 @@ pub enum Requester {
     Shutdown,
 }
 
+/// What a person of the house does who comes into a running call by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PersonInput {
+    /// They come, with a leg of their own that is there already: a second leg, which the session seats or ends at once. Never while
+    /// another second leg lives.
+    Comes {
+        /// Their name, for the model and the record.
+        name: String,
+        /// Where they want to be.
+        seat: Seat,
+    },
+    /// Whoever is on the line changes their place.
+    Moves {
+        /// Where they want to be.
+        seat: Seat,
+    },
+    /// Whoever is on the line leaves, and the agent has the caller.
+    HandsBack {
+        /// What they leave the agent to know; may be empty.
+        note: String,
+    },
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -229,6 +252,8 @@ pub enum Input {
         /// Why, in a few words for the model: `busy`, `no answer`, `refused`, `unreachable`; `hung up` after its answer.
         reason: String,
     },
+    /// Of a person of the house on the line.
+    Person(PersonInput),
     /// The other side wrote (a text chat): it is answered, as words that were spoken are.
     UserText {
         /// The words.

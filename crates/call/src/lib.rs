@@ -44,7 +44,9 @@ pub use echo::Heard;
 pub use effect::{Effect, LocalSound, Purpose, Role, SessionEvent};
 pub use end::{EndReason, EndedBy, Severity};
 pub use id::{AgentId, CallId, ItemId, LegId, ResponseId, TenantId, ToolCallId};
-pub use input::{EngineFailure, Input, LegEnd, Requester, ResponseStatus, ToolOutcome};
+pub use input::{
+    EngineFailure, Input, LegEnd, PersonInput, Requester, ResponseStatus, ToolOutcome,
+};
 pub use opening::OpeningWords;
 pub use phase::Phase;
 pub use profile::{
@@ -53,9 +55,9 @@ pub use profile::{
 };
 pub use redacted::Redacted;
 pub use secure::{SecureDigits, TypedDigits};
-pub use session::{Session, SessionStart};
+pub use session::{NoPlace, Session, SessionStart};
 pub use transcript::{Speaker, TranscriptEntry};
 pub use transfer::{
-    ACCEPT_KEY, HUNG_UP, REFUSE_KEY, ScreenOutcome, TargetDrop, TransferEnd, TransferMode,
+    ACCEPT_KEY, HUNG_UP, REFUSE_KEY, ScreenOutcome, Seat, TargetDrop, TransferEnd, TransferMode,
     TransferTarget,
 };

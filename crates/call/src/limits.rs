@@ -60,6 +60,8 @@ pub const ECHO_ITEMS_MAX: usize = 16;
 pub const CANCELLED_RESPONSES_MAX: usize = 16;
 /// Messages kept while the engine is away.
 pub const NOTES_MAX: usize = 16;
+/// Longest name of a person who comes into a call, bytes.
+pub const PERSON_NAME_BYTES_MAX: usize = 320;
 /// Longest text kept of one item.
 pub const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// An item with no sign of life for this long is taken as played.

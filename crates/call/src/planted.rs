@@ -36,6 +36,10 @@ pub enum Planted {
     TargetEndedTwice,
     /// Caller, agent and person are brought together twice.
     ConfersTwice,
+    /// A person who came and has no place stays.
+    PersonStays,
+    /// The agent is with the caller again, and nothing says so.
+    ReturnsUntold,
     /// The ringing is not switched off with the call.
     RingbackStays,
     /// The call is answered twice.
@@ -68,6 +72,8 @@ impl Planted {
         Self::TargetStays,
         Self::TargetEndedTwice,
         Self::ConfersTwice,
+        Self::PersonStays,
+        Self::ReturnsUntold,
         Self::RingbackStays,
         Self::AnswersTwice,
         Self::HangsUpTwice,

@@ -10,6 +10,7 @@ mod echo;
 mod engine;
 mod handover;
 mod leg;
+mod person;
 mod speech;
 mod tools;
 mod typing;
@@ -38,6 +39,7 @@ use crate::tool::ledger::Ledger;
 use crate::transcript::{Transcript, TranscriptEntry};
 use crate::transfer::Transfer;
 use crate::turn::Turn;
+pub use person::NoPlace;
 
 /// How a session begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +302,7 @@ impl Session {
             Input::AnnouncementEnded { heard } => self.announcement_ended(heard),
             Input::TargetPressed { digit } => self.target_pressed(digit),
             Input::TargetEnded { reason } => self.target_ended(&reason),
+            Input::Person(input) => self.person(input),
             Input::SendDtmf { digits } => self.send_dtmf(&digits),
             Input::SecureInput { on } => self.secure_input(on),
             Input::BudgetSpent => self.budget_spent(),

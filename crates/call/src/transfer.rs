@@ -24,6 +24,15 @@ pub enum TransferMode {
     Auto,
 }
 
+/// The place of a person of the house on the line of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// Beside the agent: caller, agent and person hear each other.
+    Beside,
+    /// In the place of the agent, which has left.
+    Instead,
+}
+
 /// Where a caller is handed to. Only names that the agent's settings know lead here: the model never writes an address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TransferTarget {
@@ -108,6 +117,10 @@ pub enum TargetDrop {
     TimedOut,
     /// The call ends.
     CallEnds,
+    /// A person came by themselves, and there is no place for them.
+    NoPlace,
+    /// The person gave the caller back to the agent.
+    HandedBack,
     /// The caller's side has taken our place, or agreed to and left: the person's telephone ends this leg by itself. It is ended from
     /// here where that does not happen.
     HandedOver,
@@ -201,6 +214,8 @@ pub(crate) enum TransferStep {
 pub(crate) struct Transfer {
     target: TransferTarget,
     stage: Stage,
+    /// Nobody called them: a person of the house came by themselves.
+    came: bool,
 }
 
 impl Transfer {
@@ -209,7 +224,26 @@ impl Transfer {
         Self {
             target,
             stage: Stage::Draining { until },
+            came: false,
         }
+    }
+
+    /// A person who came by themselves, and whose leg is there. When they leave, the caller is with the agent.
+    pub(crate) fn of_person(name: String) -> Self {
+        Self {
+            target: TransferTarget {
+                mode: TransferMode::Conference,
+                returns: true,
+                ..TransferTarget::new(name, "")
+            },
+            stage: Stage::Conferring,
+            came: true,
+        }
+    }
+
+    /// Nobody called them.
+    pub(crate) fn came(&self) -> bool {
+        self.came
     }
 
     pub(crate) fn target(&self) -> &TransferTarget {

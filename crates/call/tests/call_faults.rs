@@ -24,7 +24,11 @@ const fn broken_by(fault: Planted) -> Promise {
         Planted::SecureStays | Planted::SecureTwice => Promise::Secure,
         Planted::HoldTwice => Promise::Hold,
         Planted::DisclosureCut => Promise::Disclosure,
-        Planted::TargetStays | Planted::TargetEndedTwice | Planted::ConfersTwice => Promise::Target,
+        Planted::TargetStays
+        | Planted::TargetEndedTwice
+        | Planted::ConfersTwice
+        | Planted::PersonStays
+        | Planted::ReturnsUntold => Promise::Target,
         Planted::RingbackStays => Promise::Ringback,
         Planted::AnswersTwice => Promise::OneAnswer,
         Planted::HangsUpTwice => Promise::OneHangUp,

@@ -53,6 +53,8 @@ fn random_calls_keep_the_promises() {
         "Confer",
         "agent_left",
         "joined after a conference",
+        "a conference after a join",
+        "person_came",
         "screened accepted",
         "screened refused",
         "screened timed_out",

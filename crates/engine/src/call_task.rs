@@ -243,6 +243,7 @@ impl CallTask {
             }
             Wake::Command(CallCommand::Input(input)) => self.session.handle(now, input),
             Wake::Command(CallCommand::Listen(reply)) => self.listen(reply),
+            Wake::Command(CallCommand::Person(command)) => self.person_command(now, command),
             Wake::Tool(reply) => self.tool_replied(now, reply),
             Wake::Command(CallCommand::Cut) => self.cut(now),
             Wake::Command(CallCommand::Panic) => panic!("asked for by a test"),
@@ -297,6 +298,7 @@ impl CallTask {
                 break;
             }
         }
+        self.tell_person();
         self.media.transmit(now);
         self.second.transmit(now);
         self.link.flush();

@@ -35,6 +35,7 @@ use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
 use crate::metrics::{ActiveCall, CallLabels, Metrics};
+use crate::person::{LivePerson, PersonCommand};
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
@@ -51,6 +52,8 @@ pub(crate) enum CallCommand {
     Input(Input),
     /// Someone listens. Dropped without an answer by a call that has no conversation (yet).
     Listen(oneshot::Sender<Result<Listener, ListenError>>),
+    /// A person of the house comes, moves or leaves. Dropped without an answer by a call that has no conversation (yet).
+    Person(PersonCommand),
     /// Ends at once, without a goodbye.
     Cut,
     /// For tests of the isolation of calls.
@@ -313,6 +316,14 @@ impl Calls {
         self.publish(identity, LiveEventKind::Changed { state, timings });
     }
 
+    /// Changes who is on the line of a live call besides its caller and its agent.
+    pub(crate) fn person_changed(&self, identity: &Identity, person: Option<LivePerson>) {
+        if let Some(entry) = self.live().get_mut(&identity.id) {
+            entry.call.person.clone_from(&person);
+        }
+        self.publish(identity, LiveEventKind::Person(person));
+    }
+
     fn register(&self, identity: &Identity, call: LiveCall) -> mpsc::Receiver<CallCommand> {
         let (commands, receiver) = mpsc::channel(CALL_COMMANDS_MAX);
         self.publish(identity, LiveEventKind::Started(Box::new(call.clone())));
@@ -497,6 +508,7 @@ impl Calls {
             started_at,
             state: LiveState::Ringing,
             timings: Timings::default(),
+            person: None,
         };
         let commands = self.register(&identity, call);
         (identity, journal, commands)
@@ -634,6 +646,7 @@ mod tests {
             started_at: Timestamp::UNIX_EPOCH,
             state: LiveState::Ringing,
             timings: Timings::default(),
+            person: None,
         };
         let lines = Arc::new(crate::metrics::LineMetrics::default());
         Entry {

@@ -4,6 +4,7 @@ mod error;
 mod listeners;
 mod pages;
 mod patched;
+mod people;
 mod start;
 mod streams;
 

@@ -83,6 +83,12 @@ pub const LISTENERS_MAX: usize = 8;
 pub const LISTENER_FRAMES_MAX: usize = 250;
 /// People whom one call may call for its caller: each is a second leg.
 pub const SECOND_LEGS_MAX: usize = 8;
+/// Times that people of the house may come into one call by themselves.
+pub const PEOPLE_MAX: usize = 64;
+/// A person's page by WebSocket that sends no sound for this long is gone, ms; one by WebRTC says so itself.
+pub const PERSON_SILENT_MS_MAX: u32 = 10_000;
+/// A call that is ending does not say any more whether a person can come.
+pub const PERSON_ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Longest announcement to a second leg, ms; the session gives it up later than this ([`call::limits::ANNOUNCEMENT_MS_MAX`]).
 pub const ANNOUNCEMENT_AUDIO_MS_MAX: usize = 60_000;
 /// The sound of an announcement is made within this time, counted from the call of the second leg.

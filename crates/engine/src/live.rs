@@ -4,6 +4,8 @@ use call::end::EndReason;
 use call::id::{CallId, TenantId};
 use call::{Answerer, TranscriptEntry};
 
+use crate::person::LivePerson;
+
 /// Events kept for a slow watcher before it loses the oldest.
 pub const LIVE_EVENTS_MAX: usize = 1_024;
 
@@ -30,6 +32,8 @@ pub struct LiveCall {
     pub state: LiveState,
     /// Figures so far.
     pub timings: Timings,
+    /// Who is on the line besides the caller and the agent.
+    pub person: Option<LivePerson>,
 }
 
 /// State of a live call.
@@ -91,6 +95,8 @@ pub enum LiveEventKind {
         /// Timings now.
         timings: Timings,
     },
+    /// Who is on the line besides the caller and the agent changed; `None`: nobody is any more.
+    Person(Option<LivePerson>),
     /// A line of the transcript is complete.
     Transcript(TranscriptEntry),
     /// A piece of what the agent is about to say, as the engine produces it.

@@ -5,6 +5,7 @@ use crate::limits::{
 };
 use crate::problem::Problem;
 use crate::routes::live;
+use crate::routes::people::PersonView;
 use crate::servers::Servers;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
@@ -297,6 +298,10 @@ fn words(event: &LiveEvent) -> (&'static str, Value) {
                 "interruptions": timings.interruptions,
                 "answeredBy": timings.answered_by.map(call::Answerer::label),
             }),
+        ),
+        LiveEventKind::Person(person) => (
+            "call.person",
+            json!({ "person": person.as_ref().map(PersonView::from) }),
         ),
         LiveEventKind::Transcript(entry) => (
             "call.transcript",

@@ -26,6 +26,7 @@ mod listening;
 pub(crate) mod live;
 mod log;
 mod owner;
+pub(crate) mod people;
 mod placing;
 mod privacy;
 mod routing;
@@ -244,6 +245,9 @@ fn calls(table: Table) -> Table {
         .add(act, routes!(control::dtmf))
         .add(act, routes!(control::secure_input))
         .add(act, routes!(listening::listen))
+        .add(act, routes!(people::join))
+        .add(act, routes!(people::take_over))
+        .add(act, routes!(people::hand_back))
         .add(
             Need::read(Area::Calls).role(Role::Operator),
             routes!(shares::list_shares),

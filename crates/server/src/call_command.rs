@@ -294,6 +294,7 @@ async fn follow(
             LiveEventKind::Ended { .. } => return,
             LiveEventKind::AgentDelta { .. }
             | LiveEventKind::CallerSpeaking
+            | LiveEventKind::Person(_)
             | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Interrupted { .. } => {}
         }

@@ -270,6 +270,7 @@ impl Test {
             | LiveEventKind::Interrupted { .. }
             | LiveEventKind::AgentDelta { .. }
             | LiveEventKind::AnsweredBy { .. }
+            | LiveEventKind::Person(_)
             | LiveEventKind::CallerSpeaking => {}
         }
     }

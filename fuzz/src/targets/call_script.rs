@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::bytes::Bytes;
 use call::{
-    Answerer, Effect, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd, MachineAction, Phase,
-    Profile, Requester, ResponseId, ResponseStatus, Session, SessionStart, ToolCallId, ToolOutcome,
-    ToolSpec, TransferMode, TransferTarget,
+    Answerer, Effect, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd, MachineAction,
+    PersonInput, Phase, Profile, Requester, ResponseId, ResponseStatus, Seat, Session,
+    SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferMode, TransferTarget,
 };
 
 /// Inputs of one call.
@@ -90,6 +90,14 @@ impl Watch {
     }
 
     fn hand_in(&mut self, input: Input) {
+        if matches!(input, Input::Person(PersonInput::Comes { .. })) {
+            // Whoever comes while another second leg lives is sent away by the shell.
+            if self.target || self.ended > 0 {
+                return;
+            }
+            self.target = true;
+            self.announcing = false;
+        }
         if matches!(input, Input::TargetEnded { .. }) {
             self.target = false;
             self.announcing = false;
@@ -279,7 +287,15 @@ fn profile(bytes: &mut Bytes<'_>) -> Profile {
 }
 
 fn transfer_input(bytes: &mut Bytes<'_>) -> Input {
-    match bytes.below(12) {
+    match bytes.below(16) {
+        12 | 13 => Input::Person(PersonInput::Comes {
+            name: bytes.text(),
+            seat: bytes.pick(&[Seat::Beside, Seat::Instead]),
+        }),
+        14 => Input::Person(PersonInput::Moves {
+            seat: bytes.pick(&[Seat::Beside, Seat::Instead]),
+        }),
+        15 => Input::Person(PersonInput::HandsBack { note: bytes.text() }),
         0 | 1 => Input::TransferRequested {
             target: TransferTarget {
                 mode: bytes.pick(&[TransferMode::Bridge, TransferMode::Auto]),

@@ -29,7 +29,7 @@ impl Session {
         self.brought_together(&name);
     }
 
-    fn brought_together(&mut self, name: &str) {
+    pub(super) fn brought_together(&mut self, name: &str) {
         self.effect(Effect::Confer);
         if planted::has(Planted::ConfersTwice) {
             self.effect(Effect::Confer);

@@ -196,11 +196,16 @@ impl Session {
             return;
         };
         transfer.joined();
-        let name = transfer.target().name.clone();
+        let (name, came) = (&transfer.target().name, transfer.came());
+        let told = if came {
+            format!("[conference] {name}: has the call alone with the caller")
+        } else {
+            format!("[transfer] {name}: joined")
+        };
         self.silence();
         let interruption = self.turn.interrupt();
         self.stop_speech(interruption);
-        self.tell(&format!("[transfer] {name}: joined"));
+        self.tell(&told);
         self.forget_typing();
         if self.link.stop() {
             self.effect(Effect::CloseEngine);
@@ -209,10 +214,12 @@ impl Session {
         // What became due while it rang is due again.
         self.liveness.resume();
         self.effect(Effect::Join);
-        self.journal(SessionEvent::TransferFinished {
-            done: true,
-            reason: String::new(),
-        });
+        if !came {
+            self.journal(SessionEvent::TransferFinished {
+                done: true,
+                reason: String::new(),
+            });
+        }
     }
 
     /// The second leg is over, by itself or from its side.
@@ -250,19 +257,26 @@ impl Session {
     }
 
     /// The person has left: the engine is opened again with what was said so far, and the agent goes on.
-    fn caller_returns(&mut self, name: &str, reason: &str) {
+    pub(super) fn caller_returns(&mut self, name: &str, reason: &str) {
+        self.agent_returns();
+        let text = format!("[transfer] {name}: {reason}; the caller is back");
+        self.tell(&text);
+        self.note(Role::System, text);
+        self.turn.want(Purpose::Returned);
+    }
+
+    /// The agent is with the caller again, who was with a person alone.
+    pub(super) fn agent_returns(&mut self) {
         self.enter(Phase::Talking);
-        self.journal(SessionEvent::Returned);
+        if !planted::has(Planted::ReturnsUntold) {
+            self.journal(SessionEvent::Returned);
+        }
         // Nothing of the session that was closed at the join is still to come.
         self.forget_engine();
         self.dictating.engine_gone();
         self.outbox.owed_at_loss = false;
         self.liveness.resume();
         self.link.reopen(self.now);
-        let text = format!("[transfer] {name}: {reason}; the caller is back");
-        self.tell(&text);
-        self.note(Role::System, text);
-        self.turn.want(Purpose::Returned);
     }
 
     /// A line of the house, for the record.
@@ -343,6 +357,7 @@ impl Session {
             Input::HoldChanged { held } => self.hold_changed(held),
             Input::HangUpRequested { by } => self.hang_up_requested(by),
             Input::TargetEnded { reason } => self.target_ended(&reason),
+            Input::Person(input) => self.person(input),
             Input::BudgetSpent => self.budget_spent(),
             // The end of what the agent was saying when they were joined.
             Input::PlayoutCleared {

@@ -2,8 +2,8 @@
 
 use call::{
     Answerer, EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, MachineAction,
-    Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus, SecureDigits, ToolCallId,
-    ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
+    PersonInput, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus, Seat,
+    SecureDigits, ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
 };
 
 /// One line of a script.
@@ -120,6 +120,7 @@ fn input(text: &str) -> Result<Input, String> {
         "budget_spent" => Ok(Input::BudgetSpent),
         "transfer" => transfer(verb, rest),
         "target" => second_leg(verb, rest),
+        "person" => person(verb, rest),
         "write" => Ok(Input::UserText {
             text: split(text).1.to_owned(),
         }),
@@ -195,6 +196,27 @@ fn second_leg(verb: &str, rest: &str) -> Result<Input, String> {
             reason: rest.to_owned(),
         },
         _ => return Err(format!("unknown input of the target: {verb}")),
+    })
+}
+
+/// `person comes beside Marie`, `person comes instead Marie`, `person moves beside`, `person moves instead`, `person hands_back what for`
+fn person(verb: &str, rest: &str) -> Result<Input, String> {
+    let (first, second) = split(rest);
+    let seat = || match first {
+        "beside" => Ok(Seat::Beside),
+        "instead" => Ok(Seat::Instead),
+        _ => Err(format!("unknown place of a person: {first}")),
+    };
+    Ok(match verb {
+        "comes" => Input::Person(PersonInput::Comes {
+            name: second.to_owned(),
+            seat: seat()?,
+        }),
+        "moves" => Input::Person(PersonInput::Moves { seat: seat()? }),
+        "hands_back" => Input::Person(PersonInput::HandsBack {
+            note: rest.to_owned(),
+        }),
+        _ => return Err(format!("unknown input of a person: {verb}")),
     })
 }
 

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use call::{
     Answerer, Dictation, Effect, EndReason, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd,
-    MachineAction, Phase, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus,
-    SecureDigits, Session, SessionEvent, SessionStart, ToolCallId, ToolOutcome, ToolSpec,
-    TransferEnd, TransferMode, TransferTarget,
+    MachineAction, PersonInput, Phase, Profile, Recorded, Refusal, Requester, ResponseId,
+    ResponseStatus, Seat, SecureDigits, Session, SessionEvent, SessionStart, ToolCallId,
+    ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
 };
 
 /// Inputs of one call.
@@ -118,6 +118,8 @@ struct Watch {
     announcing: bool,
     /// It was joined with the caller.
     joined: bool,
+    /// It was, and the agent is with the caller again.
+    returned: bool,
     /// It was brought together with caller and agent.
     confers: bool,
     /// Its person is to say whether they take the caller, and did.
@@ -159,6 +161,7 @@ impl Watch {
             target: false,
             announcing: false,
             joined: false,
+            returned: false,
             confers: false,
             asked: false,
             accepted: false,
@@ -184,6 +187,13 @@ impl Watch {
             Input::TargetRings | Input::TargetAnswered | Input::TargetPressed { .. } => self.target,
             Input::AnnouncementEnded { .. } => std::mem::take(&mut self.announcing),
             Input::TargetEnded { .. } => std::mem::take(&mut self.target),
+            Input::Person(PersonInput::Comes { .. }) => {
+                let comes = !self.target && self.ended == 0;
+                if comes {
+                    self.second_leg(false);
+                }
+                comes
+            }
             _ => true,
         }
     }
@@ -277,6 +287,16 @@ impl Watch {
         }
     }
 
+    /// Another second leg lives from here on.
+    fn second_leg(&mut self, asked: bool) {
+        self.target = true;
+        self.announcing = false;
+        self.joined = false;
+        self.confers = false;
+        self.asked = asked;
+        self.accepted = false;
+    }
+
     /// One second leg at a time, and each ended once.
     fn take_target(&mut self, effect: &Effect) {
         let (is_on, joined, confers) = (self.target, self.joined, self.confers);
@@ -286,12 +306,7 @@ impl Watch {
         match effect {
             Effect::CallTarget { target } => {
                 hold(!is_on, "two second legs");
-                self.target = true;
-                self.announcing = false;
-                self.joined = false;
-                self.confers = false;
-                self.asked = target.screen_ms.is_some();
-                self.accepted = false;
+                self.second_leg(target.screen_ms.is_some());
             }
             Effect::Announce { .. } => {
                 hold(is_on, "told to nobody");
@@ -322,6 +337,10 @@ impl Watch {
                 if self.joined && self.confers {
                     self.seen.insert("joined after a conference".to_owned());
                 }
+                if self.returned && matches!(effect, Effect::Confer) {
+                    self.seen.insert("a conference after a join".to_owned());
+                }
+                self.returned = false;
                 self.confers = matches!(effect, Effect::Confer);
                 self.announcing = false;
             }
@@ -383,28 +402,39 @@ impl Watch {
                 self.engine_ready = false
             }
             Effect::ReleasePlayout => self.released = true,
-            Effect::Journal(SessionEvent::GoodbyeStarted {
-                reason: EndReason::MessageLeft,
-            }) => self.message = true,
-            Effect::Journal(
-                event @ (SessionEvent::Returned
-                | SessionEvent::AgentLeft
-                | SessionEvent::TargetScreened { .. }),
-            ) => self.see(&event),
-            Effect::Journal(SessionEvent::EngineReady { .. }) => self.engine_ready = true,
-            Effect::Journal(SessionEvent::EngineLost { .. }) => self.engine_ready = false,
-            // The outcome of a tool that an older engine session asked for travels as a message.
-            Effect::Journal(SessionEvent::ToolFinished { id, .. }) => {
-                self.running.remove(&id);
-                self.answered.insert(id);
-            }
+            Effect::Journal(event) => self.see(event),
             _ => {}
         }
     }
 
-    fn see(&mut self, event: &SessionEvent) {
+    fn see(&mut self, event: SessionEvent) {
         let seen = match event {
-            SessionEvent::Returned => "returned".to_owned(),
+            SessionEvent::GoodbyeStarted {
+                reason: EndReason::MessageLeft,
+            } => {
+                self.message = true;
+                return;
+            }
+            SessionEvent::EngineReady { .. } => {
+                self.engine_ready = true;
+                return;
+            }
+            SessionEvent::EngineLost { .. } => {
+                self.engine_ready = false;
+                return;
+            }
+            // The outcome of a tool that an older engine session asked for travels as a message.
+            SessionEvent::ToolFinished { id, .. } => {
+                self.running.remove(&id);
+                self.answered.insert(id);
+                return;
+            }
+            SessionEvent::Returned => {
+                self.returned = self.joined;
+                self.joined = false;
+                "returned".to_owned()
+            }
+            SessionEvent::PersonCame { .. } => "person_came".to_owned(),
             SessionEvent::AgentLeft => "agent_left".to_owned(),
             SessionEvent::TargetScreened { outcome } => format!("screened {}", outcome.label()),
             _ => return,
@@ -533,7 +563,7 @@ fn input(dice: &mut Dice) -> Input {
 
 fn leg_input(dice: &mut Dice) -> Input {
     let yes = dice.below(2) == 0;
-    match dice.below(74) {
+    match dice.below(79) {
         0 => Input::HangUpRequested {
             by: if yes {
                 Requester::Operator
@@ -576,6 +606,14 @@ fn leg_input(dice: &mut Dice) -> Input {
         },
         36..=37 => Input::MachineWaits,
         roll @ (40..=44 | 54..=73) => transfer_input(dice, roll, yes),
+        74..=75 => Input::Person(PersonInput::Comes {
+            name: "Marie".to_owned(),
+            seat: seat(yes),
+        }),
+        76..=77 => Input::Person(PersonInput::Moves { seat: seat(yes) }),
+        78 => Input::Person(PersonInput::HandsBack {
+            note: "x".repeat(usize::from(yes) * 20_000),
+        }),
         45 => Input::SendDtmf {
             digits: "12#".to_owned(),
         },
@@ -583,6 +621,10 @@ fn leg_input(dice: &mut Dice) -> Input {
         49 if yes => Input::BudgetSpent,
         _ => Input::Timeout,
     }
+}
+
+fn seat(beside: bool) -> Seat {
+    if beside { Seat::Beside } else { Seat::Instead }
 }
 
 fn transfer_input(dice: &mut Dice, roll: u64, yes: bool) -> Input {

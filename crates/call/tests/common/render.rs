@@ -175,6 +175,7 @@ fn journal(event: &SessionEvent) -> String {
         }
         SessionEvent::TargetScreened { outcome } => format!("target_screened {}", outcome.label()),
         SessionEvent::Returned => "returned".to_owned(),
+        SessionEvent::PersonCame { name } => format!("person_came {name}"),
         SessionEvent::Conferred => "conferred".to_owned(),
         SessionEvent::AgentLeft => "agent_left".to_owned(),
         SessionEvent::TargetEnded { reason } => format!("target_ended {reason}"),

@@ -116,6 +116,7 @@ super::table! { Label:
     Notice line_target_not_announced();
     Info line_target_screened(outcome: Text);
     Info line_returned();
+    Info line_person_came(name: Text);
     Info line_conferred();
     Info line_agent_left();
     Notice announcement_not_spoken();

@@ -38,6 +38,11 @@ super::table! { Service:
     Warning api_too_many_watchers();
     Warning api_too_many_listeners();
     Notice api_call_not_heard(id: Text);
+    Notice api_person_not_now(id: Text);
+    Notice api_person_there(id: Text);
+    Notice api_person_nobody(id: Text);
+    Notice api_person_no_conference(id: Text);
+    Warning api_person_too_often();
     Warning api_no_chat();
     Warning api_chat_unavailable();
     Warning api_chat_ended();

@@ -263,7 +263,7 @@ impl Patched {
             }
             CallCommand::Panic => panic!("asked for by a test"),
             // There is no conversation here, and its audio is its holder's.
-            CallCommand::Input(_) | CallCommand::Listen(_) => {}
+            CallCommand::Input(_) | CallCommand::Listen(_) | CallCommand::Person(_) => {}
         }
     }
 

@@ -576,6 +576,6 @@ pub(super) fn ends(command: &CallCommand) -> Option<EndReason> {
         CallCommand::HangUp(Requester::Shutdown) | CallCommand::Cut => Some(EndReason::Draining),
         CallCommand::Panic => panic!("asked for by a test"),
         // There is nothing to hear yet, and nobody to be told.
-        CallCommand::Input(_) | CallCommand::Listen(_) => None,
+        CallCommand::Input(_) | CallCommand::Listen(_) | CallCommand::Person(_) => None,
     }
 }

@@ -7,13 +7,14 @@
 mod announcing;
 mod conference;
 mod events;
+mod person;
 mod relay;
 mod voice;
 
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use call::EndReason;
+use call::{EndReason, Seat};
 use serde_json::{Value, json};
 
 use crate::calls::Dialled;
@@ -81,6 +82,8 @@ struct SecondLeg {
     /// Why it is over, for the record.
     end: Option<String>,
     offer: Offer,
+    /// A person came by themselves, from a page: nobody was called.
+    came: bool,
     /// The message that closes its signalling was seen.
     last_seen: bool,
     /// Nothing more is to come.
@@ -99,6 +102,11 @@ pub(super) enum SecondWake {
 pub(super) struct SecondLegs {
     current: Option<Box<SecondLeg>>,
     told: Vec<Value>,
+    /// How many were called, and how many came by themselves.
+    called: usize,
+    came: usize,
+    /// Who talks, as the watchers know it.
+    shown: Option<Seat>,
     /// How long engines were at work for the announcements of those before it.
     voiced: Duration,
 }
@@ -171,6 +179,7 @@ impl SecondLeg {
             "end": self.end,
             "codec": self.joined.map(|_| self.media.codec().name()),
             "conference": self.conference.is_some(),
+            "from_page": self.came,
             "dropped_ms": self.relay.dropped_ms() + self.conference.as_ref().map_or(0, Conference::dropped_ms),
             "rtp": self.joined.map(|_| json!({
                 "packets_sent": figures.packets_sent,
@@ -187,6 +196,12 @@ impl SecondLeg {
 impl SecondLegs {
     /// Takes the place of the one before, which is over.
     fn begin(&mut self, now: Instant, second: SecondLeg) {
+        let count = if second.came {
+            &mut self.came
+        } else {
+            &mut self.called
+        };
+        *count += 1;
         if let Some(before) = self.current.replace(Box::new(second)) {
             self.voiced += before.announcement.voiced();
             self.told.push(before.figures(now));
@@ -197,11 +212,6 @@ impl SecondLegs {
     pub(super) fn voiced(&self) -> Duration {
         let current = self.current.as_ref();
         self.voiced + current.map_or(Duration::ZERO, |one| one.announcement.voiced())
-    }
-
-    /// How many this call has placed.
-    fn count(&self) -> usize {
-        self.told.len() + usize::from(self.current.is_some())
     }
 
     /// What it says next; never ready without one. Cancel safe.
@@ -326,6 +336,9 @@ impl SecondLegs {
             return;
         };
         second.end(now, EndReason::Internal, "the call ended");
+        if second.came {
+            return self.dismiss(now);
+        }
         if second.offer == Offer::Taken {
             second
                 .last_messages(HANDED_OVER_WITHIN, journal, |second| second.leg.is_ended())

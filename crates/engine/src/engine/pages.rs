@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use call::CallId;
+use tokio::sync::OwnedSemaphorePermit;
 use wire::twilio::Dialect;
 
 use super::{BeginStreamError, Engine};
-use crate::leg::page::{OFFER_BYTES_MAX, OfferError, WaitingPage};
+use crate::calls::Calls;
+use crate::leg::page::{ConnectedPage, OFFER_BYTES_MAX, OfferError, WaitingPage};
 use crate::limits::PAGE_CONNECTED_WITHIN;
 
 /// A page's wish to call.
@@ -37,6 +39,46 @@ pub enum PageError {
     NoPort,
 }
 
+/// A page whose offer was answered, and its place among those who wait.
+pub(super) struct Waiting {
+    page: WaitingPage,
+    place: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// Waits until the page is connected; `None` when it is not in time.
+    pub(super) async fn connected(self, call: &CallId) -> Option<ConnectedPage> {
+        let connected = tokio::time::timeout(PAGE_CONNECTED_WITHIN, self.page.connected()).await;
+        drop(self.place);
+        let page = connected.ok().flatten();
+        if page.is_none() {
+            tracing::debug!(%call, "a page was not connected");
+        }
+        page
+    }
+}
+
+/// Answers the offer of a page; the text is the answer.
+pub(super) fn answer_offer(
+    calls: &Calls,
+    offer: &str,
+    client: Option<IpAddr>,
+) -> Result<(Waiting, String), PageError> {
+    if offer.len() > OFFER_BYTES_MAX {
+        let most = format!("longer than {OFFER_BYTES_MAX} bytes");
+        return Err(OfferError::Unusable(most).into());
+    }
+    let place = Arc::clone(&calls.pages).try_acquire_owned();
+    let place = place.map_err(|_| PageError::NoPort)?;
+    let now = Instant::now();
+    let pair = calls.ports.allocate(now).map_err(|error| {
+        tracing::debug!(?error, "no port for a page");
+        PageError::NoPort
+    })?;
+    let (page, answer) = WaitingPage::answer(now, (pair, &calls.rtp), client, offer)?;
+    Ok((Waiting { page, place }, answer))
+}
+
 impl Engine {
     /// Answers the offer of a page that calls an agent of the directory. The call begins once the page is connected; one that is not
     /// in time leaves nothing behind.
@@ -45,26 +87,11 @@ impl Engine {
     /// [`PageError`].
     pub fn answer_page(&self, agent: &str, call: PageCall) -> Result<String, PageError> {
         self.may_begin_with_agent(agent, Dialect::Browser)?;
-        if call.offer.len() > OFFER_BYTES_MAX {
-            let most = format!("longer than {OFFER_BYTES_MAX} bytes");
-            return Err(OfferError::Unusable(most).into());
-        }
         let calls = Arc::clone(&self.inner.calls);
-        let place = Arc::clone(&calls.pages).try_acquire_owned();
-        let place = place.map_err(|_| PageError::NoPort)?;
-        let now = Instant::now();
-        let pair = calls.ports.allocate(now).map_err(|error| {
-            tracing::debug!(?error, "no port for a page");
-            PageError::NoPort
-        })?;
-        let (page, answer) =
-            WaitingPage::answer(now, (pair, &calls.rtp), call.client, &call.offer)?;
+        let (waiting, answer) = answer_offer(&calls, &call.offer, call.client)?;
         let (dispatcher, agent) = (Arc::clone(&self.inner.dispatcher), agent.to_owned());
         tokio::spawn(async move {
-            let connected = tokio::time::timeout(PAGE_CONNECTED_WITHIN, page.connected()).await;
-            drop(place);
-            let Ok(Some(page)) = connected else {
-                tracing::debug!(call = %call.id, "a page was not connected");
+            let Some(page) = waiting.connected(&call.id).await else {
                 return;
             };
             let admitted = dispatcher

@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use call::CallId;
 use engine::limits::PAGE_CONNECTED_WITHIN;
-use engine::{CarrierDialect, OfferError, PageCall, PageError, StreamCall, StreamSocket};
+use engine::{CarrierDialect, OfferError, PageCall, PageError, Person, StreamCall, StreamSocket};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(crate) struct BrowserCall {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct BrowserTicket {
-    /// Id that the call will have.
+    /// Id that the call will have, or has.
     id: String,
     /// Path of the WebSocket, below the address of the API: it lets one connection in, once. Absent where there is an `answer`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,10 +64,40 @@ pub(crate) struct BrowserTicket {
 
 /// What a ticket lets in.
 #[derive(Clone, Debug)]
-pub(crate) struct Grant {
-    id: CallId,
-    agent: String,
-    from: String,
+pub(crate) enum Grant {
+    /// A call to an agent.
+    Call {
+        id: CallId,
+        agent: String,
+        from: String,
+    },
+    /// A person of the house into a running call.
+    Person { call: CallId, person: Person },
+}
+
+impl BrowserTicket {
+    /// By WebRTC.
+    pub(super) fn answered(id: &CallId, answer: String) -> Self {
+        Self {
+            id: id.to_string(),
+            path: None,
+            expires_in_seconds: PAGE_CONNECTED_WITHIN.as_secs(),
+            sample_rate: None,
+            answer: Some(answer),
+        }
+    }
+
+    /// By WebSocket.
+    pub(super) fn issued(api: &Api, id: &CallId, grant: Grant) -> Self {
+        let ticket = api.browsers.issue(Instant::now(), grant);
+        Self {
+            id: id.to_string(),
+            path: Some(format!("/api/calls/browser/{ticket}")),
+            expires_in_seconds: GOOD_FOR.as_secs(),
+            sample_rate: Some(SAMPLE_RATE),
+            answer: None,
+        }
+    }
 }
 
 /// Prepares a call of a page to an agent.
@@ -113,27 +143,14 @@ pub(crate) async fn prepare(
             client: client.and_then(|client| client.parse().ok()),
         };
         let answered = api.engine.answer_page(&agent.id, call);
-        BrowserTicket {
-            id: id.to_string(),
-            path: None,
-            expires_in_seconds: PAGE_CONNECTED_WITHIN.as_secs(),
-            sample_rate: None,
-            answer: Some(answered.map_err(unanswered)?),
-        }
+        BrowserTicket::answered(&id, answered.map_err(unanswered)?)
     } else {
-        let grant = Grant {
+        let grant = Grant::Call {
             id: id.clone(),
             agent: agent.id.clone(),
             from,
         };
-        let ticket = api.browsers.issue(Instant::now(), grant);
-        BrowserTicket {
-            id: id.to_string(),
-            path: Some(format!("/api/calls/browser/{ticket}")),
-            expires_in_seconds: GOOD_FOR.as_secs(),
-            sample_rate: Some(SAMPLE_RATE),
-            answer: None,
-        }
+        BrowserTicket::issued(&api, &id, grant)
     };
     let answer = Answer::created(ticket)?;
     Ok(answer.changed(Change {
@@ -146,7 +163,7 @@ pub(crate) async fn prepare(
 }
 
 /// Why an offer is not answered.
-fn unanswered(error: PageError) -> Problem {
+pub(super) fn unanswered(error: PageError) -> Problem {
     let wrong = StatusCode::UNPROCESSABLE_ENTITY;
     match error {
         PageError::Refused(error) => {
@@ -183,18 +200,24 @@ pub(crate) async fn connect(
         if socket.started(START_WITHIN).await.is_err() {
             return socket.refuse().await;
         }
+        let (id, agent, from) = match grant {
+            Grant::Call { id, agent, from } => (id, agent, from),
+            Grant::Person { call, person } => {
+                return engine.person_by_stream(&call, person, socket).await;
+            }
+        };
         let call = StreamCall {
             line: String::new(),
-            from: grant.from,
+            from,
             to: String::new(),
             inbound: true,
             control: None,
             bridge: false,
             carrier_call: String::new(),
-            id: Some(grant.id),
+            id: Some(id),
         };
-        if let Err(error) = engine.begin_with_agent(&grant.agent, socket, call).await {
-            tracing::info!(%error, agent = grant.agent, "a call from a page was not taken");
+        if let Err(error) = engine.begin_with_agent(&agent, socket, call).await {
+            tracing::info!(%error, agent, "a call from a page was not taken");
         }
     }))
 }

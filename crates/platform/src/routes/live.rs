@@ -2,6 +2,7 @@
 
 use super::calls::find;
 use super::owner::reach_of_list;
+use super::people::PersonView;
 use crate::answer::{Answer, Change};
 use crate::api::Api;
 use crate::body::{Path, Query};
@@ -50,6 +51,8 @@ pub(crate) struct LiveView {
     interruptions: u32,
     /// Who answered a call that we placed, where that was asked: `human`, `machine`, `machine_beep` or `unknown`.
     answered_by: Option<&'static str>,
+    /// Who is on the line besides the caller and the agent.
+    person: Option<PersonView>,
 }
 
 pub(crate) fn state_label(state: LiveState) -> &'static str {
@@ -76,6 +79,7 @@ pub(crate) fn view(call: &LiveCall) -> LiveView {
         last_turn_ms: call.timings.last_turn_ms,
         interruptions: call.timings.interruptions,
         answered_by: call.timings.answered_by.map(Answerer::label),
+        person: call.person.as_ref().map(PersonView::from),
     }
 }
 

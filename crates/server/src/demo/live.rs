@@ -66,6 +66,7 @@ impl Shown {
             LiveEventKind::Changed { .. }
             | LiveEventKind::AgentDelta { .. }
             | LiveEventKind::CallerSpeaking
+            | LiveEventKind::Person(_)
             | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Interrupted { .. } => {}
         }

@@ -223,6 +223,7 @@ fn session(name: &str, fields: &BTreeMap<String, Param>) -> (Message, bool) {
             told(Message::new("line_target_screened").with("outcome", field("outcome")))
         }
         "returned" => told(Message::new("line_returned")),
+        "person_came" => told(Message::new("line_person_came").with("name", field("name"))),
         "conferred" => told(Message::new("line_conferred")),
         "agent_left" => told(Message::new("line_agent_left")),
         "target_ended" => told(Message::new("line_target_ended").with("reason", field("reason"))),

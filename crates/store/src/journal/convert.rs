@@ -68,6 +68,7 @@ impl From<&SessionEvent> for Event {
                 named("target_screened", "outcome", outcome.label())
             }
             SessionEvent::Returned => session("returned", vec![]),
+            SessionEvent::PersonCame { name } => named("person_came", "name", name),
             SessionEvent::Conferred => session("conferred", vec![]),
             SessionEvent::AgentLeft => session("agent_left", vec![]),
             SessionEvent::TargetEnded { reason } => named("target_ended", "reason", reason),

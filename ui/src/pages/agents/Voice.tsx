@@ -10,6 +10,7 @@ import { useSession } from '../../api/session';
 import { duration, milliseconds } from '../../parts/format';
 import { ErrorNote } from '../../parts/Page';
 import classes from '../calls/Calls.module.css';
+import { connect } from './connect';
 import type { Ears, Phone, Prepare, Ticket } from './phone';
 import type { Agent } from './types';
 
@@ -70,14 +71,7 @@ export function Voice({ agent }: { agent: Agent }) {
     setLatency(null);
     setEnded(null);
     setRoundTrip(null);
-    let stream: MediaStream | null = null;
     try {
-      // http elsewhere than on this machine has no microphone.
-      if (!navigator.mediaDevices) throw { status: 0, code: '', title: t('agents.voice.insecure') };
-      stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 } }).catch(() => {
-        throw { status: 0, code: '', title: t('agents.voice.noMicrophone'), remedy: t('agents.voice.noMicrophoneRemedy') };
-      });
-      const microphone = stream;
       const ears: Ears = {
         begins: (id) => (call.current = id),
         level: setLevel,
@@ -89,18 +83,11 @@ export function Voice({ agent }: { agent: Agent }) {
         const ticket = await ask<Ticket>('POST', '/api/calls/browser', { agentId: agent.id, from: from.trim() || undefined, offer });
         return { ...ticket, path: `${PLATFORM}${ticket.path}` };
       };
-      const { byWebRtc } = await import('./byWebRtc');
-      let phone = await byWebRtc(prepare, microphone, ears);
-      if (!phone) {
-        const { bySocket } = await import('./bySocket');
-        phone = await bySocket(prepare, microphone, ears, { status: 0, code: '', title: t('agents.voice.noConnection') });
-      }
-      const made = phone;
+      const made = await connect(prepare, ears, { insecure: t('agents.voice.insecure'), noMicrophone: t('agents.voice.noMicrophone'), noMicrophoneRemedy: t('agents.voice.noMicrophoneRemedy'), noConnection: t('agents.voice.noConnection') });
       const hangUp = () => {
         if (running.current?.id !== made.id) return;
         running.current = null;
         made.hangUp();
-        for (const track of microphone.getTracks()) track.stop();
         setTalking(null);
         setEnded(made.id);
         setSpeaking(false);
@@ -109,7 +96,6 @@ export function Voice({ agent }: { agent: Agent }) {
       running.current = { id: made.id, since: Date.now(), phone: made, hangUp };
       setTalking(running.current);
     } catch (error) {
-      for (const track of stream?.getTracks() ?? []) track.stop();
       setFailed(error);
     }
     setConnecting(false);

@@ -1,5 +1,5 @@
 // The live board: who speaks with which agent, since when, and the last words.
-import { Badge, Box, Button, Card, Drawer, Group, ScrollArea, Select, SimpleGrid, Stack, Text, Textarea } from '@mantine/core';
+import { Alert, Badge, Box, Button, Card, Drawer, Group, ScrollArea, Select, SimpleGrid, Stack, Text, Textarea } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import { IconArrowForwardUp, IconHeadphones, IconHeadphonesOff, IconMessageForward, IconPhoneOff, IconPhone } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
@@ -17,6 +17,8 @@ import { StateBadge, type Tone } from '../../parts/StateBadge';
 import { ToStart } from '../../parts/ToStart';
 import { useUrlState } from '../../parts/useUrlState';
 import classes from './Calls.module.css';
+import { OnTheLine } from './OnTheLine';
+import { useOnTheLine, type OnTheLine as Line } from './useOnTheLine';
 
 type LiveCall = Schemas['LiveView'];
 interface Words {
@@ -90,7 +92,7 @@ export function Live() {
 
   useLive(({ kind, data }) => {
     const id = data.callId;
-    if (kind === 'call.started' || kind === 'call.ended' || kind === 'call.changed' || kind === 'reset') {
+    if (kind === 'call.started' || kind === 'call.ended' || kind === 'call.changed' || kind === 'call.person' || kind === 'reset') {
       // With many calls there is always an event: the list is read once a second at most.
       reread.current ??= setTimeout(() => {
         reread.current = null;
@@ -123,9 +125,26 @@ export function Live() {
   }, [live.data]);
   const shown = calls.find((call) => call.id === open);
   const last = latest.data?.[0];
+  const line = useOnTheLine();
+  const mine = calls.find((call) => call.id === line.id);
 
   return (
     <Page wide title={t('calls.live.title')} intro={live.data ? t('calls.live.summary', { count: live.data.length }) : t('calls.live.intro')}>
+      {line.id && open !== line.id && (
+        <Alert color="allo" mb="md" role="status">
+          <Group justify="space-between">
+            <Text size="sm">{t('calls.line.onTheLine', { who: mine ? phone(mine.from) : '' })}</Text>
+            <Group gap="xs">
+              <Button size="xs" variant="default" onClick={() => setOpen(line.id ?? '')}>
+                {t('calls.live.follow')}
+              </Button>
+              <Button size="xs" color="red" variant="default" onClick={line.leave}>
+                {t('calls.line.leave')}
+              </Button>
+            </Group>
+          </Group>
+        </Alert>
+      )}
       <Answered
         query={live}
         empty={
@@ -152,7 +171,7 @@ export function Live() {
         )}
       </Answered>
       <Drawer opened={open !== ''} onClose={() => setOpen('')} position="right" size="lg" title={shown ? phone(shown.from) : t('calls.live.over')} closeButtonProps={{ 'aria-label': t('common.close') }}>
-        {open !== '' && <Follow id={open} call={shown} words={words[open] ?? NO_WORDS} speaking={speaking[open] ?? ''} />}
+        {open !== '' && <Follow id={open} call={shown} line={line} words={words[open] ?? NO_WORDS} speaking={speaking[open] ?? ''} />}
       </Drawer>
     </Page>
   );
@@ -185,6 +204,7 @@ const LiveCard = memo(function LiveCard({ call, said, speaking, agentName, lineN
         <StateBadge tone={TONE[call.state] ?? 'wait'}>{t(`calls.states.${call.state}` as 'calls.states.ringing')}</StateBadge>
         <Badge color="gray">{agentName(call.agent)}</Badge>
         <Badge color="gray">{lineName(call)}</Badge>
+        {call.person && <Badge color="allo">{t(`calls.line.${call.person.seat}`, { name: call.person.name })}</Badge>}
         {slow && <Badge color="orange">{t('calls.live.slow', { time: milliseconds(call.lastTurnMs) })}</Badge>}
       </Group>
       <Box className={classes.words} mb="sm">
@@ -218,7 +238,7 @@ function Since({ at }: { at: string }) {
 }
 
 /** One call while it is spoken: its words, and the hand on it by role. */
-function Follow({ id, call, words, speaking }: { id: string; call: LiveCall | undefined; words: Words[]; speaking: string }) {
+function Follow({ id, call, line, words, speaking }: { id: string; call: LiveCall | undefined; line: Line; words: Words[]; speaking: string }) {
   const { t } = useTranslation();
   const { may } = useSession();
   const before = useApi('/api/calls/{id}/transcript', { path: { id } }, { staleTime: Infinity });
@@ -242,8 +262,11 @@ function Follow({ id, call, words, speaking }: { id: string; call: LiveCall | un
   const transfer = useAction((to: string) => ask('POST', `/api/calls/${id}/transfer`, { target: to }), { done: t('calls.live.transferred') });
   const askHangUp = () => confirmed({ title: t('calls.live.hangUp'), text: t('calls.live.hangUpText'), confirm: t('calls.live.hangUp'), cancel: t('common.cancel'), onConfirm: () => hangUp.mutate(undefined) });
   const mayAct = may('operator') && running;
+  // Whoever is on the line hears it there.
+  const onTheLine = line.id === id;
   useHotkeys([
     ['L', () => mayAct && setListening((on) => !on)],
+    ['J', () => mayAct && call?.state === 'answered' && !call.person && void line.join(id, 'beside')],
     ['X', () => mayAct && askHangUp()],
   ]);
 
@@ -266,15 +289,23 @@ function Follow({ id, call, words, speaking }: { id: string; call: LiveCall | un
       </Group>
       {mayAct && (
         <Group gap="xs">
-          <Button variant={listening ? 'filled' : 'default'} leftSection={listening ? <IconHeadphonesOff size={16} /> : <IconHeadphones size={16} />} onClick={() => setListening(!listening)}>
-            {listening ? t('calls.live.stopListening') : t('calls.live.listen')}
-          </Button>
+          {!onTheLine && (
+            <Button variant={listening ? 'filled' : 'default'} leftSection={listening ? <IconHeadphonesOff size={16} /> : <IconHeadphones size={16} />} onClick={() => setListening(!listening)}>
+              {listening ? t('calls.live.stopListening') : t('calls.live.listen')}
+            </Button>
+          )}
           <Button variant="default" color="red" leftSection={<IconPhoneOff size={16} />} onClick={askHangUp}>
             {t('calls.live.hangUp')}
           </Button>
         </Group>
       )}
-      {listening && running && (
+      {mayAct && call && <OnTheLine call={call} line={line} />}
+      {!mayAct && line.closed === id && (
+        <Alert color="orange" role="status">
+          {t('calls.line.callerLeft')}
+        </Alert>
+      )}
+      {listening && running && !onTheLine && (
         <Box>
           {/* eslint-disable-next-line jsx-a11y/media-has-caption -- its transcript stands below */}
           <audio autoPlay controls src={`${PLATFORM}/api/calls/${id}/listen.wav`} className={classes.audio} aria-label={t('calls.live.listen')} />

@@ -60,6 +60,18 @@ pub(super) struct Announcement {
 }
 
 impl Announcement {
+    /// Of a person who came by themselves: there is none.
+    pub(super) fn none() -> Self {
+        Self {
+            sound: Sound::Missing,
+            voiced: Duration::ZERO,
+            form: Form::Wide,
+            state: State::Over,
+            heard: None,
+            screening: None,
+        }
+    }
+
     pub(super) fn heard(&self) -> Option<bool> {
         self.heard
     }

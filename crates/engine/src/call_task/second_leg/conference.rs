@@ -149,9 +149,13 @@ impl CallTask {
     pub(in crate::call_task) fn confer(&mut self, now: Instant) {
         if let Some(second) = self.second.open() {
             second.cut_announcement(now);
+            if second.stage == Stage::Joined {
+                // What the caller said last has no end there, and what follows it would wait for one.
+                let _ = second.media.clear(now);
+            }
             second.media.await_media(now);
             second.stage = Stage::Conferring;
-            second.joined = Some(now);
+            second.joined.get_or_insert(now);
             second.conference = Some(Conference::new(now));
         }
         self.media.set_company(true);

@@ -22,6 +22,8 @@ use crate::leg::{Leg, key_info, said, unreached};
 use crate::limits::SECOND_LEGS_MAX;
 use crate::sip_driver::LegEvent;
 
+/// Why the leg of a person is over who gave the caller back, for the record.
+const HANDED_BACK: &str = "handed the caller back";
 /// Keys of a person who is asked that are taken at once.
 const KEYS_AT_ONCE_MAX: usize = 8;
 
@@ -32,7 +34,7 @@ impl CallTask {
         let placed = if confers && !self.media.takes_company() {
             // Its carrier plays ahead of time, and nobody could be heard beside that.
             Err("this line cannot hold a conference")
-        } else if self.second.count() < SECOND_LEGS_MAX {
+        } else if self.second.called < SECOND_LEGS_MAX {
             self.place_target(now, target)
         } else {
             Err("too many people were called in this call already")
@@ -87,6 +89,7 @@ impl CallTask {
             ended: None,
             end: None,
             offer: Offer::No,
+            came: false,
             last_seen: false,
             is_spent: false,
         })
@@ -106,12 +109,15 @@ impl CallTask {
                 (_, true) => (EndReason::CallerHungUp, "the caller hung up"),
                 (TargetDrop::CallEnds, false) if joined => (EndReason::Transferred, "we hung up"),
                 (TargetDrop::CallEnds, false) => (EndReason::OperatorHungUp, "we hung up"),
+                (TargetDrop::NoPlace, false) => (EndReason::Rejected, "no place"),
+                (TargetDrop::HandedBack, false) => (EndReason::OperatorHungUp, HANDED_BACK),
                 (TargetDrop::NoAnswer, false) => (EndReason::NoAnswer, "no answer"),
                 (TargetDrop::Refused, false) => (EndReason::AgentHungUp, "refused by the person"),
                 (TargetDrop::TimedOut, false) => (EndReason::AgentHungUp, "not accepted in time"),
             };
             second.end(now, reason, why);
         }
+        self.second.dismiss(now);
     }
 
     /// The person has the word: the caller's side is asked to take our place towards them.
@@ -146,7 +152,9 @@ impl CallTask {
         if let Some(office) = &mut self.office {
             office.engine_until = Some(now);
         }
-        self.handed_over();
+        if !self.second.came() {
+            self.handed_over();
+        }
     }
 
     pub(in crate::call_task) fn second_news(&mut self, now: Instant, news: SecondWake) {
@@ -206,6 +214,14 @@ impl CallTask {
         for digit in keys {
             self.session.handle(now, Input::TargetPressed { digit });
         }
+        if let Some(event) = self
+            .second
+            .open()
+            .and_then(|second| second.media.poll_leg())
+        {
+            self.second_event(now, Some(event));
+            busy = true;
+        }
         let Some(second) = self.second.open() else {
             return busy;
         };
@@ -239,7 +255,12 @@ impl CallTask {
                     return;
                 }
                 second.leg.set_ended();
-                self.target_over(now, why(&cause));
+                let why = if second.came {
+                    left(&cause)
+                } else {
+                    why(&cause)
+                };
+                self.target_over(now, why);
             }
             // The driver gave this leg up: its events were not taken in time.
             None => {
@@ -304,6 +325,7 @@ impl CallTask {
         if let Some(second) = self.second.open() {
             second.over(now, why);
         }
+        self.second.dismiss(now);
         let reason = why.to_owned();
         self.session.handle(now, Input::TargetEnded { reason });
     }
@@ -400,6 +422,15 @@ impl SecondLeg {
             | LegEvent::Trace(_)
             | LegEvent::Ended { .. } => true,
         }
+    }
+}
+
+/// Why the leg of a person is over who came from a page.
+fn left(cause: &EndCause) -> &'static str {
+    if matches!(cause, EndCause::RemoteBye { .. }) {
+        HUNG_UP
+    } else {
+        "the connection was lost"
     }
 }
 

@@ -1,0 +1,111 @@
+//! People of the house who come into running calls, from pages.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use call::{CallId, Seat};
+use tokio::sync::oneshot;
+
+use super::pages::{PageError, answer_offer};
+use super::{CallCommand, Engine};
+use crate::leg::Leg;
+use crate::leg::audio::LegAudio;
+use crate::leg::carrier::{CarrierLeg, CarrierMedia};
+use crate::leg::page::PageLeg;
+use crate::limits::PERSON_ANSWER_WITHIN;
+use crate::person::{Arrival, Person, PersonCommand, PersonError, Reply};
+use crate::random;
+use crate::stream_socket::StreamSocket;
+
+impl Engine {
+    /// Whether a person could come into a call now.
+    ///
+    /// # Errors
+    /// [`PersonError`].
+    pub async fn may_come(&self, call: &CallId, seat: Seat) -> Result<(), PersonError> {
+        self.of_person(call, |reply| PersonCommand::MayCome(seat, reply))
+            .await
+    }
+
+    /// The person who is on the line changes their place: they take the call over, or the agent is beside them again.
+    ///
+    /// # Errors
+    /// [`PersonError`].
+    pub async fn move_person(&self, call: &CallId, seat: Seat) -> Result<(), PersonError> {
+        self.of_person(call, |reply| PersonCommand::Moves(seat, reply))
+            .await
+    }
+
+    /// The person who is on the line leaves, and the agent has the caller, with what they leave it to know.
+    ///
+    /// # Errors
+    /// [`PersonError`].
+    pub async fn hand_back(&self, call: &CallId, note: String) -> Result<(), PersonError> {
+        self.of_person(call, |reply| PersonCommand::HandsBack(note, reply))
+            .await
+    }
+
+    async fn of_person(
+        &self,
+        call: &CallId,
+        command: impl FnOnce(Reply) -> PersonCommand,
+    ) -> Result<(), PersonError> {
+        let (reply, answered) = oneshot::channel();
+        let command = CallCommand::Person(command(reply));
+        if !self.inner.calls.tell(call, command) {
+            return Err(PersonError::Unknown);
+        }
+        let answered = tokio::time::timeout(PERSON_ANSWER_WITHIN, answered).await;
+        answered
+            .unwrap_or(Ok(Err(PersonError::NotNow)))
+            .unwrap_or(Err(PersonError::NotNow))
+    }
+
+    /// Answers the offer of a page whose person comes into a call once it is connected. Where there is no place for them then, the
+    /// connection is closed.
+    ///
+    /// # Errors
+    /// [`PageError`].
+    pub fn person_by_page(
+        &self,
+        call: CallId,
+        person: Person,
+        (offer, client): (&str, Option<IpAddr>),
+    ) -> Result<String, PageError> {
+        let (waiting, answer) = answer_offer(&self.inner.calls, offer, client)?;
+        let calls = std::sync::Arc::clone(&self.inner.calls);
+        tokio::spawn(async move {
+            let Some(page) = waiting.connected(&call).await else {
+                return;
+            };
+            let audio = page.audio(Instant::now(), call.as_str(), random::seed());
+            let arrival = Arrival {
+                person,
+                leg: Leg::Page(PageLeg::new()),
+                media: LegAudio::Page(Box::new(audio)),
+            };
+            // A call that is over takes nobody: the connection closes when it is dropped.
+            calls.tell(&call, comes(arrival));
+        });
+        Ok(answer)
+    }
+
+    /// The same by WebSocket. The socket is closed where no such call runs.
+    pub async fn person_by_stream(&self, call: &CallId, person: Person, socket: StreamSocket) {
+        if !self.calls().iter().any(|running| running.id == *call) {
+            return socket.refuse().await;
+        }
+        let carrier = socket.stream.dialect().name();
+        let media = CarrierMedia::new(Instant::now(), socket, false);
+        let arrival = Arrival {
+            person,
+            leg: Leg::Carrier(CarrierLeg::new(carrier, String::new(), None)),
+            media: LegAudio::Carrier(Box::new(media)),
+        };
+        self.inner.calls.tell(call, comes(arrival));
+    }
+}
+
+fn comes(arrival: Arrival) -> CallCommand {
+    CallCommand::Person(PersonCommand::Comes(Box::new(arrival)))
+}
