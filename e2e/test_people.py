@@ -265,3 +265,24 @@ def test_who_may_come_in(house):
         assert call.person() is None, "a ticket alone is nobody on the line"
         call.phone.bye()
         call.ended()
+
+
+def test_a_caller_by_a_stream_is_taken_over(house):
+    """A leg that is played ahead of time, as a carrier's is: nobody can be heard beside the agent, but in its place."""
+    good = house.platform.good
+    socket_of = lambda ticket: Page(house.base.replace("http", "ws") + ticket["path"])  # noqa: E731
+    ticket = good("POST", "/api/calls/browser", {"agentId": house.agent})
+    caller, path = socket_of(ticket), f"/api/calls/{ticket['id']}/join"
+    wait_for("the greeting", lambda: caller.hears(440, 400), 20)
+    # Nobody cuts what the agent has to say first.
+    refused = lambda: (code := house.platform.ask("POST", path, {})[2]["code"]) != "api_person_not_now" and code  # noqa: E731
+    assert wait_for("what was said first", refused, 20, 0.1) == "api_person_no_conference"
+    person = socket_of(good("POST", path, {"seat": "instead", "name": "Marie"}))
+    for one, hz in ((caller, CALLER_HZ), (person, PERSON_HZ)):
+        one.say(tone(hz, 20_000))
+    for one, hz in ((caller, PERSON_HZ), (person, CALLER_HZ)):
+        wait_for(f"{hz} Hz", lambda one=one, hz=hz: one.hears(hz, 1_000), 20)
+    caller.socket.close()
+    wait_for("the person to be told", lambda: person.over, 20)
+    record = wait_for("the record", lambda: (found := good("GET", f"/api/calls/{ticket['id']}")).get("endReason") and found, 20)
+    assert record["endReason"] == "transferred", record
