@@ -279,6 +279,8 @@ impl CallTask {
             // Minutes cost too, also where no model speaks.
             self.watch_budget(now);
             self.statistics(now, false);
+            self.desk.journal.packets_of(self.media.tap());
+            self.second.keep_packets(&self.desk.journal);
             self.link.pack(self.desk.calls.packed_ms());
         }
     }
@@ -315,6 +317,7 @@ impl CallTask {
         self.statistics(now, true);
         let reason = self.ended.unwrap_or(EndReason::Internal);
         self.second.close(now, &self.desk.journal).await;
+        self.desk.journal.last_packets_of(self.media.tap());
         let statistics = self.summary(now);
         let recording = self.recording.take();
         // Ports go to rest before the record is written: a slow disk must not hold them.

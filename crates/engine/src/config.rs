@@ -13,6 +13,7 @@ use agent::CompiledAgent;
 use call::Profile;
 use call::id::TenantId;
 use ipnet::IpNet;
+use store::packet::PacketContents;
 use wire::realtime::ToolDefinition;
 
 use crate::nat::{NatConfig, ServerAddress};
@@ -167,6 +168,8 @@ pub struct RtpConfig {
     pub rest: Duration,
     /// A call without RTP for this long is told so, milliseconds.
     pub media_timeout_ms: u32,
+    /// What is kept of the packets of calls, beside their signalling.
+    pub capture: PacketContents,
 }
 
 impl Default for RtpConfig {
@@ -179,6 +182,7 @@ impl Default for RtpConfig {
             stun_server: None,
             rest: Duration::from_secs(10),
             media_timeout_ms: 5_000,
+            capture: PacketContents::None,
         }
     }
 }

@@ -4,9 +4,11 @@
 //! and follows later. Only RTP statistics are dropped then, and counted. An entry waits at most
 //! [`JOURNAL_BATCH_WITHIN`]; words and states wait a tenth of it.
 
+mod packets;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,9 +21,12 @@ use store::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::limits::{JOURNAL_BATCH_WITHIN, JOURNAL_HELD_MAX, JOURNAL_QUEUE_MAX, JOURNAL_RESERVE};
+use crate::limits::{
+    CAPTURED_BYTES_MAX, JOURNAL_BATCH_WITHIN, JOURNAL_HELD_MAX, JOURNAL_QUEUE_MAX, JOURNAL_RESERVE,
+};
 use crate::log::say;
 use crate::metrics::Metrics;
+use packets::Waiting;
 
 /// Entries taken from the queue for one round of writing.
 const ROUND_MAX: usize = store::limits::BATCH_MAX;
@@ -48,6 +53,8 @@ enum Item {
     Create(Box<NewCall>),
     Event(Box<JournalEntry>),
     Transcript(Box<TranscriptEntry>),
+    /// A block of packets, with its number.
+    Packets(u64, Waiting),
     Answered(Timestamp),
     Recording(String),
     /// The brain's state; a later one takes its place.
@@ -60,7 +67,22 @@ enum Item {
 impl Item {
     /// Figures come again in five seconds; everything else is kept.
     fn may_be_dropped(&self) -> bool {
-        matches!(self, Self::Event(entry) if matches!(&entry.event, Event::RtpStatistics(figures) if !figures.last))
+        match self {
+            Self::Event(entry) => {
+                matches!(&entry.event, Event::RtpStatistics(figures) if !figures.last)
+            }
+            // Its number is missing then, and whoever reads the others sees it.
+            Self::Packets(..) => true,
+            Self::Mark(_)
+            | Self::Create(_)
+            | Self::Transcript(_)
+            | Self::Answered(_)
+            | Self::Recording(_)
+            | Self::Brain(_)
+            | Self::Assign(_)
+            | Self::Deliver(_)
+            | Self::Finish(..) => false,
+        }
     }
 
     /// How long it may wait for others.
@@ -71,7 +93,7 @@ impl Item {
         let patient = matches!(
             self,
             Self::Event(entry) if matches!(entry.event, Event::RtpStatistics(_) | Event::SipMessage(_) | Event::EngineEvent { .. })
-        );
+        ) || matches!(self, Self::Packets(..));
         if patient {
             JOURNAL_BATCH_WITHIN
         } else {
@@ -92,6 +114,8 @@ pub(crate) struct Journal {
     queue: mpsc::Sender<Envelope>,
     failing: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
+    /// Bytes of packets that wait to be written, all calls together.
+    captured: Arc<AtomicUsize>,
 }
 
 impl Journal {
@@ -108,6 +132,7 @@ impl Journal {
             queue,
             failing,
             metrics,
+            captured: Arc::default(),
         }
     }
 
@@ -145,6 +170,8 @@ impl Journal {
             started: now,
             seq: AtomicU64::new(0),
             held: Mutex::new(VecDeque::new()),
+            blocks: AtomicU64::new(0),
+            captured_left: AtomicUsize::new(CAPTURED_BYTES_MAX),
         };
         let journal = CallJournal {
             inner: Arc::new(inner),
@@ -162,6 +189,10 @@ struct Inner {
     seq: AtomicU64,
     /// What found no place in the queue, in order.
     held: Mutex<VecDeque<Item>>,
+    /// Number of the next block of packets.
+    blocks: AtomicU64,
+    /// Bytes of packets that it may still keep.
+    captured_left: AtomicUsize,
 }
 
 /// The journal of one call. Clones write to the same one.
@@ -325,6 +356,7 @@ struct Pending {
     deliveries: Vec<NewDelivery>,
     events: Vec<JournalEntry>,
     transcript: Vec<TranscriptEntry>,
+    packets: Vec<(u64, Waiting)>,
     finish: Option<Box<(CallEnd, Option<Service>)>>,
     done: Option<oneshot::Sender<()>>,
 }
@@ -335,6 +367,7 @@ impl Pending {
             Item::Create(call) => self.create = Some(call),
             Item::Event(entry) => self.events.push(*entry),
             Item::Transcript(entry) => self.transcript.push(*entry),
+            Item::Packets(seq, block) => self.packets.push((seq, block)),
             Item::Answered(at) => self.answered = Some(at),
             Item::Recording(path) => self.recording = Some(path),
             Item::Brain(snapshot) => self.brain = Some(snapshot),
@@ -358,6 +391,7 @@ impl Pending {
             && self.assign.is_none()
             && self.deliveries.is_empty()
             && self.transcript.is_empty()
+            && self.packets.is_empty()
             && self.finish.is_none()
             && self.done.is_none()
     }
@@ -405,6 +439,12 @@ impl Pending {
                 .append_transcript(&call.scope, &call.id, &self.transcript)
                 .await?;
             self.transcript.clear();
+        }
+        while let Some((seq, block)) = self.packets.first() {
+            store
+                .append_packets(&call.scope, &call.id, &[(*seq, block.bytes.clone())])
+                .await?;
+            self.packets.remove(0);
         }
         if let Some(finish) = &self.finish {
             let (end, service) = &**finish;
@@ -598,6 +638,7 @@ mod tests {
             queue,
             failing: Arc::default(),
             metrics: Arc::clone(&metrics),
+            captured: Arc::default(),
         };
         let call = journal.begin(now, TenantScope::default(), new_call());
         for number in 0..5 {

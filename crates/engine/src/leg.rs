@@ -9,6 +9,7 @@ pub(crate) mod media;
 pub(crate) mod negotiation;
 pub(crate) mod page;
 pub(crate) mod relay;
+pub(crate) mod tap;
 pub(crate) mod way;
 
 use call::{EndReason, LegEnd, TransferMode, TransferTarget};

@@ -71,6 +71,11 @@ pub const JOURNAL_QUEUE_MAX: usize = 16_384;
 pub const JOURNAL_RESERVE: usize = 4_096;
 /// Entries that one call keeps while the journal's queue is full.
 pub const JOURNAL_HELD_MAX: usize = 4_096;
+/// Bytes of packets of one call that are kept (`rtp.capture`): two hours of headers, a quarter of an hour of whole packets of G.711 in both
+/// directions. What comes afterwards is counted.
+pub const CAPTURED_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+/// Bytes of packets of all calls together that wait to be written; beyond it they are lost, and counted.
+pub const CAPTURED_WAITING_MAX: usize = 64 * 1_024 * 1_024;
 /// Longest time an entry waits for its batch.
 pub const JOURNAL_BATCH_WITHIN: Duration = Duration::from_millis(200);
 /// Blocks (of one second) waiting for the recorder, all calls together.

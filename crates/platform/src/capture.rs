@@ -1,8 +1,11 @@
-//! The signalling of a call as a file that Wireshark opens: pcapng (draft-ietf-opsawg-pcapng), made from the journal.
+//! A call as a file that Wireshark opens: pcapng (draft-ietf-opsawg-pcapng), made from the journal and from the packets that were kept.
 //!
 //! A message that went by UDP is a packet again (IP and UDP headers of our own making around the text that was kept). One that went by TCP or
 //! TLS has no packet of its own, and a made-up segment on port 5061 would be taken for ciphertext: it is an *exported PDU*, Wireshark's own
-//! form for what was found inside a stream, with both addresses and the protocol by name.
+//! form for what was found inside a stream, with both addresses and the protocol by name. Packets of the audio ([`audio`]) are among them
+//! where they were kept. A comment of the whole file says what it holds and what it does not.
+
+mod audio;
 
 use std::net::SocketAddr;
 
@@ -31,12 +34,51 @@ mod tag {
     pub(super) const TCP: u32 = 2;
 }
 
-/// The file; without a message it has none and is still a valid one.
-pub(crate) fn pcapng(began: Timestamp, events: &[JournalEntry]) -> Vec<u8> {
-    let mut file = Vec::with_capacity(4_096);
-    section(&mut file);
+/// The signalling alone; without a message it has none and is still a valid file.
+pub(crate) fn signalling(began: Timestamp, events: &[JournalEntry]) -> Vec<u8> {
+    file(
+        "SIP messages; secrets are redacted",
+        &messages(began, events),
+    )
+}
+
+/// The signalling, and what was kept of the audio.
+pub(crate) fn whole(
+    began: Timestamp,
+    events: &[JournalEntry],
+    blocks: &[(u64, Vec<u8>)],
+) -> Vec<u8> {
+    let mut packets = messages(began, events);
+    let told = audio::packets(blocks, &mut packets);
+    // The messages of an instant come first: what they agree on is needed to read the audio.
+    packets.sort_by_key(|packet| packet.at);
+    file(&told.comment(), &packets)
+}
+
+/// One packet of the file.
+struct Recorded {
+    interface: u32,
+    at: Timestamp,
+    bytes: Vec<u8>,
+    /// Its length on the wire, with the headers of the network.
+    length: usize,
+    note: Option<String>,
+}
+
+fn file(comment: &str, packets: &[Recorded]) -> Vec<u8> {
+    let size: usize = packets.iter().map(|packet| packet.bytes.len() + 64).sum();
+    let mut file = Vec::with_capacity(4_096 + size);
+    section(&mut file, comment);
     interface(&mut file, RAW_IP);
     interface(&mut file, EXPORTED_PDU);
+    for packet in packets {
+        enhanced(&mut file, packet);
+    }
+    file
+}
+
+fn messages(began: Timestamp, events: &[JournalEntry]) -> Vec<Recorded> {
+    let mut packets = Vec::new();
     for entry in events {
         let Some(message) = entry.event.as_sip_message() else {
             continue;
@@ -46,17 +88,23 @@ pub(crate) fn pcapng(began: Timestamp, events: &[JournalEntry]) -> Vec<u8> {
                 .checked_add(SignedDuration::from_millis(after))
                 .unwrap_or(began)
         });
-        if let Some((interface, packet)) = packet(message) {
+        if let Some((interface, bytes)) = packet(message) {
             let by = message.protocol.to_uppercase();
             let note = if message.retransmission {
                 format!("{by}, sent again; secrets are redacted")
             } else {
                 format!("{by}; secrets are redacted")
             };
-            enhanced(&mut file, interface, at, &packet, &note);
+            packets.push(Recorded {
+                interface,
+                at,
+                length: bytes.len(),
+                bytes,
+                note: Some(note),
+            });
         }
     }
-    file
+    packets
 }
 
 /// Number of its interface, and its bytes; nothing when its addresses are none.
@@ -148,12 +196,13 @@ fn pad(body: &mut Vec<u8>) {
     body.resize(body.len().next_multiple_of(4), 0);
 }
 
-fn section(file: &mut Vec<u8>) {
+fn section(file: &mut Vec<u8>, comment: &str) {
     let mut body = Vec::new();
     body.extend(0x1A2B_3C4D_u32.to_le_bytes());
     body.extend(1_u16.to_le_bytes());
     body.extend(0_u16.to_le_bytes());
     body.extend((-1_i64).to_le_bytes());
+    option(&mut body, 1, comment.as_bytes()); // opt_comment
     option(&mut body, 4, b"allo"); // shb_userappl
     option(&mut body, 0, b"");
     block(file, 0x0A0D_0D0A, &body);
@@ -168,19 +217,21 @@ fn interface(file: &mut Vec<u8>, link: u16) {
 }
 
 /// An enhanced packet block; the resolution of time is the default one, a microsecond.
-fn enhanced(file: &mut Vec<u8>, interface: u32, at: Timestamp, packet: &[u8], note: &str) {
-    let [low @ .., h0, h1, h2, h3] = at.as_microsecond().max(0).to_le_bytes();
-    let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
-    let mut body = Vec::with_capacity(packet.len() + note.len() + 48);
-    body.extend(interface.to_le_bytes());
+fn enhanced(file: &mut Vec<u8>, packet: &Recorded) {
+    let [low @ .., h0, h1, h2, h3] = packet.at.as_microsecond().max(0).to_le_bytes();
+    let word = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let mut body = Vec::with_capacity(packet.bytes.len() + 96);
+    body.extend(packet.interface.to_le_bytes());
     body.extend([h0, h1, h2, h3]);
     body.extend(low);
-    body.extend(length.to_le_bytes());
-    body.extend(length.to_le_bytes());
-    body.extend(packet);
+    body.extend(word(packet.bytes.len()));
+    body.extend(word(packet.length));
+    body.extend(&packet.bytes);
     pad(&mut body);
-    option(&mut body, 1, note.as_bytes()); // opt_comment
-    option(&mut body, 0, b"");
+    if let Some(note) = &packet.note {
+        option(&mut body, 1, note.as_bytes()); // opt_comment
+        option(&mut body, 0, b"");
+    }
     block(file, 6, &body);
 }
 
@@ -230,7 +281,7 @@ mod tests {
             message("udp", "192.0.2.1:5060", "[2001:db8::2]:5060"),
             message("udp", "nowhere", "198.51.100.7:5062"),
         ];
-        let file = pcapng(began, &events);
+        let file = signalling(began, &events);
         let blocks = blocks(&file);
         let kinds: Vec<u32> = blocks.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(kinds, [0x0A0D_0D0A, 1, 1, 6, 6, 6]);
@@ -249,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_call_without_messages_is_a_file_all_the_same() {
-        let file = pcapng(Timestamp::UNIX_EPOCH, &[]);
+        let file = whole(Timestamp::UNIX_EPOCH, &[], &[]);
         assert_eq!(blocks(&file).len(), 3);
     }
 }

@@ -233,6 +233,7 @@ fn calls(table: Table) -> Table {
         .add(read, routes!(calls::events))
         .add(read, routes!(calls::explanation))
         .add(read, routes!(calls::signalling))
+        .add(read, routes!(calls::captured))
         .add(read, routes!(calls::costs))
         .add(read, routes!(calls::recording))
         .add(act, routes!(live::hang_up))

@@ -34,6 +34,7 @@ use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use store::packet::PacketContents;
 use store::secret::KeySource;
 
 /// Everything that the process needs, checked.
@@ -326,6 +327,11 @@ fn rtp(settings: &Settings, problems: &mut Vec<Problem>) -> RtpConfig {
         bind: address("rtp.bind").unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         advertised: address("rtp.public_address"),
         stun_server: nat::server(settings, "nat.stun_server", problems),
+        capture: match settings.text("rtp.capture") {
+            "headers" => PacketContents::Headers,
+            "media" => PacketContents::Whole,
+            _ => PacketContents::None,
+        },
         ..RtpConfig::default()
     }
 }

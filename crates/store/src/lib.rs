@@ -36,6 +36,7 @@ pub mod limits;
 mod listing;
 mod outbox;
 mod owner;
+pub mod packet;
 mod page;
 mod phone;
 mod phone_line;

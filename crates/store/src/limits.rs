@@ -20,6 +20,9 @@ pub const BATCH_MAX: usize = 1_000;
 /// Most events of one call that are read at once.
 pub const EVENTS_READ_MAX: u32 = 200_000;
 
+/// Most blocks of packets of one call that are read at once.
+pub const PACKET_BLOCKS_READ_MAX: u32 = 20_000;
+
 /// Most transcript entries of one call that are read at once.
 pub const TRANSCRIPT_READ_MAX: u32 = 20_000;
 

@@ -13,6 +13,7 @@ use crate::db::Store;
 use crate::error::ReadError;
 use crate::faq::FaqFilter;
 use crate::outbox::DeliveryFilter;
+use crate::packet::PacketContents;
 use crate::page::PageRequest;
 use crate::phone::{common_part, same_number};
 use crate::scope::TenantScope;
@@ -50,7 +51,8 @@ const CALLS_MAX: usize = 2_000;
 
 impl Store {
     /// Everything that is kept of a telephone number for one tenant: calls with transcript, journal, tools and deliveries; chats with
-    /// their messages; questions; whether it is blocked. Recordings are named by their path.
+    /// their messages; questions; whether it is blocked. Recordings are named by their path, packets of the audio by the
+    /// request that gives them.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -88,6 +90,7 @@ impl Store {
                 "call": record,
                 "transcript": self.transcript(scope, &id).await?,
                 "journal": self.events(scope, &id).await?,
+                "packets": self.packets_told(scope, &id).await?,
                 "tools": tools,
                 "deliveries": told,
             }));
@@ -120,6 +123,17 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// Where the packets of a call's audio are had, if any are kept.
+    async fn packets_told(
+        &self,
+        scope: &TenantScope,
+        id: &CallId,
+    ) -> Result<Option<String>, ReadError> {
+        let contents = self.packet_contents(scope, id).await?;
+        let path = format!("/api/calls/{}/capture.pcapng", id.as_str());
+        Ok((contents != PacketContents::None).then_some(path))
     }
 
     async fn chats_told(&self, scope: &TenantScope, number: &str) -> Result<Vec<Value>, ReadError> {

@@ -16,7 +16,7 @@ use crate::sql::Sql;
 pub enum Artefact {
     /// What was said.
     Transcripts,
-    /// The journals of calls.
+    /// The journals of calls, and the packets of their audio.
     Journals,
     /// What tools were asked and answered, of runs that ended.
     ToolRuns,
@@ -83,11 +83,15 @@ impl Store {
         };
         let mut write = self.write().await?;
         let removed = sql.run(&mut write).await?;
+        if artefact == Artefact::Journals {
+            let packets = of_old_calls("DELETE FROM call_packets WHERE call_id IN ");
+            packets.run(&mut write).await?;
+        }
         write.commit().await?;
         Ok(removed)
     }
 
-    /// Empties everything of a telephone number: the transcripts, journals, contexts, tool runs and deliveries of its calls that
+    /// Empties everything of a telephone number: the transcripts, journals, packets, contexts, tool runs and deliveries of its calls that
     /// are over, the number itself in their records, in whatever spelling, its chats, and the caller's number of questions. Of calls
     /// that go on nothing is touched ([`ChangeError::InUse`]): ask again when they are over. The audit log, the books and the list
     /// of blocked numbers stay.
@@ -205,6 +209,7 @@ async fn erase(
         for words in [
             "DELETE FROM transcript WHERE call_id = ",
             "DELETE FROM call_events WHERE call_id = ",
+            "DELETE FROM call_packets WHERE call_id = ",
             "DELETE FROM tool_runs WHERE call_id = ",
             "DELETE FROM outbox WHERE call_id = ",
             "UPDATE calls SET context = NULL, recording_path = NULL, sip_call_id = NULL, carrier_call_id = NULL WHERE id = ",

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use call::{CallId, EndReason, Speaker, TenantId, TranscriptEntry};
 use catalog::Message;
 use jiff::{SignedDuration, Timestamp};
+use store::packet::PacketContents;
 use store::{
     Agent, Artefact, Attempt, Begun, Booking, CallAssignment, CallClose, CallCost, CallEnd,
     ChangeError, ChatClose, ChatMessage, ChatSession, Closed, DeliveryFilter, DeliveryState,
@@ -469,7 +470,15 @@ async fn what_is_old_goes_and_what_goes_on_stays(place) {
     let word = TranscriptEntry { role: Speaker::Caller, text: "mot".to_owned(), at_ms: 0, item: None, interrupted_at_ms: None };
     for id in ["old", "running"] {
         store.append_transcript(&scope(), &call(id), std::slice::from_ref(&word)).await.unwrap();
+        for _ in 0..2 {
+            store.append_packets(&scope(), &call(id), &[(0, vec![1, 2, 0, 255]), (2, vec![7])]).await.unwrap();
+        }
     }
+    assert_eq!(store.packets(&scope(), &call("old")).await.unwrap(), [(0, vec![1, 2, 0, 255]), (2, vec![7])]);
+    assert_eq!(store.packet_contents(&scope(), &call("old")).await.unwrap(), PacketContents::Whole);
+    assert!(store.append_packets(&other(), &call("old"), &[(3, vec![7])]).await.is_err());
+    assert!(store.packets(&other(), &call("old")).await.unwrap().is_empty());
+    assert_eq!(store.packet_contents(&other(), &call("old")).await.unwrap(), PacketContents::None);
     store.finish_call_with(&scope(), &call("old"), &close("old", 10)).await.unwrap();
     for artefact in [Artefact::Transcripts, Artefact::Contexts, Artefact::Journals, Artefact::ToolRuns, Artefact::Chats, Artefact::Deliveries] {
         assert_eq!(store.node_expire(None, artefact, at(60)).await.unwrap(), 0, "{artefact:?} is not old enough");
@@ -477,6 +486,10 @@ async fn what_is_old_goes_and_what_goes_on_stays(place) {
     }
     assert_eq!(store.node_expire(Some(&scope()), Artefact::Transcripts, at(61)).await.unwrap(), 1);
     assert_eq!(store.node_expire(None, Artefact::Contexts, at(61)).await.unwrap(), 1);
+    assert_eq!(store.packets(&scope(), &call("old")).await.unwrap().len(), 2);
+    store.node_expire(None, Artefact::Journals, at(61)).await.unwrap();
+    assert!(store.packets(&scope(), &call("old")).await.unwrap().is_empty());
+    assert_eq!(store.packets(&scope(), &call("running")).await.unwrap().len(), 2);
     assert_eq!(store.node_expire(None, Artefact::Deliveries, at(900)).await.unwrap(), 0, "what waits stays");
     assert_eq!(store.transcript(&scope(), &call("running")).await.unwrap().len(), 1);
     let record = store.call(&scope(), &call("old")).await.unwrap().unwrap();
@@ -492,6 +505,7 @@ async fn a_number_is_erased_and_the_books_stay(place) {
     let word = TranscriptEntry { role: Speaker::Caller, text: "Je m'appelle Élodie".to_owned(), at_ms: 0, item: None, interrupted_at_ms: None };
     store.append_transcript(&scope(), &call("c1"), &[word]).await.unwrap();
     store.recording_started(&scope(), &call("c1"), "recordings/c1.wav").await.unwrap();
+    store.append_packets(&scope(), &call("c1"), &[(0, vec![1, 1, 0])]).await.unwrap();
     store.finish_call_with(&scope(), &call("c1"), &close("c1", 10)).await.unwrap();
     assert_eq!(store.erase_phone_number(&other(), number).await.unwrap().calls.len(), 0);
     assert!(store.erase_phone_number(&scope(), "").await.is_err());
@@ -501,6 +515,7 @@ async fn a_number_is_erased_and_the_books_stay(place) {
     let chat = store.create_chat(&scope(), "chat-p", &chat).await.unwrap();
     let told = store.export_phone_number(&scope(), "0123456789").await.unwrap();
     assert_eq!((told["calls"][0]["call"]["id"].as_str(), told["calls"][0]["transcript"][0]["text"].as_str()), (Some("c1"), Some("Je m'appelle Élodie")));
+    assert_eq!(told["calls"][0]["packets"].as_str(), Some("/api/calls/c1/capture.pcapng"));
     assert_eq!(told["chats"][0]["id"].as_str(), Some(chat.id.as_str()));
     assert_eq!(store.export_phone_number(&other(), number).await.unwrap()["calls"], serde_json::json!([]));
     assert!(matches!(store.erase_phone_number(&scope(), number).await, Err(ChangeError::InUse { what: "chat_session" })));
@@ -512,6 +527,7 @@ async fn a_number_is_erased_and_the_books_stay(place) {
     let record = store.call(&scope(), &call("c1")).await.unwrap().unwrap();
     assert_eq!((record.from.as_str(), record.service.context, record.recording_path), ("erased", None, None));
     assert!(store.transcript(&scope(), &call("c1")).await.unwrap().is_empty());
+    assert!(store.packets(&scope(), &call("c1")).await.unwrap().is_empty());
     assert!(store.deliveries(&scope(), &DeliveryFilter::default(), &PageRequest::default()).await.unwrap().items.is_empty());
     assert_eq!(store.spend_since(&scope(), at(0)).await.unwrap(), 10);
     assert!(store.erase_phone_number(&scope(), number).await.unwrap().calls.is_empty());

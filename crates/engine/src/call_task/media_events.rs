@@ -20,6 +20,7 @@ impl CallTask {
         }
         self.drain_recording(now);
         self.media.transmit(now);
+        self.desk.journal.packets_if_crowded(self.media.tap());
         let mut busy = false;
         while let Some(event) = self.media.poll_event() {
             self.stream_event(now, event);

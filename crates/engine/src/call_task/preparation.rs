@@ -377,6 +377,7 @@ impl Preparation {
             signalling: Some(source.ip()),
             cname,
             seed: crate::random::seed(),
+            capture: calls.rtp.capture,
         };
         let Some(offer) = offer else {
             let (media, sdp) = MediaLeg::offer(now, pair, local, &identity);
@@ -420,6 +421,12 @@ impl Preparation {
         let desk = self.desk;
         let form = media.form();
         media.set_media_timeout_ms(desk.calls.rtp.media_timeout_ms);
+        let may_record = office
+            .as_ref()
+            .is_none_or(|office| office.brain.is_recordable());
+        if let Some(tap) = media.tap().filter(|_| may_record) {
+            tap.allow_voices();
+        }
         let mut link = EngineLink::new(
             &agent,
             Arc::clone(&desk.line.agent.target),

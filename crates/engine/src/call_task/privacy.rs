@@ -72,6 +72,9 @@ impl CallTask {
     pub(super) fn secure_input(&mut self, now: Instant, on: bool) {
         self.privacy.set_secure(now, on);
         self.desk.secure = on;
+        if let Some(tap) = self.media.tap() {
+            tap.secure(now, on);
+        }
     }
 }
 

@@ -195,16 +195,24 @@ impl SecondLeg {
 
 impl SecondLegs {
     /// Takes the place of the one before, which is over.
-    fn begin(&mut self, now: Instant, second: SecondLeg) {
+    fn begin(&mut self, now: Instant, second: SecondLeg, journal: &CallJournal) {
         let count = if second.came {
             &mut self.came
         } else {
             &mut self.called
         };
         *count += 1;
-        if let Some(before) = self.current.replace(Box::new(second)) {
+        if let Some(mut before) = self.current.replace(Box::new(second)) {
+            journal.last_packets_of(before.media.tap());
             self.voiced += before.announcement.voiced();
             self.told.push(before.figures(now));
+        }
+    }
+
+    /// Hands over what was kept of its packets so far.
+    pub(super) fn keep_packets(&mut self, journal: &CallJournal) {
+        if let Some(second) = self.open() {
+            journal.packets_of(second.media.tap());
         }
     }
 
@@ -336,6 +344,7 @@ impl SecondLegs {
             return;
         };
         second.end(now, EndReason::Internal, "the call ended");
+        journal.last_packets_of(second.media.tap());
         if second.came {
             return self.dismiss(now);
         }

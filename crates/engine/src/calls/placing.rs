@@ -11,6 +11,7 @@ use call::CallId;
 use sip::message::Uri;
 use sip::{IncomingInvite, InviteError, InviteId, OutgoingInvite};
 use store::Direction;
+use store::packet::PacketContents;
 use tokio::sync::{mpsc, oneshot};
 use wire::twilio::Dialect;
 
@@ -300,7 +301,7 @@ impl Calls {
         // the first, and the rest is symmetric RTP.
         let peer = self.next_hop(line, &to).map_or(ELSEWHERE, |peer| peer);
         let announced = Servers::known(&line.config, &self.rtp, &pair, (peer, 5060).into());
-        let (media, offer) = outgoing_media(now, line, pair, announced);
+        let (media, offer) = outgoing_media(now, line, pair, announced, self.rtp.capture);
         let caller = dialled.caller.as_deref();
         let placing = self.ask_for(line, (to, caller), offer, place).ok_or(busy)?;
         Ok((media, SipLeg::placed(self.driver.clone(), placing)))
@@ -464,7 +465,8 @@ impl Calls {
             .servers
             .announce(&line.config, &self.rtp, &mut pair, (peer, 5060).into());
         let (announced, news) = asking.await;
-        let (mut media, offer) = outgoing_media(Instant::now(), line, pair, announced);
+        let (mut media, offer) =
+            outgoing_media(Instant::now(), line, pair, announced, self.rtp.capture);
         media.keep_news(news);
         let outgoing = outgoing(line, to.to_owned(), from, offer);
         // Its channel of the trunk was admitted with the call.
@@ -533,6 +535,7 @@ fn outgoing_media(
     line: &Line,
     pair: RtpPair,
     announced: Announced,
+    capture: PacketContents,
 ) -> (MediaLeg, Vec<u8>) {
     let local = local_media(&line.config, announced);
     let cname = random::seed().to_string();
@@ -542,6 +545,7 @@ fn outgoing_media(
         signalling: None,
         cname: &cname,
         seed: random::seed(),
+        capture,
     };
     MediaLeg::offer(now, pair, local, &identity)
 }

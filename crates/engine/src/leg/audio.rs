@@ -12,6 +12,7 @@ use media::{
 use super::carrier::CarrierMedia;
 use super::media::{MediaLeg, Security};
 use super::page::PageMedia;
+use super::tap::Tap;
 use crate::sip_driver::LegEvent;
 
 /// See the module.
@@ -29,6 +30,14 @@ impl LegAudio {
     pub(crate) fn sdp(&mut self) -> Option<&mut MediaLeg> {
         match self {
             Self::Rtp(rtp) => Some(rtp),
+            Self::Carrier(_) | Self::Page(_) => None,
+        }
+    }
+
+    /// Where its packets are kept: those of RTP on sockets of ours, where that is wanted.
+    pub(crate) fn tap(&mut self) -> Option<&mut Tap> {
+        match self {
+            Self::Rtp(rtp) => rtp.tap.as_deref_mut(),
             Self::Carrier(_) | Self::Page(_) => None,
         }
     }

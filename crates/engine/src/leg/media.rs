@@ -9,11 +9,13 @@ use std::time::Instant;
 use catalog::Message;
 use media::{Codec, Keypad, OpusTerms, Stream, StreamConfig, Treatment};
 use sip::sdp::offer_answer::{self, LocalMedia, Negotiated, OfferRejected};
+use store::packet::PacketContents;
 
 use self::keys::DtlsKeys;
 pub(crate) use self::keys::Security;
 use super::ice::{self, Ice};
 use super::relay::Received;
+use super::tap::Tap;
 use super::way::reachable;
 use super::{dtls, negotiation};
 use crate::nat::is_public;
@@ -44,6 +46,8 @@ pub(crate) struct MediaLeg {
     held: bool,
     buffer: Box<[u8]>,
     sent: u64,
+    /// Where its packets are kept, if they are.
+    pub(crate) tap: Option<Box<Tap>>,
     /// How its address was found, for a journal that begins later.
     news: Option<Message>,
 }
@@ -60,6 +64,8 @@ pub(crate) struct LegIdentity<'a> {
     pub(crate) keypad: Keypad,
     /// What is done to the caller's audio.
     pub(crate) treatment: Treatment,
+    /// What is kept of its packets.
+    pub(crate) capture: PacketContents,
 }
 
 impl MediaLeg {
@@ -139,6 +145,9 @@ impl MediaLeg {
         let codec = config.codec;
         let mut stream = Stream::new(now, config, identity.seed);
         stream.playout().hold_back(true);
+        let rtcp_port = local.rtcp_port.unwrap_or(local.port.wrapping_add(1));
+        let address = SocketAddr::new(local.address, local.port);
+        let tap = Tap::wanted(identity.capture, now, address, rtcp_port);
         Self {
             pair,
             stream,
@@ -155,6 +164,7 @@ impl MediaLeg {
             held: false,
             buffer: vec![0; DATAGRAM_BYTES_MAX].into_boxed_slice(),
             sent: 0,
+            tap,
             news: None,
         }
     }
@@ -237,6 +247,9 @@ impl MediaLeg {
             return Err(OfferRejected::SrtpRefused);
         }
         self.codec = config.codec;
+        if let Some(tap) = &mut self.tap {
+            tap.agreed(&config);
+        }
         self.held = negotiation::is_held(&agreed);
         self.reconfigure(now, config);
         self.permit(now, agreed.remote);
@@ -432,6 +445,9 @@ impl MediaLeg {
                     self.rekey(now);
                 }
             } else if !self.dtls.are_awaited() {
+                if let Some(tap) = &mut self.tap {
+                    tap.packet(now, (false, false), source, data);
+                }
                 self.stream.handle_rtp(now, source, data);
             }
         }
@@ -470,6 +486,9 @@ impl MediaLeg {
                 self.dtls.handle_report(now, source, data);
                 self.rekey_reports();
             } else if !self.dtls.withhold_reports() {
+                if let Some(tap) = &mut self.tap {
+                    tap.packet(now, (false, true), source, data);
+                }
                 self.stream.handle_rtcp(now, source, data);
             }
         }
@@ -517,6 +536,9 @@ impl MediaLeg {
             }
             let by_relay = goes_by_relay(self.ice.as_deref(), transmit.rtcp);
             let to = (transmit.destination, transmit.rtcp, by_relay);
+            if let Some(tap) = &mut self.tap {
+                tap.packet(now, (true, transmit.rtcp), transmit.destination, data);
+            }
             send(&mut self.pair, now, to, data);
             self.sent += u64::from(!transmit.rtcp);
         }

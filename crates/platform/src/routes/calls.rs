@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
+use store::packet::PacketContents;
 use store::{CallFilter, CallRecord, CallState, Cursor, Owned, TenantScope, ToolRun};
 use utoipa::{IntoParams, ToSchema};
 
@@ -139,6 +140,8 @@ pub(crate) struct CallDetail {
     /// Counters of the call.
     #[schema(value_type = Option<Object>)]
     statistics: Option<Value>,
+    /// What `capture.pcapng` holds: `signalling`, `headers` (of RTP, and RTCP), or `media` (the voices too).
+    capture: &'static str,
 }
 
 /// A line of what was said.
@@ -405,11 +408,17 @@ pub(crate) async fn read(
     let (scope, record, id) = find(&api, &caller, &id).await?;
     let runs = api.store.tool_runs(&scope, &id).await?;
     let language = language_of(&headers, api.config.language);
+    let capture = match api.store.packet_contents(&scope, &id).await? {
+        PacketContents::None => "signalling",
+        PacketContents::Headers => "headers",
+        PacketContents::Whole => "media",
+    };
     Answer::ok(CallDetail {
         call: view(&record, language, runs.iter().map(tool_view).collect()),
         transcript: lines(&api, &scope, &record, &id).await?,
         final_context: record.service.context.clone(),
         statistics: record.end.as_ref().and_then(|end| end.statistics.clone()),
+        capture,
     })
 }
 
@@ -474,7 +483,28 @@ pub(crate) async fn signalling(
         (header::CONTENT_TYPE, "application/vnd.tcpdump.pcap"),
         (header::CONTENT_DISPOSITION, name.as_str()),
     ];
-    Ok((headers, capture::pcapng(record.started_at, &events)).into_response())
+    Ok((headers, capture::signalling(record.started_at, &events)).into_response())
+}
+
+/// A call for Wireshark (pcapng): its signalling, and of its audio what the setting `rtp.capture` keeps: nothing, the headers of RTP and RTCP, or
+/// every packet whole. A comment of the file says what it holds and what is missing. Of a call that runs: up to about five seconds ago.
+#[utoipa::path(get, path = "/api/calls/{id}/capture.pcapng", tag = "calls", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/vnd.tcpdump.pcap")))]
+pub(crate) async fn captured(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let (scope, record, id) = find(&api, &caller, &id).await?;
+    let events = api.store.events(&scope, &id).await?;
+    let blocks = api.store.packets(&scope, &id).await?;
+    let name = format!("attachment; filename=\"{}.pcapng\"", id.as_str());
+    let headers = [
+        (header::CONTENT_TYPE, "application/vnd.tcpdump.pcap"),
+        (header::CONTENT_DISPOSITION, name.as_str()),
+    ];
+    let file = capture::whole(record.started_at, &events, &blocks);
+    Ok((headers, file).into_response())
 }
 
 /// What a call cost.

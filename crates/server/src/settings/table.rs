@@ -163,6 +163,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
 
     setting("rtp.bind", &[], Kind::Text, "0.0.0.0", "Address of the audio sockets."),
     setting("rtp.public_address", &["PUBLIC_IP"], Kind::Text, "", "Address written into the session descriptions; empty: the one that reaches the peer."),
+    setting("rtp.capture", &[], Kind::Choice(&["signalling", "headers", "media"]), "signalling", "What the file for Wireshark of each call holds: its SIP messages (signalling); the headers of its RTP packets and its RTCP too (headers); or every packet whole (media), which are the voices of people: personal data."),
     setting("rtp.ports", &[], Kind::PortRange, "10000-20000", "Ports of the audio sockets, even ones for RTP."),
 
     setting("nat.stun_server", &["STUN_SERVER"], Kind::Text, "", "Server (`host:port`, port 3478 by default) that is asked how it sees the audio sockets of a call, for lines that ask one; empty: nobody is asked."),

@@ -187,7 +187,7 @@ export function CallPage() {
                   <JournalOf callId={callId}>{(journal) => <Suspense fallback={<Loading />}><Quality journal={journal} sound={explanation?.sound ?? null} /></Suspense>}</JournalOf>
                 </Tabs.Panel>
                 <Tabs.Panel value="sip">
-                  <JournalOf callId={callId}>{(journal) => <Ladder callId={callId} journal={journal} seek={seek} />}</JournalOf>
+                  <JournalOf callId={callId}>{(journal) => <Ladder callId={callId} capture={record.capture} journal={journal} seek={seek} />}</JournalOf>
                 </Tabs.Panel>
                 <Tabs.Panel value="cost">
                   <Costs record={record} />
@@ -228,6 +228,7 @@ interface CallRecord {
   costs?: { aiMicro?: number; telephonyMicro?: number; thirdPartyMicro?: number; totalMicro?: number; currency?: string; usage?: Record<string, number>; unpriced?: string[] } | null;
   toolCalls: ToolCall[];
   hasRecording: boolean;
+  capture: string;
   transcript: SpokenLine[];
 }
 

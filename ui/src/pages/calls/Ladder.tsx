@@ -27,7 +27,7 @@ function label(start: string): string {
   return start.startsWith('SIP/2.0 ') ? start.slice(8) : (start.split(' ')[0] ?? start);
 }
 
-export function Ladder({ callId, journal, seek }: { callId: string; journal: JournalEntry[]; seek: (ms: number) => void }) {
+export function Ladder({ callId, capture, journal, seek }: { callId: string; capture: string; journal: JournalEntry[]; seek: (ms: number) => void }) {
   const { t } = useTranslation();
   const [open, setOpen] = useState<number | null>(null);
   const messages = journal
@@ -42,8 +42,8 @@ export function Ladder({ callId, journal, seek }: { callId: string; journal: Jou
   return (
     <Stack>
       <Group justify="flex-end">
-        <Button component="a" href={`${PLATFORM}/api/calls/${callId}/signalling.pcapng`} download={`${callId}.pcapng`} variant="default" size="xs" leftSection={<IconDownload size={14} />}>
-          {t('calls.call.signalling')}
+        <Button component="a" href={`${PLATFORM}/api/calls/${callId}/capture.pcapng`} download={`${callId}.pcapng`} variant="default" size="xs" leftSection={<IconDownload size={14} />}>
+          {t(capture === 'media' ? 'calls.call.captureMedia' : capture === 'headers' ? 'calls.call.captureHeaders' : 'calls.call.signalling')}
         </Button>
       </Group>
       <svg className={classes.ladder} viewBox={`0 0 ${WIDTH} ${height}`} role="group" aria-label={t('calls.call.ladder')}>

@@ -40,7 +40,14 @@ impl CallTask {
             Err("too many people were called in this call already")
         };
         match placed {
-            Ok(second) => self.second.begin(now, second),
+            Ok(mut second) => {
+                let office = self.office.as_ref();
+                let may_record = office.is_none_or(|office| office.brain.is_recordable());
+                if let Some(tap) = second.media.tap().filter(|_| may_record) {
+                    tap.allow_voices();
+                }
+                self.second.begin(now, second, &self.desk.journal);
+            }
             Err(reason) => {
                 let reason = reason.to_owned();
                 self.session.handle(now, Input::TargetEnded { reason });
@@ -175,6 +182,7 @@ impl CallTask {
             return false;
         };
         let joined = second.stage == Stage::Joined;
+        self.desk.journal.packets_if_crowded(second.media.tap());
         let (mut busy, mut gone) = (false, false);
         let (mut keys, mut heard) = (Vec::new(), None);
         while let Some(event) = second.media.poll_event() {

@@ -149,7 +149,7 @@ impl CallTask {
             tokio::spawn(arrival.media.close());
             return;
         }
-        self.second.begin(now, SecondLeg::of_person(now, arrival));
+        self.second.begin(now, SecondLeg::of_person(now, arrival), &self.desk.journal);
         self.session
             .handle(now, Input::Person(PersonInput::Comes { name, seat }));
     }

@@ -1,0 +1,7 @@
+-- Packets of the audio of calls, where the settings keep them (`rtp.capture`): blocks as `store::packet` writes them, in base64.
+CREATE TABLE call_packets (
+    call_id TEXT COLLATE "C" NOT NULL REFERENCES calls (id) ON DELETE CASCADE,
+    seq BIGINT NOT NULL,
+    block TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (call_id, seq)
+);
