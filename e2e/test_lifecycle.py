@@ -157,6 +157,11 @@ def test_a_slow_tool_is_covered_and_answered(house, sipp, peer):
 SECRET = "4970105171920173"
 
 
+def in_use(world):
+    """What was changed of the tools is what the next call gets: a line may be known before."""
+    assert world.allo.request("/refresh", "POST")[0] == 200
+
+
 def test_digits_typed_in_secrecy_reach_the_tool_and_nothing_else(house, sipp, peer):
     """Key 4 makes the engine call save_customer_info; here it is a tool that wants a card number."""
     tools = [dict(tool) for tool in TOOLS]
@@ -169,7 +174,7 @@ def test_digits_typed_in_secrecy_reach_the_tool_and_nothing_else(house, sipp, pe
     for tool in world.client.get(f"/agents/{world.agent}/tools"):
         if tool["name"] == pay["name"]:
             world.client.put(f"/agents/{world.agent}/tools/{tool['id']}", pay)
-    world.ready()
+    in_use(world.ready())
     phone = sipp(Script("secure").call().until_bye(), world.allo, peer, service=world.number)
     peer.wait_tone(440, 550, ended=True)
     session = world.tap.wait_session()
@@ -186,7 +191,9 @@ def test_digits_typed_in_secrecy_reach_the_tool_and_nothing_else(house, sipp, pe
     phone.wait()
     ended_call(world)
     wait_for("the webhook", lambda: world.office.calls_ended(), 20)
-    assert keys_in_the_capture(world) == ["4", "#"], "those before and after the secrecy"
+    # Those before and after the secrecy; where the telephone stalls in the key that ends it, the rest of that key comes late.
+    before, *after = keys_in_the_capture(world)
+    assert before == "4" and set(after) == {"#"}, after
     world.allo.stop()
     for path in pathlib.Path(world.allo.folder).rglob("*"):
         if path.is_file() and path.suffix != ".wav":
@@ -223,7 +230,7 @@ def test_a_code_typed_in_secrecy_proves_the_caller(house, sipp, peer):
             world.client.put(f"/agents/{world.agent}/tools/{tool['id']}", {"requiresVerifiedCaller": True})
     world.office.rule("/api/identity", status=200, body={"verified": True})
     world.office.rule("/api/identity", times=1, status=200, body={"verified": "no", "caller_verified": True})
-    world.ready()
+    in_use(world.ready())
     phone = sipp(Script("prove").call().until_bye(), world.allo, peer, service=world.number)
     peer.wait_tone(440, 550, ended=True)
     session = world.tap.wait_session()

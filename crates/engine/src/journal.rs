@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use call::{CallId, TranscriptEntry};
 use catalog::Message;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use store::{
     CallAssignment, CallClose, CallCost, CallEnd, ChangeError, Event, JournalEntry, NewCall,
     NewDelivery, Store, TenantScope, WriteError,
@@ -168,6 +168,7 @@ impl Journal {
             id: call.id.clone(),
             scope,
             started: now,
+            started_at: call.started_at,
             seq: AtomicU64::new(0),
             held: Mutex::new(VecDeque::new()),
             blocks: AtomicU64::new(0),
@@ -186,6 +187,7 @@ struct Inner {
     id: CallId,
     scope: TenantScope,
     started: Instant,
+    started_at: Timestamp,
     seq: AtomicU64,
     /// What found no place in the queue, in order.
     held: Mutex<VecDeque<Item>>,
@@ -215,6 +217,21 @@ impl CallJournal {
                 .as_millis(),
         )
         .unwrap_or(u64::MAX)
+    }
+
+    /// What the clock of the record showed: it and the times of the journal differ by nothing that a busy machine lost between two looks at
+    /// the clocks.
+    fn wall(&self, at: Instant) -> Timestamp {
+        let Inner {
+            started,
+            started_at,
+            ..
+        } = *self.inner;
+        let since = |from: Instant, to: Instant| {
+            SignedDuration::try_from(to.saturating_duration_since(from)).unwrap_or_default()
+        };
+        let after = since(started, at) - since(at, started);
+        started_at.checked_add(after).unwrap_or(started_at)
     }
 
     /// Writes an event.

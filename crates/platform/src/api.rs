@@ -2,6 +2,7 @@
 
 use crate::carriers::Carriers;
 use crate::events::Events;
+use crate::limits::CAPTURES_AT_ONCE;
 use crate::rate::{Limiter, Rate};
 use crate::routes::browser::Grant;
 use crate::seats::Seats;
@@ -18,7 +19,7 @@ use std::time::Instant;
 use store::secret::Vault;
 use store::{Keeper, Store};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 /// Queues of writers; a path belongs to one of them.
 const TURNS: usize = 256;
@@ -90,6 +91,8 @@ pub struct Api {
     pub(crate) browsers: Tickets<Grant>,
     /// Those who listen to calls.
     pub(crate) listeners: Arc<Seats>,
+    /// Files of calls that are made at the same time.
+    pub(crate) captures: Semaphore,
     pub(crate) nudge: Nudge,
     /// Wakes the delivery of webhooks.
     pub(crate) outbox: Nudge,
@@ -125,6 +128,7 @@ impl Api {
             events,
             browsers: Tickets::default(),
             listeners: Arc::default(),
+            captures: Semaphore::new(CAPTURES_AT_ONCE),
             nudge,
             outbox,
             started: Instant::now(),

@@ -7,6 +7,7 @@
 
 mod audio;
 
+use std::iter::from_fn;
 use std::net::SocketAddr;
 
 use etherparse::PacketBuilder;
@@ -38,7 +39,7 @@ mod tag {
 pub(crate) fn signalling(began: Timestamp, events: &[JournalEntry]) -> Vec<u8> {
     file(
         "SIP messages; secrets are redacted",
-        &messages(began, events),
+        messages(began, events),
     )
 }
 
@@ -48,11 +49,18 @@ pub(crate) fn whole(
     events: &[JournalEntry],
     blocks: &[(u64, Vec<u8>)],
 ) -> Vec<u8> {
-    let mut packets = messages(began, events);
-    let told = audio::packets(blocks, &mut packets);
-    // The messages of an instant come first: what they agree on is needed to read the audio.
-    packets.sort_by_key(|packet| packet.at);
-    file(&told.comment(), &packets)
+    let mut messages = messages(began, events);
+    messages.sort_by_key(|packet| packet.at);
+    let mut messages = messages.into_iter().peekable();
+    let (told, blocks) = audio::read(blocks);
+    let mut audio = audio::packets(blocks).peekable();
+    let in_order = from_fn(|| {
+        // The messages of an instant come first: what they agree on is needed to read the audio.
+        let heard = audio.peek().map(|packet| packet.at);
+        let message = messages.next_if(|message| heard.is_none_or(|at| message.at <= at));
+        message.or_else(|| audio.next())
+    });
+    file(&told.comment(), in_order)
 }
 
 /// One packet of the file.
@@ -65,14 +73,13 @@ struct Recorded {
     note: Option<String>,
 }
 
-fn file(comment: &str, packets: &[Recorded]) -> Vec<u8> {
-    let size: usize = packets.iter().map(|packet| packet.bytes.len() + 64).sum();
-    let mut file = Vec::with_capacity(4_096 + size);
+fn file(comment: &str, packets: impl IntoIterator<Item = Recorded>) -> Vec<u8> {
+    let mut file = Vec::with_capacity(4_096);
     section(&mut file, comment);
     interface(&mut file, RAW_IP);
     interface(&mut file, EXPORTED_PDU);
     for packet in packets {
-        enhanced(&mut file, packet);
+        enhanced(&mut file, &packet);
     }
     file
 }

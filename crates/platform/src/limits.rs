@@ -52,6 +52,8 @@ pub const WATCHERS_MAX: usize = 512;
 pub const LISTENERS_PER_CALLER_MAX: usize = 16;
 /// Listeners of all calls at once.
 pub const LISTENERS_ALL_MAX: usize = 256;
+/// Files of calls for Wireshark that are made at once; each may take 16 MiB of packets and a file of about four times that.
+pub const CAPTURES_AT_ONCE: usize = 2;
 /// Pause between two heartbeats of an event stream.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
 /// A session of a user ends after this time.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use base64_simd::STANDARD;
 use call::CallId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 
 use crate::call_record::{require_call, signed, unsigned};
@@ -54,7 +54,7 @@ pub struct BlockHead {
     pub local: SocketAddr,
     /// Our RTCP port.
     pub rtcp_port: u16,
-    /// When the leg began.
+    /// What the times of its packets are counted from.
     pub began: Timestamp,
 }
 
@@ -82,6 +82,8 @@ pub struct PacketBlock {
     bytes: Vec<u8>,
     capacity: usize,
     count: u32,
+    /// Time of its first packet: the head says it, since what is written of each packet is the time since the one before, in 32 bits.
+    first_us: u64,
     last_us: u64,
     peers: [Option<SocketAddr>; 4],
     skipped: u32,
@@ -101,6 +103,7 @@ impl PacketBlock {
             bytes: begun(capacity),
             capacity,
             count: 0,
+            first_us: 0,
             last_us: 0,
             peers: [None; 4],
             skipped: 0,
@@ -121,6 +124,11 @@ impl PacketBlock {
             .reserve(BLOCK_BYTES_MAX.saturating_sub(self.bytes.len()));
     }
 
+    /// What the times of its packets are counted from is known.
+    pub fn set_began(&mut self, began: Timestamp) {
+        self.head.began = began;
+    }
+
     /// The encryption of the leg is known, or changed: for the packets of this block and those that follow.
     pub fn set_encrypted(&mut self, encrypted: bool) {
         self.head.encrypted = encrypted;
@@ -135,6 +143,9 @@ impl PacketBlock {
         if self.bytes.len() + size > self.capacity {
             self.skipped = self.skipped.saturating_add(1);
             return;
+        }
+        if self.count == 0 {
+            (self.first_us, self.last_us) = (packet.at_us, packet.at_us);
         }
         let since = packet.at_us.saturating_sub(self.last_us);
         self.last_us = packet.at_us;
@@ -203,6 +214,8 @@ impl PacketBlock {
             rtcp_port,
             began,
         } = self.head;
+        let first = SignedDuration::from_micros(i64::try_from(self.first_us).unwrap_or(i64::MAX));
+        let began = began.checked_add(first).unwrap_or(began);
         block[0] = VERSION;
         block[1] = match contents {
             PacketContents::None => 0,
@@ -223,7 +236,7 @@ impl PacketBlock {
 
     fn begin(&mut self) {
         self.count = 0;
-        self.last_us = 0;
+        (self.first_us, self.last_us) = (0, 0);
         self.peers = [None; 4];
     }
 }
@@ -285,41 +298,48 @@ impl<'a> ReadBlock<'a> {
     }
 
     /// Its packets, in their order; one that is cut ends them.
-    pub fn packets(self) -> Vec<Packet<'a>> {
-        let mut fields = Fields(self.rest);
-        let mut peers = [None; 4];
-        let mut at_us = 0;
-        let mut found = Vec::new();
-        while let Some(packet) = next(&mut fields, &mut at_us, &mut peers) {
-            found.push(packet);
+    pub fn packets(self) -> Packets<'a> {
+        Packets {
+            fields: Fields(self.rest),
+            at_us: 0,
+            peers: [None; 4],
         }
-        found
     }
 }
 
-fn next<'a>(
-    fields: &mut Fields<'a>,
-    at_us: &mut u64,
-    peers: &mut [Option<SocketAddr>; 4],
-) -> Option<Packet<'a>> {
-    *at_us += u64::from(u32::from_le_bytes(fields.take()?));
-    let [flags] = fields.take()?;
-    let length = u16::from_le_bytes(fields.take()?);
-    let kept = u16::from_le_bytes(fields.take()?);
-    let kind = usize::from(flags & (SENT | RTCP));
-    if flags & ADDRESS != 0 {
-        peers[kind] = Some(fields.address()?);
-    }
-    Some(Packet {
-        at_us: *at_us,
-        sent: flags & SENT != 0,
-        rtcp_port: flags & RTCP != 0,
-        remote: peers[kind]?,
-        length,
-        data: fields.bytes(kept.into())?,
-    })
+/// The packets of a block, read in place.
+#[derive(Clone, Debug)]
+pub struct Packets<'a> {
+    fields: Fields<'a>,
+    at_us: u64,
+    peers: [Option<SocketAddr>; 4],
 }
 
+impl<'a> Iterator for Packets<'a> {
+    type Item = Packet<'a>;
+
+    fn next(&mut self) -> Option<Packet<'a>> {
+        let fields = &mut self.fields;
+        self.at_us += u64::from(u32::from_le_bytes(fields.take()?));
+        let [flags] = fields.take()?;
+        let length = u16::from_le_bytes(fields.take()?);
+        let kept = u16::from_le_bytes(fields.take()?);
+        let kind = usize::from(flags & (SENT | RTCP));
+        if flags & ADDRESS != 0 {
+            self.peers[kind] = Some(fields.address()?);
+        }
+        Some(Packet {
+            at_us: self.at_us,
+            sent: flags & SENT != 0,
+            rtcp_port: flags & RTCP != 0,
+            remote: self.peers[kind]?,
+            length,
+            data: fields.bytes(kept.into())?,
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -450,31 +470,36 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let mut block = PacketBlock::new(head(PacketContents::Headers));
+        // In the third hour of a call, whose microseconds are no 32 bits.
+        let before = 2 * 3_600_000_000;
         let packets = [
-            packet(5, false, "198.51.100.7:9000", b"one"),
+            packet(0, false, "198.51.100.7:9000", b"one"),
             packet(20_005, true, "198.51.100.7:9000", b"two"),
             packet(20_006, false, "198.51.100.7:9000", b""),
             packet(40_000, false, "[2001:db8::7]:9", b"four"),
         ];
         for packet in &packets {
-            block.push(packet);
+            let at_us = before + packet.at_us;
+            block.push(&Packet { at_us, ..*packet });
         }
         block.withhold();
         let bytes = block.take();
         let read = ReadBlock::read(&bytes).expect("a block");
-        assert_eq!(read.head, head(PacketContents::Headers));
+        let began = head(PacketContents::Headers).began + SignedDuration::from_hours(2);
+        let head = head(PacketContents::Headers);
+        assert_eq!(read.head, BlockHead { began, ..head });
         assert_eq!((read.skipped, read.withheld), (0, 1));
-        assert_eq!(read.packets(), packets);
+        assert!(read.packets().eq(packets));
         assert!(block.has_nothing_to_tell());
         // The next begins anew: addresses are said again.
-        block.push(&packets[2]);
-        assert_eq!(
-            ReadBlock::read(&block.take()).expect("a block").packets(),
-            [packets[2]]
-        );
+        block.push(&packets[0]);
+        let next = block.take();
+        let next = ReadBlock::read(&next).expect("a block");
+        assert_eq!((next.packets().count(), next.head), (1, head));
+        assert!(next.packets().eq([packets[0]]));
         for cut in 0..bytes.len() {
             if let Some(read) = ReadBlock::read(&bytes[..cut]) {
-                assert!(read.packets().len() < packets.len());
+                assert!(read.packets().count() < packets.len());
             }
         }
     }
@@ -494,6 +519,6 @@ mod tests {
         block.discard();
         let bytes = block.take();
         let read = ReadBlock::read(&bytes).expect("a block");
-        assert_eq!((read.skipped, read.packets().len()), (fits + 3, 0));
+        assert_eq!((read.skipped, read.packets().count()), (fits + 3, 0));
     }
 }

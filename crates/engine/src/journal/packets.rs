@@ -43,14 +43,14 @@ impl CallJournal {
     /// Hands over what a tap has gathered, where it has much.
     pub(crate) fn packets_if_crowded(&self, tap: Option<&mut Tap>) {
         if let Some(tap) = tap.filter(|tap| tap.block.is_crowded()) {
-            self.packets(&mut tap.block);
+            self.packets(tap);
         }
     }
 
     /// Hands over what a tap has gathered.
     pub(crate) fn packets_of(&self, tap: Option<&mut Tap>) {
         if let Some(tap) = tap.filter(|tap| !tap.block.is_empty()) {
-            self.packets(&mut tap.block);
+            self.packets(tap);
         }
     }
 
@@ -59,12 +59,15 @@ impl CallJournal {
         if let Some(tap) = tap {
             self.packets_of(Some(tap));
             if !tap.block.has_nothing_to_tell() {
-                self.packets(&mut tap.block);
+                self.packets(tap);
             }
         }
     }
 
-    fn packets(&self, block: &mut PacketBlock) {
+    fn packets(&self, tap: &mut Tap) {
+        let began = self.wall(tap.began);
+        let block = &mut tap.block;
+        block.set_began(began);
         let left = &self.inner.captured_left;
         let size = block.len();
         let take = |left: usize| left.checked_sub(size);

@@ -19,7 +19,8 @@ const SECRECY_LASTS: Duration = Duration::from_millis(600);
 /// See the module.
 pub(crate) struct Tap {
     pub(crate) block: PacketBlock,
-    began: Instant,
+    /// What the times of its packets are counted from.
+    pub(crate) began: Instant,
     /// The settings keep voices, and nobody has said yet whether this call's may be.
     wants_voices: bool,
     /// Payload type of the voice, once it is agreed.
@@ -41,7 +42,8 @@ impl Tap {
             encrypted: false,
             local,
             rtcp_port,
-            began: Timestamp::now(),
+            // The journal of the call says it: all that is told of a call has one clock.
+            began: Timestamp::UNIX_EPOCH,
         };
         (contents != PacketContents::None).then(|| {
             Box::new(Self {
@@ -163,8 +165,7 @@ mod tests {
         }
         let block = tap.block.take();
         let read = ReadBlock::read(&block).expect("a block");
-        let packets = read.packets();
-        let lengths = packets.iter().map(|one| (one.length, one.data.len()));
+        let lengths = read.packets().map(|one| (one.length, one.data.len()));
         (lengths.collect(), read.withheld)
     }
 

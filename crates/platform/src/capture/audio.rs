@@ -1,9 +1,12 @@
 //! The packets of a call's audio in the file: their IP and UDP headers are of our own making around what was kept.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::iter::{Peekable, from_fn};
 use std::net::SocketAddr;
 
-use jiff::SignedDuration;
-use store::packet::{Packet, PacketContents, ReadBlock};
+use jiff::{SignedDuration, Timestamp};
+use store::packet::{Packet, PacketContents, Packets, ReadBlock};
 
 use super::{Recorded, datagram};
 
@@ -53,9 +56,10 @@ impl Told {
     }
 }
 
-/// Adds the packets of the blocks.
-pub(super) fn packets(blocks: &[(u64, Vec<u8>)], into: &mut Vec<Recorded>) -> Told {
+/// Reads the blocks, and says what is in them.
+pub(super) fn read(blocks: &[(u64, Vec<u8>)]) -> (Told, Vec<ReadBlock<'_>>) {
     let mut told = Told::default();
+    let mut found = Vec::with_capacity(blocks.len());
     let mut expected = 0;
     for (seq, block) in blocks {
         told.missing += seq.saturating_sub(expected);
@@ -68,19 +72,47 @@ pub(super) fn packets(blocks: &[(u64, Vec<u8>)], into: &mut Vec<Recorded>) -> To
         told.encrypted |= read.head.encrypted;
         told.skipped += u64::from(read.skipped);
         told.withheld += u64::from(read.withheld);
-        for packet in read.packets() {
-            if let Some(recorded) = recorded(&read, &packet) {
-                told.packets += 1;
-                into.push(recorded);
-            }
-        }
+        told.packets += read.packets().count();
+        found.push(read);
     }
-    told
+    (told, found)
 }
 
-fn recorded(block: &ReadBlock<'_>, packet: &Packet<'_>) -> Option<Recorded> {
-    let after = SignedDuration::from_micros(i64::try_from(packet.at_us).ok()?);
-    let at = block.head.began.checked_add(after).ok()?;
+/// The packets of the blocks, which are made one by one. Blocks of two legs overlap; the packets of each are in their order.
+pub(super) fn packets(blocks: Vec<ReadBlock<'_>>) -> impl Iterator<Item = Recorded> {
+    let mut next = BinaryHeap::with_capacity(blocks.len());
+    let mut sources: Vec<(ReadBlock<'_>, Peekable<Packets<'_>>)> = blocks
+        .into_iter()
+        .map(|block| (block, block.packets().peekable()))
+        .collect();
+    for (index, (block, packets)) in sources.iter_mut().enumerate() {
+        next.extend(
+            packets
+                .peek()
+                .map(|first| Reverse((time(block, first), index))),
+        );
+    }
+    from_fn(move || {
+        let Reverse((at, index)) = next.pop()?;
+        let (block, packets) = sources.get_mut(index)?;
+        let packet = packets.next()?;
+        next.extend(
+            packets
+                .peek()
+                .map(|first| Reverse((time(block, first), index))),
+        );
+        Some(recorded(block, at, &packet))
+    })
+    .flatten()
+}
+
+fn time(block: &ReadBlock<'_>, packet: &Packet<'_>) -> Timestamp {
+    let began = block.head.began;
+    let after = SignedDuration::from_micros(i64::try_from(packet.at_us).unwrap_or(i64::MAX));
+    began.checked_add(after).unwrap_or(began)
+}
+
+fn recorded(block: &ReadBlock<'_>, at: Timestamp, packet: &Packet<'_>) -> Option<Recorded> {
     let mut local = block.head.local;
     if packet.rtcp_port {
         local.set_port(block.head.rtcp_port);
@@ -159,8 +191,9 @@ mod tests {
         let mut block = block(PacketContents::Headers);
         block.push(&packet("198.51.100.7:9000", false));
         block.push(&packet("[2001:db8::7]:9000", true));
-        let mut found = Vec::new();
-        let told = packets(&[(0, block.take())], &mut found);
+        let blocks = [(0, block.take())];
+        let (told, blocks) = read(&blocks);
+        let found: Vec<_> = packets(blocks).collect();
         assert_eq!((told.packets, told.contents), (2, PacketContents::Headers));
         let [four, six] = &found[..] else {
             panic!("two packets");
@@ -176,13 +209,32 @@ mod tests {
     }
 
     #[test]
+    fn blocks_of_two_legs_are_in_the_order_of_their_packets() {
+        let (mut one, mut other) = (
+            block(PacketContents::Headers),
+            block(PacketContents::Headers),
+        );
+        for at_us in 0..6 {
+            let into = if at_us % 2 == 0 { &mut one } else { &mut other };
+            into.push(&Packet {
+                at_us,
+                ..packet("198.51.100.7:9000", false)
+            });
+        }
+        let blocks = [(0, one.take()), (1, other.take())];
+        let (_, blocks) = read(&blocks);
+        let order = packets(blocks).map(|packet| packet.at.as_microsecond() % 10);
+        assert_eq!(order.collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
     fn the_file_says_what_is_missing() {
         let mut block = block(PacketContents::Whole);
         block.push(&packet("198.51.100.7:9000", false));
         block.withhold();
         let first = block.take();
-        let mut found = Vec::new();
-        let told = packets(&[(0, first.clone()), (3, first), (4, vec![9])], &mut found);
+        let blocks = [(0, first.clone()), (3, first), (4, vec![9])];
+        let (told, _) = read(&blocks);
         assert_eq!((told.packets, told.withheld, told.missing), (2, 2, 3));
         let words = told.comment();
         assert!(words.contains("personal data") && words.contains("3 lost blocks"));

@@ -496,6 +496,8 @@ pub(crate) async fn captured(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (scope, record, id) = find(&api, &caller, &id).await?;
+    // Whoever comes while others are made waits.
+    let turn = api.captures.acquire().await;
     let events = api.store.events(&scope, &id).await?;
     let blocks = api.store.packets(&scope, &id).await?;
     let name = format!("attachment; filename=\"{}.pcapng\"", id.as_str());
@@ -503,7 +505,10 @@ pub(crate) async fn captured(
         (header::CONTENT_TYPE, "application/vnd.tcpdump.pcap"),
         (header::CONTENT_DISPOSITION, name.as_str()),
     ];
-    let file = capture::whole(record.started_at, &events, &blocks);
+    let began = record.started_at;
+    let file = tokio::task::spawn_blocking(move || capture::whole(began, &events, &blocks)).await;
+    drop(turn);
+    let file = file.map_err(Problem::internal)?;
     Ok((headers, file).into_response())
 }
 
