@@ -71,6 +71,12 @@ def lossy():
     peer.close()
 
 
+def extended_report(ssrc):
+    """What a telephone says of a voice (RFC 3611 4.7): 26/256 lost, 3/256 too late, 120 ms round trip, 45 ms in itself, MOS 4.1."""
+    block = (7, 0, 8, ssrc, 26, 3, 0, 0, 0, 0, 120, 45, 127, 127, 127, 16, 80, 127, 41, 127, 0, 0, 60, 80, 256)
+    return struct.pack("!BBHI", 0x80, 207, 10, 0x0A11) + struct.pack("!BBHIBBBBHHHHBBBBBBBBBBHHH", *block)
+
+
 def capture(house, call, path):
     with urllib.request.urlopen(f"{house.client.base}/api/calls/{call}/capture.pcapng", timeout=10) as answer:
         path.write_bytes(answer.read())
@@ -99,6 +105,8 @@ def test_wireshark_finds_the_streams_of_a_call_and_what_was_lost(standin, server
         wait_for(f"{lost} packets less", lambda lost=lost, since=len(lossy.packets): len(lossy.packets) >= since + lost)
         lossy.paused = False
         wait_for("a gap", lambda last=last: lossy.numbers[-1] - last > len([n for n in lossy.numbers if n > last]))
+    host, port = lossy.remote
+    lossy.socket.sendto(extended_report(lossy.packets[0].ssrc), (host, port + 1))
     wait_for("sound after the gaps", lambda count=len(lossy.numbers): len(lossy.numbers) > count + 20)
     [call] = house.calls()
     path = folder / "call.pcapng"
@@ -122,6 +130,11 @@ def test_wireshark_finds_the_streams_of_a_call_and_what_was_lost(standin, server
     assert not tshark(path, "-Y", "_ws.malformed")
     about = subprocess.run(["capinfos", path], capture_output=True, text=True, timeout=60, check=True).stdout
     assert "nobody's voice is in this file" in about and "without a place: 0" in about, about
-    assert house.client.get(f"/calls/{call['id']}?accountId={house.account}")["capture"] == "headers"
+    # What the telephone said in its extended report is in the record as Wireshark reads it.
+    said = tshark(path, "-Y", "rtcp.xr.bt == 7", "-T", "fields", *(part for name in ("rtdelay", "esdelay", "moslq") for part in ("-e", f"rtcp.xr.voipmetrics.{name}")))
+    record = house.client.get(f"/calls/{call['id']}?accountId={house.account}")
+    xr = record["statistics"]["rtp"]["quality"]["xr"]
+    assert [float(value) for value in said.split()] == [xr["round_trip_ms"], xr["end_system_delay_ms"], xr["mos"]] == [120, 45, 4.1], (said, xr)
+    assert (xr["loss"], xr["discarded"], record["capture"]) == (0.1016, 0.0117, "headers"), record
     house.settled()
     house.close()

@@ -15,6 +15,7 @@ pub(crate) mod engine_events;
 mod failover;
 mod leg_events;
 mod listeners;
+mod measuring;
 mod media_events;
 pub(crate) mod office;
 mod opening;
@@ -49,6 +50,7 @@ use crate::leg::carrier::CarrierMedia;
 use crate::leg::media::MediaLeg;
 use crate::leg::page::PageMedia;
 use crate::limits::STATISTICS_EVERY;
+use crate::quality::Meter;
 use crate::recorder::Recording;
 use crate::sip_driver::LegEvent;
 use crate::stir::Asked;
@@ -120,6 +122,8 @@ pub(crate) struct CallTask {
     recording: Option<Recording>,
     history: History,
     clock: Clock,
+    /// Reads what the network does to the caller's leg.
+    meter: Meter,
     /// The item whose audio came last, to notice the first audio of the next.
     speaking: Option<ItemKey>,
     cleared: Vec<ItemKey>,
@@ -279,6 +283,7 @@ impl CallTask {
             // Minutes cost too, also where no model speaks.
             self.watch_budget(now);
             self.statistics(now, false);
+            self.measure(now);
             self.desk.journal.packets_of(self.media.tap());
             self.second.keep_packets(&self.desk.journal);
             self.link.pack(self.desk.calls.packed_ms());
@@ -315,6 +320,7 @@ impl CallTask {
         self.media.transmit(now);
         self.listeners.close();
         self.statistics(now, true);
+        self.measure(now);
         let reason = self.ended.unwrap_or(EndReason::Internal);
         self.second.close(now, &self.desk.journal).await;
         self.desk.journal.last_packets_of(self.media.tap());

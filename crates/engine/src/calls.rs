@@ -36,6 +36,7 @@ use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
 use crate::metrics::{ActiveCall, CallLabels, Metrics};
 use crate::person::{LivePerson, PersonCommand};
+use crate::quality::LegQuality;
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
@@ -324,6 +325,14 @@ impl Calls {
         self.publish(identity, LiveEventKind::Person(person));
     }
 
+    /// The legs of a live call were read.
+    pub(crate) fn measured(&self, identity: &Identity, legs: Vec<LegQuality>) {
+        if let Some(entry) = self.live().get_mut(&identity.id) {
+            entry.call.quality.clone_from(&legs);
+        }
+        self.publish(identity, LiveEventKind::Quality(legs));
+    }
+
     fn register(&self, identity: &Identity, call: LiveCall) -> mpsc::Receiver<CallCommand> {
         let (commands, receiver) = mpsc::channel(CALL_COMMANDS_MAX);
         self.publish(identity, LiveEventKind::Started(Box::new(call.clone())));
@@ -509,6 +518,7 @@ impl Calls {
             state: LiveState::Ringing,
             timings: Timings::default(),
             person: None,
+            quality: Vec::new(),
         };
         let commands = self.register(&identity, call);
         (identity, journal, commands)
@@ -647,6 +657,7 @@ mod tests {
             state: LiveState::Ringing,
             timings: Timings::default(),
             person: None,
+            quality: Vec::new(),
         };
         let lines = Arc::new(crate::metrics::LineMetrics::default());
         Entry {

@@ -5,6 +5,7 @@ use call::id::{CallId, TenantId};
 use call::{Answerer, TranscriptEntry};
 
 use crate::person::LivePerson;
+use crate::quality::LegQuality;
 
 /// Events kept for a slow watcher before it loses the oldest.
 pub const LIVE_EVENTS_MAX: usize = 1_024;
@@ -34,6 +35,8 @@ pub struct LiveCall {
     pub timings: Timings,
     /// Who is on the line besides the caller and the agent.
     pub person: Option<LivePerson>,
+    /// How the network treats its legs, as of the latest reading; none before the first.
+    pub quality: Vec<LegQuality>,
 }
 
 /// State of a live call.
@@ -111,6 +114,8 @@ pub enum LiveEventKind {
         /// Who.
         who: Answerer,
     },
+    /// How the network treats its legs; every [`crate::limits::STATISTICS_EVERY`].
+    Quality(Vec<LegQuality>),
     /// The caller began to speak.
     CallerSpeaking,
     /// The caller interrupted the agent; `played_ms` of the item were heard.

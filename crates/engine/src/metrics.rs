@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::quality::Reading;
 pub(crate) use lines::{ActiveCall, LineMetrics};
 
 /// Bounds of the histograms of times, seconds.
@@ -21,6 +22,14 @@ const SECONDS: [f64; 14] = [
 ];
 /// Bounds of the histogram of call durations, seconds.
 const DURATIONS: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0];
+
+/// Bounds of the histograms of jitter, seconds.
+const JITTER: [f64; 9] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2];
+/// Bounds of the histograms of loss, 0 to 1.
+const LOSS: [f64; 9] = [0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
+
+/// Histograms that are split by a label.
+type Histograms = Family<Kind, Histogram, fn() -> Histogram>;
 
 /// One label: the reason, direction or kind that a figure is split by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +58,9 @@ pub(crate) struct Metrics {
     pub(crate) duration: Histogram,
     pub(crate) engine_failures: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) rtp_packets: Family<Kind, Counter<u64, AtomicU64>>,
+    rtp_loss: Histograms,
+    rtp_jitter: Histograms,
+    rtp_round_trip: Histogram,
     pub(crate) sip_dropped: Family<Kind, Counter<u64, AtomicU64>>,
     pub(crate) tasks: Gauge<i64, AtomicI64>,
     pub(crate) sip_table: Family<Kind, Gauge<i64, AtomicI64>>,
@@ -78,6 +90,9 @@ impl Metrics {
             duration: Histogram::new(DURATIONS),
             engine_failures: Family::default(),
             rtp_packets: Family::default(),
+            rtp_loss: Family::new_with_constructor(|| Histogram::new(LOSS)),
+            rtp_jitter: Family::new_with_constructor(|| Histogram::new(JITTER)),
+            rtp_round_trip: Histogram::new(SECONDS),
             sip_dropped: Family::default(),
             tasks: Gauge::default(),
             sip_table: Family::default(),
@@ -94,6 +109,7 @@ impl Metrics {
         metrics.register();
         metrics.register_sip();
         metrics.register_placed();
+        metrics.register_quality();
         metrics
     }
 
@@ -218,6 +234,41 @@ impl Metrics {
                 self.sip_table.clone(),
             );
         });
+    }
+
+    fn register_quality(&self) {
+        self.with_registry(|registry| {
+            registry.register(
+                "rtp_loss_ratio",
+                "Packets of a leg that got lost in five seconds, 0 to 1: received here, or sent, as the other side reports it",
+                self.rtp_loss.clone(),
+            );
+            registry.register(
+                "rtp_jitter_seconds",
+                "Interarrival jitter of a leg, every five seconds: received here, or sent, as the other side reports it",
+                self.rtp_jitter.clone(),
+            );
+            registry.register(
+                "rtp_round_trip_seconds",
+                "Round trip of a leg by the other side's reports",
+                self.rtp_round_trip.clone(),
+            );
+        });
+    }
+
+    /// Takes a reading of a leg.
+    pub(crate) fn observe(&self, reading: Reading) {
+        for (kind, way) in [("received", reading.received), ("sent", reading.sent)] {
+            if let Some((loss, jitter_ms)) = way {
+                let kind = Kind { kind };
+                self.rtp_loss.get_or_create(&kind).observe(loss);
+                let jitter = jitter_ms / 1_000.0;
+                self.rtp_jitter.get_or_create(&kind).observe(jitter);
+            }
+        }
+        if let Some(round_trip_ms) = reading.round_trip_ms {
+            self.rtp_round_trip.observe(round_trip_ms / 1_000.0);
+        }
     }
 
     /// Counts one of a kind.

@@ -54,7 +54,7 @@ pub use opus::OpusTerms;
 pub use playout::{Background, ItemKey, Played, Playout, PlayoutEvent, PlayoutFull};
 pub use reform::Reform;
 pub use srtp::{SrtpConfig, SrtpSuite};
-pub use statistics::Statistics;
+pub use statistics::{RemoteReports, Spread, Statistics};
 pub use stream::{
     DtmfError, LatchPolicy, PathReport, Stream, StreamConfig, StreamEvent, TRANSMIT_BYTES_MAX,
     Transmit,

@@ -1,4 +1,5 @@
-//! RTCP packets (RFC 3550 section 6): SR, RR, SDES and BYE written as a compound, read leniently.
+//! RTCP packets (RFC 3550 section 6): SR, RR, SDES and BYE written as a compound, read leniently. Of extended reports (RFC 3611) the VoIP
+//! metrics are read.
 //!
 //! On receive a packet of reduced size (RFC 5506) is taken as well as a compound; unknown types are skipped.
 
@@ -9,6 +10,12 @@ const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const GOODBYE: u8 = 203;
+const EXTENDED_REPORT: u8 = 207;
+/// Type of the block of VoIP metrics (RFC 3611 section 4.7), and its length with its header, bytes.
+const VOIP_METRICS: u8 = 7;
+const VOIP_METRICS_BYTES: usize = 36;
+/// What such a block says where it does not know a quality.
+const UNAVAILABLE: u8 = 127;
 /// Length of a report block, bytes.
 const BLOCK_BYTES: usize = 24;
 /// Longest canonical name that is written, bytes.
@@ -55,6 +62,23 @@ pub struct SenderInfo {
     pub bytes: u32,
 }
 
+/// What an extended report says of a voice (RFC 3611 section 4.7).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VoipMetrics {
+    /// Source that is reported on.
+    pub ssrc: u32,
+    /// Share of its packets that was lost since the beginning, 1/256.
+    pub loss_rate: u8,
+    /// Share that came too late to be played, 1/256.
+    pub discard_rate: u8,
+    /// Round trip, ms; `None` where it is not known.
+    pub round_trip_ms: Option<u16>,
+    /// Delay within the end system, ms: playout, coding, devices.
+    pub end_system_delay_ms: u16,
+    /// Listening quality, 10 to 50 for 1.0 to 5.0; `None` where it is not known.
+    pub mos_lq_10: Option<u8>,
+}
+
 /// One packet of a compound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packet<'a> {
@@ -71,6 +95,11 @@ pub enum Packet<'a> {
     Goodbye {
         /// Who leaves.
         ssrc: Option<u32>,
+    },
+    /// Extended report.
+    Extended {
+        /// Its first block of VoIP metrics.
+        voip: Option<VoipMetrics>,
     },
     /// Anything else, by its packet type.
     Other(u8),
@@ -160,9 +189,35 @@ fn parse_one(data: &[u8]) -> Result<(Packet<'_>, &[u8]), ParseError> {
         GOODBYE => Packet::Goodbye {
             ssrc: read_u32(packet, 4).filter(|_| count > 0),
         },
+        EXTENDED_REPORT => Packet::Extended {
+            voip: voip_metrics(packet.get(8..).unwrap_or_default()),
+        },
         other => Packet::Other(other),
     };
     Ok((packet, rest))
+}
+
+/// The first block of VoIP metrics among the blocks of an extended report.
+fn voip_metrics(mut blocks: &[u8]) -> Option<VoipMetrics> {
+    loop {
+        let &[kind, _, l0, l1] = blocks.first_chunk::<4>()?;
+        let len = usize::from(u16::from_be_bytes([l0, l1])) * 4 + 4;
+        let (block, rest) = blocks.split_at_checked(len)?;
+        if kind == VOIP_METRICS
+            && let Some(block) = block.first_chunk::<VOIP_METRICS_BYTES>()
+        {
+            return Some(VoipMetrics {
+                ssrc: u32::from_be_bytes([block[4], block[5], block[6], block[7]]),
+                loss_rate: block[8],
+                discard_rate: block[9],
+                round_trip_ms: Some(u16::from_be_bytes([block[16], block[17]]))
+                    .filter(|ms| *ms > 0),
+                end_system_delay_ms: u16::from_be_bytes([block[18], block[19]]),
+                mos_lq_10: Some(block[26]).filter(|mos| *mos != UNAVAILABLE),
+            });
+        }
+        blocks = rest;
+    }
 }
 
 fn sender_info(packet: &[u8]) -> Option<SenderInfo> {
@@ -336,6 +391,43 @@ mod tests {
             Some(Ok(Packet::Report { sender: None, .. }))
         ));
         assert!(read.next().is_none());
+    }
+
+    #[test]
+    fn of_an_extended_report_the_voip_metrics_are_read() {
+        // A block of receiver reference time (RFC 3611 section 4.4) stands before them.
+        let mut data = vec![
+            0x80, 207, 0, 13, 0, 0, 0, 9, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8,
+        ];
+        data.extend([7, 0, 0, 8, 0, 0, 0, 1, 26, 3, 0, 0, 0, 0, 0, 0]);
+        data.extend([
+            0, 120, 0, 45, 127, 127, 127, 16, 80, 127, 41, 127, 0, 0, 0, 60, 0, 80, 1, 0,
+        ]);
+        let metrics = |data: &[u8]| match packets(data).next() {
+            Some(Ok(Packet::Extended { voip })) => voip,
+            other => panic!("{other:?}"),
+        };
+        let known = VoipMetrics {
+            ssrc: 1,
+            loss_rate: 26,
+            discard_rate: 3,
+            round_trip_ms: Some(120),
+            end_system_delay_ms: 45,
+            mos_lq_10: Some(41),
+        };
+        assert_eq!(metrics(&data), Some(known));
+        data[36..38].fill(0);
+        data[46] = UNAVAILABLE;
+        let unknown = VoipMetrics {
+            round_trip_ms: None,
+            mos_lq_10: None,
+            ..known
+        };
+        assert_eq!(metrics(&data), Some(unknown));
+        // A block that says less than the metrics take is none of them.
+        data[23] = 7;
+        assert_eq!(metrics(&data), None);
+        assert_eq!(metrics(&[0x80, 207, 0, 1, 0, 0, 0, 9]), None);
     }
 
     #[test]

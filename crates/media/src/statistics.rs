@@ -1,5 +1,72 @@
 //! Figures of one stream.
 
+use crate::rtcp::VoipMetrics;
+
+/// A figure that is read again and again: the latest, the worst (largest) and the mean of its readings.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Spread {
+    last: f64,
+    worst: f64,
+    sum: f64,
+    count: u32,
+}
+
+impl Spread {
+    /// Takes a reading.
+    pub fn note(&mut self, value: f64) {
+        self.last = value;
+        self.worst = if self.count == 0 {
+            value
+        } else {
+            self.worst.max(value)
+        };
+        self.sum += value;
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn known(&self, value: f64) -> Option<f64> {
+        (self.count > 0).then_some(value)
+    }
+
+    /// The latest reading; `None` before the first.
+    #[must_use]
+    pub fn last(&self) -> Option<f64> {
+        self.known(self.last)
+    }
+
+    /// The largest reading.
+    #[must_use]
+    pub fn worst(&self) -> Option<f64> {
+        self.known(self.worst)
+    }
+
+    /// The mean of the readings.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        self.known(self.sum / f64::from(self.count.max(1)))
+    }
+
+    /// Number of readings.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+}
+
+/// What the reports of the other side say of what we send, and the round trip that follows from them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RemoteReports {
+    /// Loss since the report before, 0 to 1 (RFC 3550 6.4.1); its count is the number of reports.
+    pub loss: Spread,
+    /// Interarrival jitter, ms.
+    pub jitter_ms: Spread,
+    /// Round trip, ms.
+    pub round_trip_ms: Spread,
+    /// Packets lost since the beginning; negative with duplicates.
+    pub packets_lost: Option<i32>,
+    /// What it says in the latest extended report (RFC 3611 4.7), where it sends any.
+    pub voip: Option<VoipMetrics>,
+}
 /// A reading of the figures of a stream. Counters run from the creation of the stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Statistics {
@@ -33,6 +100,8 @@ pub struct Statistics {
     pub remote_loss: Option<f64>,
     /// Jitter that the peer reports of our packets, ms.
     pub remote_jitter_ms: Option<f64>,
+    /// All that the peer's reports said.
+    pub remote: RemoteReports,
     /// Listening quality of what the caller says, by the E-model, 1 to 4.5; `None` before audio.
     pub mos: Option<f64>,
     /// By how much line echo cancellation makes our echo quieter (echo return loss enhancement), dB, in the latest minute of

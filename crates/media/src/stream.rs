@@ -322,15 +322,13 @@ impl Stream {
             }
         };
         let reception = self.inbound.reception.as_mut();
-        let Some(bye) = self
-            .reports
-            .handle(now, self.outbound.ssrc, &data[..len], reception)
-        else {
+        let ours = (self.outbound.ssrc, self.config.codec.clock_hz());
+        let Some(bye) = self.reports.handle(now, ours, &data[..len], reception) else {
             self.inbound.counters.refused += 1;
             return;
         };
         self.reports.source = Some(source);
-        if let Some(loss) = self.reports.remote_loss {
+        if let Some(loss) = self.reports.remote.loss.last() {
             self.outbound.encoder.expect_loss(loss);
         }
         if bye {
@@ -587,6 +585,7 @@ impl Stream {
         let _ = now;
         let (inbound, outbound) = (&self.inbound.counters, &self.outbound.counters);
         let receiver = &self.inbound.receiver.counters;
+        let remote = &self.reports.remote;
         Statistics {
             erle_db: self.echo.erle_db(),
             packets_sent: outbound.packets,
@@ -601,11 +600,10 @@ impl Stream {
             silence_ms: receiver.silence_samples / 8,
             jitter_ms: self.inbound.jitter_ms(),
             jitter_ms_max: inbound.jitter_ms_max,
-            round_trip_ms: self.reports.round_trip_ms,
-            remote_loss: self.reports.remote_loss,
-            remote_jitter_ms: self.reports.remote_jitter.map(|jitter| {
-                f64::from(jitter) * 1_000.0 / f64::from(self.config.codec.clock_hz())
-            }),
+            round_trip_ms: remote.round_trip_ms.last(),
+            remote_loss: remote.loss.last(),
+            remote_jitter_ms: remote.jitter_ms.last(),
+            remote: *remote,
             mos: self.mos(),
             refused_packets: inbound.refused,
             srtp_failures: inbound.srtp_failures,
@@ -625,8 +623,8 @@ impl Stream {
         }
         let missed = self.inbound.receiver.counters.lost;
         let wait_ms = f64::from(self.inbound.receiver.wait_ms());
-        let delay_ms =
-            self.reports.round_trip_ms.unwrap_or_default() / 2.0 + f64::from(FRAME_MS) + wait_ms;
+        let round_trip_ms = self.reports.remote.round_trip_ms.last();
+        let delay_ms = round_trip_ms.unwrap_or_default() / 2.0 + f64::from(FRAME_MS) + wait_ms;
         #[expect(clippy::cast_precision_loss, reason = "a share needs three digits")]
         let loss = missed as f64 / (missed + counters.packets) as f64;
         Some(quality::mos(delay_ms, loss))

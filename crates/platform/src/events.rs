@@ -4,8 +4,8 @@ use crate::limits::{
     EVENTS_BEHIND_MAX, EVENTS_KEPT_MAX, HEARTBEAT_EVERY, WATCHERS_MAX, WATCHERS_PER_CALLER_MAX,
 };
 use crate::problem::Problem;
-use crate::routes::live;
 use crate::routes::people::PersonView;
+use crate::routes::{live, quality};
 use crate::servers::Servers;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
@@ -36,7 +36,8 @@ pub(crate) struct Interest {
 
 #[derive(Clone, Debug)]
 struct Event {
-    id: u64,
+    /// `None` for what the next of its kind replaces: it is not kept for who comes back.
+    id: Option<u64>,
     tenant: TenantId,
     agent: String,
     text: Arc<str>,
@@ -126,7 +127,13 @@ impl Events {
         }
         data["callId"] = json!(call);
         data["atMs"] = json!(live.at_ms);
-        self.tell(state, (live.tenant, agent), kind, data);
+        let whose = (live.tenant, agent);
+        if matches!(live.kind, LiveEventKind::Quality(_)) {
+            drop(state);
+            self.tell_in_passing(whose, kind, data);
+        } else {
+            self.tell(state, whose, kind, data);
+        }
     }
 
     fn take_registration(&self, change: RegistrationChange) {
@@ -164,7 +171,7 @@ impl Events {
         let id = state.next;
         state.next += 1;
         let event = Event {
-            id,
+            id: Some(id),
             tenant,
             agent,
             text: format!("id: {id}\nevent: {kind}\ndata: {data}\n\n").into(),
@@ -174,6 +181,18 @@ impl Events {
             state.kept.pop_front();
         }
         // Sent under the lock, so that a watcher that comes misses none and sees none twice.
+        let _ = self.sender.send(event);
+    }
+
+    /// What the next of its kind replaces: it has no number, and nobody is told of it later.
+    fn tell_in_passing(&self, (tenant, agent): (TenantId, String), kind: &str, mut data: Value) {
+        data["accountId"] = json!(tenant.as_str());
+        let event = Event {
+            id: None,
+            tenant,
+            agent,
+            text: format!("event: {kind}\ndata: {data}\n\n").into(),
+        };
         let _ = self.sender.send(event);
     }
 
@@ -204,7 +223,8 @@ impl Events {
         let mut begin = VecDeque::from([Bytes::from_static(b": allo\nretry: 2000\n\n")]);
         if let Some(since) = since {
             // A number of another process, or of long ago: the watcher reads the state anew.
-            let oldest = state.kept.front().map_or(state.next, |event| event.id);
+            let oldest = state.kept.front().and_then(|event| event.id);
+            let oldest = oldest.unwrap_or(state.next);
             if since >= state.next || since + 1 < oldest {
                 begin.push_back(Bytes::from_static(b"event: reset\ndata: {}\n\n"));
             }
@@ -212,7 +232,7 @@ impl Events {
                 state
                     .kept
                     .iter()
-                    .filter(|event| event.id > since && since < state.next)
+                    .filter(|event| event.id.is_some_and(|id| id > since) && since < state.next)
                     .filter(|event| interest.includes(event))
                     .map(|event| Bytes::from(event.text.as_bytes().to_vec())),
             );
@@ -320,6 +340,7 @@ fn words(event: &LiveEvent) -> (&'static str, Value) {
         LiveEventKind::AnsweredBy { who } => {
             ("call.answered_by", json!({ "answeredBy": who.label() }))
         }
+        LiveEventKind::Quality(legs) => ("call.quality", json!({ "legs": quality::legs(legs) })),
         LiveEventKind::CallerSpeaking => ("call.caller_speaking", json!({})),
         LiveEventKind::Interrupted { item, played_ms } => (
             "call.interrupted",

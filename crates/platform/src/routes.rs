@@ -29,6 +29,7 @@ mod owner;
 pub(crate) mod people;
 mod placing;
 mod privacy;
+pub(crate) mod quality;
 mod routing;
 mod servers;
 mod shares;

@@ -252,6 +252,8 @@ pub struct RtpStatistics {
     pub round_trip_ms: Option<f64>,
     /// What the peer says it lost of ours, 0 to 1.
     pub remote_loss: Option<f64>,
+    /// Interarrival jitter of ours that the peer reports, in milliseconds.
+    pub remote_jitter_ms: Option<f64>,
     /// Estimated quality, 1 to 4.5 (E-model).
     pub mos: Option<f64>,
     /// By how much line echo cancellation made our echo quieter, in dB; `None` without it, or without an echo.

@@ -254,6 +254,7 @@ impl CallTask {
             jitter_ms: figures.jitter_ms,
             round_trip_ms: figures.round_trip_ms,
             remote_loss: figures.remote_loss,
+            remote_jitter_ms: figures.remote_jitter_ms,
             mos: figures.mos,
             erle_db: figures.erle_db,
             underruns: figures.underruns.into(),
@@ -304,6 +305,7 @@ impl CallTask {
                 "mos": figures.mos,
                 "erle_db": figures.erle_db,
                 "underruns": figures.underruns,
+                "quality": self.meter.quality("caller", &figures).record(),
             },
             "engine": {
                 "model": self.link.model(),

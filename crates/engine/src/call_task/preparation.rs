@@ -39,6 +39,7 @@ use crate::leg::media::{LegIdentity, MediaLeg};
 use crate::leg::way::Servers;
 use crate::leg::{exact_reason, leg_end, negotiation};
 use crate::limits::LEG_EVENTS_MAX;
+use crate::quality::Meter;
 use crate::realtime_client::connect;
 use crate::sip_driver::LegEvent;
 use crate::stir::Refusal;
@@ -453,6 +454,7 @@ impl Preparation {
             recording: None,
             history: History::default(),
             clock: Clock::default(),
+            meter: Meter::default(),
             speaking: None,
             cleared: Vec::new(),
             unfinished_words: UnfinishedWords::default(),

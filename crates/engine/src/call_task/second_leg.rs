@@ -21,6 +21,8 @@ use crate::calls::Dialled;
 use crate::journal::CallJournal;
 use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
+use crate::metrics::Metrics;
+use crate::quality::{LegQuality, Meter};
 use crate::sip_driver::LegEvent;
 use announcing::Announcement;
 use conference::Conference;
@@ -33,6 +35,8 @@ const LAST_MESSAGES_WITHIN: Duration = Duration::from_millis(500);
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(2);
 /// Why such a leg is over, for the record.
 const HANDED_OVER: &str = "handed over";
+/// What its leg is called beside the caller's.
+const TARGET: &str = "target";
 /// How long a relayed key is pressed, ms.
 const KEY_MS: u32 = 120;
 
@@ -71,6 +75,7 @@ struct SecondLeg {
     /// Whom it calls, and by whom else it may.
     dialled: Dialled,
     media: LegAudio,
+    meter: Meter,
     relay: Relay,
     conference: Option<Conference>,
     stage: Stage,
@@ -142,6 +147,7 @@ impl SecondLeg {
             self.ended = Some(now);
             self.end = Some(why.to_owned());
             self.announcement.stop();
+            self.meter.read(&self.media.statistics(now));
             self.media.stop(now);
             self.media.transmit(now);
         }
@@ -187,7 +193,10 @@ impl SecondLeg {
                 "packets_lost": figures.packets_lost,
                 "concealed_ms": figures.concealed_ms,
                 "jitter_ms_max": figures.jitter_ms_max,
+                "round_trip_ms": figures.round_trip_ms,
+                "remote_loss": figures.remote_loss,
                 "mos": figures.mos,
+                "quality": self.meter.quality(TARGET, &figures).record(),
             })),
         })
     }
@@ -214,6 +223,14 @@ impl SecondLegs {
         if let Some(second) = self.open() {
             journal.packets_of(second.media.tap());
         }
+    }
+
+    /// Reads what the network does to the leg of who hears the caller.
+    pub(super) fn measure(&mut self, now: Instant, metrics: &Metrics) -> Option<LegQuality> {
+        let second = self.open().filter(|one| one.talks())?;
+        let figures = second.media.statistics(now);
+        metrics.observe(second.meter.read(&figures));
+        Some(second.meter.quality(TARGET, &figures))
     }
 
     /// How long engines have been at work for announcements.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::reception::Reception;
 use crate::rtcp::{self, Compound, SenderInfo};
 use crate::srtp::{SrtpConfig, SrtpContext};
+use crate::statistics::RemoteReports;
 
 /// Mean time between reports, ms (RFC 3550 6.2: 5 s, the first after half of it).
 pub const REPORT_INTERVAL_MS: u64 = 5_000;
@@ -21,10 +22,8 @@ pub(super) struct Reports {
     pub(super) bye_due: bool,
     sent_packets: u64,
     pub(super) source: Option<SocketAddr>,
-    pub(super) round_trip_ms: Option<f64>,
-    pub(super) remote_loss: Option<f64>,
-    /// In steps of the clock of our stream.
-    pub(super) remote_jitter: Option<u32>,
+    /// What the peer's reports said.
+    pub(super) remote: RemoteReports,
     /// Where reports have other keys than packets.
     pub(super) keys: Option<Box<ReportKeys>>,
 }
@@ -61,17 +60,18 @@ impl super::Stream {
 
     /// What the peer's reports say, where another layer handles RTCP. What a report does not say stays as it was.
     pub fn note_path(&mut self, report: &PathReport) {
-        let reports = &mut self.reports;
+        let remote = &mut self.reports.remote;
         if let Some(round_trip) = report.round_trip {
-            reports.round_trip_ms = Some(round_trip.as_secs_f64() * 1_000.0);
+            remote
+                .round_trip_ms
+                .note(round_trip.as_secs_f64() * 1_000.0);
         }
         if let Some(jitter) = report.jitter {
-            let steps = jitter.as_micros() * u128::from(self.config.codec.clock_hz()) / 1_000_000;
-            reports.remote_jitter = Some(u32::try_from(steps).unwrap_or(u32::MAX));
+            remote.jitter_ms.note(jitter.as_secs_f64() * 1_000.0);
         }
         if let Some(loss) = report.loss {
             let loss = loss.clamp(0.0, 1.0);
-            reports.remote_loss = Some(loss);
+            remote.loss.note(loss);
             self.outbound.encoder.expect_loss(loss);
         }
     }
@@ -107,9 +107,7 @@ impl Reports {
             bye_due: false,
             sent_packets: 0,
             source: None,
-            round_trip_ms: None,
-            remote_loss: None,
-            remote_jitter: None,
+            remote: RemoteReports::default(),
             keys: None,
         }
     }
@@ -179,11 +177,12 @@ impl Reports {
         )
     }
 
-    /// A datagram of the peer, proved already; whether it said goodbye, or `None` when it held nothing readable.
+    /// A datagram of the peer, proved already; whether it said goodbye, or `None` when it held nothing readable. `ours` is what we send:
+    /// its source, and the clock of its codec in Hz.
     pub(super) fn handle(
         &mut self,
         now: Instant,
-        our_ssrc: u32,
+        ours: (u32, u32),
         data: &[u8],
         mut reception: Option<&mut Reception>,
     ) -> Option<bool> {
@@ -202,13 +201,18 @@ impl Reports {
                     if let (Some(sender), Some(reception)) = (sender, heard) {
                         reception.sender_report(now, sender.ntp);
                     }
-                    for block in blocks.filter(|block| block.ssrc == our_ssrc) {
-                        self.learn(now, block);
+                    for block in blocks.filter(|block| block.ssrc == ours.0) {
+                        self.learn(now, ours.1, block);
                     }
                 }
                 Ok(rtcp::Packet::Goodbye { ssrc }) => {
                     let known = reception.as_ref().map(|reception| reception.ssrc());
                     bye = Some(bye.unwrap_or(false) || (ssrc.is_some() && ssrc == known));
+                }
+                Ok(rtcp::Packet::Extended { voip }) => {
+                    bye = bye.or(Some(false));
+                    let voip = voip.filter(|voip| voip.ssrc == ours.0);
+                    self.remote.voip = voip.or(self.remote.voip);
                 }
                 Ok(rtcp::Packet::Other(_)) => bye = bye.or(Some(false)),
                 Err(_) => break,
@@ -217,9 +221,12 @@ impl Reports {
         bye
     }
 
-    fn learn(&mut self, now: Instant, block: rtcp::ReportBlock) {
-        self.remote_loss = Some(f64::from(block.fraction_lost) / 256.0);
-        self.remote_jitter = Some(block.jitter);
+    fn learn(&mut self, now: Instant, clock_hz: u32, block: rtcp::ReportBlock) {
+        let remote = &mut self.remote;
+        remote.loss.note(f64::from(block.fraction_lost) / 256.0);
+        remote.packets_lost = Some(block.lost);
+        let jitter = f64::from(block.jitter) * 1_000.0 / f64::from(clock_hz.max(1));
+        remote.jitter_ms.note(jitter);
         if block.last_sr == 0 {
             return;
         }
@@ -228,7 +235,8 @@ impl Reports {
             .wrapping_sub(block.delay_since_sr);
         // A peer whose clock lies makes this negative or absurd.
         if round_trip < 65_536 * 30 {
-            self.round_trip_ms = Some(f64::from(round_trip) * 1_000.0 / 65_536.0);
+            let round_trip = f64::from(round_trip) * 1_000.0 / 65_536.0;
+            self.remote.round_trip_ms.note(round_trip);
         }
     }
 }

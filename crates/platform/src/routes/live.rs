@@ -3,6 +3,7 @@
 use super::calls::find;
 use super::owner::reach_of_list;
 use super::people::PersonView;
+use super::quality::{self, LegQualityView};
 use crate::answer::{Answer, Change};
 use crate::api::Api;
 use crate::body::{Path, Query};
@@ -53,6 +54,8 @@ pub(crate) struct LiveView {
     answered_by: Option<&'static str>,
     /// Who is on the line besides the caller and the agent.
     person: Option<PersonView>,
+    /// How the network treats its legs, read every five seconds; empty before the first reading.
+    quality: Vec<LegQualityView>,
 }
 
 pub(crate) fn state_label(state: LiveState) -> &'static str {
@@ -80,6 +83,7 @@ pub(crate) fn view(call: &LiveCall) -> LiveView {
         interruptions: call.timings.interruptions,
         answered_by: call.timings.answered_by.map(Answerer::label),
         person: call.person.as_ref().map(PersonView::from),
+        quality: quality::legs(&call.quality),
     }
 }
 

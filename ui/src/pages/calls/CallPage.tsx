@@ -14,6 +14,7 @@ import { Answered, Empty, ErrorNote, Loading, Page } from '../../parts/Page';
 import { useUrlState } from '../../parts/useUrlState';
 import classes from './Calls.module.css';
 import { Ladder } from './Ladder';
+import { LiveNetwork, type RecordedStatistics } from './Network';
 import type { Explanation, JournalEntry, SpokenLine } from './types';
 import type { Player } from './Sound';
 
@@ -158,6 +159,7 @@ export function CallPage() {
             {record.endedAt ? t('calls.call.notRecorded') : t('calls.call.recordingLater')}
           </Alert>
         )}
+        {!record.endedAt && <LiveNetwork id={callId} />}
         <Grid gap="md">
           <Grid.Col span={{ base: 12, md: 5 }}>
             <Card withBorder radius="md" padding="sm">
@@ -184,7 +186,7 @@ export function CallPage() {
                 </Tabs.Panel>
                 <Tabs.Panel value="latency">{explanation && <Latency explanation={explanation} seek={seek} />}</Tabs.Panel>
                 <Tabs.Panel value="quality">
-                  <JournalOf callId={callId}>{(journal) => <Suspense fallback={<Loading />}><Quality journal={journal} sound={explanation?.sound ?? null} /></Suspense>}</JournalOf>
+                  <JournalOf callId={callId}>{(journal) => <Suspense fallback={<Loading />}><Quality journal={journal} sound={explanation?.sound ?? null} statistics={record.statistics} /></Suspense>}</JournalOf>
                 </Tabs.Panel>
                 <Tabs.Panel value="sip">
                   <JournalOf callId={callId}>{(journal) => <Ladder callId={callId} capture={record.capture} journal={journal} seek={seek} />}</JournalOf>
@@ -229,6 +231,7 @@ interface CallRecord {
   toolCalls: ToolCall[];
   hasRecording: boolean;
   capture: string;
+  statistics?: RecordedStatistics | null;
   transcript: SpokenLine[];
 }
 

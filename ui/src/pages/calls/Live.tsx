@@ -17,6 +17,7 @@ import { StateBadge, type Tone } from '../../parts/StateBadge';
 import { ToStart } from '../../parts/ToStart';
 import { useUrlState } from '../../parts/useUrlState';
 import classes from './Calls.module.css';
+import { LiveNetwork } from './Network';
 import { OnTheLine } from './OnTheLine';
 import { useOnTheLine, type OnTheLine as Line } from './useOnTheLine';
 
@@ -305,6 +306,7 @@ function Follow({ id, call, line, words, speaking }: { id: string; call: LiveCal
           {t('calls.line.callerLeft')}
         </Alert>
       )}
+      {running && <LiveNetwork id={id} read={call.quality} />}
       {listening && running && !onTheLine && (
         <Box>
           {/* eslint-disable-next-line jsx-a11y/media-has-caption -- its transcript stands below */}

@@ -5,9 +5,10 @@ import { useTranslation } from 'react-i18next';
 import { Chart } from '../../parts/Chart';
 import { clock, milliseconds, number } from '../../parts/format';
 import { Empty } from '../../parts/Page';
+import { Network, recorded, type RecordedStatistics } from './Network';
 import type { Explanation, JournalEntry, Statistics } from './types';
 
-export function Quality({ journal, sound }: { journal: JournalEntry[]; sound: Explanation['sound'] }) {
+export function Quality({ journal, sound, statistics }: { journal: JournalEntry[]; sound: Explanation['sound']; statistics: RecordedStatistics | null | undefined }) {
   const { t } = useTranslation();
   const series = useMemo(() => {
     let before: Statistics | null = null;
@@ -58,6 +59,7 @@ export function Quality({ journal, sound }: { journal: JournalEntry[]; sound: Ex
           </div>
         ))}
       </SimpleGrid>
+      <Network legs={recorded(statistics)} />
       {sound?.one_way ? <Alert color="orange">{t('calls.call.oneWay')}</Alert> : null}
       <Text size="sm" fw={600}>
         MOS

@@ -20,6 +20,7 @@ use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
 use crate::leg::{Leg, key_info, said, unreached};
 use crate::limits::SECOND_LEGS_MAX;
+use crate::quality::Meter;
 use crate::sip_driver::LegEvent;
 
 /// Why the leg of a person is over who gave the caller back, for the record.
@@ -86,6 +87,7 @@ impl CallTask {
             leg: Leg::Sip(leg),
             dialled,
             media,
+            meter: Meter::default(),
             relay: Relay::new(),
             conference: None,
             stage: Stage::Calling,
