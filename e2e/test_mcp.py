@@ -14,6 +14,7 @@ import pytest
 from lib.allo import BINARY
 
 SECRET = "the account's signing secret"
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 class ToolServer:
@@ -129,7 +130,7 @@ def test_without_the_operators_leave_it_is_not_reached(events):
 
 
 def test_each_request_is_signed_and_says_who_asks(events):
-    options = ["--header", "Authorization: Bearer of the tool", "--key", "call-7"]
+    options = ["--header", "Authorization: Bearer of the tool", "--key", "call-7", "--traceparent", PARENT]
     probe(events.url + "?branch=a%20b", "--tool", "talk", *options, allow=events.origin, secret=SECRET)
     requests = events.requests()
     assert len(requests) >= 3
@@ -143,3 +144,6 @@ def test_each_request_is_signed_and_says_who_asks(events):
         assert abs(time.time() - int(headers["x-allo-timestamp"])) < 60
     [call] = events.called("tools/call")
     assert call["params"]["_meta"]["allo/idempotencyKey"] == "call-7"
+    # The trace of who calls the tool: in the message, as the protocol has it, and in the head of its request, for what stands between.
+    assert call["params"]["_meta"]["traceparent"] == PARENT
+    assert [request["headers"]["traceparent"] for request in requests if "traceparent" in request["headers"]] == [PARENT]

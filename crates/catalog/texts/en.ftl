@@ -1193,6 +1193,9 @@ log_webhook_failing = { $destination } does not take its webhooks ({ $cause ->
     [none] no cause given
    *[other] { $cause }
 }). They are tried again for a day.
+log_traces_lost = The collector of traces does not take them ({ $cause }). Calls go on; what it does not take is lost.
+    .remedy = Check traces.endpoint and traces.headers, and that the collector runs.
+log_traces_taken = The collector takes traces again.
 log_webhook_recovered = { $destination } takes its webhooks again.
 log_webhook_dead = The webhook { $delivery } for { $destination } was given up ({ $cause ->
     [none] no cause given

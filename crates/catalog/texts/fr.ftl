@@ -1192,6 +1192,9 @@ log_webhook_failing = { $destination } ne prend pas ses webhooks ({ $cause ->
     [none] sans cause donnée
    *[other] { $cause }
 }). Ils sont retentés pendant un jour.
+log_traces_lost = Le collecteur de traces ne les prend pas ({ $cause }). Les appels continuent ; ce qu'il ne prend pas est perdu.
+    .remedy = Vérifiez traces.endpoint et traces.headers, et que le collecteur tourne.
+log_traces_taken = Le collecteur reprend les traces.
 log_webhook_recovered = { $destination } prend de nouveau ses webhooks.
 log_webhook_dead = Le webhook { $delivery } pour { $destination } est abandonné ({ $cause ->
     [none] sans cause donnée

@@ -118,6 +118,7 @@ async fn guarded(address: SocketAddr, requests: usize) -> Vec<Duration> {
         call: Some("call".to_owned()),
         signing_secret: Some(Secret::new("a secret")),
         hosts: Vec::new(),
+        traceparent: None,
     };
     let mut times = Vec::new();
     for number in 0..requests {

@@ -14,6 +14,7 @@ use crate::mcp::Sessions;
 use crate::metrics::{Counts, Metrics};
 use crate::resolve::Lookup;
 use crate::secret::Secret;
+use crate::traces::{Collector, Exporter};
 
 /// What the courier needs to know of the process.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct CourierConfig {
     pub name_servers: Vec<SocketAddr>,
     /// The deadline of an exchange where a tool names none.
     pub deadline: Duration,
+    /// Where traces go; none: no trace is told, and no request says to which it belongs.
+    pub collector: Option<Collector>,
 }
 
 impl Default for CourierConfig {
@@ -35,6 +38,7 @@ impl Default for CourierConfig {
             extra_ca_pem: Vec::new(),
             name_servers: Vec::new(),
             deadline: DEADLINE_DEFAULT,
+            collector: None,
         }
     }
 }
@@ -59,6 +63,9 @@ pub enum StartError {
         #[source]
         source: reqwest::Error,
     },
+    /// The collector of traces cannot be used.
+    #[error("the collector of traces: {0}")]
+    Collector(String),
     /// An entry of the list of private origins and networks.
     #[error(transparent)]
     Allow(#[from] BadAllow),
@@ -77,6 +84,8 @@ pub struct Caller {
     pub signing_secret: Option<Secret>,
     /// The hosts that the agent may reach; empty: any that the guard lets through.
     pub hosts: Vec<String>,
+    /// The trace that the request belongs to, as the header says it.
+    pub traceparent: Option<String>,
 }
 
 /// Makes every HTTP request of the house. Clones share pools, sessions and figures.
@@ -92,6 +101,7 @@ pub(crate) struct Inner {
     pub(crate) permits: Semaphore,
     pub(crate) metrics: Metrics,
     pub(crate) sessions: Sessions,
+    pub(crate) traces: Option<Exporter>,
 }
 
 impl Courier {
@@ -102,6 +112,8 @@ impl Courier {
     pub fn new(config: CourierConfig) -> Result<Self, StartError> {
         let allow = Arc::new(config.allow);
         let lookup = Lookup::new(&config.name_servers);
+        let traces = config.collector.map(Exporter::start).transpose();
+        let traces = traces.map_err(|error| StartError::Collector(error.to_string()))?;
         let clients = Clients::build(&config.extra_ca_pem, &lookup, &allow)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -111,8 +123,14 @@ impl Courier {
                 permits: Semaphore::new(EXCHANGES_MAX),
                 metrics: Metrics::default(),
                 sessions: Sessions::default(),
+                traces,
             }),
         })
+    }
+
+    /// The way of traces, where they are told.
+    pub fn traces(&self) -> Option<&Exporter> {
+        self.inner.traces.as_ref()
     }
 
     /// The figures of the room.

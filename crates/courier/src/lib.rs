@@ -8,10 +8,12 @@ pub mod carrier;
 pub mod guard;
 pub mod limits;
 pub mod sign;
+pub mod traces;
 
 mod client;
 mod courier;
 mod http;
+mod log;
 mod mcp;
 
 mod metrics;

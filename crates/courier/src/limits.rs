@@ -79,3 +79,16 @@ pub const OUTBOX_LOOKS_EVERY: Duration = Duration::from_secs(5);
 pub const FAILURE_TEXT_MAX: usize = 300;
 /// Destinations whose state is remembered, so that a change is logged once.
 pub const DESTINATIONS_MAX: usize = 1024;
+
+/// Spans that wait to leave for the collector; those that find no place are lost, and counted.
+pub const SPANS_WAITING_MAX: usize = 4_096;
+/// Spans of one request to the collector.
+pub const SPANS_AT_ONCE_MAX: usize = 512;
+/// How long a span waits for others.
+pub const SPANS_WAIT: Duration = Duration::from_secs(1);
+/// How long one request to the collector may take.
+pub const TRACES_WITHIN: Duration = Duration::from_secs(5);
+/// Attempts for one batch; then it is lost, and counted.
+pub const TRACES_ATTEMPTS: u32 = 3;
+/// Pause before the second attempt; the next one is twice as long.
+pub const TRACES_PAUSE: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@ use std::time::Instant;
 use call::{CallId, EndReason, Input, Requester, TenantId};
 use catalog::Message;
 use courier::Courier;
+use courier::traces::TraceContext;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use sip::IncomingInvite;
@@ -43,6 +44,7 @@ use crate::sip_driver::{Command, LegEvent};
 use crate::stir::{Asked, Authorities, Judge};
 use crate::stream_socket::StreamSocket;
 use crate::switchboard::Switchboard;
+use crate::traces::Traces;
 pub(crate) use placing::{Dialled, Placing};
 
 /// What a call can be told from outside.
@@ -87,6 +89,8 @@ pub(crate) struct Calls {
     pub(crate) retry_after_s: u32,
     packing: Packing,
     pub(crate) store: Store,
+    /// Where calls that are over are told as traces; none: nowhere.
+    pub(crate) traces: Option<Traces>,
     pub(crate) courier: Courier,
     /// Who judges callers' numbers.
     pub(crate) judge: Judge,
@@ -151,6 +155,8 @@ pub(crate) struct Identity {
     pub(crate) parties: Parties,
     /// Wall clock of the begin.
     pub(crate) started_at: Timestamp,
+    /// Its trace, where traces are told.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Identity {
@@ -173,6 +179,8 @@ fn new_call_id() -> CallId {
 
 impl Calls {
     pub(crate) fn new(shared: Shared) -> Self {
+        let traces = shared.courier.traces().cloned();
+        let traces = traces.map(|exporter| Traces::start(shared.store.clone(), exporter));
         Self {
             metrics: shared.metrics,
             ports: shared.ports,
@@ -186,6 +194,7 @@ impl Calls {
             driver: shared.driver,
             retry_after_s: shared.limits.retry_after_s,
             packing: shared.limits.packing,
+            traces,
             store: shared.store,
             judge: Judge::new(shared.courier.clone(), shared.authorities),
             courier: shared.courier,
@@ -465,6 +474,7 @@ impl Calls {
             inbound,
             parties: parties.clone(),
             started_at,
+            trace: self.trace_of(&id),
         };
         let Parties { from, to, .. } = parties;
         let new = NewCall {
@@ -562,6 +572,7 @@ impl Calls {
                 peer: String::new(),
             },
             started_at: call.started_at,
+            trace: None,
         };
         self.ended(&identity, reason, call.timings);
         let row = reason.row();

@@ -612,6 +612,9 @@ impl Engine {
             let _ = tokio::time::timeout(DRAIN_LAST_WITHIN, tasks.driver).await;
         }
         calls.journal.flush(DRAIN_LAST_WITHIN).await;
+        if let Some(traces) = &calls.traces {
+            traces.flush(DRAIN_LAST_WITHIN).await;
+        }
         DrainReport {
             finished: before.saturating_sub(cut),
             cut,

@@ -54,6 +54,7 @@ mod stream_socket;
 pub mod switchboard;
 mod tls;
 mod trace;
+mod traces;
 mod web_pipe;
 
 pub use admission::Ban;

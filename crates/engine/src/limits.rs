@@ -148,3 +148,5 @@ pub const CHATS_PARK_WITHIN: Duration = Duration::from_secs(5);
 pub const REGISTRATION_CHANGES_MAX: usize = 4_096;
 /// Changes of devices' bindings that whoever keeps them may be behind.
 pub const DEVICE_CHANGES_MAX: usize = 4_096;
+/// Calls that are over and whose traces wait to be made; those that find no place are lost, and counted.
+pub const TRACES_WAITING_MAX: usize = 1_024;

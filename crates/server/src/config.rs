@@ -340,6 +340,7 @@ pub(crate) fn bad_value(settings: &Settings, key: &'static str, expected: &str) 
     let text = settings.text(key);
     let shown = match key {
         "server.database" => without_password(text),
+        "traces.headers" => crate::settings::masked(text),
         _ => text.to_owned(),
     };
     Problem::new("config_bad_value")

@@ -3,7 +3,8 @@
 use crate::config;
 use crate::settings::{Problem, Settings};
 use catalog::Message;
-use courier::{Allow, Courier, CourierConfig, Outbox, OutboxHandle, WebhookSecrets};
+use courier::traces::{Collector, Exporter};
+use courier::{Allow, Courier, CourierConfig, Outbox, OutboxHandle, Secret, WebhookSecrets};
 use std::time::Duration;
 use store::Store;
 use store::secret::Vault;
@@ -31,9 +32,75 @@ pub(crate) fn settings(settings: &Settings, problems: &mut Vec<Problem>) -> Cour
             .set("tools.ca")
             .and_then(|_| config::read_pem(settings, "tools.ca", problems))
             .unwrap_or_default(),
+        collector: collector(settings, problems),
         name_servers: Vec::new(),
         deadline: Duration::from_secs(settings.integer("tools.deadline_s")),
     }
+}
+
+/// The path of traces below the address of a collector (OTLP/HTTP).
+const TRACES_PATH: &str = "/v1/traces";
+
+/// Where traces go, if anywhere.
+fn collector(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Collector> {
+    let endpoint = settings.set("traces.endpoint")?.trim_end_matches('/');
+    let url = if endpoint.ends_with(TRACES_PATH) {
+        endpoint.to_owned()
+    } else {
+        format!("{endpoint}{TRACES_PATH}")
+    };
+    let mut bad = |key, example: &'static str| {
+        problems.push(config::bad_value(settings, key, example));
+    };
+    if !Exporter::is_address(&url) {
+        bad("traces.endpoint", "http://localhost:4318");
+        return None;
+    }
+    let listed = settings.set("traces.headers").unwrap_or_default();
+    let pairs = listed.split(',').filter(|pair| !pair.trim().is_empty());
+    let mut headers = Vec::new();
+    for pair in pairs {
+        match pair.split_once('=') {
+            Some((name, value)) if Exporter::is_header(name.trim(), &decoded(value.trim())) => {
+                headers.push((name.trim().to_owned(), Secret::new(decoded(value.trim()))));
+            }
+            Some(_) | None => bad("traces.headers", "authorization=Bearer%20token,x-tenant=a"),
+        }
+    }
+    Some(Collector {
+        url,
+        headers,
+        service: settings.text("traces.service").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        extra_ca_pem: settings
+            .set("tools.ca")
+            .and_then(|_| config::read_pem(settings, "tools.ca", problems))
+            .unwrap_or_default(),
+        numbers: settings.switch("traces.numbers"),
+    })
+}
+
+/// A value as OTEL_EXPORTER_OTLP_HEADERS has it: bytes may stand there as %xx (W3C Baggage).
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let pair = after
+            .get(..2)
+            .and_then(|pair| std::str::from_utf8(pair).ok());
+        let byte = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        match byte.filter(|_| first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The courier and the delivery of what it owes.

@@ -36,6 +36,9 @@ pub(crate) struct Common {
     /// A header, `name: value`; may be given several times.
     #[arg(long = "header")]
     headers: Vec<String>,
+    /// The trace that the request belongs to (W3C `traceparent`).
+    #[arg(long)]
+    traceparent: Option<String>,
     /// Sent as the idempotency key, or as the webhook's id.
     #[arg(long)]
     key: Option<String>,
@@ -115,6 +118,7 @@ fn caller(common: &Common) -> Caller {
     Caller {
         tenant: "probe".to_owned(),
         signing_secret: common.secret.clone().map(Secret::new),
+        traceparent: common.traceparent.clone(),
         ..Caller::default()
     }
 }

@@ -26,6 +26,9 @@ use std::time::Duration;
 use store::Store;
 use store::secret::Vault;
 
+/// How long the last traces are given to leave.
+const TRACES_LAST_WITHIN: Duration = Duration::from_secs(3);
+
 /// A running house: everything that must be stopped in order.
 pub(crate) struct House {
     pub(crate) engine: Engine,
@@ -576,6 +579,9 @@ impl House {
         }
         // Calls that ended while draining have left their webhooks: what is under way is finished, the rest stays in its table.
         self.outgoing.outbox.stop().await;
+        if let Some(traces) = self.outgoing.courier.traces() {
+            traces.flush(TRACES_LAST_WITHIN).await;
+        }
         if let Some(back_office) = self.back_office {
             back_office.stop().await;
         }

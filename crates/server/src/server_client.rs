@@ -56,6 +56,7 @@ impl ServerClient {
             .flat_map(|identity| [identity.chain_pem.as_slice(), b"\n"].concat())
             .collect();
         let courier = Courier::new(CourierConfig {
+            collector: None,
             allow,
             extra_ca_pem,
             name_servers: Vec::new(),

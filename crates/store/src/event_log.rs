@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use crate::call_record::{require_call, signed, timestamp, unsigned};
 use crate::db::Store;
 use crate::error::{ReadError, WriteError};
-use crate::journal::JournalEntry;
+use crate::journal::{Event, JournalEntry};
 use crate::limits;
 use crate::scope::TenantScope;
 
@@ -88,6 +88,34 @@ impl Store {
         .await?;
         rows.iter().map(entry).collect()
     }
+
+    /// The trace that who asked for a call brought along, if any: it is among the first lines of the journal.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn trace_parent(
+        &self,
+        scope: &TenantScope,
+        call: &CallId,
+    ) -> Result<Option<String>, ReadError> {
+        let row = sqlx::query(
+            "SELECT e.seq, e.at_ms, e.wall, e.event FROM call_events e JOIN calls c ON c.id = e.call_id \
+             WHERE c.id = $1 AND c.tenant_id = $2 AND e.seq < 16 AND e.type = 'trace_parent' ORDER BY e.seq LIMIT 1",
+        )
+        .bind(call.as_str().to_owned())
+        .bind(scope.id().to_owned())
+        .fetch_optional(self.readers())
+        .await?;
+        let found = row.as_ref().map(entry).transpose()?;
+        let parent = |entry: JournalEntry| {
+            if let Event::TraceParent { parent } = entry.event {
+                Some(parent)
+            } else {
+                None
+            }
+        };
+        Ok(found.and_then(parent))
+    }
 }
 
 pub(crate) async fn insert_event(
@@ -117,6 +145,6 @@ fn entry(row: &AnyRow) -> Result<JournalEntry, ReadError> {
         seq: unsigned(row.try_get("seq")?),
         at_ms: unsigned(row.try_get("at_ms")?),
         wall: timestamp(row.try_get("wall")?),
-        event: serde_json::from_str(event).unwrap_or(crate::journal::Event::Unknown),
+        event: serde_json::from_str(event).unwrap_or(Event::Unknown),
     })
 }

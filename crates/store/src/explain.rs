@@ -91,6 +91,11 @@ pub struct PlayedItem {
     pub phase: PlayoutPhase,
 }
 
+/// The caller's turns, without what was said.
+pub fn turns(events: &[JournalEntry]) -> Vec<Turn> {
+    timing::turns(events, &[])
+}
+
 /// Explains a call.
 pub fn explain(
     record: &CallRecord,

@@ -34,6 +34,11 @@ pub enum Event {
     SipMessage(SipMessage),
     /// What offer and answer led to.
     SdpDecision(SdpDecision),
+    /// Who asked for the call brought a trace along (W3C Trace Context). First.
+    TraceParent {
+        /// As it was said.
+        parent: String,
+    },
     /// A step of the call's set-up.
     Milestone {
         /// Which.
@@ -302,6 +307,7 @@ impl Event {
             Self::SdpDecision(_) => "sdp_decision",
             Self::Milestone { .. } => "milestone",
             Self::RtpStatistics(_) => "rtp_statistics",
+            Self::TraceParent { .. } => "trace_parent",
             Self::Latched { .. } => "latched",
             Self::SourceRefused { .. } => "source_refused",
             Self::MediaLost { .. } => "media_lost",

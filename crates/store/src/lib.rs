@@ -75,7 +75,7 @@ pub use device::{Device, DeviceFilter, StoredBinding};
 pub use directory::{Directory, DirectoryAgent, DirectoryWorkflow};
 pub use entry::{Entry, new_id};
 pub use error::{OpenError, ReadError, WriteError};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, explain, turns};
 pub use faq::{Faq, FaqFilter};
 pub use final_customer::{FinalCustomer, FinalCustomerFilter};
 pub use foreign::{AppSettings, app_settings};

@@ -17,6 +17,9 @@ pub struct Placement {
     pub callback_url: Option<String>,
     /// What is done where an answering machine may take the call; `None`: nobody looks.
     pub answering: Option<AnsweringWish>,
+    /// The trace of who asked for the call (W3C `traceparent`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<String>,
     /// When the other side answered.
     pub answered_at: Option<Timestamp>,
     /// Who did, where that was looked for: `human`, `machine`, `machine_beep` or `unknown`.

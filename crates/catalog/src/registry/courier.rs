@@ -4,6 +4,8 @@
 super::table! { Log:
     Warning log_webhook_failing(destination: Text, cause: Text optional);
     Info log_webhook_recovered(destination: Text);
+    Warning log_traces_lost(cause: Text);
+    Info log_traces_taken();
     Error log_webhook_dead(destination: Text, delivery: Text, cause: Text optional);
     Error log_outbox_store_failing();
     Info log_outbox_store_recovered();

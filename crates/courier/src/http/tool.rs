@@ -16,6 +16,7 @@ use crate::sign::{
     HEADER_AGENT, HEADER_CALL, HEADER_IDEMPOTENCY, HEADER_SIGNATURE, HEADER_TENANT,
     HEADER_TIMESTAMP,
 };
+use crate::traces::TRACEPARENT;
 
 /// Headers that belong to the connection, or to us: a tool that names one is refused, since its author expects what does not
 /// happen.
@@ -140,6 +141,7 @@ fn headers(call: &HttpCall, caller: &Caller) -> Result<HeaderMap, SendError> {
         ),
         (HEADER_AGENT, caller.agent.as_deref()),
         (HEADER_CALL, caller.call.as_deref()),
+        (TRACEPARENT, caller.traceparent.as_deref()),
     ];
     for (name, value) in ours {
         if let Some(value) = value {

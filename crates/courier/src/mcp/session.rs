@@ -30,6 +30,7 @@ use crate::limits::{
     FAILURE_TEXT_MAX, MCP_MESSAGE_MAX, MCP_PAGES_MAX, MCP_SESSION_IDLE, MCP_SESSIONS_MAX,
     MCP_TOOLS_KEPT, MCP_TOOLS_MAX, REPLY_BODY_MAX,
 };
+use crate::traces::TRACEPARENT;
 
 /// Longest name of a tool, and longest description, in bytes.
 const NAME_MAX: usize = 128;
@@ -223,6 +224,13 @@ pub(super) async fn call(
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((format!("{META_PREFIX}{name}"), Value::String(value?))))
+    // Names that the protocol keeps for traces (SEP-414) have no prefix.
+    .chain(
+        caller
+            .traceparent
+            .clone()
+            .map(|of| (TRACEPARENT.to_owned(), Value::String(of))),
+    )
     .collect();
     params.meta = Some(MetaObject(meta).into());
     let key = key(server, caller);

@@ -28,6 +28,7 @@ use crate::secret::Secret;
 use crate::sign::{
     HEADER_AGENT, HEADER_SIGNATURE, HEADER_TENANT, HEADER_TIMESTAMP, tool_signature,
 };
+use crate::traces::TRACEPARENT;
 
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
@@ -177,14 +178,10 @@ impl StreamableHttpClient for GuardedTransport {
                 "the body is too large",
             )));
         }
+        let mut further = custom_headers;
+        further.extend(traceparent(&message));
         let response = self
-            .send(
-                Method::POST,
-                &uri,
-                session_id.as_deref(),
-                custom_headers,
-                body,
-            )
+            .send(Method::POST, &uri, session_id.as_deref(), further, body)
             .await
             .map_err(StreamableHttpError::Client)?;
         let status = response.status();
@@ -227,6 +224,14 @@ impl StreamableHttpClient for GuardedTransport {
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Failed> {
         Err(StreamableHttpError::ServerDoesNotSupportSse)
     }
+}
+
+/// The trace that a message says it belongs to, as the header of its request: what stands between us and the server reads that one.
+fn traceparent(message: &ClientJsonRpcMessage) -> Option<(HeaderName, HeaderValue)> {
+    let value = serde_json::to_value(message).ok()?;
+    let text = value.pointer("/params/_meta/traceparent")?.as_str()?;
+    let value = HeaderValue::try_from(text).ok()?;
+    Some((HeaderName::from_static(TRACEPARENT), value))
 }
 
 /// Reads the answer to a POST: one JSON message, or a stream of events.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use call::CallId;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
@@ -20,7 +21,10 @@ use crate::secret::Secret;
 use crate::sign::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, WebhookSecret,
 };
+use crate::traces::{Attribute, Outcome, Role, Span, TRACEPARENT, TraceContext};
 
+/// What the spans of deliveries are called.
+const SPAN: &str = "webhook";
 /// Kind of a delivery that completes the record of a call by PATCH.
 const RECORD_PATCH: &str = "record_patch";
 
@@ -79,18 +83,9 @@ enum Ended {
 
 /// Makes the attempt and writes down what came of it.
 pub(super) async fn deliver(work: &Work, delivery: &Delivery) {
-    let what = &delivery.delivery;
     let ended = match secret(work, delivery).await {
         Ok(secret) => {
-            let method = if what.kind == RECORD_PATCH {
-                Method::PATCH
-            } else {
-                Method::POST
-            };
-            let reply = work
-                .courier
-                .deliver(method, &what.url, &what.id, &what.body, secret.as_ref())
-                .await;
+            let reply = send(work, delivery, secret.as_ref()).await;
             match &reply {
                 Ok(reply) if !complete(work, delivery, reply).await => Ended::Later {
                     status: Some(reply.status),
@@ -141,6 +136,99 @@ pub(super) async fn deliver(work: &Work, delivery: &Delivery) {
     {
         work.voice.store_fails();
     }
+}
+
+/// Sends it, within the trace of its call where traces are told.
+async fn send(
+    work: &Work,
+    delivery: &Delivery,
+    secret: Option<&WebhookSecret>,
+) -> Result<Reply, SendError> {
+    let what = &delivery.delivery;
+    let method = if what.kind == RECORD_PATCH {
+        Method::PATCH
+    } else {
+        Method::POST
+    };
+    let trace = trace_of(work, delivery).await;
+    let begun = Timestamp::now();
+    let trace = trace.as_ref();
+    let header = trace.map(|trace| trace.traceparent(SPAN, &attempt_of(delivery)));
+    let (url, message) = (&what.url, (what.id.as_str(), what.body.as_str()));
+    let reply = work
+        .courier
+        .deliver(method, url, message, secret, header)
+        .await;
+    if let Some(trace) = trace {
+        tell(work, delivery, trace, begun, &reply);
+    }
+    reply
+}
+
+/// The trace of the call that a delivery is about, where traces are told.
+async fn trace_of(work: &Work, delivery: &Delivery) -> Option<TraceContext> {
+    work.courier.inner.traces.as_ref()?;
+    let call = CallId::from(delivery.delivery.call_id.clone()?);
+    let parent = work.store.trace_parent(&delivery.scope, &call).await;
+    Some(TraceContext::of_call(
+        call.as_str(),
+        parent.ok().flatten().as_deref(),
+    ))
+}
+
+/// Tells an attempt.
+fn tell(
+    work: &Work,
+    delivery: &Delivery,
+    trace: &TraceContext,
+    begun: Timestamp,
+    reply: &Result<Reply, SendError>,
+) {
+    let Some(exporter) = work
+        .courier
+        .inner
+        .traces
+        .as_ref()
+        .filter(|_| trace.is_sampled())
+    else {
+        return;
+    };
+    let what = &delivery.delivery;
+    let mut attributes = vec![
+        ("allo.webhook.kind", Attribute::Text(what.kind.clone())),
+        ("allo.webhook.id", Attribute::Text(what.id.clone())),
+        ("allo.webhook.attempt", Attribute::Whole(delivery.attempts)),
+    ];
+    let outcome = match reply {
+        Ok(reply) => {
+            let status = Attribute::Whole(reply.status.into());
+            attributes.push(("http.response.status_code", status));
+            if reply.is_success() {
+                Outcome::Ok
+            } else {
+                Outcome::Failed(format!("HTTP {}", reply.status))
+            }
+        }
+        Err(error) => Outcome::Failed(error.label().to_owned()),
+    };
+    exporter.tell(Span {
+        trace: trace.trace_id(),
+        id: trace.span_id(SPAN, &attempt_of(delivery)),
+        parent: Some(trace.root_id()),
+        has_remote_parent: false,
+        name: format!("webhook {}", what.kind),
+        role: Role::Producer,
+        began: begun,
+        ended: Timestamp::now(),
+        attributes,
+        events: Vec::new(),
+        outcome,
+    });
+}
+
+/// Which attempt of which delivery.
+fn attempt_of(delivery: &Delivery) -> String {
+    format!("{} {}", delivery.delivery.id, delivery.attempts)
 }
 
 /// A receiver that made a record of the end of a call is owed its completion: it is written before the answer counts. False where
@@ -208,16 +296,17 @@ impl Courier {
         body: &str,
         secret: Option<&WebhookSecret>,
     ) -> Result<Reply, SendError> {
-        self.deliver(Method::POST, url, id, body, secret).await
+        self.deliver(Method::POST, url, (id, body), secret, None)
+            .await
     }
 
     async fn deliver(
         &self,
         method: Method,
         url: &str,
-        id: &str,
-        body: &str,
+        (id, body): (&str, &str),
         secret: Option<&WebhookSecret>,
+        traceparent: Option<String>,
     ) -> Result<Reply, SendError> {
         let now = Timestamp::now().as_second();
         let mut values = vec![
@@ -230,6 +319,7 @@ impl Courier {
                 secret.sign(id, now, body.as_bytes()),
             ));
         }
+        values.extend(traceparent.map(|of| (TRACEPARENT, of)));
         let mut headers = HeaderMap::new();
         headers.insert(
             header::CONTENT_TYPE,

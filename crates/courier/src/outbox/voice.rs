@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use catalog::{Language, Message, Severity};
+use catalog::Message;
 use store::{Attempt, Delivery};
 
 use crate::limits::DESTINATIONS_MAX;
+use crate::log::say;
 
 /// Remembers what was said.
 #[derive(Default)]
@@ -71,15 +72,4 @@ impl Voice {
 
 fn cause(status: Option<i64>, error: &str) -> String {
     status.map_or_else(|| error.to_owned(), |status| status.to_string())
-}
-
-/// Writes a message to the log, at the level of its severity.
-fn say(message: &Message) {
-    let text = catalog::render(message, Language::En).text;
-    let code = message.code.as_ref();
-    match catalog::entry(code).map_or(Severity::Notice, |entry| entry.severity) {
-        Severity::Info | Severity::Notice => tracing::info!(code, "{text}"),
-        Severity::Warning => tracing::warn!(code, "{text}"),
-        Severity::Error => tracing::error!(code, "{text}"),
-    }
 }

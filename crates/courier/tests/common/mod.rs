@@ -285,6 +285,7 @@ pub fn caller() -> Caller {
         call: Some("call-1".to_owned()),
         signing_secret: Some(Secret::new("the account's secret")),
         hosts: Vec::new(),
+        traceparent: None,
     }
 }
 

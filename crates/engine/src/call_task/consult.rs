@@ -130,8 +130,10 @@ async fn ask_others(
     tell: &(impl Fn(Message) + Sync),
 ) -> Option<Verdict> {
     let now = Timestamp::now();
+    let trace = identity.trace.as_ref();
     let caller = Caller {
         call: Some(identity.id.as_str().to_owned()),
+        traceparent: trace.map(|trace| trace.traceparent("setup", "")),
         ..office.caller.clone()
     };
     let session = brain.session_request(now);

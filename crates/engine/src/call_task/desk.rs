@@ -235,6 +235,7 @@ impl Desk {
             .as_ref()
             .is_some_and(|service| !service.deliveries.is_empty());
         self.journal.finish(end, service).await;
+        self.calls.tell_trace(&self.identity);
         if has_news {
             self.calls.deliveries.notify_one();
         }

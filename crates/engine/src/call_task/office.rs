@@ -13,6 +13,7 @@ use agent::{
 };
 use call::{Input, ToolCallId, ToolOutcome, TypedDigits};
 use catalog::Message;
+use courier::traces::TraceContext;
 use courier::{Caller, Courier};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -46,6 +47,7 @@ pub(crate) struct Office {
     pub(crate) brain: CallBrain,
     courier: Courier,
     caller: Caller,
+    trace: Option<TraceContext>,
     pub(crate) books: Books,
     runs: BTreeMap<ToolCallId, Run>,
     sender: mpsc::Sender<ToolReplied>,
@@ -74,6 +76,7 @@ impl Office {
                 call: Some(call),
                 ..config.caller.clone()
             },
+            trace: identity.trace.clone(),
             books: Books::new(calls, identity, config, left_micro),
             runs: BTreeMap::new(),
             sender,
@@ -146,7 +149,11 @@ impl Office {
         let written = self.runs.get(id).is_some_and(|run| run.written);
         let mut row = (!written).then(|| self.books.begin_run(id, name, arguments, &round));
         let courier = self.courier.clone();
-        let caller = self.caller.clone();
+        let trace = self.trace.as_ref();
+        let caller = Caller {
+            traceparent: trace.map(|trace| trace.traceparent("tool", id.as_str())),
+            ..self.caller.clone()
+        };
         let sender = self.sender.clone();
         let (reply_id, filled) = (id.clone(), blank.clone());
         let task = tokio::spawn(async move {

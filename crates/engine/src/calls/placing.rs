@@ -353,8 +353,9 @@ impl Calls {
             to: dialling.shown,
             peer: String::new(),
         };
-        let (identity, journal, commands) =
+        let (mut identity, journal, commands) =
             self.begin(now, &line, parties, None, Direction::Outbound);
+        self.asked_within(now, &mut identity, &journal, dialling.placement.as_ref());
         let call = identity.id.clone();
         let carrier = dialect.name();
         let control = Arc::new(OnceLock::new());
@@ -426,8 +427,9 @@ impl Calls {
             to: shown,
             peer,
         };
-        let (identity, journal, commands) =
+        let (mut identity, journal, commands) =
             self.begin(now, &line, parties, None, Direction::Outbound);
+        self.asked_within(now, &mut identity, &journal, placement.as_ref());
         if let Some(news) = media.take_news() {
             journal.note(now, news);
         }

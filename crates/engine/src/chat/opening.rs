@@ -61,6 +61,8 @@ pub(super) fn identity(scope: &TenantScope, chat: &Entry<ChatSession>) -> Identi
             peer: String::new(),
         },
         started_at: chat.created_at,
+        // A chat has no trace.
+        trace: None,
     }
 }
 

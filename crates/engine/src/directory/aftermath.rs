@@ -186,6 +186,7 @@ async fn caller(parts: &Parts, run: &ToolRun) -> Caller {
         call: Some(run.run.call.as_str().to_owned()),
         signing_secret,
         hosts: Vec::new(),
+        traceparent: None,
     }
 }
 

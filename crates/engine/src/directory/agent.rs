@@ -294,6 +294,7 @@ pub(super) async fn configured(
             call: None,
             signing_secret: secrets.signing().await,
             hosts: Vec::new(),
+            traceparent: None,
         },
         calls_max: limits.max_parallel_calls.unwrap_or_default(),
         tenant_calls_max: tenant

@@ -380,6 +380,7 @@ impl DirectoryHandle {
             call: Some(format!("trial-{}", store::new_id())),
             signing_secret: secrets.signing().await,
             hosts: Vec::new(),
+            traceparent: None,
         };
         let compiled = agent::compile_definition(definition)?;
         let facts = facts(&caller, &sample);

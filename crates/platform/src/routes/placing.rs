@@ -24,7 +24,7 @@ pub(super) use guard::check_ceilings;
 use agent::Placement;
 use answering::AnsweringMachine;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use call::CallId;
 use engine::{PlaceCall, PlaceCallError, PlacedByWorkflow};
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,9 @@ pub(crate) struct Place {
     /// What is done where an answering machine may take the call; absent: nobody looks. Not for lines of the settings.
     #[serde(default)]
     answering_machine: AnsweringMachine,
+    /// The trace of who asks, as the request's header says it.
+    #[serde(skip)]
+    trace_parent: Option<String>,
 }
 
 /// A call that was placed.
@@ -244,6 +247,7 @@ impl Place {
             custom_params: self.custom_params.clone().unwrap_or_default(),
             callback_url: self.callback_url.clone(),
             answering: self.answering_machine.wish(),
+            trace_parent: self.trace_parent.clone(),
             ..Placement::default()
         }
     }
@@ -322,13 +326,19 @@ impl Place {
 
 /// Places a call: its agent speaks when it is answered. Nobody is called whom the line's `outboundPrefixes` do not allow.
 #[utoipa::path(post, path = "/api/calls", tag = "live", request_body = Place,
+    params(("traceparent" = Option<String>, Header, description = "The trace that the call is to be part of (W3C Trace Context), where traces are told.")),
     responses((status = 201, body = PlacedView)))]
 pub(crate) async fn place(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Json(body): Json<Place>,
+    headers: HeaderMap,
+    Json(mut body): Json<Place>,
 ) -> Result<Answer, Problem> {
     body.check()?;
+    let parent = headers.get("traceparent");
+    body.trace_parent = parent
+        .and_then(|parent| parent.to_str().ok())
+        .map(str::to_owned);
     let created_at = jiff::Timestamp::now();
     let placed = match (&body.workflow, &body.device) {
         (Some(workflow), _) => by_workflow::place(&api, &caller, &body, workflow).await,

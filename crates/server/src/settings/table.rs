@@ -202,6 +202,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
 
     setting("tools.back_office", &["NEXT_API_URL", "ALLORESTO_CALLBACK_URL"], Kind::Text, "", "Address of the back office; its origin may be reached by tools and webhooks wherever it is."),
     setting("tools.allow_private", &[], Kind::List, "", "Further origins (http://10.0.0.5:3000) or networks (10.1.0.0/16) outside the public Internet that tools and webhooks may reach."),
+    setting("traces.endpoint", &["OTEL_EXPORTER_OTLP_ENDPOINT"], Kind::Text, "", "Address of a collector that takes traces by OTLP over HTTP, such as http://localhost:4318 (`/v1/traces` is added): one trace for each call, when it is over, and `traceparent` with the requests of tools, MCP and webhooks. Empty: none."),
+    setting("traces.headers", &["OTEL_EXPORTER_OTLP_HEADERS"], Kind::Secret, "", "Headers of the requests to it: `name=value`, separated by commas, with %xx for what cannot stand there."),
+    setting("traces.service", &["OTEL_SERVICE_NAME"], Kind::Text, "allo", "What the process is called there (`service.name`)."),
+    setting("traces.numbers", &[], Kind::Switch, "false", "Whether traces tell telephone numbers whole; else their last two digits."),
+
     setting("tools.ca", &[], Kind::Text, "", "PEM file of further authorities to trust for tools and webhooks."),
     setting("tools.deadline_s", &[], Kind::Integer { min: 1, max: 60 }, "10", "How long a tool's request may take where the tool names no time."),
 

@@ -68,7 +68,7 @@ fn line(
     let plain = |code: &'static str| Some((Message::new(code), false));
     match event {
         // These have chapters of their own.
-        Event::SipMessage(_) | Event::RtpStatistics(_) => None,
+        Event::SipMessage(_) | Event::RtpStatistics(_) | Event::TraceParent { .. } => None,
         Event::SdpDecision(decision) => Some((
             if decision.accepted {
                 Message::new("line_sdp_accepted")
