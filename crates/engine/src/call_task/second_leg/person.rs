@@ -12,6 +12,7 @@ use crate::calls::Dialled;
 use crate::leg::audio::LegAudio;
 use crate::limits::{PEOPLE_MAX, PERSON_SILENT_MS_MAX};
 use crate::person::{Arrival, LivePerson, PersonCommand, PersonError};
+use crate::quality::Meter;
 
 impl SecondLegs {
     /// Somebody is on the line, or is being called.
@@ -62,6 +63,7 @@ impl SecondLeg {
             dialled: Dialled::default(),
             media,
             relay: Relay::new(),
+            meter: Meter::default(),
             conference: None,
             stage: Stage::Answered,
             announcement: Announcement::none(),
@@ -149,7 +151,8 @@ impl CallTask {
             tokio::spawn(arrival.media.close());
             return;
         }
-        self.second.begin(now, SecondLeg::of_person(now, arrival), &self.desk.journal);
+        self.second
+            .begin(now, SecondLeg::of_person(now, arrival), &self.desk.journal);
         self.session
             .handle(now, Input::Person(PersonInput::Comes { name, seat }));
     }
