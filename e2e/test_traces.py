@@ -156,6 +156,7 @@ def test_a_placed_call_is_in_the_trace_of_who_asked_and_a_dead_collector_harms_n
     for name in ("lost", "lost-too"):
         assert one_call(name)["endReason"] == "operator_hung_up"
     wait_for("the word of it", lambda: "does not take them" in world.allo.log(), 30)
+    assert world.allo.metric("allo_traces_spans_lost_total") >= 1
     world.settled()
     world.allo.stop()
     assert world.allo.log().count("does not take them") == 1, world.allo.log()

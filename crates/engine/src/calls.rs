@@ -180,7 +180,8 @@ fn new_call_id() -> CallId {
 impl Calls {
     pub(crate) fn new(shared: Shared) -> Self {
         let traces = shared.courier.traces().cloned();
-        let traces = traces.map(|exporter| Traces::start(shared.store.clone(), exporter));
+        let traces =
+            traces.map(|exporter| Traces::start(shared.store.clone(), exporter, &shared.metrics));
         Self {
             metrics: shared.metrics,
             ports: shared.ports,

@@ -1,6 +1,7 @@
 //! The figures of the process, for Prometheus.
 
 mod lines;
+mod spans;
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::calls::{Calls, Identity};
 use crate::journal::CallJournal;
 use crate::limits::TRACES_WAITING_MAX;
+use crate::metrics::Metrics;
 use spans::{Told, spans};
 
 enum Item {
@@ -36,7 +37,8 @@ pub(crate) struct Traces {
 
 impl Traces {
     /// Starts the task that makes the spans. It ends when this is dropped.
-    pub(crate) fn start(store: Store, exporter: Exporter) -> Self {
+    pub(crate) fn start(store: Store, exporter: Exporter, metrics: &Metrics) -> Self {
+        metrics.count_lost_spans(exporter.clone());
         let (queue, calls) = mpsc::channel(TRACES_WAITING_MAX);
         tokio::spawn(run(store, exporter.clone(), calls));
         Self { queue, exporter }

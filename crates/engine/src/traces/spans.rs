@@ -366,3 +366,127 @@ fn is_done(fields: &BTreeMap<String, Param>) -> bool {
         .get("done")
         .is_some_and(|done| *done != Param::Integer(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use store::CallService;
+
+    use super::*;
+
+    type Decision<'a> = (u64, &'a str, &'a [(&'a str, Param)]);
+
+    /// A call of ten seconds with these decisions of its session.
+    fn told(decisions: &[Decision<'_>]) -> Told {
+        let events = decisions
+            .iter()
+            .zip(0..)
+            .map(|((at_ms, name, fields), seq)| {
+                let fields = fields.iter().cloned();
+                JournalEntry {
+                    seq,
+                    at_ms: *at_ms,
+                    wall: Timestamp::UNIX_EPOCH,
+                    event: Event::Session {
+                        name: (*name).to_owned(),
+                        fields: fields
+                            .map(|(name, value)| (name.to_owned(), value))
+                            .collect(),
+                    },
+                }
+            });
+        Told {
+            record: CallRecord {
+                id: "0192f5a0-7b1c-7def-8abc-0123456789ab".to_owned(),
+                tenant: "tenant".to_owned(),
+                direction: Direction::Inbound,
+                from: "+33611223344".to_owned(),
+                to: "+33140506070".to_owned(),
+                line: String::new(),
+                agent: String::new(),
+                sip_call_id: None,
+                started_at: Timestamp::UNIX_EPOCH,
+                answered_at: None,
+                end: None,
+                recording_path: None,
+                service: CallService::default(),
+            },
+            events: events
+                .chain([JournalEntry {
+                    seq: 99,
+                    at_ms: 10_000,
+                    wall: Timestamp::UNIX_EPOCH,
+                    event: Event::Ended {
+                        reason: String::new(),
+                        ended_by: String::new(),
+                    },
+                }])
+                .collect(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// From, to, whether they were joined, and how it went, of each transfer.
+    fn transfers(told: &Told) -> Vec<(i64, i64, bool, Outcome)> {
+        let context = TraceContext::of_call(&told.record.id, None);
+        let spans = spans(told, &context, false);
+        let transfers = spans.into_iter().filter(|span| span.name == "transfer");
+        transfers
+            .map(|span| {
+                let joined = ("allo.transfer.joined", Attribute::Flag(true));
+                let (began, ended) = (span.began.as_millisecond(), span.ended.as_millisecond());
+                assert_eq!(span.parent, Some(context.root_id()));
+                (
+                    began,
+                    ended,
+                    span.attributes.contains(&joined),
+                    span.outcome,
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_leg_of_a_transfer_is_a_span_until_it_is_over() {
+        let target = ("target", Param::from("desk"));
+        let (done, not_done) = (("done", Param::Integer(1)), ("done", Param::Integer(0)));
+        let busy = ("reason", Param::from("busy"));
+        let called = (1_000, "target_called", &[target.clone()][..]);
+        let bridged = [
+            called,
+            (2_000, "target_rings", &[][..]),
+            (3_000, "transfer_finished", &[done.clone()][..]),
+            (7_000, "target_ended", &[busy.clone()][..]),
+        ];
+        let ok = |began, ended| vec![(began, ended, true, Outcome::Ok)];
+        assert_eq!(transfers(&told(&bridged)), ok(1_000, 7_000));
+        // The caller hangs up first.
+        assert_eq!(transfers(&told(&bridged[..3])), ok(1_000, 10_000));
+        let refused = [called, (2_500, "transfer_finished", &[not_done, busy][..])];
+        let failed = vec![(1_000, 2_500, false, Outcome::Failed("busy".to_owned()))];
+        assert_eq!(transfers(&told(&refused)), failed);
+        let referred = [
+            (1_000, "transfer_started", &[target][..]),
+            (2_000, "transfer_finished", &[done][..]),
+        ];
+        assert_eq!(transfers(&told(&referred)), ok(1_000, 2_000));
+        let conferred = [
+            called,
+            (4_000, "conferred", &[][..]),
+            (5_000, "returned", &[][..]),
+        ];
+        assert_eq!(transfers(&told(&conferred)), ok(1_000, 5_000));
+    }
+
+    #[test]
+    fn numbers_are_masked_unless_the_settings_want_them() {
+        let told = told(&[(
+            1_000,
+            "target_called",
+            &[("target", Param::from("desk 5512"))],
+        )]);
+        let context = TraceContext::of_call(&told.record.id, None);
+        let text = |numbers| format!("{:?}", spans(&told, &context, numbers));
+        assert!(!text(false).contains("611223344") && !text(false).contains("5512"));
+        assert!(text(true).contains("+33611223344") && text(true).contains("desk 5512"));
+    }
+}
