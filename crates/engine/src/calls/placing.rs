@@ -228,7 +228,7 @@ fn asking_for(outgoing: OutgoingInvite, place: Option<Place>) -> (Command, Placi
     (command, placing)
 }
 
-/// Host and port of a SIP address.
+/// Host and port of a SIP address, as written.
 fn sip_authority(uri: &str) -> Option<&str> {
     let rest = uri.split_once(':')?.1;
     let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
@@ -552,9 +552,29 @@ fn outgoing_media(
     MediaLeg::offer(now, pair, local, &identity)
 }
 
-/// Host part of a SIP address.
+/// Host part of a SIP address; of an IPv6 one without its brackets.
 pub(super) fn sip_host(uri: &str) -> Option<&str> {
-    let rest = uri.split_once(':')?.1;
-    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
-    host.split([';', '?', ':']).next()
+    let authority = sip_authority(uri)?;
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => authority.split(':').next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sip_host;
+
+    #[test]
+    fn hosts_of_addresses() {
+        for (uri, host) in [
+            ("sip:+33123456789@sip.example.test", "sip.example.test"),
+            ("sips:a@192.0.2.7:5061;transport=tls", "192.0.2.7"),
+            ("sip:[2001:db8::5]:5070;lr", "2001:db8::5"),
+            ("sip:a@[2001:db8::5]", "2001:db8::5"),
+            ("sip:pbx.test?Replaces=x", "pbx.test"),
+        ] {
+            assert_eq!(sip_host(uri), Some(host), "{uri}");
+        }
+    }
 }

@@ -44,7 +44,6 @@ pub(crate) enum Received {
 }
 
 /// The allocation of one socket.
-#[derive(Debug)]
 pub(crate) struct Relay {
     client: TurnClientUdp,
     begun: Instant,
@@ -62,6 +61,16 @@ pub(crate) struct Relay {
     heard: bool,
     released: bool,
     due: Option<Instant>,
+}
+
+/// Its client knows the password.
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay")
+            .field("server", &self.server)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Relay {
