@@ -195,6 +195,10 @@ def test_a_sip_account_says_its_codecs_keys_sound_and_security(house, browse):
     for codec in ("G.722", "G.711 A-law"):
         form.get_by_role("button", name=f"Retirer {codec}", exact=True).click()
     form.get_by_role("button", name=re.compile("^Avancé")).click()
+    # The panel opens in a movement, and what is below its edge cannot be clicked before that is over.
+    panel = form.get_by_role("region", name=re.compile("^Avancé"))
+    is_open = "panel => panel.clientHeight > 200 && panel.clientHeight >= panel.scrollHeight && !panel.getAnimations({ subtree: true }).length"
+    wait_for("the whole panel", lambda: panel.evaluate(is_open))
     chosen(form, "Preuve du numéro de l'appelant", "Refuser sous l'attestation B")
     form.get_by_label("Nouveaux appels par seconde").fill("5")
     chosen(form, "Touches (DTMF)", "Automatique")
