@@ -213,7 +213,9 @@ class Baresip(Process, Softphone):
         """From now on the caller's audio is this, then silence."""
         path = self.quiet.parent / f"say-{time.monotonic_ns()}.wav"
         write_wav(path, silence(before_ms), samples, silence(after_ms))
-        self.command("ausrc", f"aufile,{path}")
+        # A relative path here too: of a long one the end is cut off, and the file is not found.
+        answer = self.command("ausrc", f"aufile,{path.parent.name}/{path.name}")
+        assert answer.get("ok"), answer
 
     def samples(self):
         """Everything decoded so far, in the order of arrival (a held call writes nothing)."""
