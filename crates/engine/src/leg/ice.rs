@@ -14,6 +14,9 @@ use is::{
 };
 use sip::sdp::offer_answer::{IceTerms, LocalIce, Negotiated};
 use sip::sdp::{IceCandidate, IceKind, IcePassword};
+use sip::stun::is_stun;
+
+use crate::random;
 
 /// Pairs of candidates that are checked for a port; beyond it those of the lowest priority are left out.
 const PAIRS_MAX: usize = 64;
@@ -24,12 +27,8 @@ const LOCAL_PREFERENCE: u16 = 65_535;
 /// The components of RTP and RTCP (RFC 8839 section 5.1).
 const RTP: u8 = 1;
 const RTCP: u8 = 2;
-/// The cookie of every STUN message (RFC 8489 section 5), at its fourth byte.
-const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 /// News that wait to be told.
 const NEWS_MAX: usize = 8;
-/// Bytes of the head of a STUN message.
-const HEAD: usize = 20;
 
 /// What the sockets of a leg are reached by.
 #[derive(Clone, Copy, Debug)]
@@ -79,21 +78,13 @@ pub(crate) fn local_ice(rtp: Addresses, rtcp: Option<Addresses>) -> LocalIce {
     }
 }
 
-/// Fresh ones, for a description and for each restart.
+/// Fresh ones, for a description and for each restart: whoever guesses them can send our audio elsewhere.
 pub(crate) fn credentials() -> (String, IcePassword) {
-    loop {
-        let fresh = IceCreds::new();
-        if let Some(password) = IcePassword::new(&fresh.pass) {
-            return (fresh.ufrag, password);
-        }
-    }
-}
-
-/// Whether a datagram is a STUN message; no packet of RTP or RTCP begins like one (RFC 7983).
-fn is_stun(data: &[u8]) -> bool {
-    data.len() >= HEAD
-        && data.first().is_some_and(|first| *first < 4)
-        && data.get(4..8) == Some(&COOKIE)
+    let (mut ufrag, mut password) = ([0; 6], [0; 18]);
+    random::fill(&mut ufrag);
+    random::fill(&mut password);
+    let ufrag = base64_simd::STANDARD_NO_PAD.encode_to_string(ufrag);
+    (ufrag, IcePassword::from_random(password))
 }
 
 /// A pair that was chosen.
@@ -110,7 +101,6 @@ struct Checks {
     host: SocketAddr,
     relayed: Option<SocketAddr>,
     path: Option<Path>,
-    failed: bool,
     due: Option<Instant>,
 }
 
@@ -156,7 +146,6 @@ impl Checks {
             host,
             relayed,
             path: None,
-            failed: false,
             due: None,
         })
     }
@@ -197,21 +186,16 @@ impl Checks {
     fn look(&mut self) -> bool {
         let before = self.path;
         while let Some(event) = self.agent.poll_event() {
-            match event {
-                IceAgentEvent::NominatedSend {
-                    source,
-                    destination,
-                    ..
-                } => {
-                    self.path = Some(Path {
-                        local: source,
-                        remote: destination,
-                    });
-                }
-                IceAgentEvent::IceConnectionStateChange(state) => {
-                    self.failed = state == IceConnectionState::Disconnected;
-                }
-                IceAgentEvent::IceRestart(_) | IceAgentEvent::DiscoveredRecv { .. } => {}
+            if let IceAgentEvent::NominatedSend {
+                source,
+                destination,
+                ..
+            } = event
+            {
+                self.path = Some(Path {
+                    local: source,
+                    remote: destination,
+                });
             }
         }
         self.due = self.agent.poll_timeout();
@@ -229,24 +213,15 @@ impl Checks {
     }
 }
 
-/// How far the checks of a leg are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// The peer's checks are answered; ours wait until it has our description.
-    Waiting,
-    Checking,
-    /// A description without ICE came after ones with it.
-    Over,
-}
-
-/// See the module.
+/// See the module. It lives as long as both sides do ICE, or ours has offered it.
 pub(crate) struct Ice {
     rtp: Checks,
     /// Without one, or where RTCP comes with RTP, there are none for it.
     rtcp: Option<Checks>,
     /// The peer's user fragment, where both sides do ICE.
     agreed: Option<String>,
-    stage: Stage,
+    /// The peer has our description: we make checks of our own, and not only answer its.
+    begun: bool,
     moved: bool,
     /// The way that was told, and that there is none.
     told: Option<Path>,
@@ -261,7 +236,7 @@ impl Ice {
             rtp: Checks::new(local, RTP, controlling)?,
             rtcp: Checks::new(local, RTCP, controlling),
             agreed: None,
-            stage: Stage::Waiting,
+            begun: false,
             moved: false,
             told: None,
             told_none: false,
@@ -278,21 +253,8 @@ impl Ice {
         self.agreed.as_deref().is_some_and(|known| known != ufrag)
     }
 
-    /// A description without ICE came after ones with it: these agents have done what they can.
-    pub(crate) fn is_over(&self) -> bool {
-        self.stage == Stage::Over
-    }
-
     /// What was agreed about ICE in a description.
-    pub(crate) fn agree(&mut self, terms: Option<&IceTerms>, rtcp_mux: bool) {
-        let Some(terms) = terms else {
-            // Whoever it is now is where the description says.
-            self.each().for_each(|checks| checks.path = None);
-            if self.agreed.take().is_some() {
-                self.stage = Stage::Over;
-            }
-            return;
-        };
+    pub(crate) fn agree(&mut self, terms: &IceTerms, rtcp_mux: bool) {
         if rtcp_mux {
             self.rtcp = None;
         }
@@ -304,8 +266,8 @@ impl Ice {
 
     /// Checks begin.
     pub(crate) fn begin(&mut self, now: Instant) {
-        if self.agreed.is_some() && self.stage == Stage::Waiting {
-            self.stage = Stage::Checking;
+        if self.agreed.is_some() && !self.begun {
+            self.begun = true;
             for checks in std::iter::once(&mut self.rtp).chain(self.rtcp.as_mut()) {
                 self.moved |= checks.handle_timeout(now);
             }
@@ -349,7 +311,7 @@ impl Ice {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         for checks in std::iter::once(&mut self.rtp).chain(self.rtcp.as_mut()) {
-            if self.stage == Stage::Checking && checks.due.is_some_and(|due| due <= now) {
+            if self.begun && checks.due.is_some_and(|due| due <= now) {
                 self.moved |= checks.handle_timeout(now);
             }
         }
@@ -360,7 +322,7 @@ impl Ice {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let rtcp = self.rtcp.as_ref().and_then(|checks| checks.due);
         let due = [self.rtp.due, rtcp].into_iter().flatten().min();
-        due.filter(|_| self.stage == Stage::Checking)
+        due.filter(|_| self.begun)
     }
 
     /// What is to be sent for the checks.
@@ -423,7 +385,8 @@ impl Ice {
                 self.news.push_back(message);
             }
         }
-        if self.rtp.failed && self.rtp.path.is_none() && !self.told_none {
+        let is_lost = self.rtp.agent.state() == IceConnectionState::Disconnected;
+        if is_lost && self.rtp.path.is_none() && !self.told_none {
             self.told_none = true;
             self.news.push_back(Message::new("media_path_none"));
         }

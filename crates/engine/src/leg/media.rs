@@ -86,9 +86,7 @@ impl MediaLeg {
         let config = config.ok_or(OfferRejected::NoCommonCodec {
             offered: Vec::new(),
         })?;
-        let ice = local.ice.as_ref().and_then(|local| Ice::new(local, false));
         let mut leg = Self::with_config(now, pair, local, config, identity);
-        leg.ice = ice.map(Box::new);
         leg.apply(now, &agreed)?;
         Ok((leg, answer, agreed))
     }
@@ -128,10 +126,8 @@ impl MediaLeg {
             },
             cname: identity.cname.to_owned(),
         };
-        // Who offers decides (RFC 8445 section 6.1.1).
-        let ice = local.ice.as_ref().and_then(|local| Ice::new(local, true));
         let mut leg = Self::with_config(now, pair, local, config, identity);
-        leg.ice = ice.map(Box::new);
+        leg.prepare_ice();
         (leg, offer)
     }
 
@@ -201,7 +197,11 @@ impl MediaLeg {
         if let Some(local) = &mut self.local.dtls {
             local.active = self.dtls.is_active();
         }
-        self.restart_ice(offer);
+        let ufrag = offer_answer::ice_ufrag(offer);
+        let restarts = |ice: &Ice| ufrag.is_some_and(|ufrag| ice.is_restarted_by(&ufrag));
+        if self.ice.as_deref().is_some_and(restarts) {
+            self.forget_ice();
+        }
         let (agreed, answer) = offer_answer::answer(offer, &self.local)?;
         self.apply(now, &agreed)?;
         if self.started {
@@ -220,6 +220,7 @@ impl MediaLeg {
     /// Our offer for a re-INVITE that came without one.
     pub(crate) fn offer_again(&mut self) -> Vec<u8> {
         self.local.session_version = self.local.session_version.wrapping_add(1);
+        self.prepare_ice();
         offer_answer::offer(&self.local, sip::sdp::Direction::SendRecv)
     }
 
@@ -234,14 +235,8 @@ impl MediaLeg {
         })?;
         let mut agreed = agreed.clone();
         let mut config = config;
-        if let Some(ice) = &mut self.ice {
-            ice.agree(agreed.ice.as_ref(), agreed.rtcp_mux);
-            ice.settle(&mut agreed);
-            if ice.is_over() {
-                self.renew_ice();
-            }
-            (config.remote, config.remote_rtcp) = (agreed.remote, agreed.remote_rtcp);
-        }
+        self.agree_ice(&mut agreed);
+        (config.remote, config.remote_rtcp) = (agreed.remote, agreed.remote_rtcp);
         let made = self.dtls.agree(now, &agreed, self.signalling, self.started);
         if !made {
             return Err(OfferRejected::SrtpRefused);
@@ -257,20 +252,31 @@ impl MediaLeg {
         Ok(())
     }
 
-    /// Other credentials of the peer begin ICE anew, with others of ours (RFC 8839 section 4.4.1.1.1).
-    fn restart_ice(&mut self, offer: &[u8]) {
-        let Some(known) = &self.ice else { return };
-        let ufrag = offer_answer::ice_ufrag(offer);
-        if ufrag.is_some_and(|ufrag| known.is_restarted_by(&ufrag)) {
-            self.renew_ice();
+    /// We offer: the peer's checks may come before its answer, and who offers decides (RFC 8445 section 6.1.1).
+    fn prepare_ice(&mut self) {
+        if let (None, Some(local)) = (&self.ice, &self.local.ice) {
+            self.ice = Ice::new(local, true).map(Box::new);
         }
     }
 
-    /// Agents that know nothing yet, for the next description.
-    fn renew_ice(&mut self) {
-        if let Some(local) = &mut self.local.ice {
-            (local.ufrag, local.password) = ice::credentials();
+    /// Where both sides do ICE there are agents, and the audio goes to the pairs that they have chosen; else it goes where the description says.
+    fn agree_ice(&mut self, agreed: &mut Negotiated) {
+        let (Some(terms), Some(local)) = (agreed.ice.clone(), &self.local.ice) else {
+            return self.forget_ice();
+        };
+        if self.ice.is_none() {
             self.ice = Ice::new(local, false).map(Box::new);
+        }
+        if let Some(ice) = &mut self.ice {
+            ice.agree(&terms, agreed.rtcp_mux);
+            ice.settle(agreed);
+        }
+    }
+
+    /// What comes after it begins anew, with other credentials (RFC 8839 section 4.4.1.1.1).
+    fn forget_ice(&mut self) {
+        if let (Some(_), Some(local)) = (self.ice.take(), &mut self.local.ice) {
+            (local.ufrag, local.password) = ice::credentials();
         }
     }
 
@@ -412,34 +418,14 @@ impl MediaLeg {
 
     fn receive_rtp(&mut self, now: Instant) {
         for _ in 0..DATAGRAMS_AT_ONCE {
-            // An ICMP error of what we sent surfaces here; the absence of media is noticed by the stream.
-            let Ok((count, source)) = self.pair.rtp.try_recv_from(&mut self.buffer) else {
-                break;
+            let (source, length) = match self.next(now, false) {
+                Datagram::None => break,
+                Datagram::Other => continue,
+                Datagram::Peer(source, length) => (source, length),
             };
-            let source = canonical(source);
-            let Some(data) = self.buffer.get_mut(..count) else {
+            let Some(data) = self.buffer.get_mut(..length) else {
                 continue;
             };
-            let mut inner;
-            let (source, by_relay, data) = match open(
-                &mut self.pair,
-                now,
-                (self.ice.is_some(), false),
-                source,
-                data,
-            ) {
-                Opened::Nothing => continue,
-                Opened::Direct => (source, false, data),
-                Opened::Relayed(peer, carried) => {
-                    inner = carried;
-                    (peer, true, inner.as_mut_slice())
-                }
-            };
-            if let Some(ice) = &mut self.ice
-                && ice.receive(now, (source, false, by_relay), data)
-            {
-                continue;
-            }
             if self.local.dtls.is_some() && dtls::is_dtls(data) {
                 if self.dtls.handle(now, source, data) {
                     self.rekey(now);
@@ -455,33 +441,14 @@ impl MediaLeg {
 
     fn receive_rtcp(&mut self, now: Instant) {
         for _ in 0..DATAGRAMS_AT_ONCE {
-            let Ok((count, source)) = self.pair.rtcp.try_recv_from(&mut self.buffer) else {
-                break;
+            let (source, length) = match self.next(now, true) {
+                Datagram::None => break,
+                Datagram::Other => continue,
+                Datagram::Peer(source, length) => (source, length),
             };
-            let source = canonical(source);
-            let Some(data) = self.buffer.get_mut(..count) else {
+            let Some(data) = self.buffer.get_mut(..length) else {
                 continue;
             };
-            let mut inner;
-            let (source, by_relay, data) = match open(
-                &mut self.pair,
-                now,
-                (self.ice.is_some(), true),
-                source,
-                data,
-            ) {
-                Opened::Nothing => continue,
-                Opened::Direct => (source, false, data),
-                Opened::Relayed(peer, carried) => {
-                    inner = carried;
-                    (peer, true, inner.as_mut_slice())
-                }
-            };
-            if let Some(ice) = &mut self.ice
-                && ice.receive(now, (source, true, by_relay), data)
-            {
-                continue;
-            }
             if self.local.dtls.is_some() && dtls::is_dtls(data) {
                 self.dtls.handle_report(now, source, data);
                 self.rekey_reports();
@@ -492,6 +459,43 @@ impl MediaLeg {
                 self.stream.handle_rtcp(now, source, data);
             }
         }
+    }
+
+    /// Takes a datagram from a socket into the buffer, and what a relay and the checks of ICE want of it.
+    fn next(&mut self, now: Instant, rtcp: bool) -> Datagram {
+        let socket = if rtcp {
+            &self.pair.rtcp
+        } else {
+            &self.pair.rtp
+        };
+        // An ICMP error of what we sent surfaces here; the absence of media is noticed by the stream.
+        let Ok((count, source)) = socket.try_recv_from(&mut self.buffer) else {
+            return Datagram::None;
+        };
+        let (mut source, mut length, mut by_relay) = (canonical(source), count, false);
+        if let Some(relays) = &mut self.pair.relays {
+            let relay = relays.of(rtcp);
+            // Without ICE only the relay is told to the peer, and nobody else is heard.
+            let is_known = relay.as_ref().is_some_and(|relay| source == relay.server());
+            if is_known || self.ice.is_none() {
+                let data = self.buffer.get(..count).unwrap_or_default();
+                let received = relay.map(|relay| relay.receive(now, source, data));
+                let Some(Received::Peer(peer, carried)) = received else {
+                    return Datagram::Other;
+                };
+                let Some(room) = self.buffer.get_mut(..carried.len()) else {
+                    return Datagram::Other;
+                };
+                room.copy_from_slice(&carried);
+                (source, length, by_relay) = (peer, carried.len(), true);
+            }
+        }
+        if let (Some(ice), Some(data)) = (&mut self.ice, self.buffer.get(..length))
+            && ice.receive(now, (source, rtcp, by_relay), data)
+        {
+            return Datagram::Other;
+        }
+        Datagram::Peer(source, length)
     }
 
     /// A relay lets the peer through before it has heard of us.
@@ -546,42 +550,13 @@ impl MediaLeg {
     }
 }
 
-/// What a datagram at a socket was.
-enum Opened {
-    /// Of nobody, or the relay's own affair.
-    Nothing,
-    /// Sent to the socket itself.
-    Direct,
-    /// Sent to its relay, by whom, and what.
-    Relayed(SocketAddr, Vec<u8>),
-}
-
-/// Without ICE, only the relay is told to the peer, and nobody else is heard.
-fn open(
-    pair: &mut RtpPair,
-    now: Instant,
-    (is_ice, rtcp): (bool, bool),
-    source: SocketAddr,
-    data: &[u8],
-) -> Opened {
-    let Some(relays) = &mut pair.relays else {
-        return Opened::Direct;
-    };
-    let relay = if rtcp {
-        relays.rtcp.as_mut()
-    } else {
-        Some(&mut relays.rtp)
-    };
-    match relay {
-        Some(relay) if source == relay.server() || !is_ice => {
-            match relay.receive(now, source, data) {
-                Received::Nothing => Opened::Nothing,
-                Received::Peer(peer, carried) => Opened::Relayed(peer, carried),
-            }
-        }
-        None if !is_ice => Opened::Nothing,
-        Some(_) | None => Opened::Direct,
-    }
+/// What waited at a socket.
+enum Datagram {
+    None,
+    /// The affair of a relay or of the checks, or of nobody who is heard.
+    Other,
+    /// Whose it is; so many bytes of the buffer.
+    Peer(SocketAddr, usize),
 }
 
 /// Whether what goes to the peer goes by the relay, where there is one: always without ICE, and until a pair is chosen.
@@ -601,12 +576,7 @@ fn send(
         let _ = socket.try_send_to(data, reachable(pair.mapped, destination));
         return;
     };
-    let relay = if rtcp {
-        relays.rtcp.as_mut()
-    } else {
-        Some(&mut relays.rtp)
-    };
-    let wrapped = relay.and_then(|relay| {
+    let wrapped = relays.of(rtcp).and_then(|relay| {
         let data = relay.wrap(now, destination, data)?;
         Some((data, relay.server()))
     });
@@ -637,3 +607,6 @@ pub(crate) fn route_to(peer: SocketAddr) -> Option<IpAddr> {
     probe.connect(peer).ok()?;
     Some(probe.local_addr().ok()?.ip())
 }
+
+#[cfg(test)]
+mod tests;

@@ -278,6 +278,15 @@ impl Relays {
         std::iter::once(&mut self.rtp).chain(self.rtcp.as_mut())
     }
 
+    /// That of a socket.
+    pub(crate) fn of(&mut self, rtcp: bool) -> Option<&mut Relay> {
+        if rtcp {
+            self.rtcp.as_mut()
+        } else {
+            Some(&mut self.rtp)
+        }
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let rtcp = self.rtcp.as_ref().and_then(Relay::poll_timeout);
         [self.rtp.poll_timeout(), rtcp].into_iter().flatten().min()

@@ -43,6 +43,11 @@ impl IcePassword {
         is_ice(text, &PASSWORD).then(|| Self(text.to_owned()))
     }
 
+    /// A password of 144 random bits (RFC 8445 section 5.3 wants 128 that nobody can guess).
+    pub fn from_random(bytes: [u8; 18]) -> Self {
+        Self(base64_simd::STANDARD_NO_PAD.encode_to_string(bytes))
+    }
+
     /// As it is written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -313,6 +318,14 @@ mod tests {
             );
         }
         assert_eq!(lines.candidates.len(), CANDIDATES_MAX);
+    }
+
+    #[test]
+    fn every_random_password_is_one() {
+        for byte in 0..=255 {
+            let password = IcePassword::from_random([byte; 18]);
+            assert_eq!(IcePassword::new(password.as_str()), Some(password));
+        }
     }
 
     #[test]

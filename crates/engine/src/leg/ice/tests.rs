@@ -47,8 +47,8 @@ impl World {
             Ice::new(local[0], true).unwrap(),
             Ice::new(local[1], false).unwrap(),
         ];
-        sides[0].agree(Some(&terms(local[1], false)), mux);
-        sides[1].agree(Some(&terms(local[0], false)), mux);
+        sides[0].agree(&terms(local[1], false), mux);
+        sides[1].agree(&terms(local[0], false), mux);
         let now = Instant::now();
         for side in &mut sides {
             side.begin(now);
@@ -248,28 +248,6 @@ fn a_chosen_pair_moves_an_agreement() {
     assert_eq!(held.remote, None);
 }
 
-/// An exchange connects the call to somebody else, who does none.
-#[test]
-fn a_description_without_ice_goes_where_it_says() {
-    let local = [
-        plain("10.0.0.1:4000", "10.0.0.1:4001"),
-        plain("10.0.0.2:5000", "10.0.0.2:5001"),
-    ];
-    let mut world = World::new([&local[0], &local[1]], open_network, false);
-    world.run(Duration::from_millis(500));
-    let side = &mut world.sides[0];
-    assert!(!side.is_over());
-    side.agree(None, false);
-    assert!(side.is_over());
-    let mut agreed = agreement(Some("203.0.113.9:7000"), false);
-    side.settle(&mut agreed);
-    assert_eq!(agreed.remote, Some(at("203.0.113.9:7000")));
-    assert_eq!(
-        (side.is_relayed(false), side.is_relayed(true)),
-        (None, None)
-    );
-}
-
 #[test]
 fn other_credentials_are_a_restart() {
     let (ours, theirs) = (
@@ -278,7 +256,7 @@ fn other_credentials_are_a_restart() {
     );
     let mut side = Ice::new(&ours, false).unwrap();
     assert!(!side.is_restarted_by("first"));
-    side.agree(Some(&terms(&theirs, false)), false);
+    side.agree(&terms(&theirs, false), false);
     assert!(!side.is_restarted_by(&theirs.ufrag));
     assert!(side.is_restarted_by("other"));
 }
@@ -290,7 +268,7 @@ fn a_lite_peer_is_led() {
         plain("10.0.0.2:5000", "10.0.0.2:5001"),
     );
     let mut side = Ice::new(&ours, false).unwrap();
-    side.agree(Some(&terms(&theirs, true)), false);
+    side.agree(&terms(&theirs, true), false);
     assert!(side.rtp.agent.controlling());
 }
 
