@@ -30,7 +30,7 @@ def house(signers, standin, server, folder):
     trusted = folder / "authorities.pem"
     trusted.write_bytes(pem(signers.authority.root))
     allo = server(
-        standin("tone").url, line_allow_loopback="false", recording_enabled="false", stir_authorities=trusted, tools_allow_private=signers.origin,
+        standin("tone").url, line_allow_loopback="false", recording_enabled="false", stir_authorities=trusted, stir_allow_private=signers.origin,
     )
     platform = Platform(allo)
     agent = platform.good("POST", "/api/agents", {"name": "reception", "basePrompt": "Attested: {{callerAttestation}}.", "accountId": "default"})["id"]

@@ -112,7 +112,8 @@ impl Courier {
     pub fn new(config: CourierConfig) -> Result<Self, StartError> {
         let allow = Arc::new(config.allow);
         let lookup = Lookup::new(&config.name_servers);
-        let traces = config.collector.map(Exporter::start).transpose();
+        let start = |collector| Exporter::start(collector, config.extra_ca_pem.clone());
+        let traces = config.collector.map(start).transpose();
         let traces = traces.map_err(|error| StartError::Collector(error.to_string()))?;
         let clients = Clients::build(&config.extra_ca_pem, &lookup, &allow)?;
         Ok(Self {

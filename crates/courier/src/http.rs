@@ -3,7 +3,7 @@
 mod attempt;
 mod tool;
 
-pub(crate) use attempt::{Order, exchange, failure as connection_failure};
+pub(crate) use attempt::{Order, exchange, failure as connection_failure, jittered};
 
 use std::time::Duration;
 

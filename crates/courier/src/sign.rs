@@ -5,6 +5,7 @@
 mod tool;
 mod webhook;
 
+pub(crate) use tool::hex;
 pub use tool::{
     HEADER_AGENT, HEADER_CALL, HEADER_IDEMPOTENCY, HEADER_SIGNATURE, HEADER_TENANT,
     HEADER_TIMESTAMP, ToolSignature, is_tool_signature, tool_signature,

@@ -41,7 +41,7 @@ use crate::quality::LegQuality;
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
-use crate::stir::{Asked, Authorities, Judge};
+use crate::stir::{Asked, Judge};
 use crate::stream_socket::StreamSocket;
 use crate::switchboard::Switchboard;
 use crate::traces::Traces;
@@ -129,7 +129,7 @@ pub(crate) struct Shared {
     pub(crate) limits: LimitsConfig,
     pub(crate) store: Store,
     pub(crate) courier: Courier,
-    pub(crate) authorities: Authorities,
+    pub(crate) judge: Judge,
     pub(crate) events: broadcast::Sender<LiveEvent>,
     pub(crate) switchboard: Option<Switchboard>,
     pub(crate) registrations: broadcast::Sender<RegistrationChange>,
@@ -197,7 +197,7 @@ impl Calls {
             packing: shared.limits.packing,
             traces,
             store: shared.store,
-            judge: Judge::new(shared.courier.clone(), shared.authorities),
+            judge: shared.judge,
             courier: shared.courier,
             switchboard: shared.switchboard,
             deliveries: Arc::new(Notify::new()),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use agent::CompiledAgent;
 use call::Profile;
 use call::id::TenantId;
+use courier::CourierConfig;
 use ipnet::IpNet;
 use store::packet::PacketContents;
 use wire::realtime::ToolDefinition;
@@ -73,6 +74,8 @@ pub struct Config {
     pub held: Vec<String>,
     /// Who is trusted to vouch for the signers of callers' numbers.
     pub authorities: Authorities,
+    /// How the certificates of those signers are fetched.
+    pub certificates: CourierConfig,
     /// Seed of every pseudo-random choice; `None` takes one from the system.
     pub seed: Option<u64>,
 }

@@ -459,7 +459,7 @@ impl Pending {
         }
         while let Some((seq, block)) = self.packets.first() {
             store
-                .append_packets(&call.scope, &call.id, &[(*seq, block.bytes.clone())])
+                .append_packet_block(&call.scope, &call.id, *seq, &block.bytes)
                 .await?;
             self.packets.remove(0);
         }

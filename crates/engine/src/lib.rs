@@ -55,6 +55,7 @@ pub mod switchboard;
 mod tls;
 mod trace;
 mod traces;
+mod veil;
 mod web_pipe;
 
 pub use admission::Ban;

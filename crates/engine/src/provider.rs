@@ -77,6 +77,11 @@ const SUBSCRIBER_DIGITS_MIN: usize = 7;
 
 /// The digits of a number with its country's code.
 pub(crate) fn international(country: &str, dialled: &str) -> Option<String> {
+    numeric(country, dialled, SUBSCRIBER_DIGITS_MIN)
+}
+
+/// The same, of at least so many digits as it is written.
+pub(crate) fn numeric(country: &str, dialled: &str, digits_min: usize) -> Option<String> {
     let text: String = dialled
         .chars()
         .filter(|c| !matches!(c, ' ' | '.' | '-' | '(' | ')' | '/' | '\u{a0}'))
@@ -85,7 +90,7 @@ pub(crate) fn international(country: &str, dialled: &str) -> Option<String> {
         Some(rest) => (true, rest),
         None => (false, text.as_str()),
     };
-    if digits.len() < SUBSCRIBER_DIGITS_MIN || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if digits.len() < digits_min || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     if plus {
@@ -100,6 +105,9 @@ pub(crate) fn international(country: &str, dialled: &str) -> Option<String> {
         None => Some(digits.to_owned()),
     }
 }
+
+/// Calling code of a line that names none.
+pub(crate) const HOME_COUNTRY: &str = "33";
 
 /// A form of the caller's number, by its name on the API.
 pub fn caller_id_form(name: &str) -> Option<CallerIdForm> {

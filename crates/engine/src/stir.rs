@@ -17,8 +17,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sip::{IncomingInvite, Party};
 
-use crate::config::LineConfig;
+use crate::call_task::desk::phone;
+use crate::config::{Config, LineConfig};
 use crate::dispatch::called_number;
+use crate::provider::HOME_COUNTRY;
 
 pub use certificate::{Authorities, NoAuthorities};
 pub(crate) use fetched::Certificates;
@@ -27,9 +29,6 @@ pub use token::Attestation;
 
 /// How long a verdict may take, the certificate included: the caller of a line that asks for one hears nothing meanwhile.
 const VERDICT_WITHIN: Duration = Duration::from_secs(2);
-
-/// Calling code of a line that names none.
-const HOME: &str = "33";
 
 /// Why a caller's number is not vouched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,19 +206,12 @@ impl Asked {
             return None;
         }
         let country = line.sip_account.as_ref().map(|own| own.country.as_str());
-        let country = country.unwrap_or(HOME);
-        let shown = number(&invite.from);
-        let asserted = invite.p_asserted_identity.as_deref().map(asserted);
-        // What people and the agent are shown is what has to be proven: only a caller who shows no number is known by the other header.
-        let from = match token::canonical(shown, country) {
-            Some(_) => shown,
-            None => asserted.unwrap_or_default(),
-        };
+        let country = country.unwrap_or(HOME_COUNTRY);
         let date = invite.date.as_deref().map(jiff::fmt::rfc2822::parse);
         let date = date.and_then(|date| u64::try_from(date.ok()?.timestamp().as_second()).ok());
         Some(Box::new(Self {
             identities: invite.identities.clone(),
-            from: from.to_owned(),
+            from: proven(&invite.from, invite.p_asserted_identity.as_deref()),
             to: number(&invite.to).to_owned(),
             date_s: date,
             country: country.to_owned(),
@@ -227,11 +219,19 @@ impl Asked {
     }
 }
 
-/// The number of a party.
+/// The number that a caller has to prove: what people and the agent are shown of him, however it is spelled. Only one who shows no number at all is
+/// known by the other header.
+fn proven(from: &Party, identity: Option<&str>) -> String {
+    let shown = phone(number(from));
+    let shown = shown.filter(|shown| shown.contains(|c: char| c.is_ascii_digit()));
+    shown.unwrap_or_else(|| identity.map(asserted).unwrap_or_default().to_owned())
+}
+
+/// The number of a party, without its parameters.
 fn number(party: &Party) -> &str {
     match party.user.as_str() {
         "" => called_number(&party.uri),
-        user => user,
+        user => user.split(';').next().unwrap_or_default(),
     }
 }
 
@@ -254,11 +254,13 @@ impl fmt::Debug for Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(courier: Courier, authorities: Authorities) -> Self {
-        Self {
-            certificates: Certificates::new(courier),
-            authorities,
-        }
+    /// # Errors
+    /// The way to certificates cannot be made.
+    pub(crate) fn new(config: &Config) -> Result<Self, courier::StartError> {
+        Ok(Self {
+            certificates: Certificates::new(Courier::new(config.certificates.clone())?),
+            authorities: config.authorities.clone(),
+        })
     }
 
     /// The verdict on a call, within two seconds.
@@ -271,7 +273,9 @@ impl Judge {
         let now_s = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
         let token = token::read(asked, now_s)?;
         let found = self.certificates.get(&token.certificate_url).await?;
-        certificate::check(&token, &found, &self.authorities, now_s)?;
+        let checked = certificate::check(&token, &found, &self.authorities, now_s);
+        // What stands there may have been an error's page, or a certificate that has been renewed since.
+        checked.inspect_err(|_| self.certificates.doubt(&token.certificate_url))?;
         Ok(token.attestation)
     }
 }

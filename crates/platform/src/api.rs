@@ -92,7 +92,7 @@ pub struct Api {
     /// Those who listen to calls.
     pub(crate) listeners: Arc<Seats>,
     /// Files of calls that are made at the same time.
-    pub(crate) captures: Semaphore,
+    pub(crate) captures: Arc<Semaphore>,
     pub(crate) nudge: Nudge,
     /// Wakes the delivery of webhooks.
     pub(crate) outbox: Nudge,
@@ -128,7 +128,7 @@ impl Api {
             events,
             browsers: Tickets::default(),
             listeners: Arc::default(),
-            captures: Semaphore::new(CAPTURES_AT_ONCE),
+            captures: Arc::new(Semaphore::new(CAPTURES_AT_ONCE)),
             nudge,
             outbox,
             started: Instant::now(),

@@ -100,6 +100,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
         greetings: Some(data_dir.join("greetings")),
         held: Vec::new(),
         authorities: authorities(settings, &mut problems),
+        certificates: outgoing::certificates(settings, &courier.extra_ca_pem, &mut problems),
         seed: None,
         switchboard: None,
     };
@@ -339,7 +340,7 @@ fn rtp(settings: &Settings, problems: &mut Vec<Problem>) -> RtpConfig {
 pub(crate) fn bad_value(settings: &Settings, key: &'static str, expected: &str) -> Problem {
     let text = settings.text(key);
     let shown = match key {
-        "server.database" => without_password(text),
+        "server.database" | "traces.endpoint" => without_password(text),
         "traces.headers" => crate::settings::masked(text),
         _ => text.to_owned(),
     };

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use store::Store;
 use store::explain::Explanation;
+use store::packet::PacketContents;
 
 /// How often the state of the registration is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -35,12 +36,14 @@ impl OneOff {
         let failed = |cause: String| Message::new("start_failed").with("cause", cause);
         std::fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
         config.engine.recording.enabled = false;
+        config.engine.rtp.capture = PacketContents::None;
         if config.engine.sip.tls_bind.is_some() && config.engine.sip.tls.is_none() {
             let made = identity::self_signed(&directory, None);
             config.engine.sip.tls = Some(made.map_err(|error| failed(error.to_string()))?);
         }
         let database = directory.join("allo.db").display().to_string();
         let store = serve::open_store(&database).await?;
+        config.courier.collector = None;
         let courier =
             Courier::new(config.courier).map_err(|error| failed(serve::causes(&error)))?;
         let engine = Engine::start(config.engine, store.clone(), courier)

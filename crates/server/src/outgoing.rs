@@ -11,12 +11,7 @@ use store::secret::Vault;
 
 /// Reads the settings of the courier.
 pub(crate) fn settings(settings: &Settings, problems: &mut Vec<Problem>) -> CourierConfig {
-    let mut allow = Allow::default();
-    for entry in settings.list("tools.allow_private") {
-        if let Err(bad) = allow.add(&entry) {
-            problems.push(Problem::new("courier_allow_invalid").with("entry", bad.entry));
-        }
-    }
+    let mut allow = opened(settings, "tools.allow_private", problems);
     if let Some(url) = settings.set("tools.back_office")
         && allow.add_origin_of(url).is_err()
     {
@@ -35,6 +30,31 @@ pub(crate) fn settings(settings: &Settings, problems: &mut Vec<Problem>) -> Cour
         collector: collector(settings, problems),
         name_servers: Vec::new(),
         deadline: Duration::from_secs(settings.integer("tools.deadline_s")),
+    }
+}
+
+/// Origins and networks that a setting opens.
+fn opened(settings: &Settings, key: &str, problems: &mut Vec<Problem>) -> Allow {
+    let mut allow = Allow::default();
+    for entry in settings.list(key) {
+        if let Err(bad) = allow.add(&entry) {
+            problems.push(Problem::new("courier_allow_invalid").with("entry", bad.entry));
+        }
+    }
+    allow
+}
+
+/// How the certificates of those who sign callers' numbers are fetched: whoever calls names their addresses, so that nothing is open to them that is open
+/// to tools.
+pub(crate) fn certificates(
+    settings: &Settings,
+    extra_ca_pem: &[u8],
+    problems: &mut Vec<Problem>,
+) -> CourierConfig {
+    CourierConfig {
+        allow: opened(settings, "stir.allow_private", problems),
+        extra_ca_pem: extra_ca_pem.to_vec(),
+        ..CourierConfig::default()
     }
 }
 
@@ -72,10 +92,6 @@ fn collector(settings: &Settings, problems: &mut Vec<Problem>) -> Option<Collect
         headers,
         service: settings.text("traces.service").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        extra_ca_pem: settings
-            .set("tools.ca")
-            .and_then(|_| config::read_pem(settings, "tools.ca", problems))
-            .unwrap_or_default(),
         numbers: settings.switch("traces.numbers"),
     })
 }

@@ -92,7 +92,8 @@ pub(crate) async fn run(command: &ProbeCommand) -> ExitCode {
         Err(status) => return status,
     };
     let mut problems = Vec::new();
-    let config = outgoing::settings(&settings, &mut problems);
+    let mut config = outgoing::settings(&settings, &mut problems);
+    config.collector = None;
     if !problems.is_empty() {
         return report(&problems, None);
     }

@@ -463,6 +463,7 @@ pub(crate) fn start_message(error: &StartError) -> Message {
         | StartError::UnknownAgent { .. }
         | StartError::EngineUrl { .. }
         | StartError::RtpRange { .. }
+        | StartError::Certificates(_)
         | StartError::Recordings { .. }
         | StartError::Hep { .. }
         | StartError::Recovery { .. } => Message::new("start_failed").with("cause", causes(error)),

@@ -32,7 +32,7 @@ const RTCP: u8 = 2;
 const ADDRESS: u8 = 4;
 
 /// What is kept of each packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PacketContents {
     /// Nothing is kept.
     #[default]
@@ -360,29 +360,25 @@ impl<'a> Fields<'a> {
 }
 
 impl Store {
-    /// Adds blocks to a call, each under its number. Writing one again changes nothing, so a write may be repeated.
+    /// Adds a block to a call, under its number. Writing one again changes nothing, so a write may be repeated.
     ///
     /// # Errors
-    /// [`WriteError::UnknownCall`], [`WriteError::BatchTooLarge`], or what the database says; then none of them is written.
-    pub async fn append_packets(
+    /// [`WriteError::UnknownCall`], or what the database says; then it is not written.
+    pub async fn append_packet_block(
         &self,
         scope: &TenantScope,
         call: &CallId,
-        blocks: &[(u64, Vec<u8>)],
+        seq: u64,
+        block: &[u8],
     ) -> Result<(), WriteError> {
-        if blocks.len() > limits::BATCH_MAX {
-            return Err(WriteError::BatchTooLarge);
-        }
         let mut write = self.write().await?;
         require_call(&mut write, scope.id(), call.as_str()).await?;
-        for (seq, block) in blocks {
-            let mut sql = Sql::new("INSERT INTO call_packets (call_id, seq, block) VALUES (");
-            sql.bind(call.as_str().to_owned());
-            sql.with(", ", signed(*seq));
-            sql.with(", ", STANDARD.encode_to_string(block));
-            sql.push(") ON CONFLICT (call_id, seq) DO NOTHING");
-            sql.run(&mut write).await?;
-        }
+        let mut sql = Sql::new("INSERT INTO call_packets (call_id, seq, block) VALUES (");
+        sql.bind(call.as_str().to_owned());
+        sql.with(", ", signed(seq));
+        sql.with(", ", STANDARD.encode_to_string(block));
+        sql.push(") ON CONFLICT (call_id, seq) DO NOTHING");
+        sql.run(&mut write).await?;
         write.commit().await
     }
 

@@ -471,12 +471,13 @@ async fn what_is_old_goes_and_what_goes_on_stays(place) {
     for id in ["old", "running"] {
         store.append_transcript(&scope(), &call(id), std::slice::from_ref(&word)).await.unwrap();
         for _ in 0..2 {
-            store.append_packets(&scope(), &call(id), &[(0, vec![1, 2, 0, 255]), (2, vec![7])]).await.unwrap();
+            store.append_packet_block(&scope(), &call(id), 0, &[1, 2, 0, 255]).await.unwrap();
+            store.append_packet_block(&scope(), &call(id), 2, &[7]).await.unwrap();
         }
     }
     assert_eq!(store.packets(&scope(), &call("old")).await.unwrap(), [(0, vec![1, 2, 0, 255]), (2, vec![7])]);
     assert_eq!(store.packet_contents(&scope(), &call("old")).await.unwrap(), PacketContents::Whole);
-    assert!(store.append_packets(&other(), &call("old"), &[(3, vec![7])]).await.is_err());
+    assert!(store.append_packet_block(&other(), &call("old"), 3, &[7]).await.is_err());
     assert!(store.packets(&other(), &call("old")).await.unwrap().is_empty());
     assert_eq!(store.packet_contents(&other(), &call("old")).await.unwrap(), PacketContents::None);
     store.finish_call_with(&scope(), &call("old"), &close("old", 10)).await.unwrap();
@@ -505,7 +506,7 @@ async fn a_number_is_erased_and_the_books_stay(place) {
     let word = TranscriptEntry { role: Speaker::Caller, text: "Je m'appelle Élodie".to_owned(), at_ms: 0, item: None, interrupted_at_ms: None };
     store.append_transcript(&scope(), &call("c1"), &[word]).await.unwrap();
     store.recording_started(&scope(), &call("c1"), "recordings/c1.wav").await.unwrap();
-    store.append_packets(&scope(), &call("c1"), &[(0, vec![1, 1, 0])]).await.unwrap();
+    store.append_packet_block(&scope(), &call("c1"), 0, &[1, 1, 0]).await.unwrap();
     store.finish_call_with(&scope(), &call("c1"), &close("c1", 10)).await.unwrap();
     assert_eq!(store.erase_phone_number(&other(), number).await.unwrap().calls.len(), 0);
     assert!(store.erase_phone_number(&scope(), "").await.is_err());

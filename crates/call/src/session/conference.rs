@@ -67,6 +67,7 @@ impl Session {
         self.tell(&text);
         if self.phase == Phase::Talking {
             self.note(Role::System, text);
+            self.turn.unwant(Purpose::Conferred);
             self.turn.want(Purpose::Returned);
         }
     }

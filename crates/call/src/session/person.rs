@@ -35,6 +35,7 @@ impl Session {
             && self.profile.transfer_at_once.is_none()
             && !self.opening.answering.is_silent()
             && !self.opening.disclosure.protects()
+            && !self.keypad.secure.is_on()
             && !self.outbox.held;
         if converses {
             Ok(())
@@ -96,6 +97,7 @@ impl Session {
             goodbye.is_some_and(|goodbye| self.may_leave_them(goodbye.reason()))
         };
         self.confers()
+            && !self.keypad.secure.is_on()
             && (self.phase == Phase::Talking || (self.phase == Phase::Goodbye && leaves_alone()))
     }
 
@@ -137,6 +139,7 @@ impl Session {
         let text = cut_text(text, TEXT_BYTES_MAX);
         self.tell(&text);
         self.note(Role::System, text);
+        self.turn.unwant(Purpose::Conferred);
         self.turn.want(Purpose::Returned);
     }
 }

@@ -118,8 +118,10 @@ impl Session {
             took_ms: finished.took_ms,
         });
         match self.phase {
-            Phase::Joined | Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
-            Phase::Ringing
+            Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
+            // The agent is away, and may come back: it must know of the order that was booked meanwhile.
+            Phase::Joined
+            | Phase::Ringing
             | Phase::Dialing
             | Phase::Answering
             | Phase::Talking

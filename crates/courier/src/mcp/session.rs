@@ -367,9 +367,5 @@ fn transport_error(error: &(dyn std::error::Error + 'static)) -> McpError {
 }
 
 fn shortened(text: &str, max: usize) -> String {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().to_owned()
+    text[..text.floor_char_boundary(max)].to_owned()
 }

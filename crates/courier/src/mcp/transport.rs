@@ -17,6 +17,7 @@ use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
+use serde::Deserialize;
 use sse_stream::{Sse, SseStream};
 
 use super::McpServer;
@@ -179,7 +180,7 @@ impl StreamableHttpClient for GuardedTransport {
             )));
         }
         let mut further = custom_headers;
-        further.extend(traceparent(&message));
+        further.extend(traceparent(&body));
         let response = self
             .send(Method::POST, &uri, session_id.as_deref(), further, body)
             .await
@@ -227,10 +228,24 @@ impl StreamableHttpClient for GuardedTransport {
 }
 
 /// The trace that a message says it belongs to, as the header of its request: what stands between us and the server reads that one.
-fn traceparent(message: &ClientJsonRpcMessage) -> Option<(HeaderName, HeaderValue)> {
-    let value = serde_json::to_value(message).ok()?;
-    let text = value.pointer("/params/_meta/traceparent")?.as_str()?;
-    let value = HeaderValue::try_from(text).ok()?;
+fn traceparent(body: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    #[derive(Deserialize)]
+    struct Sent<'a> {
+        #[serde(borrow)]
+        params: Option<Params<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow, rename = "_meta")]
+        meta: Option<Meta<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Meta<'a> {
+        #[serde(borrow)]
+        traceparent: Option<Cow<'a, str>>,
+    }
+    let sent: Sent<'_> = serde_json::from_slice(body).ok()?;
+    let value = HeaderValue::try_from(&*sent.params?.meta?.traceparent?).ok()?;
     Some((HeaderName::from_static(TRACEPARENT), value))
 }
 

@@ -3,9 +3,9 @@
 //! A call's trace has the call's own id, a UUID without its dashes, unless who asked for the call brought a trace along. The ids of spans
 //! follow from the call and from what they are spans of: whoever knows the call can name them before they are over and after a restart.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
+
+use crate::sign::hex;
 
 /// Name of the header.
 pub const HEADER: &str = "traceparent";
@@ -106,15 +106,6 @@ fn own_trace(call: &str) -> [u8; 16] {
             hash.first_chunk().copied().unwrap_or([1; 16])
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// Trace, span and flags; `None` for what is no `traceparent` (W3C Trace Context 3.2).

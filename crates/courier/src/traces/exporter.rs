@@ -16,9 +16,10 @@ use super::otlp;
 use super::span::Span;
 use crate::courier::{Courier, CourierConfig, StartError};
 use crate::guard::{Allow, BadAllow};
-use crate::http::{Order, Reply, SendError, exchange};
+use crate::http::{Order, Reply, SendError, exchange, jittered};
 use crate::limits::{
-    SPANS_AT_ONCE_MAX, SPANS_WAIT, SPANS_WAITING_MAX, TRACES_ATTEMPTS, TRACES_PAUSE, TRACES_WITHIN,
+    RETRY_AFTER_MAX, SPANS_AT_ONCE_MAX, SPANS_WAIT, SPANS_WAITING_MAX, TRACES_ATTEMPTS,
+    TRACES_PAUSE, TRACES_WITHIN,
 };
 use crate::log::say;
 use crate::secret::Secret;
@@ -61,8 +62,6 @@ pub struct Collector {
     pub service: String,
     /// `service.version`.
     pub version: String,
-    /// PEM of authorities to trust beside the system's.
-    pub extra_ca_pem: Vec<u8>,
     /// Telephone numbers are told whole; else their last digits alone.
     pub numbers: bool,
 }
@@ -88,14 +87,14 @@ impl std::fmt::Debug for Exporter {
 }
 
 impl Exporter {
-    /// Starts the way to a collector. It ends when the last handle is dropped.
+    /// Starts the way to a collector; the PEM is of authorities to trust beside the system's. It ends when the last handle is dropped.
     ///
     /// # Errors
     /// See [`BadCollector`].
-    pub fn start(collector: Collector) -> Result<Self, BadCollector> {
+    pub fn start(collector: Collector, extra_ca_pem: Vec<u8>) -> Result<Self, BadCollector> {
         let lost = Arc::new(AtomicU64::new(0));
         let numbers = collector.numbers;
-        let way = Way::to(collector, Arc::clone(&lost))?;
+        let way = Way::to(collector, extra_ca_pem, Arc::clone(&lost))?;
         let (queue, items) = mpsc::channel(SPANS_WAITING_MAX);
         tokio::spawn(way.run(items));
         Ok(Self {
@@ -164,7 +163,11 @@ struct Way {
 }
 
 impl Way {
-    fn to(collector: Collector, lost: Arc<AtomicU64>) -> Result<Self, BadCollector> {
+    fn to(
+        collector: Collector,
+        extra_ca_pem: Vec<u8>,
+        lost: Arc<AtomicU64>,
+    ) -> Result<Self, BadCollector> {
         let url = address(&collector.url).ok_or(BadCollector::Address)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &collector.headers {
@@ -181,7 +184,7 @@ impl Way {
         // A client of its own: the address of the collector is opened for nobody else.
         let courier = Courier::new(CourierConfig {
             allow: Allow::parse(&[url.origin().ascii_serialization()])?,
-            extra_ca_pem: collector.extra_ca_pem,
+            extra_ca_pem,
             ..CourierConfig::default()
         })?;
         Ok(Self {
@@ -241,16 +244,21 @@ impl Way {
         drop(spans);
         let mut attempt = 1;
         let (lost, cause) = loop {
+            let mut pause = TRACES_PAUSE * attempt;
             match self.post(body.clone()).await {
                 Ok(reply) if reply.is_success() => {
-                    break (otlp::rejected(&reply.body), "rejected".to_owned());
+                    let rejected = otlp::rejected(&reply.body).min(count);
+                    break (rejected, "rejected".to_owned());
                 }
-                Ok(reply) if attempt < TRACES_ATTEMPTS && is_retryable(&reply) => {}
+                Ok(reply) if attempt < TRACES_ATTEMPTS && is_retryable(&reply) => {
+                    pause = reply.retry_after.unwrap_or(pause).min(RETRY_AFTER_MAX);
+                }
                 Ok(reply) => break (count, format!("HTTP {}", reply.status)),
-                Err(_) if attempt < TRACES_ATTEMPTS => {}
+                Err(SendError::Unreachable | SendError::Broken | SendError::TimedOut)
+                    if attempt < TRACES_ATTEMPTS => {}
                 Err(error) => break (count, error.label().to_owned()),
             }
-            tokio::time::sleep(TRACES_PAUSE * attempt).await;
+            tokio::time::sleep(jittered(pause)).await;
             attempt += 1;
         };
         self.lost.fetch_add(lost, Ordering::Relaxed);

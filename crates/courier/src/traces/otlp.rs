@@ -224,11 +224,7 @@ fn pair(key: &str, value: &Attribute) -> KeyValue {
 }
 
 fn shortened(text: &str) -> String {
-    let mut end = text.len().min(TEXT_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().to_owned()
+    text[..text.floor_char_boundary(TEXT_MAX)].to_owned()
 }
 
 fn nanos(at: Timestamp) -> u64 {

@@ -160,9 +160,6 @@ impl Patched {
         switchboard: &Switchboard,
         ring_by: Option<Instant>,
     ) -> Self {
-        if let Some(tap) = media.tap() {
-            tap.allow_voices();
-        }
         media.set_media_timeout_ms(desk.calls.rtp.media_timeout_ms);
         Self {
             desk,
@@ -462,7 +459,6 @@ impl Patched {
             self.end(ended);
         }
         self.media.transmit(now);
-        self.desk.journal.packets_if_crowded(self.media.tap());
         self.far.played(&mut self.media);
         self.far.send();
     }
@@ -523,7 +519,6 @@ impl Patched {
         }));
         self.media.stop(now);
         self.media.transmit(now);
-        self.desk.journal.last_packets_of(self.media.tap());
         let figures = self.media.statistics(now);
         let mut statistics = json!({
             "codec": self.media.codec().name(),

@@ -9,7 +9,7 @@ use store::{Entry, SipAccount, trunk_parts};
 use super::DirectoryConfig;
 use crate::config::{IdentityPolicy, SipAccountConfig, SrtpPolicy};
 use crate::nat::{NatConfig, NatMode, ServerAddress};
-use crate::provider::{NumberForm, ProviderProfile, caller_id_form};
+use crate::provider::{HOME_COUNTRY, NumberForm, ProviderProfile, caller_id_form};
 
 /// How often a trunk that does not register is asked whether it is there.
 const HEALTH_EVERY: Duration = Duration::from_secs(60);
@@ -53,7 +53,7 @@ pub(super) fn selectable(entry: &Entry<SipAccount>) -> SipAccountConfig {
         weight: u32::try_from(entry.weight).unwrap_or_default(),
         backup: entry.backup_account_id.clone(),
         numbers,
-        country: text("country_code").unwrap_or("33").to_owned(),
+        country: text("country_code").unwrap_or(HOME_COUNTRY).to_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether there is room for one more call: new ones a second and calls at the same time, of its line, its tenant and the process.
 //!
-//! A rate is asked before a place is taken, the smaller owner before the larger one: the flood of one line takes nothing from the others.
+//! The smaller owner is asked before the larger one: the flood of one line, or calls to one that is full, take nothing from the others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -178,6 +178,10 @@ impl Dispatcher {
     fn room(&mut self, now: Instant, line: &Line) -> Result<Admitted, Limit> {
         self.rates.take(now, line)?;
         let limit = |kind, max, of| Limit { kind, max, of };
+        let place = line
+            .places
+            .take()
+            .ok_or_else(|| limit(LimitKind::LineCalls, line.places.max(), Some(shown(line))))?;
         if !self.invites.take(now) {
             return Err(limit(LimitKind::ProcessRate, self.invites.max(), None));
         }
@@ -185,10 +189,6 @@ impl Dispatcher {
             .process
             .take()
             .ok_or_else(|| limit(LimitKind::ProcessCalls, self.process.max(), None))?;
-        let place = line
-            .places
-            .take()
-            .ok_or_else(|| limit(LimitKind::LineCalls, line.places.max(), Some(shown(line))))?;
         Ok(Admitted {
             _process: process,
             _line: place,

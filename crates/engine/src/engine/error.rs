@@ -44,6 +44,9 @@ pub enum StartError {
         /// The address.
         url: String,
     },
+    /// The way to the certificates of signers cannot be made.
+    #[error("certificates cannot be fetched")]
+    Certificates(#[from] courier::StartError),
     /// The RTP range holds no pair of ports.
     #[error("the RTP port range {min}-{max} holds no pair of ports")]
     RtpRange {

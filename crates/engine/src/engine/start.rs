@@ -34,6 +34,7 @@ use crate::resolver::Resolver;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Parts, SipDriver};
 use crate::sip_socket::{Connections, TlsEnds};
+use crate::stir::Judge;
 use crate::tls;
 
 /// Starts the driver, the acceptors and the journal.
@@ -75,7 +76,7 @@ pub(super) async fn start(
         switchboard: config.switchboard.clone(),
         store,
         courier,
-        authorities: config.authorities.clone(),
+        judge: Judge::new(config)?,
         registrations: broadcast::channel(REGISTRATION_CHANGES_MAX).0,
     }));
     let (stream_events, stream_queue) = mpsc::channel(STREAM_EVENTS_MAX);

@@ -7,14 +7,13 @@
 //! whole. Of encrypted audio the headers alone are kept, which are in the clear; its reports are not readable and are left out.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use media::{StreamConfig, rtp};
 use store::packet::{BlockHead, Packet, PacketBlock, PacketContents};
 
-/// The last packets of a key may still be on their way when secrecy is over.
-const SECRECY_LASTS: Duration = Duration::from_millis(600);
+use crate::veil::Veil;
 
 /// See the module.
 pub(crate) struct Tap {
@@ -25,8 +24,7 @@ pub(crate) struct Tap {
     wants_voices: bool,
     /// Payload type of the voice, once it is agreed.
     voice: Option<u8>,
-    secure: bool,
-    secure_until: Option<Instant>,
+    veil: Veil,
 }
 
 impl Tap {
@@ -51,8 +49,7 @@ impl Tap {
                 began: now,
                 wants_voices: contents == PacketContents::Whole,
                 voice: None,
-                secure: false,
-                secure_until: None,
+                veil: Veil::default(),
             })
         })
     }
@@ -72,10 +69,7 @@ impl Tap {
 
     /// The caller types in secrecy, or has done so.
     pub(crate) fn secure(&mut self, now: Instant, on: bool) {
-        if self.secure && !on {
-            self.secure_until = Some(now + SECRECY_LASTS);
-        }
-        self.secure = on;
+        self.veil.set(now, on);
     }
 
     /// Takes a copy of a datagram as it is on the wire.
@@ -87,7 +81,7 @@ impl Tap {
         data: &[u8],
     ) {
         let encrypted = self.block.head().encrypted;
-        let kept = if rtcp_port || rtp::is_rtcp(data) {
+        let kept = if rtp::is_rtcp(data) {
             if encrypted {
                 return;
             }
@@ -96,7 +90,7 @@ impl Tap {
             let Ok((header, length)) = rtp::parse_header(data) else {
                 return;
             };
-            let secure = self.secure || self.secure_until.is_some_and(|until| now < until);
+            let secure = self.veil.covers(now);
             if secure && self.voice != Some(header.payload_type) {
                 self.block.withhold();
                 return;
@@ -122,6 +116,8 @@ impl Tap {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use media::{Codec, Keypad, LatchPolicy, OpusTerms, SrtpConfig, Treatment};
     use store::packet::ReadBlock;
 
@@ -213,9 +209,10 @@ mod tests {
             tap.secure(now, true);
             assert_eq!(kept(&mut tap, now), (vec![(172, 12), (28, 28)], 1));
             tap.secure(now, false);
-            let late = now + SECRECY_LASTS - Duration::from_millis(1);
+            let late = now + Duration::from_millis(599);
             assert_eq!(kept(&mut tap, late), (vec![(172, 12), (28, 28)], 1));
-            assert_eq!(kept(&mut tap, now + SECRECY_LASTS).0.len(), 3);
+            let over = now + Duration::from_millis(600);
+            assert_eq!(kept(&mut tap, over).0.len(), 3);
         }
     }
 

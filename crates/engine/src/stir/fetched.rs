@@ -54,7 +54,7 @@ impl Certificates {
             return known.ok_or(Fault::Unfetched);
         }
         let _permit = self.fetches.acquire().await;
-        // Calls of one signer that came together: the first one fetched it.
+        // Another call of the same signer may have fetched it meanwhile.
         if let Some(known) = self.known(url) {
             return known.ok_or(Fault::Unfetched);
         }
@@ -67,6 +67,14 @@ impl Certificates {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.get(url)?;
         (Instant::now() < found.until).then(|| found.chain.clone())
+    }
+
+    /// What was fetched is of no use: it is not kept for longer than a failure.
+    pub(super) fn doubt(&self, url: &str) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = kept.get_mut(url) {
+            found.until = found.until.min(Instant::now() + FAILED_FOR);
+        }
     }
 
     async fn fetch(&self, url: &str) -> Option<Bytes> {

@@ -109,6 +109,34 @@ fn each_policy_refuses_what_it_says_with_the_status_of_rfc_8224() {
 }
 
 #[test]
+fn the_number_that_is_shown_is_the_one_that_is_proven_however_it_is_spelled() {
+    let party = |user: &str| Party {
+        uri: format!("sip:{user}@carrier.test"),
+        user: user.to_owned(),
+        display: None,
+    };
+    let other = Some("<sip:+33199999999@carrier.test>");
+    for (user, proof) in [
+        ("+33140506070", "33140506070"),
+        ("+33140506070;x=1", "33140506070"),
+        ("+33140506070;verstat=TN-Validation-Passed", "33140506070"),
+        ("+33/140506070", "33140506070"),
+        ("0140506070", "33140506070"),
+        ("anonymous", "33199999999"),
+        ("", "33199999999"),
+        ("marie", "33199999999"),
+    ] {
+        let proven = proven(&party(user), other);
+        assert_eq!(canonical(&proven, "33").as_deref(), Some(proof), "{user}");
+    }
+    // Who shows something like a number that is none proves nothing by another one.
+    for user in ["+331405060701234567", "33140506070x", "+33 14050607O"] {
+        let proven = proven(&party(user), other);
+        assert_eq!(canonical(&proven, "33"), None, "{user}");
+    }
+}
+
+#[test]
 fn a_number_has_one_form_and_a_name_has_none() {
     for spelling in [
         "+33123456789",
@@ -116,6 +144,7 @@ fn a_number_has_one_form_and_a_name_has_none() {
         "0033123456789",
         "0123456789",
         "+33 (1) 23.45-67 89",
+        "+33/1/23456789",
     ] {
         assert_eq!(
             canonical(spelling, "33").as_deref(),

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::Fault;
+use crate::provider::numeric;
 
 /// Longest Identity header that is read, bytes: a token of some twenty destinations and a long address of its certificate.
 const IDENTITY_BYTES_MAX: usize = 8_192;
@@ -270,17 +271,5 @@ fn signature_of(part: &str) -> Result<Vec<u8>, Fault> {
 
 /// A telephone number in its canonical form: the digits of E.164 alone (RFC 8224 section 8.3). `None` for what is no number.
 pub(crate) fn canonical(text: &str, country: &str) -> Option<String> {
-    let is_separator = |c: &char| matches!(c, '-' | '.' | ' ' | '(' | ')');
-    let plain: String = text.chars().filter(|c| !is_separator(c)).collect();
-    let digits = if let Some(global) = plain.strip_prefix('+') {
-        global.to_owned()
-    } else if let Some(global) = plain.strip_prefix("00") {
-        global.to_owned()
-    } else if let Some(national) = plain.strip_prefix('0') {
-        format!("{country}{national}")
-    } else {
-        plain
-    };
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && DIGITS.contains(&digits.len())).then_some(digits)
+    numeric(country, text, *DIGITS.start()).filter(|digits| DIGITS.contains(&digits.len()))
 }

@@ -116,6 +116,16 @@ impl Maker<'_> {
         }
     }
 
+    /// The name of the line; of one of the settings it is its address, with a number before the @ more often than not.
+    fn line(&self) -> Attribute {
+        let line = self.told.record.line.as_str();
+        if line.contains('@') {
+            self.number(line)
+        } else {
+            text(line)
+        }
+    }
+
     fn call(&self) -> Span {
         let record = &self.told.record;
         let inbound = record.direction == Direction::Inbound;
@@ -127,7 +137,7 @@ impl Maker<'_> {
             ),
             ("allo.account.id", text(record.tenant.as_str())),
             ("allo.agent.id", text(record.agent.as_str())),
-            ("allo.line", text(record.line.as_str())),
+            ("allo.line", self.line()),
             ("allo.call.from", self.number(&record.from)),
             ("allo.call.to", self.number(&record.to)),
         ];

@@ -68,7 +68,7 @@ pub(super) fn read(blocks: &[(u64, Vec<u8>)]) -> (Told, Vec<ReadBlock<'_>>) {
             told.missing += 1;
             continue;
         };
-        told.contents = read.head.contents;
+        told.contents = told.contents.max(read.head.contents);
         told.encrypted |= read.head.encrypted;
         told.skipped += u64::from(read.skipped);
         told.withheld += u64::from(read.withheld);

@@ -203,7 +203,7 @@ pub(crate) async fn connect(
         let (id, agent, from) = match grant {
             Grant::Call { id, agent, from } => (id, agent, from),
             Grant::Person { call, person } => {
-                return engine.person_by_stream(&call, person, socket).await;
+                return engine.person_by_stream(&call, person, socket);
             }
         };
         let call = StreamCall {

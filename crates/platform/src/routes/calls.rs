@@ -496,8 +496,8 @@ pub(crate) async fn captured(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (scope, record, id) = find(&api, &caller, &id).await?;
-    // Whoever comes while others are made waits.
-    let turn = api.captures.acquire().await;
+    // Whoever comes while others are made waits; a file that nobody waits for any more counts until it is made.
+    let turn = Arc::clone(&api.captures).acquire_owned().await;
     let events = api.store.events(&scope, &id).await?;
     let blocks = api.store.packets(&scope, &id).await?;
     let name = format!("attachment; filename=\"{}.pcapng\"", id.as_str());
@@ -506,8 +506,11 @@ pub(crate) async fn captured(
         (header::CONTENT_DISPOSITION, name.as_str()),
     ];
     let began = record.started_at;
-    let file = tokio::task::spawn_blocking(move || capture::whole(began, &events, &blocks)).await;
-    drop(turn);
+    let make = move || {
+        let _turn = turn;
+        capture::whole(began, &events, &blocks)
+    };
+    let file = tokio::task::spawn_blocking(make).await;
     let file = file.map_err(Problem::internal)?;
     Ok((headers, file).into_response())
 }

@@ -7,7 +7,7 @@ use crate::serve::open_store;
 use crate::settings::Settings;
 use agent::{HttpCall, Method};
 use catalog::Message;
-use courier::{Caller, Courier};
+use courier::{Caller, Courier, CourierConfig};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
@@ -137,7 +137,10 @@ pub(super) async fn back_office(config: &ProcessConfig, settings: &Settings) -> 
         ),
         ahead: None,
     };
-    let courier = match Courier::new(config.courier.clone()) {
+    let courier = match Courier::new(CourierConfig {
+        collector: None,
+        ..config.courier.clone()
+    }) {
         Ok(courier) => courier,
         Err(error) => return down(error.to_string()),
     };

@@ -171,6 +171,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("nat.turn_username", &["TURN_USERNAME"], Kind::Text, "", "Name at that server (long-term credentials)."),
     setting("nat.turn_password", &["TURN_PASSWORD"], Kind::Secret, "", "Password at that server."),
 
+    setting("stir.allow_private", &[], Kind::List, "", "Origins (https://10.0.0.5) or networks outside the public Internet from which the certificates of those signers may be fetched. What is open to tools is not open to them: whoever calls names the address."),
     setting("stir.authorities", &[], Kind::Text, "", "PEM file of the authorities (STI-CA) that are trusted to vouch for the signers of callers' numbers; empty: none is, and no number is vouched for."),
 
     setting("line.username", &["SIP_USERNAME"], Kind::Text, "", "User name of the telephone line; empty: no line is registered."),

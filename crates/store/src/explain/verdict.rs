@@ -257,17 +257,25 @@ fn sound_facts(facts: &Facts<'_>) -> Vec<Message> {
     found
 }
 
-/// Notes of a record that say why its call was refused.
-const REFUSING: [&str; 4] = [
-    "call_limited",
-    "caller_unsigned",
-    "caller_not_vouched",
-    "caller_vouched",
-];
+/// The notes of a record that say why its call was refused, where it ended for this reason.
+fn refusing(reason: &str) -> &'static [&'static str] {
+    match EndReason::from_code(reason) {
+        Some(EndReason::CallerUnproven) => {
+            &["caller_unsigned", "caller_not_vouched", "caller_vouched"]
+        }
+        Some(EndReason::Concurrency | EndReason::RateLimited | EndReason::Overload) => {
+            &["call_limited"]
+        }
+        Some(_) | None => &[],
+    }
+}
 
 /// For a call that was never answered: the final SIP answer, and what was wrong with the offer.
 fn refusal_facts(facts: &Facts<'_>) -> Vec<Message> {
-    if facts.record.end.is_none() || facts.record.answered_at.is_some() {
+    let Some(end) = facts.record.end.as_ref() else {
+        return Vec::new();
+    };
+    if facts.record.answered_at.is_some() {
         return Vec::new();
     }
     let mut found: Vec<Message> = facts
@@ -284,7 +292,8 @@ fn refusal_facts(facts: &Facts<'_>) -> Vec<Message> {
         let Event::Note { message } = &entry.event else {
             return None;
         };
-        REFUSING.contains(&&*message.code).then(|| message.clone())
+        let is_cause = refusing(&end.reason).contains(&&*message.code);
+        is_cause.then(|| message.clone())
     }));
     let status = facts
         .events

@@ -159,7 +159,7 @@ export function CallPage() {
             {record.endedAt ? t('calls.call.notRecorded') : t('calls.call.recordingLater')}
           </Alert>
         )}
-        {!record.endedAt && <LiveNetwork id={callId} />}
+        {!record.endedAt && <LiveNetwork key={callId} id={callId} />}
         <Grid gap="md">
           <Grid.Col span={{ base: 12, md: 5 }}>
             <Card withBorder radius="md" padding="sm">

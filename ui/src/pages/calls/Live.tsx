@@ -306,7 +306,7 @@ function Follow({ id, call, line, words, speaking }: { id: string; call: LiveCal
           {t('calls.line.callerLeft')}
         </Alert>
       )}
-      {running && <LiveNetwork id={id} read={call.quality} />}
+      {running && <LiveNetwork key={id} id={id} read={call.quality} />}
       {listening && running && !onTheLine && (
         <Box>
           {/* eslint-disable-next-line jsx-a11y/media-has-caption -- its transcript stands below */}

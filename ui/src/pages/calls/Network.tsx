@@ -43,6 +43,8 @@ export function Network({ legs }: { legs: Leg[] }) {
   if (legs.length === 0) return null;
   const told = (figure: Figure, write: (value: number) => string) =>
     figure.last == null ? '–' : t('calls.network.figure', { last: write(figure.last), worst: write(figure.worst ?? figure.last) });
+  const name = (of: Leg) => t(of.leg === 'target' ? 'calls.network.target' : 'calls.network.caller');
+  const silent = legs.filter((of) => of.reports === 0);
   const columns: [string, (of: Leg) => string][] = [
     [t('calls.network.roundTrip'), (of) => told(of.roundTripMs, milliseconds)],
     [t('calls.network.lostReceived'), (of) => told(of.received.loss, percent)],
@@ -61,16 +63,16 @@ export function Network({ legs }: { legs: Leg[] }) {
             <Table.Td />
             {legs.map((of, index) => (
               <Table.Th key={index} scope="col">
-                {t(of.leg === 'target' ? 'calls.network.target' : 'calls.network.caller')}
+                {name(of)}
               </Table.Th>
             ))}
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
-          {columns.map(([name, value]) => (
-            <Table.Tr key={name}>
+          {columns.map(([figure, value]) => (
+            <Table.Tr key={figure}>
               <Table.Th scope="row" fw={400}>
-                {name}
+                {figure}
               </Table.Th>
               {legs.map((of, index) => (
                 <Table.Td key={index}>{value(of)}</Table.Td>
@@ -79,9 +81,9 @@ export function Network({ legs }: { legs: Leg[] }) {
           ))}
         </Table.Tbody>
       </Table>
-      {legs.every((of) => of.reports === 0) && (
+      {silent.length > 0 && (
         <Text size="xs" c="dimmed">
-          {t('calls.network.noReports')}
+          {t('calls.network.noReports', { who: silent.map(name).join(', ') })}
         </Text>
       )}
     </Box>

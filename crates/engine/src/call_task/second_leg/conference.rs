@@ -38,7 +38,8 @@ pub(super) struct Conference {
 }
 
 impl Conference {
-    pub(super) fn new(now: Instant) -> Self {
+    /// After another one of the same leg, whose dropped sound still counts.
+    pub(super) fn new(now: Instant, before: Option<&Self>) -> Self {
         Self {
             mixer: Box::default(),
             next: now + STEP,
@@ -46,7 +47,7 @@ impl Conference {
             outward: Default::default(),
             said: Vec::new(),
             item: Arc::from("conference"),
-            dropped_ms: 0,
+            dropped_ms: before.map_or(0, Self::dropped_ms),
         }
     }
 
@@ -156,7 +157,8 @@ impl CallTask {
             second.media.await_media(now);
             second.stage = Stage::Conferring;
             second.joined.get_or_insert(now);
-            second.conference = Some(Conference::new(now));
+            second.relay.rest();
+            second.conference = Some(Conference::new(now, second.conference.as_ref()));
         }
         self.media.set_company(true);
     }

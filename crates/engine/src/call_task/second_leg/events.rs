@@ -161,7 +161,7 @@ impl CallTask {
         if let Some(office) = &mut self.office {
             office.engine_until = Some(now);
         }
-        if !self.second.came() {
+        if self.second.was_called() {
             self.handed_over();
         }
     }

@@ -20,9 +20,9 @@ impl SecondLegs {
         self.current.as_ref().is_some_and(|one| one.is_open())
     }
 
-    /// Whoever is there came by themselves.
-    pub(super) fn came(&self) -> bool {
-        self.current.as_ref().is_some_and(|one| one.came)
+    /// Whoever is there was called.
+    pub(super) fn was_called(&self) -> bool {
+        self.current.as_ref().is_some_and(|one| !one.came)
     }
 
     /// Where whoever talks is.

@@ -74,6 +74,12 @@ impl Relay {
         }
     }
 
+    /// What is carried next begins as the first did, with some sound in front of it.
+    pub(super) fn rest(&mut self) {
+        self.up.begun = false;
+        self.down.begun = false;
+    }
+
     pub(super) fn dropped_ms(&self) -> u64 {
         self.up.dropped_ms + self.down.dropped_ms
     }
