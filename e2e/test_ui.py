@@ -227,7 +227,7 @@ def calls_live_history_and_one_explained(world, browse, folder):
     expect(drawer.locator("audio")).to_be_visible()
     wait_for("sound that plays", lambda: page.evaluate("document.querySelector('audio').currentTime") > 0.3, 20, 0.2)
     # Read every five seconds; this telephone sends no reports.
-    network = drawer.get_by_role("region", name="Le réseau, maintenant et au pire")
+    network = drawer.get_by_role("region", name="Le réseau : dernière mesure et pire")
     expect(network).to_contain_text("Pertes à l'arrivée", timeout=20_000)
     expect(network).to_contain_text("L'autre côté n'envoie pas de rapports")
     drawer.get_by_label("Souffler à l'agent").fill("Dites que nous fermons à 22 h.")
