@@ -622,6 +622,8 @@ call_limited = call refused, a limit is reached: { $limit ->
     [tenant_calls] the account has all its calls
     [agent_calls] the agent has all its calls
     [process_calls] the server has all its calls
+    [process_late] the server has no time for more: it is late by more than (ms)
+    [process_cpu] the server has no time for more: its processor is used by (percent)
    *[other] { $limit }
  }, { $max }{ $name ->
     [none] {""}
@@ -638,6 +640,8 @@ call_limited = call refused, a limit is reached: { $limit ->
     [tenant_calls] “Simultaneous calls” in the form of the account (callsMax).
     [agent_calls] “Simultaneous calls” in the agent's settings (limits.maxParallelCalls).
     [process_calls] The setting limits.calls.
+    [process_late] Look for what else uses this machine, give the server more cores, or add a server. The setting limits.late_ms.
+    [process_cpu] Give the server more cores, or add a server. The setting limits.cpu_percent.
    *[other] Raise that limit.
  }
 
@@ -699,6 +703,11 @@ log_started = allo{ $version ->
     [none] {""}
    *[other] {" "}{ $version }
  } started.
+log_shedding = New calls are refused: { $cause ->
+    [late] the server is late by more than { $max } ms
+   *[other] the server uses more than { $max } % of its processor
+ }.
+log_shedding_over = New calls are taken again after { $seconds } s; { $refused } were refused.
 log_listening = Listening on { $protocol } { $address }.
 log_accounts_loaded = { $count ->
     [0] No active SIP account

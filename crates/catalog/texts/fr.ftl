@@ -622,6 +622,8 @@ call_limited = appel refusé, une limite est atteinte : { $limit ->
     [tenant_calls] le compte a tous ses appels
     [agent_calls] l'agent a tous ses appels
     [process_calls] le serveur a tous ses appels
+    [process_late] le serveur n'a pas le temps d'un appel de plus : son retard dépasse (ms)
+    [process_cpu] le serveur n'a pas le temps d'un appel de plus : son processeur est occupé à (pour cent)
    *[other] { $limit }
  }, { $max }{ $name ->
     [none] {""}
@@ -638,6 +640,8 @@ call_limited = appel refusé, une limite est atteinte : { $limit ->
     [tenant_calls] « Appels simultanés » dans le formulaire du compte (callsMax).
     [agent_calls] « Appels simultanés » dans les réglages de l'agent (limits.maxParallelCalls).
     [process_calls] Le réglage limits.calls.
+    [process_late] Cherchez ce qui occupe cette machine, donnez plus de cœurs au serveur ou ajoutez un serveur. Le réglage limits.late_ms.
+    [process_cpu] Donnez plus de cœurs au serveur ou ajoutez un serveur. Le réglage limits.cpu_percent.
    *[other] Augmentez cette limite.
  }
 
@@ -699,6 +703,11 @@ log_started = allo{ $version ->
     [none] {""}
    *[other] {" "}{ $version }
  } a démarré.
+log_shedding = Les nouveaux appels sont refusés : { $cause ->
+    [late] le retard du serveur dépasse { $max } ms
+   *[other] le serveur occupe plus de { $max } % de son processeur
+ }.
+log_shedding_over = Les nouveaux appels sont repris après { $seconds } s ; refusés : { $refused }.
 log_listening = À l'écoute en { $protocol } sur { $address }.
 log_accounts_loaded = { $count ->
     [0] Aucun compte SIP actif

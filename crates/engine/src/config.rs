@@ -434,6 +434,20 @@ pub struct LimitsConfig {
     pub retry_after_s: u32,
     /// What the calls of a busy process give up for each other.
     pub packing: Packing,
+    /// When a process has no time for another call.
+    pub shedding: Shedding,
+}
+
+/// When new calls are refused with 503 because those that there are would suffer. What a call costs depends on codecs, tools and the
+/// machine, so that a number of calls alone does not say it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shedding {
+    /// Calls in progress from which on a call may be refused for this; fewer are always taken.
+    pub from_calls: u32,
+    /// The process is strained when it wakes later than this again and again; zero: that is not looked at.
+    pub late_max: Duration,
+    /// It is strained when it uses so many percent of the cores that it may use; 0: that is not looked at.
+    pub cpu_percent_max: u32,
 }
 
 /// Longer messages to the engines while many calls go on: each message costs a system call, a TLS record and a wake-up at both ends,
@@ -479,6 +493,7 @@ impl Default for LimitsConfig {
             connection_idle: Duration::from_secs(900),
             retry_after_s: 10,
             packing: Packing::default(),
+            shedding: Shedding::default(),
         }
     }
 }

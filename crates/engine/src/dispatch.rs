@@ -22,10 +22,11 @@ pub(crate) use outgoing::OutgoingRefused;
 
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
 use crate::config::{
-    AgentConfig, Config, LineConfig, RealtimeConfig, UnknownSource, WorkflowConfig,
+    AgentConfig, Config, LineConfig, RealtimeConfig, Shedding, UnknownSource, WorkflowConfig,
 };
 use crate::engine::StartError;
 use crate::engine_choice::EngineChoice;
+use crate::load::Load;
 use crate::log::say;
 use crate::realtime_client::Target;
 use crate::routes::{MayCall, Route, RouteAnswer, RouteNote, RouteTable, routed};
@@ -159,6 +160,8 @@ pub(crate) struct Dispatcher {
     held: Vec<String>,
     rates: Rates,
     process: Places,
+    load: Arc<Load>,
+    shedding: Shedding,
     invites: Bucket,
     draining: Draining,
     retry_after_s: u32,
@@ -215,12 +218,19 @@ impl Dispatcher {
             held: config.held.clone(),
             rates: Rates::default(),
             process: Places::new(config.limits.calls_max),
+            load: Arc::default(),
+            shedding: config.limits.shedding,
             invites: Bucket::new(now, config.limits.invites_per_s_max),
             draining,
             retry_after_s: config.limits.retry_after_s,
             unknown_source: config.sip.unknown_source,
             wrong_passwords: WrongPasswords::default(),
         })
+    }
+
+    /// What the clock of this process tells of its time; whoever starts the clock shares it.
+    pub(crate) fn load(&self) -> &Arc<Load> {
+        &self.load
     }
 
     /// Puts other lines in the place of the directory's. Calls in progress keep what they began with; a line that stays keeps its

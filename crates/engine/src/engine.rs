@@ -216,6 +216,7 @@ struct Inner {
 struct Tasks {
     driver: JoinHandle<()>,
     acceptors: Vec<JoinHandle<()>>,
+    pulse: JoinHandle<()>,
 }
 
 impl Engine {
@@ -606,6 +607,7 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(tasks) = tasks {
+            tasks.pulse.abort();
             for acceptor in &tasks.acceptors {
                 acceptor.abort();
             }

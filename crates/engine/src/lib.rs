@@ -31,6 +31,7 @@ pub mod limits;
 pub mod line_test;
 mod listening;
 mod live;
+mod load;
 mod log;
 mod metrics;
 pub mod nat;

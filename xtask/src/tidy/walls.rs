@@ -131,7 +131,7 @@ const WRAPPED: &[(&str, &[&str])] = &[
     ("rmcp", &["courier"]),
     ("str0m", &["engine"]),
     ("x509-parser", &["engine"]),
-    ("rustix", &["server"]),
+    ("rustix", &["engine", "server"]),
     ("axum", &["server", "platform", "restaurant"]),
     ("anyhow", &["server", "xtask"]),
 ];

@@ -12,6 +12,8 @@ super::table! { Log:
     Info log_call_answered(call: Text optional, after: Duration optional);
     Info log_call_ended(call: Text optional, reason: Text optional, duration: Duration optional);
     Warning log_call_overloaded(invite: Number optional);
+    Warning log_shedding(cause: Text, max: Count);
+    Info log_shedding_over(seconds: Count, refused: Count);
     Warning log_calls_recovered(count: Count);
     Info log_retention_swept(count: Count);
     Info log_provisioned(house: Text, agent: Text);

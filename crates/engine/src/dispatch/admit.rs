@@ -10,8 +10,9 @@ use call::{EndReason, TenantId};
 use catalog::Message;
 
 use super::{Admitted, Decision, Dispatcher, Gate, Line};
-use crate::admission::Bucket;
+use crate::admission::{Bucket, Place};
 use crate::limits::RATE_RETRY_AFTER_S;
+use crate::load::Strain;
 
 /// The limits that refuse a call, each with the name that its counter, the log and the record have for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub(crate) enum LimitKind {
     TenantCalls,
     AgentCalls,
     ProcessCalls,
+    /// Calls are late, of those that there are.
+    ProcessLate,
+    /// The processor is used up.
+    ProcessCpu,
 }
 
 impl LimitKind {
@@ -35,6 +40,8 @@ impl LimitKind {
             Self::TenantCalls => "tenant_calls",
             Self::AgentCalls => "agent_calls",
             Self::ProcessCalls => "process_calls",
+            Self::ProcessLate => "process_late",
+            Self::ProcessCpu => "process_cpu",
         }
     }
 }
@@ -43,7 +50,7 @@ impl LimitKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) kind: LimitKind,
-    /// Calls, or new calls a second.
+    /// Calls, new calls a second, milliseconds or percent.
     pub(crate) max: u32,
     /// Whose it is, as people call it; `None` where the kind says it.
     pub(crate) of: Option<String>,
@@ -185,14 +192,32 @@ impl Dispatcher {
         if !self.invites.take(now) {
             return Err(limit(LimitKind::ProcessRate, self.invites.max(), None));
         }
-        let process = self
-            .process
-            .take()
-            .ok_or_else(|| limit(LimitKind::ProcessCalls, self.process.max(), None))?;
+        let process = self.process_place()?;
         Ok(Admitted {
             _process: process,
             _line: place,
         })
+    }
+
+    /// A place among the calls of this process, if it has time for one more. A few calls are always taken: to refuse them would help nobody.
+    pub(super) fn process_place(&self) -> Result<Place, Limit> {
+        let limit = |kind, max| Limit {
+            kind,
+            max,
+            of: None,
+        };
+        let many = self.process.taken() >= self.shedding.from_calls;
+        if let Some(strain) = self.load.strain().filter(|_| many) {
+            self.load.refused();
+            let kind = match strain {
+                Strain::Late => LimitKind::ProcessLate,
+                Strain::Cpu => LimitKind::ProcessCpu,
+            };
+            return Err(limit(kind, strain.max(self.shedding)));
+        }
+        self.process
+            .take()
+            .ok_or_else(|| limit(LimitKind::ProcessCalls, self.process.max()))
     }
 
     fn limited(&self, line: &Arc<Line>, limit: Limit) -> Decision {
@@ -200,9 +225,10 @@ impl Dispatcher {
             LimitKind::LineRate | LimitKind::TenantRate => {
                 (EndReason::RateLimited, RATE_RETRY_AFTER_S)
             }
-            LimitKind::ProcessRate | LimitKind::ProcessCalls => {
-                (EndReason::Overload, self.retry_after_s)
-            }
+            LimitKind::ProcessRate
+            | LimitKind::ProcessCalls
+            | LimitKind::ProcessLate
+            | LimitKind::ProcessCpu => (EndReason::Overload, self.retry_after_s),
             LimitKind::LineCalls | LimitKind::TenantCalls | LimitKind::AgentCalls => {
                 (EndReason::Concurrency, self.retry_after_s)
             }

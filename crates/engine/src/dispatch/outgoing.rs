@@ -122,7 +122,7 @@ impl Dispatcher {
         if self.draining.is_set() || self.gate(&line.agent.config.name) == Gate::Closed {
             return Err(OutgoingRefused::Busy);
         }
-        let process = self.process.take().ok_or(OutgoingRefused::Busy)?;
+        let process = self.process_place().map_err(|_| OutgoingRefused::Busy)?;
         let place = line.places.take().ok_or(OutgoingRefused::Busy)?;
         Ok((
             Arc::clone(line),

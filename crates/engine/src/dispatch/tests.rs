@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::{CallRates, LineCredentials, LineProvider, Secret, SrtpPolicy};
 use crate::limits::BANNED_FOR;
+use crate::load::Strain;
 
 #[test]
 fn the_called_number_is_the_user_part() {
@@ -379,6 +380,46 @@ fn a_refusal_names_the_limit_its_value_and_when_to_come_again() {
     let (reason, status, _, limit) = last([192, 0, 2, 1], 2);
     assert_eq!((reason, status), (EndReason::Concurrency, 486));
     assert_eq!((limit.kind, limit.max), (LimitKind::LineCalls, 1));
+}
+
+#[test]
+fn a_strained_process_refuses_what_comes_beyond_a_few_calls() {
+    let now = Instant::now();
+    let mut house = dispatcher(vec![rated("one", "192.0.2.1/32", "one", (0, 0))]);
+    house.shedding = Shedding {
+        from_calls: 2,
+        late_max: std::time::Duration::from_millis(50),
+        cpu_percent_max: 85,
+    };
+    let from = invite([192, 0, 2, 1], "sip:anybody@x.test", None);
+    house.load.tell(Some(Strain::Cpu));
+    let first: Vec<Decision> = (0..2).map(|_| house.decide(now, &from)).collect();
+    assert!(
+        first
+            .iter()
+            .all(|decision| matches!(decision, Decision::Accept { .. })),
+        "a few calls are always taken"
+    );
+    let refused = |house: &mut Dispatcher| match house.decide(now, &from) {
+        Decision::Refuse {
+            reason,
+            status,
+            retry_after_s,
+            limit: Some(limit),
+            ..
+        } => Some((reason, status, retry_after_s, limit.kind, limit.max)),
+        _ => None,
+    };
+    let overload = (EndReason::Overload, 503, Some(house.retry_after_s));
+    let by = |(reason, status, after), kind, max| Some((reason, status, after, kind, max));
+    assert_eq!(refused(&mut house), by(overload, LimitKind::ProcessCpu, 85));
+    house.load.tell(Some(Strain::Late));
+    assert_eq!(
+        refused(&mut house),
+        by(overload, LimitKind::ProcessLate, 50)
+    );
+    house.load.tell(None);
+    assert_eq!(refused(&mut house), None, "there is time again");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The start of an engine: everything that can fail is done before anything runs.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use catalog::Message;
@@ -26,6 +26,7 @@ use crate::limits::{
     DRIVER_COMMANDS_MAX, REGISTRATION_CHANGES_MAX, RESOLUTIONS_MAX, STREAM_EVENTS_MAX,
 };
 use crate::live::LIVE_EVENTS_MAX;
+use crate::load;
 use crate::log::say;
 use crate::metrics::Metrics;
 use crate::random;
@@ -97,7 +98,12 @@ pub(super) async fn start(
     };
     let driver = SipDriver::new(parts, answers).run(command_queue, stream_queue, answer_queue);
     let driver = tokio::spawn(driver);
-    let tasks = Mutex::new(Some(Tasks { driver, acceptors }));
+    let pulse = start_pulse(&calls, &dispatcher, config);
+    let tasks = Mutex::new(Some(Tasks {
+        driver,
+        acceptors,
+        pulse,
+    }));
     tell_listeners(&sockets.listeners);
     Ok(Inner {
         chats: Chats::start(&calls, &dispatcher, &draining),
@@ -109,6 +115,24 @@ pub(super) async fn start(
         sip: config.sip.clone(),
         tasks,
     })
+}
+
+/// The clock that tells whether there is time for more calls.
+fn start_pulse(
+    calls: &Calls,
+    dispatcher: &Mutex<Dispatcher>,
+    config: &Config,
+) -> tokio::task::JoinHandle<()> {
+    let load = Arc::clone(
+        dispatcher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .load(),
+    );
+    calls
+        .metrics
+        .with_registry(|registry| load::register(registry, &load));
+    tokio::spawn(load::watch(load, config.limits.shedding))
 }
 
 fn protocols<T: FromIterator<(sip::ListenerId, sip::Protocol)>>(listeners: &[sip::Listener]) -> T {

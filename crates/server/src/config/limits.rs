@@ -1,16 +1,24 @@
 //! How much the process takes on, and what calls give up for each other.
 
-use engine::config::{LimitsConfig, Packing};
+use std::time::Duration;
+
+use engine::config::{LimitsConfig, Packing, Shedding};
 
 use super::bad_value;
 use crate::settings::{Problem, Settings};
 
 pub(super) fn configured(settings: &Settings, problems: &mut Vec<Problem>) -> LimitsConfig {
+    let number = |name| u32::try_from(settings.integer(name)).unwrap_or(u32::MAX);
     LimitsConfig {
-        calls_max: u32::try_from(settings.integer("limits.calls")).unwrap_or(u32::MAX),
+        calls_max: number("limits.calls"),
         packing: Packing {
-            from_calls: u32::try_from(settings.integer("limits.busy_calls")).unwrap_or(u32::MAX),
+            from_calls: number("limits.busy_calls"),
             append_ms: append_ms(settings, "engine.busy_append_ms", problems),
+        },
+        shedding: Shedding {
+            from_calls: number("limits.strained_calls"),
+            late_max: Duration::from_millis(number("limits.late_ms").into()),
+            cpu_percent_max: number("limits.cpu_percent"),
         },
         ..LimitsConfig::default()
     }

@@ -248,6 +248,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
 
     setting("limits.calls", &["MAX_CONCURRENT_CALLS"], Kind::Integer { min: 1, max: 10_000 }, "10", "Calls at once; the next one is told that the line is busy."),
     setting("limits.busy_calls", &[], Kind::Integer { min: 1, max: 10_000 }, "200", "Calls at once from which on the node counts as busy (`engine.busy_append_ms`)."),
+    setting("limits.late_ms", &[], Kind::Integer { min: 0, max: 1_000 }, "50", "New calls are refused (503) while the node wakes later than this again and again, so that its calls stay in time; 0: that is not looked at."),
+    setting("limits.cpu_percent", &[], Kind::Integer { min: 0, max: 100 }, "85", "New calls are refused (503) while the node uses this much of the cores that it may use; 0: that is not looked at."),
+    setting("limits.strained_calls", &[], Kind::Integer { min: 0, max: 10_000 }, "10", "Calls at once from which on a call may be refused for `limits.late_ms` and `limits.cpu_percent`; fewer are always taken."),
 
     setting("recording.enabled", &[], Kind::Switch, "false", "Whether calls are recorded (stereo, caller left). Tell the callers: the law asks for it."),
     setting("recording.announce", &[], Kind::Switch, "true", "Whether callers are told so with the first words (agents: `recordingNotice`), and nothing is recorded before; `false` where the line's own announcement tells them."),

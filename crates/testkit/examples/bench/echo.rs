@@ -42,6 +42,8 @@ const CREATED: &str = r#"{"type":"session.created","event_id":"event_1","session
 const UPDATED: &str = r#"{"type":"session.updated","event_id":"event_2","session":{"type":"realtime","object":"realtime.session","id":"sess_1","model":"echo"}}"#;
 /// Audio messages of one response: a minute of 20 ms.
 const RESPONSE_MESSAGES: u32 = 3_000;
+/// Audio messages of 20 ms in a greeting.
+const GREETING_MESSAGES: usize = 25;
 
 /// What goes before the audio of a response.
 fn begun(number: u32) -> [String; 2] {
@@ -67,6 +69,25 @@ fn done(number: u32) -> [String; 2] {
     ]
 }
 
+/// A greeting of half a second, as one response.
+async fn greet<T: tls::Io>(
+    socket: &mut tokio_websockets::WebSocketStream<T>,
+    number: u32,
+) -> Result<(), tokio_websockets::Error> {
+    let audio = base64_simd::STANDARD.encode_to_string([0x2A; 160]);
+    let deltas = std::iter::repeat_n(delta(number, &audio), GREETING_MESSAGES);
+    for text in begun(number).into_iter().chain(deltas).chain(done(number)) {
+        socket.send(Message::text(text)).await?;
+    }
+    Ok(())
+}
+
+fn delta(number: u32, audio: &str) -> String {
+    format!(
+        r#"{{"type":"response.output_audio.delta","event_id":"event_5","response_id":"resp_{number}","item_id":"item_{number}","output_index":0,"content_index":0,"delta":"{audio}"}}"#
+    )
+}
+
 async fn session(stream: impl tls::Io) {
     let Ok((_, mut socket)) = ServerBuilder::new().accept(stream).await else {
         return;
@@ -81,6 +102,10 @@ async fn session(stream: impl tls::Io) {
         };
         let sent = if text.contains("\"session.update\"") {
             socket.send(Message::text(UPDATED)).await
+        } else if text.contains("\"response.create\"") {
+            let sent = greet(&mut socket, number).await;
+            number += 1;
+            sent
         } else if let Some(audio) = field(text, "\"audio\":\"") {
             if messages == RESPONSE_MESSAGES {
                 for text in done(number) {
@@ -94,11 +119,7 @@ async fn session(stream: impl tls::Io) {
                 }
             }
             messages += 1;
-            socket
-                .send(Message::text(format!(
-                    r#"{{"type":"response.output_audio.delta","event_id":"event_5","response_id":"resp_{number}","item_id":"item_{number}","output_index":0,"content_index":0,"delta":"{audio}"}}"#
-                )))
-                .await
+            socket.send(Message::text(delta(number, audio))).await
         } else {
             Ok(())
         };

@@ -17,6 +17,7 @@ mod stream_floor;
 mod stream_phone;
 mod streams;
 mod tls;
+mod voice;
 
 use std::collections::BTreeMap;
 
@@ -39,7 +40,9 @@ async fn main() -> std::io::Result<()> {
         "floor" => floor::serve(&options).await,
         "generate" => phone::generate(&options).await,
         _ => {
-            say("bench run --allo PATH [--tls yes] [--calls 1,50,200] [--seconds 20] [--rounds 3]");
+            say(
+                "bench run --allo PATH [--tls yes] [--calls 1,50,200] [--seconds 20] [--rounds 3] [--codec pcmu|pcma|g722|opus] [--security sdes] [--recording yes] [--greeting yes] [--core 0] [--set name=value,…]",
+            );
             say(
                 "bench streams --allo PATH [--fastify bridge.mjs] [--tls yes] [--calls 100,300] [--seconds 20] [--rounds 3]",
             );

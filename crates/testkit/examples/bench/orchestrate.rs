@@ -44,28 +44,23 @@ pub(crate) async fn run(options: &BTreeMap<String, String>) -> std::io::Result<(
         command.args(["--ca", authority]);
     }
     let (floor, floor_address) = first_line(&mut command)?;
-    let server = start_allo(
-        &allo,
-        &engine,
-        data.path(),
-        options.contains_key("recording"),
-        authority.as_deref(),
-    )?;
+    let server = start_allo(options, &allo, &engine, data.path(), authority.as_deref())?;
     let server_address = wait_for_address(data.path()).await?;
     say(&format!(
         "echo engine {engine} (pid {}), {seconds} s a run, {rounds} rounds, floor and allo in turn",
         echo.0.id()
     ));
     say(
-        "server  calls  ms/cs  RTT p50/p99 ms    gap p99  received   INVITE→180 p99  →200 p99   RSS MB  generator ms/cs (core, late max ms)",
+        "server  calls  ms/cs  RTT p50/p99 ms    gap p99  received   INVITE→180 p99  →200 p99  ACK→sound   RSS MB  generator ms/cs (core, late max ms)",
     );
     for calls in counts {
         for _ in 0..rounds {
-            for (name, address, pid) in [
-                ("floor", floor_address.as_str(), floor.0.id()),
-                ("allo", server_address.as_str(), server.0.id()),
-            ] {
-                let row = drive(address, pid, calls, seconds)?;
+            // The floor knows one codec, and no encryption.
+            let both = !options.contains_key("codec") && !options.contains_key("security");
+            let floor = both.then_some(("floor", floor_address.as_str(), floor.0.id()));
+            let server = ("allo", server_address.as_str(), server.0.id());
+            for (name, address, pid) in floor.into_iter().chain([server]) {
+                let row = drive(options, address, pid, calls, seconds)?;
                 say(&line(name, &row));
             }
         }
@@ -80,7 +75,7 @@ pub(crate) fn line(name: &str, row: &serde_json::Value) -> String {
             .unwrap_or(f64::NAN)
     };
     format!(
-        "{name:6} {:6} {:6.2}  {:7.1} /{:7.1}  {:7.1}  {:8.4}  {:13.1}  {:9.1}  {:7.1}  {:.2} ({:.2}, {:.1}){}",
+        "{name:6} {:6} {:6.2}  {:7.1} /{:7.1}  {:7.1}  {:8.4}  {:13.1}  {:9.1}  {:9.1}  {:7.1}  {:.2} ({:.2}, {:.1}){}{}",
         value("calls"),
         value("server_ms_per_cs"),
         value("rtt_p50_ms"),
@@ -89,10 +84,16 @@ pub(crate) fn line(name: &str, row: &serde_json::Value) -> String {
         value("received_share"),
         value("ring_p99_ms"),
         value("answer_p99_ms"),
+        value("first_p99_ms"),
         value("rss_mb"),
         value("generator_ms_per_cs"),
         value("generator_core_share"),
         value("generator_late_ms_max"),
+        if value("refused") > 0.0 {
+            format!("  refused (503) {}", value("refused"))
+        } else {
+            String::new()
+        },
         if value("failed") > 0.0 {
             format!("  FAILED {}", value("failed"))
         } else if value("generator_late_ms_max") > LATE_MS_MAX {
@@ -125,18 +126,33 @@ pub(crate) fn echo_engine(secure: bool, data: &Path) -> std::io::Result<(Running
     first_line(&mut command)
 }
 
+/// `--core N` holds it to one core, `--recording` and `--greeting` say what they say, and `--set name=value,…` is any setting.
 fn start_allo(
+    options: &BTreeMap<String, String>,
     path: &str,
     engine: &str,
     data: &Path,
-    recording: bool,
     authority: Option<&str>,
 ) -> std::io::Result<Running> {
-    let mut command = Command::new(path);
+    let mut command = match options.get("core") {
+        None => Command::new(path),
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", core, path]);
+            command
+        }
+    };
     if let Some(authority) = authority {
         command.env("ALLO_ENGINE_CA", authority);
     }
-    let child = command
+    let switch = |name| {
+        if options.contains_key(name) {
+            "true"
+        } else {
+            "false"
+        }
+    };
+    command
         .arg("serve")
         .env("ALLO_SERVER_DATA_DIR", data)
         .env("ALLO_SERVER_LOG_LEVEL", "error")
@@ -146,16 +162,22 @@ fn start_allo(
         .env("ALLO_SIP_TLS", "off")
         .env("ALLO_RTP_BIND", "127.0.0.1")
         .env("ALLO_LINE_ALLOW_LOOPBACK", "true")
-        .env("ALLO_AGENT_GREETING", "none")
         .env("ALLO_ENGINE_URL", engine)
         .env("ALLO_LIMITS_CALLS", "2000")
-        .env(
-            "ALLO_RECORDING_ENABLED",
-            if recording { "true" } else { "false" },
-        )
-        .stdout(Stdio::null())
-        .spawn()?;
-    Ok(Running(child))
+        .env("ALLO_RECORDING_ENABLED", switch("recording"));
+    if !options.contains_key("greeting") {
+        command.env("ALLO_AGENT_GREETING", "none");
+    }
+    for (name, value) in options
+        .get("set")
+        .into_iter()
+        .flat_map(|text| text.split(','))
+        .filter_map(|one| one.split_once('='))
+    {
+        let name = name.replace('.', "_").to_uppercase();
+        command.env(format!("ALLO_{name}"), value);
+    }
+    Ok(Running(command.stdout(Stdio::null()).spawn()?))
 }
 
 async fn wait_for_address(data: &Path) -> std::io::Result<String> {
@@ -172,19 +194,21 @@ async fn wait_for_address(data: &Path) -> std::io::Result<String> {
 }
 
 pub(crate) fn drive(
+    options: &BTreeMap<String, String>,
     address: &str,
     pid: u32,
     calls: u64,
     seconds: u64,
 ) -> std::io::Result<serde_json::Value> {
-    let output = Command::new(std::env::current_exe()?)
-        .args([
-            "generate",
-            "--target",
-            address,
-            "--calls",
-            &calls.to_string(),
-        ])
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("generate");
+    for name in ["codec", "security", "set"] {
+        if let Some(value) = options.get(name) {
+            command.args([&format!("--{name}"), value]);
+        }
+    }
+    let output = command
+        .args(["--target", address, "--calls", &calls.to_string()])
         .args([
             "--seconds",
             &seconds.to_string(),

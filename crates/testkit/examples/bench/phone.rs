@@ -1,9 +1,9 @@
 //! The generator: many plain callers in one thread, each with its own RTP socket, each packet stamped with the time it left.
 
+use crate::voice::{Cipher, Voice};
 use crate::{number, process, say, sip_text, stream_phone};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -23,6 +23,16 @@ pub(crate) struct Figures {
     pub(crate) late_us_max: u32,
     pub(crate) ring_us: Option<u32>,
     pub(crate) answer_us: Option<u32>,
+    /// From the ACK to the first packet that is not silence.
+    pub(crate) first_us: Option<u32>,
+}
+
+/// What became of a call.
+pub(crate) enum Outcome {
+    Talked(Figures),
+    /// 503: there is no room.
+    Refused,
+    Failed,
 }
 
 /// Runs the calls, then prints one JSON line.
@@ -33,6 +43,7 @@ pub(crate) async fn generate(options: &BTreeMap<String, String>) -> std::io::Res
         let text = "--target ADDRESS:PORT or http://ADDRESS:PORT/WEBHOOK is needed";
         return Err(std::io::Error::other(text));
     }
+    let voice = Voice::new(options)?;
     let calls = number(options, "calls", 1);
     let seconds = number(options, "seconds", 10);
     let epoch = Instant::now();
@@ -42,12 +53,14 @@ pub(crate) async fn generate(options: &BTreeMap<String, String>) -> std::io::Res
     let end = begin + Duration::from_secs(seconds);
     let mut tasks = Vec::new();
     for index in 0..calls {
-        let target = target.clone();
+        let (target, voice) = (target.clone(), voice.clone());
         tasks.push(tokio::spawn(async move {
             tokio::time::sleep_until(epoch + STAGGER * u32::try_from(index).unwrap_or(0)).await;
             match sip {
-                Some(target) => one(target, index, epoch, begin, end).await,
-                None => stream_phone::one(&target, index, epoch, begin, end).await,
+                Some(target) => one(target, &voice, index, (epoch, begin, end)).await,
+                None => stream_phone::one(&target, index, epoch, begin, end)
+                    .await
+                    .map_or(Outcome::Failed, Outcome::Talked),
             }
         }));
     }
@@ -60,7 +73,7 @@ pub(crate) async fn generate(options: &BTreeMap<String, String>) -> std::io::Res
     let rss = process::rss_kb(pid);
     let mut all = Total::default();
     for task in tasks {
-        all.add(task.await.ok().flatten());
+        all.add(task.await.unwrap_or(Outcome::Failed));
     }
     let spent = |before: Option<u64>, after: Option<u64>| {
         after.unwrap_or(0).saturating_sub(before.unwrap_or(0))
@@ -90,16 +103,26 @@ struct Run {
 struct Total {
     figures: Figures,
     failed: u64,
+    refused: u64,
+    first_us: Vec<u32>,
     ring_us: Vec<u32>,
     answer_us: Vec<u32>,
 }
 
 impl Total {
-    fn add(&mut self, call: Option<Figures>) {
-        let Some(figures) = call else {
-            self.failed += 1;
-            return;
+    fn add(&mut self, call: Outcome) {
+        let figures = match call {
+            Outcome::Talked(figures) => figures,
+            Outcome::Refused => {
+                self.refused += 1;
+                return;
+            }
+            Outcome::Failed => {
+                self.failed += 1;
+                return;
+            }
         };
+        self.first_us.extend(figures.first_us);
         let all = &mut self.figures;
         all.rtt_us.extend(figures.rtt_us);
         all.gap_us.extend(figures.gap_us);
@@ -111,12 +134,14 @@ impl Total {
 
     /// One row of the table, as JSON.
     fn row(&mut self, run: &Run) -> serde_json::Value {
-        let call_seconds = as_f64((run.calls * run.seconds).max(1));
-        let expected = as_f64(((run.calls - self.failed) * run.seconds * 50).max(1));
+        let talked = run.calls - self.failed - self.refused;
+        let call_seconds = as_f64((talked * run.seconds).max(1));
+        let expected = as_f64((talked * run.seconds * 50).max(1));
         let figures = &mut self.figures;
         let mut values = vec![
             ("calls".to_owned(), as_f64(run.calls)),
             ("failed".to_owned(), as_f64(self.failed)),
+            ("refused".to_owned(), as_f64(self.refused)),
             (
                 "server_ms_per_cs".to_owned(),
                 as_f64(run.server_ms) / call_seconds,
@@ -149,6 +174,7 @@ impl Total {
             ("gap", &mut figures.gap_us),
             ("ring", &mut self.ring_us),
             ("answer", &mut self.answer_us),
+            ("first", &mut self.first_us),
         ] {
             values.push((format!("{name}_p50_ms"), percentile_ms(times, 50)));
             values.push((format!("{name}_p99_ms"), percentile_ms(times, 99)));
@@ -183,21 +209,37 @@ pub(crate) fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
-/// One call; `None` when it was not answered.
+/// One call.
 async fn one(
     target: SocketAddr,
+    voice: &Voice,
     index: u64,
-    epoch: Instant,
-    begin: Instant,
-    end: Instant,
+    window: (Instant, Instant, Instant),
+) -> Outcome {
+    let mut refused = false;
+    match answered(target, voice, index, window, &mut refused).await {
+        Some(figures) => Outcome::Talked(figures),
+        None if refused => Outcome::Refused,
+        None => Outcome::Failed,
+    }
+}
+
+/// `None` when it was not answered.
+async fn answered(
+    target: SocketAddr,
+    voice: &Voice,
+    index: u64,
+    window: (Instant, Instant, Instant),
+    refused: &mut bool,
 ) -> Option<Figures> {
     let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let (sip, rtp) = (
         UdpSocket::bind(local).await.ok()?,
-        Arc::new(UdpSocket::bind(local).await.ok()?),
+        UdpSocket::bind(local).await.ok()?,
     );
     let sip_port = sip.local_addr().ok()?.port();
-    let body = sip_text::sdp(rtp.local_addr().ok()?.port());
+    let key = Voice::key();
+    let body = voice.sdp(rtp.local_addr().ok()?.port(), &key);
     let request = |method: &str, sequence: u32, to_tag: &str, uri: &str, body: &str| {
         format!(
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{sip_port};rport;branch=z9hG4bK{index}x{sequence}{method}\r\nFrom: <sip:bench{index}@127.0.0.1:{sip_port}>;tag=b{index}\r\nTo: <sip:allo@{target}>{to_tag}\r\nCall-ID: bench-{index}-{sip_port}@127.0.0.1\r\nCSeq: {sequence} {method}\r\nContact: <sip:bench{index}@127.0.0.1:{sip_port}>\r\nMax-Forwards: 70\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
@@ -205,13 +247,10 @@ async fn one(
         )
     };
     let mut figures = Figures::default();
+    let own = format!("sip:allo@{target}");
     let invited = Instant::now();
-    sip.send_to(
-        request("INVITE", 1, "", &format!("sip:allo@{target}"), &body).as_bytes(),
-        target,
-    )
-    .await
-    .ok()?;
+    let invite = request("INVITE", 1, "", &own, &body);
+    sip.send_to(invite.as_bytes(), target).await.ok()?;
     let mut buffer = vec![0_u8; 8192];
     let ok = loop {
         let (length, _) = timeout(Duration::from_secs(8), sip.recv_from(&mut buffer))
@@ -223,44 +262,53 @@ async fn one(
             180..=199 => figures.ring_us = figures.ring_us.or(Some(micros(invited.elapsed()))),
             100..=179 => {}
             200 => break text,
-            _ => return None,
+            status => {
+                *refused = status == 503;
+                // Acknowledged with the branch of its INVITE (RFC 3261 section 17.1.1.3).
+                let ack = request("ACK", 1, &to_tag(&text)?, &own, "");
+                let ack = ack.replace("1ACK\r\n", "1INVITE\r\n");
+                let _ = sip.send_to(ack.as_bytes(), target).await;
+                return None;
+            }
         }
     };
     figures.answer_us = Some(micros(invited.elapsed()));
-    let tag = sip_text::header(&ok, "To")?
-        .split_once(";tag=")
-        .map(|(_, tag)| format!(";tag={tag}"))
-        .unwrap_or_default();
+    let tag = to_tag(&ok)?;
     let contact = sip_text::header(&ok, "Contact")?;
     let uri = contact
         .split_once('<')
         .and_then(|(_, rest)| rest.split_once('>'))
         .map_or(contact, |(uri, _)| uri)
         .to_owned();
-    sip.send_to(request("ACK", 1, &tag, &uri, "").as_bytes(), target)
-        .await
-        .ok()?;
+    let ack = request("ACK", 1, &tag, &uri, "");
+    sip.send_to(ack.as_bytes(), target).await.ok()?;
     let remote = SocketAddr::new(target.ip(), sip_text::audio_port(&ok)?);
-    talk(&rtp, remote, epoch, begin, end, &mut figures).await;
-    sip.send_to(request("BYE", 2, &tag, &uri, "").as_bytes(), target)
-        .await
-        .ok()?;
+    let cipher = voice.cipher(&key, &ok)?;
+    talk(&rtp, remote, (voice, cipher), window, &mut figures).await;
+    let bye = request("BYE", 2, &tag, &uri, "");
+    sip.send_to(bye.as_bytes(), target).await.ok()?;
     let _ = timeout(Duration::from_secs(2), sip.recv_from(&mut buffer)).await;
     Some(figures)
 }
 
+/// The tag of the To of a response, as a parameter.
+fn to_tag(response: &str) -> Option<String> {
+    let tag = sip_text::header(response, "To")?.split_once(";tag=");
+    Some(tag.map_or_else(String::new, |(_, tag)| format!(";tag={tag}")))
+}
+
 async fn talk(
-    rtp: &Arc<UdpSocket>,
+    rtp: &UdpSocket,
     remote: SocketAddr,
-    epoch: Instant,
-    begin: Instant,
-    end: Instant,
+    (voice, mut cipher): (&Voice, Cipher),
+    (epoch, begin, end): (Instant, Instant, Instant),
     figures: &mut Figures,
 ) {
-    let mut tick = interval_at(Instant::now(), Duration::from_millis(20));
+    let acked = Instant::now();
+    let mut tick = interval_at(acked, Duration::from_millis(20));
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut sequence, mut timestamp) = (0_u16, 0_u32);
-    let mut packet = [0x55_u8; 172];
+    let mut packet = [0_u8; 2048];
     let mut buffer = [0_u8; 2048];
     let mut last_arrival: Option<Instant> = None;
     loop {
@@ -271,26 +319,35 @@ async fn talk(
                 if now >= begin {
                     figures.late_us_max = figures.late_us_max.max(micros(now.saturating_duration_since(due)));
                 }
-                packet[..12].copy_from_slice(&sip_text::rtp_header(sequence, timestamp, 99));
-                packet[12..16].copy_from_slice(&MAGIC);
-                packet[16..24].copy_from_slice(&u64::try_from((now - epoch).as_micros()).unwrap_or(0).to_be_bytes());
-                (sequence, timestamp) = (sequence.wrapping_add(1), timestamp.wrapping_add(160));
-                if rtp.send_to(&packet, remote).await.is_err() { return }
+                let length = voice.packet(sequence, timestamp, now - epoch, &mut packet);
+                (sequence, timestamp) = (sequence.wrapping_add(1), timestamp.wrapping_add(voice.step));
+                let Some(length) = cipher.protect(&mut packet, length) else { return };
+                if rtp.send_to(&packet[..length], remote).await.is_err() { return }
             }
             received = rtp.recv_from(&mut buffer) => {
                 let Ok((length, _)) = received else { return };
                 let now = Instant::now();
-                if now < begin || now >= end || length < 172 { last_arrival = Some(now); continue }
+                let Some(length) = cipher.unprotect(&mut buffer[..length]) else { continue };
+                let Some(payload) = buffer[..length].get(12..).filter(|payload| !payload.is_empty()) else { continue };
+                if figures.first_us.is_none() && !silent(payload) {
+                    figures.first_us = Some(micros(now - acked));
+                }
+                if now < begin || now >= end { last_arrival = Some(now); continue }
                 figures.received += 1;
                 if let Some(last) = last_arrival.replace(now) {
                     figures.gap_us.push(micros(now - last));
                 }
-                if buffer[12..16] == MAGIC {
-                    let sent = buffer[16..24].try_into().map(u64::from_be_bytes).unwrap_or(0);
+                if voice.returns && payload.len() >= 12 && payload[..4] == MAGIC {
+                    let sent = payload[4..12].try_into().map(u64::from_be_bytes).unwrap_or(0);
                     let elapsed = u64::try_from((now - epoch).as_micros()).unwrap_or(0).saturating_sub(sent);
                     figures.rtt_us.push(u32::try_from(elapsed).unwrap_or(u32::MAX));
                 }
             }
         }
     }
+}
+
+/// Nothing but the silence of G.711 (`0xFF` of µ-law, `0xD5` of A-law).
+fn silent(payload: &[u8]) -> bool {
+    payload.iter().all(|byte| matches!(byte, 0xFF | 0xD5))
 }

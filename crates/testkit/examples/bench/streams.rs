@@ -55,7 +55,7 @@ pub(crate) async fn run(options: &BTreeMap<String, String>) -> std::io::Result<(
     for calls in calls {
         for _ in 0..rounds {
             for (name, webhook, process) in &servers {
-                let row = drive(webhook, process.0.id(), calls, seconds)?;
+                let row = drive(options, webhook, process.0.id(), calls, seconds)?;
                 say(&line(name, &row));
             }
         }
