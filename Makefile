@@ -40,7 +40,7 @@ test-e2e: bootstrap-test ui ## only the tests with real peers (ARGS="-k barge")
 	@scripts/cargo build --locked -p server
 	@ALLO_BIN=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/allo e2e/.venv/bin/python -m pytest -n 4 --dist worksteal e2e $(ARGS)
 
-bench: bootstrap-test build ## print every table of docs/performance.md, in about eight minutes
+bench: bootstrap-test build ## print every table of docs/performance.md, in about a quarter of an hour
 	@scripts/bench-all $(ARGS)
 
 fuzz-build: bootstrap ## build the fuzz targets and replay their corpus

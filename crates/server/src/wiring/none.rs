@@ -26,7 +26,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) platform: crate::pages::Late,
 }
 
-#[expect(clippy::unused_async, reason = "as with a vertical")]
 pub(crate) async fn bind(
     _: Option<BackOfficeConfig>,
     _: Language,
@@ -53,6 +52,7 @@ impl Bound {
         match *self {}
     }
 
+    #[expect(clippy::unused_async, reason = "as with a vertical")]
     async fn start(self, _: Parts<'_>) -> Result<Running, Message> {
         match self {}
     }

@@ -1,4 +1,4 @@
-//! Prints what the path of a packet costs: `cargo run --release -p media --example cost`.
+//! Prints what the path of a packet costs: `cargo run --release -p media --example media_cost`.
 //!
 //! One packet received (parsed, latched, ordered, decoded for level and concealment, handed out as a frame) and one tick sent
 //! (playout, header), without any socket; then each codec and each change of rate. The loop beside it makes and copies the same packets and does nothing else: the floor.

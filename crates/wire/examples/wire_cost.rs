@@ -1,4 +1,4 @@
-//! Prints what one append and one audio delta cost, in nanoseconds: `cargo run --release -p wire --example cost`.
+//! Prints what one append and one audio delta cost, in nanoseconds: `cargo run --release -p wire --example wire_cost`.
 
 use std::hint::black_box;
 use std::io::{self, Write};
