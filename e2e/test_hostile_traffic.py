@@ -1,7 +1,7 @@
 """Calls beside a flood: damaged, giant and unauthenticated SIP messages from hundreds of addresses, and idle TCP connections. No packet of a call is
 lost for it, new calls of known peers are answered, every table keeps its named bound, and all of it is given back afterwards.
 
-The small form runs in `make test`. The whole (`scripts/prove --only hostile`): 50 calls of the bench's generator, 5,000 messages a second,
+The small form runs in `make test`. The whole (`scripts/prove --only hostile`): 100 calls (`ALLO_HOSTILE_CALLS`) of the bench's generator, 5,000 messages a second,
 10,000 connections; ALLO_HOSTILE=full, and ALLO_BENCH names the bench's binary.
 """
 
@@ -20,6 +20,7 @@ from lib.audio import RtpPeer
 from lib.phone import Phone
 from lib.sipp import Script
 
+CALLS = int(os.environ.get("ALLO_HOSTILE_CALLS", "100"))
 FULL = os.environ.get("ALLO_HOSTILE") == "full"
 BENCH = os.environ.get("ALLO_BENCH", ROOT / "target" / "release" / "examples" / "bench")
 #: Names as in the code: Limits of `sip`, `limits` of `engine`.
@@ -178,17 +179,17 @@ def generate(address, calls, seconds, pid):
 @pytest.mark.skipif(not FULL, reason="scripts/prove --only hostile")
 @pytest.mark.timeout(600)
 @pytest.mark.allowed_log(".")
-def test_fifty_calls_beside_the_whole_flood(server):
+def test_calls_beside_the_whole_flood(server):
     engine = subprocess.Popen([BENCH, "echo-engine"], stdout=subprocess.PIPE, text=True)
     try:
         url = engine.stdout.readline().strip()
         allo = server(url, **STRANGERS, server_log_level="error", limits_calls=200, agent_greeting="none", recording_enabled="false")
         generate(allo.addresses["sip/udp"], 10, 2, allo.process.pid)
         before, seconds = files(allo.process), int(os.environ.get("ALLO_HOSTILE_SECONDS", "60"))
-        calm = generate(allo.addresses["sip/udp"], 50, 20, allo.process.pid)
+        calm = generate(allo.addresses["sip/udp"], CALLS, 20, allo.process.pid)
         rss = rss_mb(allo.process)
         flood = Flood(allo, rate=5000, seconds=seconds + 10, idle=10_000).begin()
-        storm = generate(allo.addresses["sip/udp"], 50, seconds, allo.process.pid)
+        storm = generate(allo.addresses["sip/udp"], CALLS, seconds, allo.process.pid)
         figures = flood.end(60)
         given_back(allo, before, 90)
         kept = ("received_share", "echoed_share", "gap_p99_ms", "rtt_p99_ms", "generator_late_ms_max", "server_ms_per_cs", "failed")
@@ -197,7 +198,7 @@ def test_fifty_calls_beside_the_whole_flood(server):
         row |= {"rss_mb": [round(rss), round(flood.rss), round(rss_mb(allo.process))], "files": [before, files(allo.process)]}
         print("\n" + json.dumps(row))
         print(
-            f"hostile: {figures['rate']} messages/s for {seconds + 10} s and {figures['connections']['most_open']} idle connections beside 50 calls: "
+            f"hostile: {figures['rate']} messages/s for {seconds + 10} s and {figures['connections']['most_open']} idle connections beside {CALLS} calls: "
             f"received {storm['received_share']:.4f} (calm {calm['received_share']:.4f}), echoed {storm['echoed_share']:.4f} ({calm['echoed_share']:.4f}), "
             f"gap p99 {storm['gap_p99_ms']:.1f} ms ({calm['gap_p99_ms']:.1f}), RSS {row['rss_mb']} MB, largest tables {flood.most}"
         )
