@@ -164,19 +164,20 @@ impl CallTask {
         journal: CallJournal,
         leg: Leg,
         commands: mpsc::Receiver<CallCommand>,
-    ) -> Preparation {
-        Preparation::new(Desk::new(
+    ) -> Box<Preparation> {
+        Box::new(Preparation::new(Desk::new(
             Arc::clone(calls),
             line,
             identity,
             journal,
             leg,
             commands,
-        ))
+        )))
     }
 
-    /// Runs the call to its end and closes its record.
-    pub(crate) async fn run(mut self) {
+    /// Runs the call to its end and closes its record. The call stands in one place and its end has a place of its own: what a future
+    /// holds is what a call costs in memory.
+    async fn run(mut self: Box<Self>) {
         let timer = tokio::time::sleep_until(Instant::now().into());
         tokio::pin!(timer);
         let mut armed = None;
@@ -202,7 +203,7 @@ impl CallTask {
                 office,
                 second,
                 ..
-            } = &mut self;
+            } = &mut *self;
             let wake = tokio::select! {
                 biased;
                 () = timer.as_mut(), if deadline.is_some() => Wake::Timer,
@@ -218,7 +219,7 @@ impl CallTask {
             }
             self.handle(Instant::now(), wake);
         }
-        self.close().await;
+        Box::pin(self.close()).await;
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -312,7 +313,7 @@ impl CallTask {
     }
 
     /// Frees what the call held and writes its record.
-    async fn close(mut self) {
+    async fn close(mut self: Box<Self>) {
         let now = Instant::now();
         self.link.close(crate::engine_link::Which::Current);
         self.link.close(crate::engine_link::Which::Next);

@@ -438,11 +438,7 @@ impl Calls {
             leg,
             commands,
         );
-        self.spawn("sip", journal, admitted, async move {
-            if let Some(task) = task.begin(start).await {
-                task.run().await;
-            }
-        });
+        self.spawn("sip", journal, admitted, task.run(start));
     }
 
     fn begin(
@@ -543,6 +539,8 @@ impl Calls {
         admitted: Admitted,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
+        // The future around it holds what it awaits twice.
+        let task = Box::pin(task);
         let calls = Arc::clone(self);
         let id = journal.id().clone();
         let span = tracing::info_span!("call", call = %id, leg);
@@ -630,11 +628,8 @@ impl Calls {
         let leg = Leg::Carrier(CarrierLeg::new(carrier, call.carrier_call, call.control));
         let media = Box::new(CarrierMedia::new(now, socket, call.bridge));
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
-        self.spawn(carrier, journal, admitted, async move {
-            if let Some(task) = task.begin(Start::Stream { media }).await {
-                task.run().await;
-            }
-        });
+        let call = task.run(Start::Stream { media });
+        self.spawn(carrier, journal, admitted, call);
         id
     }
 }

@@ -81,7 +81,10 @@ fn one(agent: &mut UserAgent, now: Instant, number: u32) -> u64 {
     let tag = answer
         .as_deref()
         .and_then(|answer| answer.split_once(";tag="))
-        .and_then(|(_, rest)| rest.split(['\r', ';']).find(|tag| !tag.starts_with("caller")));
+        .and_then(|(_, rest)| {
+            rest.split(['\r', ';'])
+                .find(|tag| !tag.starts_with("caller"))
+        });
     let tag = format!(";tag={}", tag.unwrap_or_default());
     exchange(agent, &request("ACK", number, 1, &tag, ""));
     exchange(agent, &request("BYE", number, 2, &tag, ""));

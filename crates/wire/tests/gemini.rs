@@ -50,6 +50,17 @@ fn ready() -> Conversation {
     conversation
 }
 
+#[test]
+fn a_tool_call_before_the_setup_is_complete_is_no_call() {
+    let mut conversation = Conversation::new(settings());
+    assert!(conversation.poll_send().is_some());
+    let call = r#"{"toolCall":{"functionCalls":[{"id":"call_1","name":"lookup","args":{}}]}}"#;
+    conversation.handle_text(now(), call);
+    assert_eq!(events(&mut conversation), []);
+    conversation.submit_tool_output("call_1", "done");
+    assert_eq!(conversation.poll_send(), None);
+}
+
 fn events(conversation: &mut Conversation) -> Vec<EngineEvent> {
     std::iter::from_fn(|| conversation.poll_event()).collect()
 }

@@ -109,7 +109,7 @@ enum Wake {
 }
 
 /// Runs a patched call to its end and closes its record.
-pub(crate) async fn run(mut preparation: Preparation, start: PatchStart, lines: Lines) {
+pub(crate) async fn run(mut preparation: Box<Preparation>, start: PatchStart, lines: Lines) {
     let now = Instant::now();
     let Ok(last_news) = lines.news.clone().reserve_owned().await else {
         return;
@@ -149,7 +149,7 @@ pub(crate) async fn run(mut preparation: Preparation, start: PatchStart, lines: 
         &switchboard,
         ring_by,
     );
-    task.run().await;
+    Box::new(task).run().await;
 }
 
 impl Patched {
@@ -186,7 +186,7 @@ impl Patched {
         }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         let timer = tokio::time::sleep_until(Instant::now().into());
         tokio::pin!(timer);
         let mut armed = None;
@@ -208,7 +208,7 @@ impl Patched {
                 far,
                 lines,
                 ..
-            } = &mut self;
+            } = &mut *self;
             let wake = tokio::select! {
                 biased;
                 () = timer.as_mut(), if deadline.is_some() => Wake::Timer,
@@ -507,7 +507,7 @@ impl Patched {
     }
 
     /// Tells the end, frees what the call held, and writes its record.
-    async fn close(mut self) {
+    async fn close(mut self: Box<Self>) {
         let now = Instant::now();
         let reason = self.ended.unwrap_or(EndReason::Internal);
         self.last_news.send(CallNews::Ended(CallEnding {

@@ -79,13 +79,20 @@ impl Preparation {
     }
 
     /// For a call of ours: whom it goes to, and by whom else it may.
-    pub(crate) fn with_backups(mut self, dialled: Dialled) -> Self {
+    pub(crate) fn with_backups(mut self: Box<Self>, dialled: Dialled) -> Box<Self> {
         self.desk.dialled = dialled;
         self
     }
 
+    /// The whole call. What only its preparation needs is given back before the conversation.
+    pub(crate) async fn run(self: Box<Self>, start: Start) {
+        if let Some(task) = Box::pin(self.begin(start)).await {
+            task.run().await;
+        }
+    }
+
     /// Makes media and session. `None` when the call was refused or left: its record is written then.
-    pub(crate) async fn begin(mut self, start: Start) -> Option<CallTask> {
+    async fn begin(mut self: Box<Self>, start: Start) -> Option<Box<CallTask>> {
         let now = Instant::now();
         self.desk.milestone(now, Milestone::Invited);
         let prepared = self.audio_of(now, start).await;
@@ -103,7 +110,10 @@ impl Preparation {
                 Audio::Awaited(awaited) => self.await_stream(awaited, None).await,
             };
             return match media {
-                Ok(media) => Some(self.open(media, answer, agent.config.clone(), None)),
+                Ok(media) => {
+                    let task = self.open(media, answer, agent.config.clone(), None);
+                    Some(Box::new(task))
+                }
                 Err(NoStream::Refused(reason)) => {
                     self.refuse(reason, None).await;
                     None
@@ -120,7 +130,7 @@ impl Preparation {
                 if let Some(connecting) = connecting {
                     task.link.use_connection(connecting);
                 }
-                Some(task)
+                Some(Box::new(task))
             }
             Prepared::Refused(reason, service) => {
                 self.refuse(reason, service).await;

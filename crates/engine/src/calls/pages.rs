@@ -37,10 +37,6 @@ impl Calls {
             media: Box::new(media),
         };
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
-        self.spawn(WEBRTC, journal, admitted, async move {
-            if let Some(task) = task.begin(start).await {
-                task.run().await;
-            }
-        });
+        self.spawn(WEBRTC, journal, admitted, task.run(start));
     }
 }

@@ -378,11 +378,8 @@ impl Calls {
             Leg::Carrier(leg),
             commands,
         );
-        self.spawn(carrier, journal, admitted, async move {
-            if let Some(task) = task.begin(Start::Awaited { awaited, placed }).await {
-                task.run().await;
-            }
-        });
+        let call_task = task.run(Start::Awaited { awaited, placed });
+        self.spawn(carrier, journal, admitted, call_task);
         self.journal.flush(RECORD_WITHIN).await;
         let promise = Promise {
             call,
@@ -441,11 +438,7 @@ impl Calls {
             media: Box::new(media),
             placed: Placed { ring_ms, placement },
         };
-        self.spawn("sip", journal, admitted, async move {
-            if let Some(task) = task.begin(start).await {
-                task.run().await;
-            }
-        });
+        self.spawn("sip", journal, admitted, task.run(start));
         // Who asked may ask for the record at once.
         self.journal.flush(RECORD_WITHIN).await;
         Ok(id)

@@ -91,7 +91,7 @@ impl Engine {
         let (waiting, answer) = answer_offer(&calls, &call.offer, call.client)?;
         let (dispatcher, agent) = (Arc::clone(&self.inner.dispatcher), agent.to_owned());
         tokio::spawn(async move {
-            let Some(page) = waiting.connected(&call.id).await else {
+            let Some(page) = Box::pin(waiting.connected(&call.id)).await else {
                 return;
             };
             let admitted = dispatcher

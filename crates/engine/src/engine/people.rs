@@ -75,7 +75,7 @@ impl Engine {
         let (waiting, answer) = answer_offer(&self.inner.calls, offer, client)?;
         let calls = std::sync::Arc::clone(&self.inner.calls);
         tokio::spawn(async move {
-            let Some(page) = waiting.connected(&call).await else {
+            let Some(page) = Box::pin(waiting.connected(&call)).await else {
                 return;
             };
             let audio = page.audio(Instant::now(), call.as_str(), random::seed());

@@ -214,7 +214,8 @@ impl Conversation {
     }
 
     fn on_tool_calls(&mut self, calls: Vec<ToolCall<'_>>) {
-        if calls.is_empty() {
+        // Its results could not be sent: nothing may be before the setup is complete.
+        if calls.is_empty() || self.phase != Phase::Ready {
             self.counters.unused += 1;
             return;
         }
