@@ -143,10 +143,14 @@ pub enum PersonInput {
         /// Where they want to be.
         seat: Seat,
     },
-    /// Whoever is on the line leaves, and the agent has the caller.
+    /// Whoever is being called is not wanted any more: nobody is called, and the agent goes on.
+    CalledOff,
+    /// The agent has the caller again; whoever is on the line leaves.
     HandsBack {
-        /// What they leave the agent to know; may be empty.
+        /// What the agent is to know; may be empty.
         note: String,
+        /// They do not leave: they are beside the agent from then on.
+        stay: bool,
     },
 }
 

@@ -117,6 +117,8 @@ pub enum TargetDrop {
     TimedOut,
     /// The call ends.
     CallEnds,
+    /// They are not wanted any more.
+    CalledOff,
     /// A person came by themselves, and there is no place for them.
     NoPlace,
     /// The person gave the caller back to the agent.
@@ -267,6 +269,11 @@ impl Transfer {
 
     pub(crate) fn is_asked(&self) -> bool {
         matches!(self.stage, Stage::Asked { .. })
+    }
+
+    /// Nobody has taken the caller, and nobody but us has been asked to.
+    pub(crate) fn may_be_called_off(&self) -> bool {
+        self.is_calling() || self.is_met() || matches!(self.stage, Stage::Draining { .. })
     }
 
     pub(crate) fn is_calling(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The calls that run, and what they share: ports, journal, recorder, metrics, watchers.
 
+mod news;
 mod pages;
 mod patched;
 pub(crate) mod placing;
@@ -36,8 +37,7 @@ use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
 use crate::metrics::{ActiveCall, CallLabels, Metrics};
-use crate::person::{LivePerson, PersonCommand};
-use crate::quality::LegQuality;
+use crate::person::PersonCommand;
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Command, LegEvent};
@@ -303,46 +303,6 @@ impl Calls {
         }
     }
 
-    /// Tells the watchers.
-    pub(crate) fn publish(&self, identity: &Identity, kind: LiveEventKind) {
-        // Nobody watching is no failure.
-        if self.events.receiver_count() > 0 {
-            let at_ms = u64::try_from(identity.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let event = LiveEvent {
-                call: identity.id.clone(),
-                tenant: identity.tenant.clone(),
-                at_ms,
-                kind,
-            };
-            let _ = self.events.send(event);
-        }
-    }
-
-    /// Changes what is known of a live call.
-    pub(crate) fn changed(&self, identity: &Identity, state: LiveState, timings: Timings) {
-        if let Some(entry) = self.live().get_mut(&identity.id) {
-            entry.call.state = state;
-            entry.call.timings = timings;
-        }
-        self.publish(identity, LiveEventKind::Changed { state, timings });
-    }
-
-    /// Changes who is on the line of a live call besides its caller and its agent.
-    pub(crate) fn person_changed(&self, identity: &Identity, person: Option<LivePerson>) {
-        if let Some(entry) = self.live().get_mut(&identity.id) {
-            entry.call.person.clone_from(&person);
-        }
-        self.publish(identity, LiveEventKind::Person(person));
-    }
-
-    /// The legs of a live call were read.
-    pub(crate) fn measured(&self, identity: &Identity, legs: Vec<LegQuality>) {
-        if let Some(entry) = self.live().get_mut(&identity.id) {
-            entry.call.quality.clone_from(&legs);
-        }
-        self.publish(identity, LiveEventKind::Quality(legs));
-    }
-
     fn register(&self, identity: &Identity, call: LiveCall) -> mpsc::Receiver<CallCommand> {
         let (commands, receiver) = mpsc::channel(CALL_COMMANDS_MAX);
         self.publish(identity, LiveEventKind::Started(Box::new(call.clone())));
@@ -525,6 +485,7 @@ impl Calls {
             state: LiveState::Ringing,
             timings: Timings::default(),
             person: None,
+            called: None,
             quality: Vec::new(),
         };
         let commands = self.register(&identity, call);
@@ -664,6 +625,7 @@ mod tests {
             state: LiveState::Ringing,
             timings: Timings::default(),
             person: None,
+            called: None,
             quality: Vec::new(),
         };
         let lines = Arc::new(crate::metrics::LineMetrics::default());

@@ -78,7 +78,7 @@ pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, T
 pub use log::set_language as set_log_language;
 pub use media::AnsweringTerms;
 pub use media::rtcp::VoipMetrics;
-pub use person::{LivePerson, Person, PersonError};
+pub use person::{CalledState, HandBack, Invitation, LiveCalled, LivePerson, Person, PersonError};
 pub use quality::{Figure, LegQuality, WayQuality};
 pub use routes::{MayCall, RouteAnswer};
 pub use sip::{AccountConfig, Protocol as SipProtocol, RegistrationFailure, RegistrationState};

@@ -4,7 +4,7 @@ use call::end::EndReason;
 use call::id::{CallId, TenantId};
 use call::{Answerer, TranscriptEntry};
 
-use crate::person::LivePerson;
+use crate::person::{LiveCalled, LivePerson};
 use crate::quality::LegQuality;
 
 /// Events kept for a slow watcher before it loses the oldest.
@@ -35,6 +35,8 @@ pub struct LiveCall {
     pub timings: Timings,
     /// Who is on the line besides the caller and the agent.
     pub person: Option<LivePerson>,
+    /// Who was called for the caller last.
+    pub called: Option<LiveCalled>,
     /// How the network treats its legs, as of the latest reading; none before the first.
     pub quality: Vec<LegQuality>,
 }
@@ -100,6 +102,8 @@ pub enum LiveEventKind {
     },
     /// Who is on the line besides the caller and the agent changed; `None`: nobody is any more.
     Person(Option<LivePerson>),
+    /// How far it is with who was called for the caller last.
+    Called(Option<LiveCalled>),
     /// A line of the transcript is complete.
     Transcript(TranscriptEntry),
     /// A piece of what the agent is about to say, as the engine produces it.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use call::{NoPlace, Seat};
+use call::{NoPlace, Redacted, Seat, TransferMode, TransferTarget};
 use tokio::sync::oneshot;
 
 use crate::leg::Leg;
@@ -26,7 +26,36 @@ pub struct LivePerson {
     pub seat: Seat,
 }
 
-/// Why a person cannot come, move, or hand the caller back.
+/// How far it is with somebody who was called for a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CalledState {
+    /// They are being called.
+    Calling,
+    /// It rings there.
+    Ringing,
+    /// They answered, and are told or asked.
+    Answered,
+    /// They have the caller.
+    Joined,
+    /// They are not there, or not any more.
+    Over {
+        /// Why, in a few words for the model and the record: `busy`, `no answer`, `called off`.
+        reason: String,
+    },
+}
+
+/// Who was called for the caller last: by a transfer, or into the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveCalled {
+    /// Their name, or that of the target.
+    pub name: String,
+    /// Where they shall be.
+    pub seat: Seat,
+    /// How far it is.
+    pub state: CalledState,
+}
+
+/// Why a person cannot come, be called, move, or hand the caller back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PersonError {
     /// No such call runs here.
@@ -44,9 +73,15 @@ pub enum PersonError {
     /// The caller's carrier plays ahead of time: nobody can be heard beside the agent.
     #[error("this line cannot hold a conference")]
     NoConference,
-    /// People have come too often: [`crate::limits::PEOPLE_MAX`].
+    /// People have come too often, or were called: [`crate::limits::PEOPLE_MAX`], [`crate::limits::SECOND_LEGS_MAX`].
     #[error("too many people came into this call")]
     TooMany,
+    /// A premium number.
+    #[error("premium numbers are not called")]
+    Premium,
+    /// The call's line cannot call that address.
+    #[error("this line cannot call that number")]
+    BadAddress,
 }
 
 impl From<NoPlace> for PersonError {
@@ -55,6 +90,62 @@ impl From<NoPlace> for PersonError {
             NoPlace::Somebody => Self::Somebody,
             NoPlace::NotNow => Self::NotNow,
         }
+    }
+}
+
+/// How the agent gets the caller back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HandBack {
+    /// What it is to know.
+    pub note: String,
+    /// The person is beside it from then on.
+    pub stay: bool,
+}
+
+/// Who is called into a running call.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// Their name, for the model and the record.
+    pub name: String,
+    /// A number, or a `sip:` address.
+    pub address: Redacted<String>,
+    /// Where they shall be.
+    pub seat: Seat,
+    /// How long it may ring, milliseconds.
+    pub ring_ms: u32,
+    /// What they are told before they have the caller.
+    pub announcement: Option<String>,
+}
+
+impl From<Invitation> for TransferTarget {
+    fn from(invitation: Invitation) -> Self {
+        let Invitation {
+            name,
+            address,
+            seat,
+            ring_ms,
+            announcement,
+        } = invitation;
+        Self {
+            mode: match seat {
+                Seat::Beside => TransferMode::Conference,
+                Seat::Instead => TransferMode::Bridge,
+            },
+            ring_ms,
+            announces: announcement.is_some(),
+            announcement: announcement.map(Redacted::new),
+            returns: true,
+            ..Self::new(name, address.reveal().clone())
+        }
+    }
+}
+
+/// Where somebody is who comes by this mode.
+pub(crate) fn seat_of(mode: TransferMode) -> Seat {
+    if mode == TransferMode::Conference {
+        Seat::Beside
+    } else {
+        Seat::Instead
     }
 }
 
@@ -83,6 +174,10 @@ pub(crate) enum PersonCommand {
     Comes(Box<Arrival>),
     /// They change their place.
     Moves(Seat, Reply),
-    /// They leave, with a word for the agent.
-    HandsBack(String, Reply),
+    /// The agent has the caller again, with a word for it.
+    HandsBack(HandBack, Reply),
+    /// Somebody is called into the call.
+    Invites(Box<TransferTarget>, Reply),
+    /// Whoever is being called is not wanted any more.
+    CallsOff(Reply),
 }

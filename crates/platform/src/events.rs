@@ -5,6 +5,7 @@ use crate::limits::{
 };
 use crate::problem::Problem;
 use crate::routes::people::PersonView;
+use crate::routes::placing::inviting::CalledView;
 use crate::routes::{live, quality};
 use crate::servers::Servers;
 use axum::body::Body;
@@ -322,6 +323,10 @@ fn words(event: &LiveEvent) -> (&'static str, Value) {
         LiveEventKind::Person(person) => (
             "call.person",
             json!({ "person": person.as_ref().map(PersonView::from) }),
+        ),
+        LiveEventKind::Called(called) => (
+            "call.called",
+            json!({ "called": called.as_ref().map(CalledView::from) }),
         ),
         LiveEventKind::Transcript(entry) => (
             "call.transcript",

@@ -27,7 +27,7 @@ pub(crate) mod live;
 mod log;
 mod owner;
 pub(crate) mod people;
-mod placing;
+pub(crate) mod placing;
 mod privacy;
 pub(crate) mod quality;
 mod routing;
@@ -250,6 +250,8 @@ fn calls(table: Table) -> Table {
         .add(act, routes!(people::join))
         .add(act, routes!(people::take_over))
         .add(act, routes!(people::hand_back))
+        .add(act, routes!(placing::inviting::invite))
+        .add(act, routes!(placing::inviting::call_off))
         .add(
             Need::read(Area::Calls).role(Role::Operator),
             routes!(shares::list_shares),

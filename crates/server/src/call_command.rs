@@ -295,6 +295,7 @@ async fn follow(
             LiveEventKind::AgentDelta { .. }
             | LiveEventKind::CallerSpeaking
             | LiveEventKind::Person(_)
+            | LiveEventKind::Called(_)
             | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Quality(_)
             | LiveEventKind::Interrupted { .. } => {}

@@ -271,6 +271,7 @@ impl Test {
             | LiveEventKind::AgentDelta { .. }
             | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Person(_)
+            | LiveEventKind::Called(_)
             | LiveEventKind::Quality(_)
             | LiveEventKind::CallerSpeaking => {}
         }

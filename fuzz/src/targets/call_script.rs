@@ -288,6 +288,7 @@ fn profile(bytes: &mut Bytes<'_>) -> Profile {
 
 fn transfer_input(bytes: &mut Bytes<'_>) -> Input {
     match bytes.below(16) {
+        11 => Input::Person(PersonInput::CalledOff),
         12 | 13 => Input::Person(PersonInput::Comes {
             name: bytes.text(),
             seat: bytes.pick(&[Seat::Beside, Seat::Instead]),
@@ -295,7 +296,10 @@ fn transfer_input(bytes: &mut Bytes<'_>) -> Input {
         14 => Input::Person(PersonInput::Moves {
             seat: bytes.pick(&[Seat::Beside, Seat::Instead]),
         }),
-        15 => Input::Person(PersonInput::HandsBack { note: bytes.text() }),
+        15 => Input::Person(PersonInput::HandsBack {
+            note: bytes.text(),
+            stay: bytes.flag(),
+        }),
         0 | 1 => Input::TransferRequested {
             target: TransferTarget {
                 mode: bytes.pick(&[TransferMode::Bridge, TransferMode::Auto]),

@@ -2,6 +2,7 @@
 //! caller's leg is the end of everything.
 
 use super::Session;
+use super::person::with_note;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
 use crate::phase::Phase;
@@ -26,10 +27,10 @@ impl Session {
         self.enter(Phase::Talking);
         // What became due while it rang is due again.
         self.liveness.resume();
-        self.brought_together(&name);
+        self.brought_together(&name, "");
     }
 
-    pub(super) fn brought_together(&mut self, name: &str) {
+    pub(super) fn brought_together(&mut self, name: &str, note: &str) {
         self.effect(Effect::Confer);
         if planted::has(Planted::ConfersTwice) {
             self.effect(Effect::Confer);
@@ -37,6 +38,7 @@ impl Session {
         self.journal(SessionEvent::Conferred);
         let text =
             format!("[conference] {name}: has joined; they, the caller and you hear each other");
+        let text = with_note(text, note);
         self.tell(&text);
         self.note(Role::System, text);
         self.turn.want(Purpose::Conferred);

@@ -12,6 +12,9 @@ use crate::transfer::{Seat, TargetDrop, Transfer};
 /// What the model is told of a person who gives the caller back.
 const HANDED_BACK: &str = "has handed the caller back to you and left";
 
+/// Why somebody does not come who was being called, for the model and the record.
+const CALLED_OFF: &str = "called off";
+
 /// Why nobody can come into the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPlace {
@@ -57,11 +60,21 @@ impl Session {
         self.may_return() || (self.confers() && self.phase == Phase::Talking)
     }
 
+    /// Whether whoever is being called can be called off.
+    pub fn may_call_off(&self) -> bool {
+        let transfer = self.leaving.transfer.as_ref();
+        self.phase == Phase::Transferring
+            && self.profile.transfer_at_once.is_none()
+            && transfer.is_some_and(Transfer::may_be_called_off)
+    }
+
     pub(super) fn person(&mut self, input: PersonInput) {
         match input {
+            PersonInput::CalledOff => self.person_called_off(),
             PersonInput::Comes { name, seat } => self.person_comes(name, seat),
             PersonInput::Moves { seat } => self.person_moves(seat),
-            PersonInput::HandsBack { note } => self.person_hands_back(&note),
+            PersonInput::HandsBack { note, stay: false } => self.person_hands_back(&note),
+            PersonInput::HandsBack { note, stay: true } => self.person_stays(&note),
         }
     }
 
@@ -77,8 +90,15 @@ impl Session {
         self.journal(SessionEvent::PersonCame { name: name.clone() });
         self.leaving.transfer = Some(Transfer::of_person(name.clone()));
         match seat {
-            Seat::Beside => self.brought_together(&name),
+            Seat::Beside => self.brought_together(&name, ""),
             Seat::Instead => self.agent_leaves(),
+        }
+    }
+
+    fn person_called_off(&mut self) {
+        if self.may_call_off() {
+            self.drop_target(TargetDrop::CalledOff);
+            self.transfer_failed(CALLED_OFF);
         }
     }
 
@@ -86,7 +106,7 @@ impl Session {
         match seat {
             _ if !self.may_move(seat) => {}
             Seat::Instead => self.agent_leaves(),
-            Seat::Beside => self.agent_comes_back(),
+            Seat::Beside => self.agent_comes_back(""),
         }
     }
 
@@ -107,14 +127,20 @@ impl Session {
     }
 
     /// The three are together again.
-    fn agent_comes_back(&mut self) {
+    fn agent_comes_back(&mut self, note: &str) {
         let Some(transfer) = &mut self.leaving.transfer else {
             return;
         };
         transfer.conferring();
         let name = transfer.target().name.clone();
         self.agent_returns();
-        self.brought_together(&name);
+        self.brought_together(&name, note);
+    }
+
+    fn person_stays(&mut self, note: &str) {
+        if self.may_return() {
+            self.agent_comes_back(note);
+        }
     }
 
     fn person_hands_back(&mut self, note: &str) {
@@ -131,15 +157,21 @@ impl Session {
         if alone {
             self.agent_returns();
         }
-        let mut text = format!("[conference] {}: {HANDED_BACK}", transfer.target().name);
-        if !note.trim().is_empty() {
-            text.push_str(". What they want you to know: ");
-            text.push_str(note.trim());
-        }
-        let text = cut_text(text, TEXT_BYTES_MAX);
+        let text = format!("[conference] {}: {HANDED_BACK}", transfer.target().name);
+        let text = with_note(text, note);
         self.tell(&text);
         self.note(Role::System, text);
         self.turn.unwant(Purpose::Conferred);
         self.turn.want(Purpose::Returned);
     }
+}
+
+/// What the model is told, with what a person wants it to know.
+pub(super) fn with_note(mut text: String, note: &str) -> String {
+    let note = note.trim();
+    if !note.is_empty() {
+        text.push_str(". What they want you to know: ");
+        text.push_str(note);
+    }
+    cut_text(text, TEXT_BYTES_MAX)
 }

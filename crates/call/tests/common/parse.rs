@@ -199,7 +199,8 @@ fn second_leg(verb: &str, rest: &str) -> Result<Input, String> {
     })
 }
 
-/// `person comes beside Marie`, `person comes instead Marie`, `person moves beside`, `person moves instead`, `person hands_back what for`
+/// `person comes beside Marie`, `person comes instead Marie`, `person moves beside`, `person moves instead`, `person hands_back what for`,
+/// `person has_agent_back what for`, /// `person called_off`
 fn person(verb: &str, rest: &str) -> Result<Input, String> {
     let (first, second) = split(rest);
     let seat = || match first {
@@ -213,8 +214,10 @@ fn person(verb: &str, rest: &str) -> Result<Input, String> {
             seat: seat()?,
         }),
         "moves" => Input::Person(PersonInput::Moves { seat: seat()? }),
-        "hands_back" => Input::Person(PersonInput::HandsBack {
+        "called_off" => Input::Person(PersonInput::CalledOff),
+        "hands_back" | "has_agent_back" => Input::Person(PersonInput::HandsBack {
             note: rest.to_owned(),
+            stay: verb == "has_agent_back",
         }),
         _ => return Err(format!("unknown input of a person: {verb}")),
     })

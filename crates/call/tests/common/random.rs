@@ -563,7 +563,7 @@ fn input(dice: &mut Dice) -> Input {
 
 fn leg_input(dice: &mut Dice) -> Input {
     let yes = dice.below(2) == 0;
-    match dice.below(79) {
+    match dice.below(80) {
         0 => Input::HangUpRequested {
             by: if yes {
                 Requester::Operator
@@ -611,8 +611,10 @@ fn leg_input(dice: &mut Dice) -> Input {
             seat: seat(yes),
         }),
         76..=77 => Input::Person(PersonInput::Moves { seat: seat(yes) }),
+        79 => Input::Person(PersonInput::CalledOff),
         78 => Input::Person(PersonInput::HandsBack {
             note: "x".repeat(usize::from(yes) * 20_000),
+            stay: dice.below(2) == 0,
         }),
         45 => Input::SendDtmf {
             digits: "12#".to_owned(),

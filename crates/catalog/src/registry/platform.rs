@@ -43,6 +43,9 @@ super::table! { Service:
     Notice api_person_nobody(id: Text);
     Notice api_person_no_conference(id: Text);
     Warning api_person_too_often();
+    Notice api_invite_nobody(id: Text);
+    Notice api_invite_not_allowed();
+    Notice api_invite_no_way(id: Text);
     Warning api_no_chat();
     Warning api_chat_unavailable();
     Warning api_chat_ended();

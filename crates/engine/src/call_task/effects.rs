@@ -299,6 +299,7 @@ impl CallTask {
         if let SessionEvent::TargetScreened { outcome } = event {
             self.second.note_screened(*outcome);
         }
+        self.called_news(event);
         if let SessionEvent::Returned = event {
             self.caller_returns(now);
         }

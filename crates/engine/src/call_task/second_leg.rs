@@ -5,6 +5,7 @@
 //! it is ended by `Effect::DropTarget`, by the close of the task, and where the task falls by the drop of its leg.
 
 mod announcing;
+mod called;
 mod conference;
 mod events;
 mod person;
@@ -22,6 +23,7 @@ use crate::journal::CallJournal;
 use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
 use crate::metrics::Metrics;
+use crate::person::LiveCalled;
 use crate::quality::{LegQuality, Meter};
 use crate::sip_driver::LegEvent;
 use announcing::Announcement;
@@ -112,6 +114,8 @@ pub(super) struct SecondLegs {
     came: usize,
     /// Who talks, as the watchers know it.
     shown: Option<Seat>,
+    /// Who was called last, as the watchers know it.
+    called_last: Option<LiveCalled>,
     /// How long engines were at work for the announcements of those before it.
     voiced: Duration,
 }

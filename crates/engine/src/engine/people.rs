@@ -13,7 +13,7 @@ use crate::leg::audio::LegAudio;
 use crate::leg::carrier::{CarrierLeg, CarrierMedia};
 use crate::leg::page::PageLeg;
 use crate::limits::PERSON_ANSWER_WITHIN;
-use crate::person::{Arrival, Person, PersonCommand, PersonError, Reply};
+use crate::person::{Arrival, HandBack, Invitation, Person, PersonCommand, PersonError, Reply};
 use crate::random;
 use crate::stream_socket::StreamSocket;
 
@@ -36,13 +36,32 @@ impl Engine {
             .await
     }
 
-    /// The person who is on the line leaves, and the agent has the caller, with what they leave it to know.
+    /// The agent has the caller again, with what the person who is on the line wants it to know; they leave or stay.
     ///
     /// # Errors
     /// [`PersonError`].
-    pub async fn hand_back(&self, call: &CallId, note: String) -> Result<(), PersonError> {
-        self.of_person(call, |reply| PersonCommand::HandsBack(note, reply))
+    pub async fn hand_back(&self, call: &CallId, how: HandBack) -> Result<(), PersonError> {
+        self.of_person(call, |reply| PersonCommand::HandsBack(how, reply))
             .await
+    }
+
+    /// Calls somebody into a running call, as a transfer does: one at a time, by the line of the call. Whatever becomes of it, the
+    /// caller stays with the agent until they are there, and is back with it when they leave.
+    ///
+    /// # Errors
+    /// [`PersonError`]; what happens once they are called is [`crate::LiveCalled`] and the record.
+    pub async fn invite(&self, call: &CallId, whom: Invitation) -> Result<(), PersonError> {
+        let target = Box::new(whom.into());
+        self.of_person(call, |reply| PersonCommand::Invites(target, reply))
+            .await
+    }
+
+    /// Whoever is being called for the caller, by whom ever, is not wanted any more.
+    ///
+    /// # Errors
+    /// [`PersonError`].
+    pub async fn call_off(&self, call: &CallId) -> Result<(), PersonError> {
+        self.of_person(call, PersonCommand::CallsOff).await
     }
 
     async fn of_person(

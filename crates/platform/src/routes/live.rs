@@ -3,6 +3,7 @@
 use super::calls::find;
 use super::owner::reach_of_list;
 use super::people::PersonView;
+use super::placing::inviting::CalledView;
 use super::quality::{self, LegQualityView};
 use crate::answer::{Answer, Change};
 use crate::api::Api;
@@ -54,6 +55,8 @@ pub(crate) struct LiveView {
     answered_by: Option<&'static str>,
     /// Who is on the line besides the caller and the agent.
     person: Option<PersonView>,
+    /// Who was called for the caller last, by a transfer or into the call.
+    called: Option<CalledView>,
     /// How the network treats its legs, read every five seconds; empty before the first reading.
     quality: Vec<LegQualityView>,
 }
@@ -83,6 +86,7 @@ pub(crate) fn view(call: &LiveCall) -> LiveView {
         interruptions: call.timings.interruptions,
         answered_by: call.timings.answered_by.map(Answerer::label),
         person: call.person.as_ref().map(PersonView::from),
+        called: call.called.as_ref().map(CalledView::from),
         quality: quality::legs(&call.quality),
     }
 }

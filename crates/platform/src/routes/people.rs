@@ -19,11 +19,11 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Longest name, in characters.
-const NAME_CHARACTERS_MAX: usize = 80;
+pub(super) const NAME_CHARACTERS_MAX: usize = 80;
 /// Longest word for the agent, in characters.
 const NOTE_CHARACTERS_MAX: usize = 2_000;
 /// Who it is where nobody says it.
-const SOMEBODY: &str = "A colleague";
+pub(super) const SOMEBODY: &str = "A colleague";
 
 /// Where a person is on the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -180,15 +180,8 @@ pub(crate) async fn hand_back(
     let stay = body.stay.unwrap_or_default();
     let note = body.note.unwrap_or_default();
     let detail = json!({ "stay": stay, "note": note });
-    let asked = if stay {
-        let moved = taken(api.engine.move_person(&id, Seat::Beside).await, &id)?;
-        if moved && !note.trim().is_empty() {
-            api.engine.instruct(&id, &note);
-        }
-        moved
-    } else {
-        taken(api.engine.hand_back(&id, note).await, &id)?
-    };
+    let asked = api.engine.hand_back(&id, engine::HandBack { note, stay });
+    let asked = taken(asked.await, &id)?;
     let over = record.end.is_some();
     done(asked, over, &scope, &id, "hand_back", Some(detail))
 }
@@ -202,7 +195,7 @@ fn name(asked: Option<String>, caller: &Caller) -> String {
 }
 
 /// False where no such call runs here.
-fn taken(asked: Result<(), PersonError>, id: &CallId) -> Result<bool, Problem> {
+pub(super) fn taken(asked: Result<(), PersonError>, id: &CallId) -> Result<bool, Problem> {
     match asked {
         Ok(()) => Ok(true),
         Err(PersonError::Unknown) => Ok(false),
@@ -217,6 +210,10 @@ fn refused(error: PersonError, id: &CallId) -> Problem {
         PersonError::Somebody => "api_person_there",
         PersonError::Nobody => "api_person_nobody",
         PersonError::NoConference => "api_person_no_conference",
+        PersonError::Premium => {
+            return Problem::new(StatusCode::FORBIDDEN, "api_call_premium");
+        }
+        PersonError::BadAddress => "api_invite_no_way",
         PersonError::TooMany => {
             return Problem::new(StatusCode::TOO_MANY_REQUESTS, "api_person_too_often");
         }

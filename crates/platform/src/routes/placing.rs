@@ -7,6 +7,7 @@ mod answering;
 mod by_device;
 mod by_workflow;
 mod guard;
+pub(crate) mod inviting;
 
 use super::owner::agent as find_agent;
 use crate::answer::{Answer, Change};

@@ -67,6 +67,7 @@ impl Shown {
             | LiveEventKind::AgentDelta { .. }
             | LiveEventKind::CallerSpeaking
             | LiveEventKind::Person(_)
+            | LiveEventKind::Called(_)
             | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Quality(_)
             | LiveEventKind::Interrupted { .. } => {}

@@ -17,6 +17,7 @@ import { StateBadge, type Tone } from '../../parts/StateBadge';
 import { ToStart } from '../../parts/ToStart';
 import { useUrlState } from '../../parts/useUrlState';
 import classes from './Calls.module.css';
+import { Invite } from './Invite';
 import { LiveNetwork } from './Network';
 import { OnTheLine } from './OnTheLine';
 import { useOnTheLine, type OnTheLine as Line } from './useOnTheLine';
@@ -93,7 +94,7 @@ export function Live() {
 
   useLive(({ kind, data }) => {
     const id = data.callId;
-    if (kind === 'call.started' || kind === 'call.ended' || kind === 'call.changed' || kind === 'call.person' || kind === 'reset') {
+    if (kind === 'call.started' || kind === 'call.ended' || kind === 'call.changed' || kind === 'call.person' || kind === 'call.called' || kind === 'reset') {
       // With many calls there is always an event: the list is read once a second at most.
       reread.current ??= setTimeout(() => {
         reread.current = null;
@@ -365,6 +366,7 @@ function Follow({ id, call, line, words, speaking }: { id: string; call: LiveCal
               </Button>
             </Group>
           </form>
+          {call && <Invite key={id} call={call} />}
         </>
       )}
     </Stack>

@@ -20,6 +20,7 @@ use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
 use crate::leg::{Leg, key_info, said, unreached};
 use crate::limits::SECOND_LEGS_MAX;
+use crate::person::{CalledState, seat_of};
 use crate::quality::Meter;
 use crate::sip_driver::LegEvent;
 
@@ -31,6 +32,7 @@ const KEYS_AT_ONCE_MAX: usize = 8;
 impl CallTask {
     /// Calls the person whom the caller is handed to.
     pub(in crate::call_task) fn call_target(&mut self, now: Instant, target: &TransferTarget) {
+        self.show_calling(&target.name, seat_of(target.mode));
         let confers = target.mode == TransferMode::Conference;
         let placed = if confers && !self.media.takes_company() {
             // Its carrier plays ahead of time, and nobody could be heard beside that.
@@ -119,6 +121,7 @@ impl CallTask {
                 (TargetDrop::CallEnds, false) if joined => (EndReason::Transferred, "we hung up"),
                 (TargetDrop::CallEnds, false) => (EndReason::OperatorHungUp, "we hung up"),
                 (TargetDrop::NoPlace, false) => (EndReason::Rejected, "no place"),
+                (TargetDrop::CalledOff, false) => (EndReason::OperatorHungUp, "called off"),
                 (TargetDrop::HandedBack, false) => (EndReason::OperatorHungUp, HANDED_BACK),
                 (TargetDrop::NoAnswer, false) => (EndReason::NoAnswer, "no answer"),
                 (TargetDrop::Refused, false) => (EndReason::AgentHungUp, "refused by the person"),
@@ -316,6 +319,7 @@ impl CallTask {
             second.answered = Some(now);
             second.media.start(now);
             second.media.hold_back(false);
+            self.show_called(CalledState::Answered);
             self.session.handle(now, Input::TargetAnswered);
         } else {
             second.leg.hang_up(EndReason::NoCommonCodec);

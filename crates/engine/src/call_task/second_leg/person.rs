@@ -2,16 +2,18 @@
 
 use std::time::Instant;
 
-use call::{Input, PersonInput, Seat};
+use call::{Input, PersonInput, Seat, TransferTarget};
 
 use super::announcing::Announcement;
 use super::relay::Relay;
 use super::{Offer, SecondLeg, SecondLegs, Stage};
 use crate::call_task::CallTask;
 use crate::calls::Dialled;
+use crate::calls::placing::address;
+use crate::engine::PlaceCallError;
 use crate::leg::audio::LegAudio;
-use crate::limits::{PEOPLE_MAX, PERSON_SILENT_MS_MAX};
-use crate::person::{Arrival, LivePerson, PersonCommand, PersonError};
+use crate::limits::{PEOPLE_MAX, PERSON_SILENT_MS_MAX, SECOND_LEGS_MAX};
+use crate::person::{Arrival, HandBack, LivePerson, PersonCommand, PersonError, seat_of};
 use crate::quality::Meter;
 
 impl SecondLegs {
@@ -96,23 +98,60 @@ impl CallTask {
                 }
                 let _ = reply.send(may);
             }
-            PersonCommand::HandsBack(note, reply) => {
-                let may = self.on_the_line(self.session.may_hand_back());
+            PersonCommand::HandsBack(HandBack { note, stay }, reply) => {
+                let may = if stay {
+                    self.may_move(Seat::Beside)
+                } else {
+                    self.on_the_line(self.session.may_hand_back())
+                };
                 if may.is_ok() {
-                    self.session
-                        .handle(now, Input::Person(PersonInput::HandsBack { note }));
+                    let input = PersonInput::HandsBack { note, stay };
+                    self.session.handle(now, Input::Person(input));
                 }
                 let _ = reply.send(may);
+            }
+            PersonCommand::Invites(target, reply) => {
+                let may = self.may_invite(&target);
+                if may.is_ok() {
+                    self.show_calling(&target.name, seat_of(target.mode));
+                    let target = *target;
+                    self.session
+                        .handle(now, Input::TransferRequested { target });
+                }
+                let _ = reply.send(may);
+            }
+            PersonCommand::CallsOff(reply) => {
+                let may = self.session.may_call_off();
+                if may {
+                    let input = Input::Person(PersonInput::CalledOff);
+                    self.session.handle(now, input);
+                }
+                let _ = reply.send(may.then_some(()).ok_or(PersonError::Nobody));
             }
         }
     }
 
-    fn may_come(&self, seat: Seat) -> Result<(), PersonError> {
+    fn has_seat(&self, seat: Seat) -> Result<(), PersonError> {
         if self.second.is_taken() {
             return Err(PersonError::Somebody);
         }
         self.session.has_place()?;
-        self.may_sit(seat)?;
+        self.may_sit(seat)
+    }
+
+    fn may_invite(&self, target: &TransferTarget) -> Result<(), PersonError> {
+        self.has_seat(seat_of(target.mode))?;
+        let (line, domain) = (&self.desk.line, self.transfer_domain());
+        match address(line, target.address.reveal(), Some(&domain)) {
+            Err(PlaceCallError::Premium) => Err(PersonError::Premium),
+            Err(_) => Err(PersonError::BadAddress),
+            Ok(_) if self.second.called >= SECOND_LEGS_MAX => Err(PersonError::TooMany),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn may_come(&self, seat: Seat) -> Result<(), PersonError> {
+        self.has_seat(seat)?;
         if self.second.came < PEOPLE_MAX {
             Ok(())
         } else {

@@ -134,8 +134,12 @@ fn problem(refusal: &TollRefusal) -> Problem {
 pub(super) fn label(code: &str, to: &str) -> Option<&'static str> {
     let international = to.strip_prefix('+').or_else(|| to.strip_prefix("00"));
     Some(match code {
-        "api_call_not_allowed" if international.is_some_and(agent::is_premium) => "premium",
-        "api_call_not_allowed" => "not_allowed",
+        "api_call_not_allowed" | "api_invite_not_allowed"
+            if international.is_some_and(agent::is_premium) =>
+        {
+            "premium"
+        }
+        "api_call_not_allowed" | "api_invite_not_allowed" => "not_allowed",
         "api_call_premium" => "premium",
         _ => return None,
     })
