@@ -382,6 +382,14 @@ def attended_unlisted(case):
     case.hang_up().is_over("operator_hung_up", True, ("we hung up", True))
 
 
+def attended_unaware(case):
+    """A caller's side that takes REFER and knows nothing of Replaces would call the person a second time: nothing is asked."""
+    case.answers_as(replaceable(case).answers().until_bye())
+    case.calls_by_sipp(Script(f"{case.name}-caller").call(headers=["Supported: path"]).until_bye()).both_talk()
+    assert not case.calling.received("REFER")
+    case.hang_up().is_over("operator_hung_up", True, ("we hung up", True))
+
+
 def attended_screened(case):
     """The person is told who waits and takes the caller by a key: only then is it asked for."""
     case.answers_as(replaceable(case).answers().until_bye())
@@ -593,7 +601,7 @@ CASES = {
     ],
     "attended": [
         attended_never_notified, attended_screened, attended_no_answer, attended_answered, attended_caller_first, attended_target_first,
-        attended_refused, attended_busy, attended_unlisted,
+        attended_refused, attended_busy, attended_unlisted, attended_unaware,
     ],
     "conference": [conference_answered, conference_target_first, conference_caller_first, conference_agent_first],
     "unsaid": [auto_declined, auto_unlisted],

@@ -3,6 +3,7 @@ heard is judged by frequency and level, what the agent heard by the stand-in's t
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -285,6 +286,15 @@ def test_the_page_calls_by_websocket_where_webrtc_finds_no_way(house, browse, fo
     with browser.page.expect_response(lambda answer: answer.url.endswith("/api/calls/browser") and "offer" in answer.request.post_data_json) as answered:
         call(CLOSED)
     assert answered.value.status == 201
+    # The call ends while its sound is made ready here: the page says so, and may call again.
+    page, before = browser.open(f"/agents/{house.agent}"), calls_of(house)
+    page.evaluate("() => { delete window.RTCPeerConnection; AudioContext.prototype.resume = () => new Promise(() => undefined); }")
+    page.get_by_role("button", name="Appeler", exact=True).click()
+    (made,) = wait_for("the call", lambda: calls_of(house) - before, 20)
+    wait_for("its stream", lambda: "engine_ready" in json.dumps(house.events(made)), 20)
+    house.platform.ask("DELETE", f"/api/calls/{made}")
+    expect(page.get_by_text("La connexion audio n'a pas pu s'ouvrir.")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("button", name="Appeler", exact=True)).to_be_enabled()
 
 
 def test_pages_beyond_those_that_may_wait_are_sent_away(house):

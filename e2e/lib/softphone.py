@@ -231,7 +231,8 @@ class Linphone(Process, Softphone):
     """linphonec, driven over its standard input, with files in the place of a sound card."""
 
     def __init__(
-        self, folder, name="linphone", encryption="none", mandatory=False, ipv6=False, authority=None, user="tester", port=-1, route=None
+        self, folder, name="linphone", encryption="none", mandatory=False, ipv6=False, authority=None, user="tester", port=-1, route=None,
+        tcp_port=-1,
     ):  # fmt: skip
         """`route`: the address that its calls go through."""
         home = pathlib.Path(folder) / name
@@ -240,7 +241,7 @@ class Linphone(Process, Softphone):
         proxy = f"<sip:{route};lr>"
         account = f"default_proxy=0\n[proxy_0]\nreg_proxy={proxy}\nreg_route={proxy}\nreg_identity=sip:tester@127.0.0.1\nreg_sendregister=0\npublish=0\n"
         (home / "linphonerc").write_text(
-            f"[sip]\nsip_port={port}\nsip_tcp_port=-1\nsip_tls_port=-1\nuse_ipv6={int(ipv6)}\nipv6_migration_done=1\n"
+            f"[sip]\nsip_port={port}\nsip_tcp_port={tcp_port}\nsip_tls_port=-1\nuse_ipv6={int(ipv6)}\nipv6_migration_done=1\n"
             f"verify_server_certs={int(bool(authority))}\nverify_server_cn=0\nroot_ca={authority or '/nonexistent'}\n"
             f"media_encryption={encryption}\nmedia_encryption_mandatory={int(mandatory)}\ncontact=sip:{user}@127.0.0.1\nguess_hostname=0\n{account if route else ''}"
             "[rtp]\naudio_rtp_port=-1\n[sound]\nechocancellation=0\n[video]\nenabled=0\n[misc]\nlog_collection_upload_server_url=\n"

@@ -81,8 +81,9 @@ pub(crate) struct Peer {
     pub(crate) update: bool,
     /// It lists what it takes (Allow), and REFER (RFC 3515) is not there.
     pub(crate) refuses_refer: bool,
-    /// A call of its own may be replaced (RFC 3891).
-    pub(crate) replaces: bool,
+    /// Whether it knows Replaces (RFC 3891): a call of its own may be replaced, and it takes the place of others. `None`: it lists
+    /// nothing that it knows (Supported).
+    pub(crate) replaces: Option<bool>,
 }
 
 /// One INVITE session.

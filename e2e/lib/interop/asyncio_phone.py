@@ -21,10 +21,10 @@ from .telephone import Telephone
 
 class AiosipuaTelephone(Telephone):
     TITLE = "aiosipua"
-    NOTE = f"It is handed over in calls to it, not in its own: {WHEN_CALLED['aiosipua']}."
+    NOTE = f"It is handed over in calls to it, not in its own: {WHEN_CALLED['aiosipua']}. It has no RFC 3891."
 
-    def __init__(self, world, row, directions):
-        super().__init__(world, row, directions)
+    def __init__(self, world, row, directions, first=None):
+        super().__init__(world, row, directions, first)
         self.payload_type, rtpmap, _, self.rate, self.step = CODECS[row.codec]
         self.name, self.clock = rtpmap.split("/")[0], int(rtpmap.split("/")[1])
         self.listens, self.version_of_sdp = free_pair(), 1

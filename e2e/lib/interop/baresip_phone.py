@@ -12,12 +12,15 @@ from .world import PASSWORD, sounds, wait_sound
 
 class BaresipTelephone(Telephone):
     TITLE = "baresip"
-    NOTE = "It is called by a trunk. After a hold it sends back what it plays, and that is judged in the server's recording: 1.0.0 writes none itself then."
+    NOTE = (
+        "It is called by a trunk. After a hold it sends back what it plays, and that is judged in the server's recording: 1.0.0 writes none itself then. It has no"
+        " RFC 3891: its `Supported` lists no `replaces`. Asked all the same, it calls the other one a second time, with the header inside of the Request-URI."
+    )
     CODECS = {"PCMU": ("PCMU", 8000, 1), "PCMA": ("PCMA", 8000, 1), "G722": ("G722/16000/1", 16000, 1), "opus": ("opus/48000/2", 48000, 2)}
     MEDIA = {"none": "", "sdes": ";mediaenc=srtp-mand", "dtls": ";mediaenc=dtls_srtp"}
 
-    def __init__(self, world, row, directions):
-        super().__init__(world, row, directions)
+    def __init__(self, world, row, directions, first=None):
+        super().__init__(world, row, directions, first)
         codec, self.rate, self.channels = self.CODECS[row.codec]
         pem = self.folder / "certificate.pem"
         pem.write_text(world.signed.read_text() + world.key.read_text())
@@ -81,16 +84,20 @@ class NatTelephone(BaresipTelephone):
     TITLE = "a registered device behind NAT (baresip)"
     NOTE = (
         "It is in a network namespace, behind a router that masquerades it by nftables; both its own and the router's outer address are private ones. The server"
-        " is bound to every address and names the one by which this telephone reaches it. Judged after a hold as baresip is."
+        " is bound to every address and names the one by which this telephone reaches it. Judged after a hold as baresip is. Handed over, it is called by its own"
+        " line, which reaches a second telephone that has registered as the same device; that one is found by this registrar alone, and baresip has no RFC 3891."
     )
 
-    def __init__(self, world, row, directions):
+    registers = True
+
+    def __init__(self, world, row, directions, first=None):
         self.nat, self.seen_from = world.nat, world.nat.server
-        super().__init__(world, row, directions)
+        super().__init__(world, row, directions, first)
 
     def identity(self):
-        self.device = self.world.device(self.number, self.row.security)
-        address = f"sip:{self.number[1:]}@{self.nat.server}:{self.world.port(self.row.transport)};transport={self.row.transport}"
+        number = self.first.number if self.first else self.number
+        self.device = self.first.device if self.first else self.world.device(number, self.row.security)
+        address = f"sip:{number[1:]}@{self.nat.server}:{self.world.port(self.row.transport)};transport={self.row.transport}"
         return f"<{address}>;auth_pass={PASSWORD};regint=60"
 
     def start(self, more=(), **options):
@@ -99,7 +106,7 @@ class NatTelephone(BaresipTelephone):
             self.folder, listen=f"{INSIDE}:{self.port}", within=nat.within(nat.phone), control=nat.console,
             more=(*more, "net_interface in"), **options,
         )  # fmt: skip
-        (binding,) = self.world.registered(self.device)
+        (binding, *_) = self.world.registered(self.device, 2 if self.first else 1)
         assert binding["transport"] == self.row.transport, binding
         assert nat.public in str(binding), binding
         return softphone
@@ -111,13 +118,13 @@ class CarrierTelephone(BaresipTelephone):
     TITLE = "Kamailio with rtpengine in front (baresip behind it)"
     NOTE = (
         "Transport and security are those between the server and Kamailio and rtpengine; the telephone behind them speaks UDP and plain RTP. The audio is seen to"
-        " come from a port of rtpengine. Judged after a hold as baresip is."
+        " come from a port of rtpengine. Judged after a hold as baresip is. Both telephones of an attended transfer are behind it, and have no RFC 3891."
     )
 
-    def __init__(self, world, row, directions):
+    def __init__(self, world, row, directions, first=None):
         self.carrier = world.carrier()
         self.MEDIA = dict.fromkeys(self.MEDIA, "")
-        super().__init__(world, row, directions)
+        super().__init__(world, row, directions, first)
         self.carrier.proxy.knows(self.number, self.port)
         self.listens = self.carrier.proxy.ports.of(row.transport)
         self.name = f"{row.transport}-{row.security}"

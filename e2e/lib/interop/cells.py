@@ -12,19 +12,22 @@ CODECS = ("PCMU", "PCMA", "G722", "opus")
 #: What is tried: a call of the telephone, a call to it, hold and resumption, a transfer by REFER, one by REFER with Replaces.
 DIRECTIONS = ("in", "out", "hold", "blind", "attended")
 
-#: Why a cell is not tried. A value of `NOT_YET` is one that no driver of the table was seen to do: take the line out when one was.
+#: Why a cell is not tried.
 REASONS = {
     "sipp-tls": "the peer: Debian's sipp is built without TLS",
     "sipp-dtls": "the peer: sipp has no SRTP of its own, and the sound that the tests give it (libsrtp) no DTLS",
     "aiosipua-tls": "the peer: aiosipua has no TLS",
     "aiosipua-sdes": "the peer: aiosipua and aiortp have no SRTP",
     "aiosipua-dtls": "the peer: aiosipua and aiortp have no SRTP",
-    "attended": "not yet in this table: no telephone of it is somebody else's target; `e2e/test_attended.py` and `test_transfer_matrix.py` try it with linphone and sipp",
 }
-NOT_YET = {"attended"}
 
 #: Telephones that are handed over in a call to them, and why not in one of theirs.
 WHEN_CALLED = {"aiosipua": "it numbers the NOTIFYs of a call that it made from 1 again (CSeq), which RFC 3261 section 12.2.2 has refused"}
+
+
+#: Telephones of which one takes the place of the server in the call of another (REFER with Replaces), by the transports by which one can
+#: call the other. Of all others the server joins the two legs itself.
+TAKES_OVER = {"linphone": ("udp", "tcp"), "sipp": TRANSPORTS}
 
 
 class Row(NamedTuple):
@@ -41,9 +44,12 @@ ROWS = [Row(*values) for values in product(PEERS, TRANSPORTS, SECURITIES, CODECS
 
 def obstacle(row, direction):
     """The key of `REASONS` where this cell cannot be tried, else None."""
-    named = [f"{row.peer}-{value}" for value in row[1:]]
-    named += [value for value in (row.security, direction) if value in NOT_YET]
+    named = [f"{row.peer}-{value}" for value in (*row[1:], direction)]
     return next((reason for reason in named if reason in REASONS), None)
+
+
+def takes_over(row):
+    return row.transport in TAKES_OVER.get(row.peer, ())
 
 
 def feasible(row, directions=DIRECTIONS):
@@ -59,9 +65,8 @@ def pairs(row, directions):
 
 def calls(row):
     """The calls by which the cells of a row are tried, each as the directions that it tries."""
-    going = ("out", "blind", "attended") if row.peer in WHEN_CALLED else ("out",)
-    kinds = ([value for value in DIRECTIONS if value not in going], going)
-    return [tuple(tried) for kind in kinds if (tried := feasible(row, kind))]
+    going = (("in", "hold"), ("out", "blind")) if row.peer in WHEN_CALLED else (("in", "hold", "blind"),)
+    return [tuple(tried) for kind in (*going, ("out", "attended")) if (tried := feasible(row, kind))]
 
 
 def chosen():

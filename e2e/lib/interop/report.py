@@ -6,6 +6,8 @@ from . import cells
 from .telephones import DRIVERS
 
 MARKS = {"in": "i", "out": "o", "hold": "h", "blind": "b", "attended": "a"}
+#: An attended transfer that the server joins.
+JOINED = "j"
 HEAD = """# Interoperability
 
 Written by `make interop` ({date}, commit {commit}); the next run writes it anew. Each cell is a real call, and both directions of its audio were
@@ -13,13 +15,16 @@ judged by frequency: what the telephone says in the server's recording, what the
 (codec, SRTP suite) is read from the call's journal. `make test` makes {few} of these {calls} calls, in which each possible pair of values meets.
 
 The letters of a cell: **i** a call of the telephone, **o** a call to it, **h** hold and resumption, then audio both ways again, **b** blind transfer
-(REFER; the call that the telephone makes is judged like the first), **a** attended transfer. `{seen}` of {tried} tried cells were seen working;
-a number names the reason why one was not.
+(REFER; the call that the telephone makes is judged like the first), **a** attended transfer to a second telephone of the same kind: asked by a REFER with
+Replaces, the first takes the server's place, both legs leave the server, and each telephone hears the other. **j** is the same where one telephone cannot take
+a call of the other over by what it says of itself or by where it is: nothing is asked, and the server joins the two legs. Each telephone hears the other, and
+the recording has both.
+`{seen}` of {tried} tried cells were seen working{again}; a number names the reason why one was not.
 """
 
 
-def page(outcomes, versions, date, commit):
-    """`outcomes` says of each (row, direction) that was tried None, where it was seen, or why not."""
+def page(outcomes, versions, date, commit, again):
+    """`outcomes` says of each (row, direction) that was tried None, where it was seen, or why not; `again` calls were made a second time."""
     reasons = []
 
     def number(reason):
@@ -29,12 +34,13 @@ def page(outcomes, versions, date, commit):
 
     def cell(row):
         marks, failed = "", {}
+        letters_of = MARKS | ({} if cells.takes_over(row) else {"attended": JOINED})
         for direction in cells.DIRECTIONS:
             why = cells.REASONS.get(cells.obstacle(row, direction)) or outcomes.get((row, direction), "not tried")
             if why is None:
-                marks += MARKS[direction]
+                marks += letters_of[direction]
             else:
-                failed.setdefault(number(why), []).append(MARKS[direction])
+                failed.setdefault(number(why), []).append(letters_of[direction])
         if len(failed) == 1 and not marks:
             return f"({next(iter(failed))})"
         return " ".join(([f"**{marks}**"] if marks else []) + [f"{''.join(letters)}({key})" for key, letters in failed.items()])
@@ -50,7 +56,8 @@ def page(outcomes, versions, date, commit):
         tables.append("\n".join(lines))
     seen = sum(why is None for why in outcomes.values())
     every = sum(len(cells.calls(row)) for row in cells.ROWS)
-    head = HEAD.format(date=date, commit=commit, few=len(cells.chosen()), calls=every, seen=seen, tried=len(outcomes))
+    second = f" ({again} of the calls at a second try)" if again else ""
+    head = HEAD.format(again=second, date=date, commit=commit, few=len(cells.chosen()), calls=every, seen=seen, tried=len(outcomes))
     why = "\n".join(f"{index}. {text}" for index, text in enumerate(reasons, 1))
     peers = "\n".join(f"- {name}: {version}" for name, version in versions.items())
     return "\n\n".join([head.strip(), *tables, f"## Why not\n\n{why}", f"## Versions\n\n{peers}"]) + "\n"

@@ -22,8 +22,16 @@ class Telephone:
     listens = None
     #: The id of the device that it is registered as, where it is.
     device = None
+    #: Who has its call where that is not the agent of the table.
+    agent = None
+    #: The telephone that it is handed to in an attended transfer.
+    colleague = None
+    #: It is called as a device that it registers as.
+    registers = False
 
-    def __init__(self, world, row, directions):
+    def __init__(self, world, row, directions, first=None):
+        """`first`: the telephone whose colleague it is."""
+        self.first = first
         self.world, self.row, self.directions, self.number = world, row, directions, world.number()
         self.folder = world.folder / "-".join(row) / self.number
         self.folder.mkdir(parents=True)
@@ -47,6 +55,28 @@ class Telephone:
 
     def expects(self):
         """It is about to be called."""
+
+    def address(self):
+        """Where a leg of the server finds it."""
+        return f"sip:{self.number}@127.0.0.1:{self.listens}" + ("" if self.row.transport == "udp" else f";transport={self.row.transport}")
+
+    def has_colleague(self):
+        """It is about to be called: another one of its kind waits for calls, and the agent knows where."""
+        if not self.registers:
+            self.agent = self.world.agent_who_knows(self.new_colleague().address())
+
+    def colleague_waits(self):
+        """It was called. A call to a device goes to the telephone that registered last: the other one registers as the same device now."""
+        return self.colleague or self.new_colleague()
+
+    def new_colleague(self):
+        self.colleague = type(self)(self.world, self.row, (), self)
+        self.colleague.direction = "attended"
+        self.colleague.expects()
+        return self.colleague
+
+    def takes_over(self):
+        """It was told to take the place of the server in the call with its colleague."""
 
     def dial(self, uri):
         raise NotImplementedError
@@ -77,6 +107,14 @@ class Telephone:
 
     def close(self):
         raise NotImplementedError
+
+    def close_both(self):
+        """Its colleague too. One that still sends when its call is over would be taken for the caller of the next one."""
+        try:
+            if self.colleague:
+                self.colleague.close()
+        finally:
+            self.close()
 
 
 def found_in(command, pattern):

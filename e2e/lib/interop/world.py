@@ -19,12 +19,15 @@ from ..tenancy import Platform
 from . import nat
 from .carrier import Carrier
 from .cells import TRANSPORTS
+from .cells import takes_over as takes_over_of
 
 #: The tones of e2e/scenarios/interop.toml.
 GREETING_HZ, ANSWER_HZ = 440, 1000
 BEEP_MS = 500
 #: A beep of its own for each thing that is tried.
 BEEPS = {"in": 620, "out": 620, "hold": 760, "blind": 860, "attended": 860}
+#: What the telephone says to which another one was handed over.
+COLLEAGUE_HZ = 930
 SERVICE, DESK = "+33140506070", "+33140506071"
 PASSWORD = "a-password-of-a-telephone"
 #: The policy of a trunk or device that offers and takes nothing else.
@@ -76,8 +79,8 @@ class World:
         for transport, security in product(TRANSPORTS, SRTP):
             destination = f"sip:desk-{transport}-{security}@127.0.0.1:{self.carrier_ports.udp}"
             targets[f"carrier-{transport}-{security}"] = {"destination": destination, "mode": "refer"}
-        body = {"name": "interop", "basePrompt": "x", "accountId": "default", "transferTargets": targets}
-        self.agent = self.platform.good("POST", "/api/agents", body)["id"]
+        self.targets = targets
+        self.agent = self.new_agent("interop", {})
         # We call telephones by trunks of the account.
         account = self.platform.good("GET", "/api/accounts/default")
         settings = {"outboundPrefixes": ["+33"]}
@@ -86,6 +89,14 @@ class World:
             self.platform.good("POST", f"/api/agents/{self.agent}/phone-lines", {"phoneNumber": number, "provider": "sip"})
             query = urllib.parse.urlencode({"account_id": "default", "number": number})
             wait_for(f"the number {number}", lambda: self.platform.good("GET", f"/api/admin/route?{query}")["agent_id"] == self.agent, 30)
+
+    def new_agent(self, name, more):
+        body = {"name": name, "basePrompt": "x", "accountId": "default", "transferTargets": self.targets | more}
+        return self.platform.good("POST", "/api/agents", body)["id"]
+
+    def agent_who_knows(self, address):
+        """One like that of the table, whose `colleague` is there."""
+        return self.new_agent(address, {"colleague": {"destination": address, "mode": "attended"}})
 
     def number(self):
         """Of a telephone: it tells its calls from those of others."""
@@ -127,12 +138,13 @@ class World:
         }  # fmt: skip
         made = self.platform.good("POST", "/api/admin/sip-accounts", trunk)["id"]
         slug = f"to-{number[1:]}"
-        self.platform.good("POST", "/api/admin/workflows", {"slug": slug, "agent_id": self.agent, "sip_account_id": made})
+        self.platform.good("POST", "/api/admin/workflows", {"slug": slug, "agent_id": telephone.agent or self.agent, "sip_account_id": made})
         return self.placed({"workflow": slug, "to": number, "timeoutSec": 20})
 
     def device(self, number, security):
-        """A device of that name: it registers with the password `PASSWORD`."""
-        body = {"label": number, "username": number[1:], "password": PASSWORD, "agent_id": self.agent, "caller_id": number}
+        """A device of that name: it registers with the password `PASSWORD`. By its own line its agent reaches the device alone."""
+        agent = self.agent_who_knows(f"sip:{number[1:]}@127.0.0.1")
+        body = {"label": number, "username": number[1:], "password": PASSWORD, "agent_id": agent, "caller_id": number}
         made = self.platform.good("POST", "/api/admin/devices", body)["id"]
         self.platform.good("PATCH", f"/api/admin/devices/{made}", {"srtp": SRTP[security]})
         # The telephone side reads what was written a moment later.
@@ -140,8 +152,14 @@ class World:
         wait_for("the device on the telephone side", known)
         return made
 
-    def registered(self, device):
-        return wait_for("its registration", lambda: self.platform.good("GET", f"/api/admin/devices/{device}")["bindings"], 20)
+    def registered(self, device, count=1):
+        """Its bindings, once there are so many: who registered last comes first."""
+
+        def bindings():
+            found = self.platform.good("GET", f"/api/admin/devices/{device}")["bindings"]
+            return len(found) == count and found
+
+        return wait_for(f"{count} registrations of it", bindings, 20)
 
     def placed(self, wish):
         def placed():
@@ -173,10 +191,11 @@ class Call:
     def view(self):
         return self.world.platform.good("GET", f"/api/calls/{self.id}")
 
+    def events(self):
+        return [entry["event"] for entry in self.world.platform.good("GET", f"/api/calls/{self.id}/events")]
+
     def decisions(self):
-        events = self.world.platform.good("GET", f"/api/calls/{self.id}/events")
-        events = events["events"] if isinstance(events, dict) else events
-        return [entry["event"] for entry in events if entry["event"]["type"] == "sdp_decision"]
+        return [event for event in self.events() if event["type"] == "sdp_decision"]
 
     def agrees(self, row):
         """That the call is what its row says."""
@@ -207,6 +226,21 @@ class Call:
 
     def ended(self, timeout=15):
         return wait_for("the end of the call", lambda: (view := self.view())["endedAt"] and view, timeout)
+
+    def joined(self):
+        """Waits for the caller and a second leg to hear each other."""
+        (event,) = wait_for("the end of the transfer", lambda: [event for event in self.events() if event.get("name") == "transfer_finished"], 20)
+        assert event["fields"]["done"], event
+
+
+class SeenByTarget:
+    """A call with a second leg as that one has it."""
+
+    def __init__(self, call):
+        self.call = call
+
+    def lane(self, lane):
+        return self.call.lane(1 - lane)
 
 
 def sounds(samples, hz, ms):
@@ -251,6 +285,8 @@ class Attempt:
             if self.call:
                 self.call.hang_up()
         late = self.telephone.judged_late()
+        if self.telephone.colleague:
+            late |= self.telephone.colleague.judged_late()
         return {direction: error or late.get(direction) for direction, error in self.outcomes.items()}
 
     def both_ways(self, hz):
@@ -270,6 +306,8 @@ class Attempt:
         self.begins("in")
 
     def try_out(self):
+        if "attended" in self.directions:
+            self.telephone.has_colleague()
         self.telephone.expects()
         self.call = self.world.place(self.telephone)
         self.begins("out")
@@ -289,3 +327,34 @@ class Attempt:
         self.call = self.world.call_of(self.telephone.number, {first.id})
         self.begins("blind")
         assert first.ended()["endReason"] == "transferred", first.view()
+
+    def try_attended(self):
+        """The call that goes on is handed to another telephone of the same kind: that one takes the server's place, or the server joins the
+        two. Each hears what the other one says, and the record says which it was."""
+        first, takes_over = self.call, takes_over_of(self.row)
+        colleague = self.telephone.colleague_waits()
+        self.world.transfer(first, "colleague")
+        if takes_over:
+            self.telephone.takes_over()
+            first.ended()
+        else:
+            first.joined()
+        views = (None, None) if takes_over else (first, SeenByTarget(first))
+        for speaker, hearer, view, lane, hz in (
+            (self.telephone, colleague, views[1], 0, BEEPS["attended"]), (colleague, self.telephone, views[0], 1, COLLEAGUE_HZ),
+        ):  # fmt: skip
+            hearer.mark(view)
+            speaker.say(tone(hz, BEEP_MS))
+            hearer.hears(hz, view)
+            if not takes_over:
+                wait_sound(f"{hz} Hz of who talks in the recording", lambda lane=lane: first.lane(lane), hz, 200)
+        first.hang_up()
+        asked = [event["start_line"] for event in first.events() if event["type"] == "sip_message" and event["start_line"].startswith("REFER")]
+        assert bool(asked) == takes_over, asked
+        record = first.view()
+        (leg,) = record["statistics"]["second_legs"]
+        assert leg["target"] == "colleague" and leg["answered"], leg
+        if takes_over:
+            assert (record["endReason"], leg["end"], leg["talked_ms"]) == ("transferred", "handed over", None), record
+        else:
+            assert (record["endReason"], leg["end"], leg["codec"].lower()) == ("operator_hung_up", "we hung up", self.row.codec.lower()), record

@@ -64,7 +64,7 @@ impl Invite {
     /// Where the peer of another call finds this one, as RFC 5589 section 7.3 has it: the address that we called, and the dialog in
     /// the words of who answered there. `None` unless the two talk, and that side says that its calls may be replaced.
     pub(crate) fn as_refer_target(&self) -> Option<Uri> {
-        let is_open = matches!(self.phase, Phase::Confirmed) && self.peer.replaces;
+        let is_open = matches!(self.phase, Phase::Confirmed) && self.peer.replaces == Some(true);
         if !is_open || self.dialog.is_pinned() {
             return None;
         }

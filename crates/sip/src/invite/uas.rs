@@ -295,7 +295,9 @@ pub(crate) fn peer_of(headers: &Headers) -> Peer {
     Peer {
         update: headers.has_token(name::ALLOW, "UPDATE"),
         refuses_refer: headers.has(name::ALLOW) && !headers.has_token(name::ALLOW, "REFER"),
-        replaces: headers.has_token(name::SUPPORTED, "replaces"),
+        replaces: headers
+            .has(name::SUPPORTED)
+            .then(|| headers.has_token(name::SUPPORTED, "replaces")),
     }
 }
 
@@ -379,5 +381,20 @@ mod tests {
         assert!(!refuses(&[]), "one that lists nothing may take it");
         assert!(refuses(&["INVITE, ACK, BYE"]));
         assert!(!refuses(&["INVITE, ACK", "bye, refer"]));
+    }
+
+    #[test]
+    fn a_peer_that_lists_what_it_knows_without_replaces_ignores_it() {
+        let knows = |supported: &[&str]| {
+            let mut headers = Headers::default();
+            for value in supported {
+                headers.push(name::SUPPORTED, *value);
+            }
+            peer_of(&headers).replaces
+        };
+        assert_eq!(knows(&[]), None, "one that lists nothing may know it");
+        assert_eq!(knows(&[""]), Some(false));
+        assert_eq!(knows(&["timer", "path"]), Some(false));
+        assert_eq!(knows(&["timer", "path, REPLACES"]), Some(true));
     }
 }

@@ -320,8 +320,8 @@ impl UserAgent {
     /// told as of [`refer`](Self::refer). Where it returns an error the two calls are as they were.
     ///
     /// # Errors
-    /// One of the two is not confirmed, or one of the two peers says that it does no such thing. That who takes the REFER can find the
-    /// other is for the shell to know.
+    /// One of the two is not confirmed, or one of the two peers says that it does no such thing: one that knows REFER and not Replaces
+    /// would call the other a second time. That who takes the REFER can find the other is for the shell to know.
     pub fn refer_to_call(
         &mut self,
         now: Instant,
@@ -333,7 +333,7 @@ impl UserAgent {
             .get(&other)
             .ok_or(CommandError::UnknownInvite)?;
         let uri = known.as_refer_target().ok_or(CommandError::WrongState)?;
-        if invite == other || !self.may_refer(invite) {
+        if invite == other || !self.may_refer(invite) || self.ignores_replaces(invite) {
             return Err(CommandError::WrongState);
         }
         self.command(now, invite, |invite, cx| invite.refer(cx, uri))
@@ -344,6 +344,12 @@ impl UserAgent {
     pub fn may_refer(&self, invite: InviteId) -> bool {
         let invite = self.invites.get(&invite);
         invite.is_some_and(|invite| !invite.peer.refuses_refer)
+    }
+
+    /// Whether the peer of an INVITE lists what it knows (Supported, RFC 3261 section 20.37), and Replaces is not there.
+    fn ignores_replaces(&self, invite: InviteId) -> bool {
+        let invite = self.invites.get(&invite);
+        invite.is_some_and(|invite| invite.peer.replaces == Some(false))
     }
 
     fn command(

@@ -4,22 +4,13 @@ import { IconMicrophone, IconMicrophoneOff, IconPhoneCall, IconPhoneOff } from '
 import { Link } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { ask, PLATFORM } from '../../api/client';
 import { useLive, useNow } from '../../api/live';
 import { useSession } from '../../api/session';
 import { duration, milliseconds } from '../../parts/format';
 import { ErrorNote } from '../../parts/Page';
 import classes from '../calls/Calls.module.css';
-import { connect } from './connect';
-import type { Ears, Phone, Prepare, Ticket } from './phone';
 import type { Agent } from './types';
-
-interface Talking {
-  id: string;
-  since: number;
-  phone: Phone;
-  hangUp: () => void;
-}
+import { usePhone } from './usePhone';
 
 interface Line {
   role: string;
@@ -29,30 +20,24 @@ interface Line {
 export function Voice({ agent }: { agent: Agent }) {
   const { t } = useTranslation();
   const { may } = useSession();
-  const [talking, setTalking] = useState<Talking | null>(null);
-  const [ended, setEnded] = useState<string | null>(null);
-  const [connecting, setConnecting] = useState(false);
-  const [failed, setFailed] = useState<unknown>(null);
+  const [left, setLeft] = useState<string | null>(null);
   const [from, setFrom] = useState('');
-  const [muted, setMuted] = useState(false);
-  const [level, setLevel] = useState(0);
-  const [speaking, setSpeaking] = useState(false);
   const [latency, setLatency] = useState<number | null>(null);
-  const [roundTrip, setRoundTrip] = useState<number | null>(null);
   const [lines, setLines] = useState<Line[]>([]);
   const [partial, setPartial] = useState('');
   const now = useNow();
-  const call = useRef<string | null>(null);
-  const running = useRef<Talking | null>(null);
+  /** Whose live events are this page's, from before it is connected. */
+  const mine = useRef<string | null>(null);
+  const phone = usePhone('agents.voice', (id) => (mine.current = id));
+  const { call, muted, level, speaking, roundTrip } = phone;
+  const ended = phone.closed ?? left;
   const end = useRef<HTMLDivElement>(null);
   useEffect(() => {
     if (lines.length > 0) end.current?.scrollIntoView({ block: 'nearest' });
   }, [lines.length, partial]);
-  // Leaving the page hangs up.
-  useEffect(() => () => running.current?.hangUp(), []);
 
   useLive(({ kind, data }) => {
-    if (data.callId !== call.current || !call.current) return;
+    if (data.callId !== mine.current || !mine.current) return;
     if (kind === 'call.transcript') {
       setLines((old) => [...old, { role: String(data.role), content: String(data.content) }]);
       setPartial('');
@@ -60,63 +45,32 @@ export function Voice({ agent }: { agent: Agent }) {
     if (kind === 'call.agent_delta') setPartial((old) => old + String(data.delta ?? ''));
     if (kind === 'call.interrupted') setPartial('');
     if (kind === 'call.changed' && typeof data.lastTurnMs === 'number') setLatency(data.lastTurnMs);
-    if (kind === 'call.ended') running.current?.hangUp();
   });
 
-  async function begin() {
-    setFailed(null);
-    setConnecting(true);
+  function begin() {
     setLines([]);
     setPartial('');
     setLatency(null);
-    setEnded(null);
-    setRoundTrip(null);
-    try {
-      const ears: Ears = {
-        begins: (id) => (call.current = id),
-        level: setLevel,
-        speaking: setSpeaking,
-        roundTrip: setRoundTrip,
-        closed: () => running.current?.hangUp(),
-      };
-      const prepare: Prepare = async (offer) => {
-        const ticket = await ask<Ticket>('POST', '/api/calls/browser', { agentId: agent.id, from: from.trim() || undefined, offer });
-        return { ...ticket, path: `${PLATFORM}${ticket.path}` };
-      };
-      const made = await connect(prepare, ears, { insecure: t('agents.voice.insecure'), noMicrophone: t('agents.voice.noMicrophone'), noMicrophoneRemedy: t('agents.voice.noMicrophoneRemedy'), noConnection: t('agents.voice.noConnection') });
-      const hangUp = () => {
-        if (running.current?.id !== made.id) return;
-        running.current = null;
-        made.hangUp();
-        setTalking(null);
-        setEnded(made.id);
-        setSpeaking(false);
-        setMuted(false);
-      };
-      running.current = { id: made.id, since: Date.now(), phone: made, hangUp };
-      setTalking(running.current);
-    } catch (error) {
-      setFailed(error);
-    }
-    setConnecting(false);
+    setLeft(null);
+    void phone.begin({ what: agent.id, path: '/api/calls/browser', body: { agentId: agent.id, from: from.trim() || undefined } });
   }
 
-  function mute() {
-    talking?.phone.mute(!muted);
-    setMuted(!muted);
+  function hangUp() {
+    setLeft(call?.id ?? null);
+    phone.hangUp();
   }
 
   if (!may('operator')) return <Text size="sm">{t('agents.chat.notAllowed')}</Text>;
   return (
     <Stack>
-      {failed ? <ErrorNote error={failed} /> : null}
-      {!talking ? (
+      {phone.failed ? <ErrorNote error={phone.failed} /> : null}
+      {!call ? (
         <>
           <Text size="sm" c="dimmed">
             {t('agents.voice.intro')}
           </Text>
           <TextInput label={t('agents.chat.phone')} description={t('agents.voice.fromHint')} placeholder="+33612345678" value={from} onChange={(event) => setFrom(event.currentTarget.value)} inputMode="tel" />
-          <Button size="md" leftSection={<IconPhoneCall size={18} />} loading={connecting} onClick={() => void begin()}>
+          <Button size="md" leftSection={<IconPhoneCall size={18} />} loading={phone.connecting !== null} onClick={begin}>
             {t('agents.voice.call')}
           </Button>
           {ended && (
@@ -131,7 +85,7 @@ export function Voice({ agent }: { agent: Agent }) {
             <Badge size="lg" color={speaking ? 'allo' : 'gray'}>
               {speaking ? t('agents.voice.speaks') : t('agents.voice.listens')}
             </Badge>
-            <Text fw={650}>{duration((now - talking.since) / 1000)}</Text>
+            <Text fw={650}>{duration((now - call.since) / 1000)}</Text>
           </Group>
           <Box>
             <Text size="xs" c="dimmed" mb={4}>
@@ -140,10 +94,10 @@ export function Voice({ agent }: { agent: Agent }) {
             <Progress value={muted ? 0 : Math.min(100, level * 160)} aria-label={t('agents.voice.level')} />
           </Box>
           <Group grow>
-            <Button variant="default" leftSection={muted ? <IconMicrophoneOff size={16} /> : <IconMicrophone size={16} />} onClick={mute} aria-pressed={muted}>
+            <Button variant="default" leftSection={muted ? <IconMicrophoneOff size={16} /> : <IconMicrophone size={16} />} onClick={phone.mute} aria-pressed={muted}>
               {muted ? t('agents.voice.unmute') : t('agents.voice.mute')}
             </Button>
-            <Button color="red" leftSection={<IconPhoneOff size={16} />} onClick={talking.hangUp}>
+            <Button color="red" leftSection={<IconPhoneOff size={16} />} onClick={hangUp}>
               {t('calls.live.hangUp')}
             </Button>
           </Group>

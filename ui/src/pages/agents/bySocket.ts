@@ -28,11 +28,12 @@ export async function bySocket(prepare: Prepare, microphone: MediaStream, ears: 
       if (said.event === 'clear') node.port.postMessage({ clear: true });
       if (said.event === 'mark') node.port.postMessage({ mark: said.mark?.name ?? '' });
     };
+    // From the beginning: one that is closed while the rest is made ready is known to be.
+    socket.onclose = () => ears.closed();
     await new Promise<void>((resolve, reject) => {
       socket.onopen = () => resolve();
       socket.onerror = () => reject(failure);
     });
-    socket.onclose = () => ears.closed();
     socket.send(JSON.stringify({ event: 'start' }));
     context.createMediaStreamSource(microphone).connect(node).connect(context.destination);
     await context.resume();

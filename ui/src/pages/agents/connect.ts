@@ -9,7 +9,8 @@ export interface Faults {
   noConnection: string;
 }
 
-export async function connect(prepare: Prepare, ears: Ears, faults: Faults): Promise<Phone> {
+/** `closed` of the ears is told of a call that is connected; one that is lost before that, or given up, fails. */
+export async function connect(prepare: Prepare, ears: Ears, faults: Faults, givenUp: AbortSignal): Promise<Phone> {
   // http elsewhere than on this machine has no microphone.
   if (!navigator.mediaDevices) throw { status: 0, code: '', title: faults.insecure };
   const microphone = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 } }).catch(() => {
@@ -18,23 +19,39 @@ export async function connect(prepare: Prepare, ears: Ears, faults: Faults): Pro
   const release = () => {
     for (const track of microphone.getTracks()) track.stop();
   };
+  const failure = { status: 0, code: '', title: faults.noConnection };
+  let closed = () => undefined as void;
+  const lost = new Promise<never>((_, reject) => {
+    closed = () => reject(failure);
+    givenUp.addEventListener('abort', () => reject(failure));
+  });
+  const making = made(prepare, microphone, { ...ears, closed: () => closed() }, failure);
   try {
-    const { byWebRtc } = await import('./byWebRtc');
-    let phone = await byWebRtc(prepare, microphone, ears);
-    if (!phone) {
-      const { bySocket } = await import('./bySocket');
-      phone = await bySocket(prepare, microphone, ears, { status: 0, code: '', title: faults.noConnection });
-    }
-    const made = phone;
+    if (givenUp.aborted) throw failure;
+    const phone = await Promise.race([making, lost]);
+    closed = ears.closed;
     return {
-      ...made,
+      ...phone,
       hangUp: () => {
-        made.hangUp();
+        phone.hangUp();
         release();
       },
     };
   } catch (error) {
     release();
+    // It may come about all the same.
+    making.then(
+      (late) => late.hangUp(),
+      () => undefined,
+    );
     throw error;
   }
+}
+
+async function made(prepare: Prepare, microphone: MediaStream, ears: Ears, failure: unknown): Promise<Phone> {
+  const { byWebRtc } = await import('./byWebRtc');
+  const phone = await byWebRtc(prepare, microphone, ears);
+  if (phone) return phone;
+  const { bySocket } = await import('./bySocket');
+  return bySocket(prepare, microphone, ears, failure);
 }
