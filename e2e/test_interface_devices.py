@@ -183,6 +183,13 @@ def test_a_sip_account_says_its_codecs_keys_sound_and_security(house, browse):
     allow.press("Backspace")
     allow.fill("192.0.2.0/24")
     allow.press("Enter")
+    demanded = form.get_by_role("checkbox", name="Exiger un certificat")
+    demanded.check()
+    form.get_by_role("button", name="Enregistrer").click()
+    expect(form.get_by_text("Indiquez d'abord un certificat")).to_be_visible()
+    certificates = form.get_by_label("Certificats du trunk").and_(page.locator("input")).first
+    certificates.fill("sha256 Fingerprint=" + ":".join(["0a"] * 32))
+    certificates.press("Enter")
     assert not browser.accessible()
     browser.shot("sip-account-sound-and-security")
     form.get_by_role("button", name="Enregistrer").click()
@@ -190,6 +197,7 @@ def test_a_sip_account_says_its_codecs_keys_sound_and_security(house, browse):
     kept = house.platform.good("GET", f"/api/admin/sip-accounts/{line}")
     fields = ("codecs", "dtmf", "noise_suppression", "automatic_gain", "srtp", "realm", "allow")
     assert [kept[name] for name in fields] == ["g722,pcma", "info", True, False, "required", "sip.example.org", ["192.0.2.0/24"]], kept
+    assert (kept["client_certificates"], kept["client_certificate_required"]) == ([":".join(["0A"] * 32)], True), kept
 
     form = opened()
     for codec in ("G.722", "G.711 A-law"):

@@ -152,6 +152,8 @@ end_reasons! {
     NoCommonCodec: "no_common_codec", Network, 488, 88, Warning, false;
     /// The caller's system did not prove who it is.
     Unauthorized: "unauthorized", System, 403, 21, Notice, false;
+    /// Its TLS certificate does not open the line.
+    CertificateRefused: "certificate_refused", System, 403, 21, Notice, false;
     /// Nobody vouches for the caller's number, and the line asks for it.
     CallerUnproven: "caller_unproven", System, 438, 21, Notice, false;
     /// The number called belongs to nobody.

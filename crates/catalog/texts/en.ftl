@@ -69,6 +69,8 @@ end_no_common_codec_many = Call refused: no common codec, the operator offers { 
     .remedy = Enable G.711 (PCMA or PCMU) at the operator.
 end_unauthorized = Call refused: the source did not prove its identity.
     .remedy = Add its address to the line (line.allow) or give it credentials.
+end_certificate_refused = Call refused: the line asks for a TLS client certificate of its own, and the other side showed none that is valid.
+    .remedy = Look at what is said of it below; client_certificates, client_names and client_ca of the account say which ones are the line's.
 end_caller_unproven = Call refused: the line asks for a proof of the caller's number (STIR/SHAKEN), and the call has no sufficient one.
     .remedy = Look at what is said of it below; caller_identity of the account says what the line asks for.
 end_unknown_number = Call refused: { $to ->
@@ -576,6 +578,8 @@ call_refused_because = call refused: { $cause ->
     [source_not_allowed] this address is not allowed
     [other_identity] the caller names another user than the password proved
     [unknown_number] the number called is not connected to any agent
+    [certificate] its certificate does not open the line
+    [certificate_of_stranger] its certificate does not open the line that it names
     [draining] the service is shutting down
     [too_many_invites] too many calls a second
     [too_many_calls] too many calls at the same time
@@ -585,6 +589,33 @@ call_refused_because = call refused: { $cause ->
     [none] {""}
    *[other] {" "}({ $source })
  }
+certificate_recognised = the line was recognised by the other side's TLS certificate: { $by ->
+    [fingerprint] this very one ({ $fingerprint })
+   *[other] its name { $name ->
+        [none] {""}
+       *[other] { $name }
+     }, which an authority of the line vouches for ({ $fingerprint })
+ }
+certificate_refused = the TLS certificate of the other side opens no line: { $cause ->
+    [missing] it showed none, and the line asks for one
+    [other] it is none of those that lines list
+    [unproven] it did not prove to have the key, or the key is of no kind that is read (RSA from 2048 bits, P-256, P-384, Ed25519)
+    [untrusted] it carries the line's name, but no authority of the line vouches for it
+    [early] it is not valid yet
+    [expired] it has expired
+    [ambiguous] lines of several accounts of the platform list it
+   *[other] { $cause }
+ }{ $names ->
+    [none] {""}
+   *[other] {" "}– { $names }
+ }{ $fingerprint ->
+    [none] {""}
+   *[other] {" "}– SHA-256 { $fingerprint }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}({ $source })
+ }
+    .remedy = Write its fingerprint into client_certificates of the account, or its name into client_names with the authority in client_ca; ask the other side for a certificate that is valid.
 caller_vouched = the caller's number is vouched for{ $attestation ->
     [none] {""}
     [A] : attestation A (its operator knows the caller and the right to the number)
@@ -1379,6 +1410,8 @@ profile_srtp_offered = Sound is encrypted where the other side offers it (SDES, 
 profile_srtp_lan = Sound does not leave the local network.
 profile_echo_analogue = The hybrid of an analogue line sends back what the agent says.
 
+api_certificate_shared = Another account of the platform recognises its calls by this certificate already ({ $certificate }): a call with it could be that of either. Nothing was changed.
+    .remedy = Take another certificate for this trunk, or recognise it by its addresses (allow).
 api_rotation_untested = The new password cannot be tried: the account is not active or does not register. Change it directly (PATCH).
 api_rotation_refused = The account could not be registered with the new password ({ $cause }). Nothing was changed.
 

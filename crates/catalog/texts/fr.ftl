@@ -69,6 +69,8 @@ end_no_common_codec_many = Appel refusé : aucun codec commun, l'opérateur pro
     .remedy = Activez G.711 (PCMA ou PCMU) chez l'opérateur.
 end_unauthorized = Appel refusé : la source n'a pas prouvé son identité.
     .remedy = Ajoutez son adresse à la ligne (line.allow) ou donnez-lui un identifiant.
+end_certificate_refused = Appel refusé : la ligne demande un certificat client TLS à elle, et l'autre côté n'en a montré aucun de valable.
+    .remedy = Regardez ce qui en est dit ci-dessous ; client_certificates, client_names et client_ca du compte disent lesquels sont ceux de la ligne.
 end_caller_unproven = Appel refusé : la ligne demande une preuve du numéro de l'appelant (STIR/SHAKEN), et l'appel n'en a pas de suffisante.
     .remedy = Regardez ce qui en est dit ci-dessous ; caller_identity du compte dit ce que la ligne demande.
 end_unknown_number = Appel refusé : { $to ->
@@ -576,6 +578,8 @@ call_refused_because = appel refusé : { $cause ->
     [source_not_allowed] cette adresse n'est pas autorisée
     [other_identity] l'appelant se nomme autrement que l'utilisateur dont il a le mot de passe
     [unknown_number] le numéro appelé n'est relié à aucun agent
+    [certificate] son certificat n'ouvre pas la ligne
+    [certificate_of_stranger] son certificat n'ouvre pas la ligne dont il porte le nom
     [draining] le service s'arrête
     [too_many_invites] trop d'appels à la seconde
     [too_many_calls] trop d'appels en même temps
@@ -585,6 +589,33 @@ call_refused_because = appel refusé : { $cause ->
     [none] {""}
    *[other] {" "}({ $source })
  }
+certificate_recognised = la ligne a été reconnue au certificat TLS de l'autre côté : { $by ->
+    [fingerprint] celui-là même ({ $fingerprint })
+   *[other] son nom { $name ->
+        [none] {""}
+       *[other] { $name }
+     }, garanti par une autorité de la ligne ({ $fingerprint })
+ }
+certificate_refused = le certificat TLS de l'autre côté n'ouvre aucune ligne : { $cause ->
+    [missing] il n'en a montré aucun, et la ligne en demande un
+    [other] ce n'est aucun de ceux que des lignes listent
+    [unproven] il n'a pas prouvé en avoir la clé, ou la clé n'est pas d'un genre connu (RSA à partir de 2048 bits, P-256, P-384, Ed25519)
+    [untrusted] il porte le nom de la ligne, mais aucune autorité de la ligne ne s'en porte garante
+    [early] il n'est pas encore valable
+    [expired] il a expiré
+    [ambiguous] des lignes de plusieurs comptes de la plateforme le listent
+   *[other] { $cause }
+ }{ $names ->
+    [none] {""}
+   *[other] {" "}– { $names }
+ }{ $fingerprint ->
+    [none] {""}
+   *[other] {" "}– SHA-256 { $fingerprint }
+ }{ $source ->
+    [none] {""}
+   *[other] {" "}({ $source })
+ }
+    .remedy = Inscrivez son empreinte dans client_certificates du compte, ou son nom dans client_names avec l'autorité dans client_ca ; demandez à l'autre côté un certificat valable.
 caller_vouched = le numéro de l'appelant est garanti{ $attestation ->
     [none] {""}
     [A] {" "}: attestation A (son opérateur connaît l'appelant et son droit au numéro)
@@ -1378,6 +1409,8 @@ profile_srtp_offered = Le son est chiffré où l'autre côté le propose (SDES, 
 profile_srtp_lan = Le son ne quitte pas le réseau local.
 profile_echo_analogue = L'hybride d'une ligne analogique renvoie ce que dit l'agent.
 
+api_certificate_shared = Un autre compte de la plateforme reconnaît déjà ses appels à ce certificat ({ $certificate }) : un appel qui le montre pourrait être de l'un comme de l'autre. Rien n'a été changé.
+    .remedy = Prenez un autre certificat pour ce trunk, ou reconnaissez-le à ses adresses (allow).
 api_rotation_untested = Le nouveau mot de passe ne peut pas être essayé : le compte n'est pas actif ou ne s'enregistre pas. Changez-le directement (PATCH).
 api_rotation_refused = Le nouveau mot de passe n'a pas permis d'enregistrer le compte ({ $cause }). Rien n'a été changé.
 

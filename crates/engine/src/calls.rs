@@ -502,6 +502,7 @@ impl Calls {
     ) {
         // The future around it holds what it awaits twice.
         let task = Box::pin(task);
+        admitted.tell(&journal);
         let calls = Arc::clone(self);
         let id = journal.id().clone();
         let span = tracing::info_span!("call", call = %id, leg);

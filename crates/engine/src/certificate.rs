@@ -74,7 +74,8 @@ impl CertificateFacts {
     }
 }
 
-fn address(bytes: &[u8]) -> Option<String> {
+/// An address as a certificate has it.
+pub(crate) fn address(bytes: &[u8]) -> Option<String> {
     if let Ok(four) = <[u8; 4]>::try_from(bytes) {
         return Some(std::net::Ipv4Addr::from(four).to_string());
     }

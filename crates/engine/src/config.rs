@@ -17,6 +17,7 @@ use ipnet::IpNet;
 use store::packet::PacketContents;
 use wire::realtime::ToolDefinition;
 
+pub use crate::client_certificate::ClientCertificates;
 use crate::nat::{NatConfig, ServerAddress};
 use crate::provider::NumberForm;
 use crate::selection::Distribution;
@@ -95,6 +96,9 @@ pub struct SipConfig {
     pub tls: Option<TlsIdentity>,
     /// Further certificate authorities in PEM, trusted beside those of the system (SIP over TLS and the engines).
     pub extra_ca_pem: Vec<u8>,
+    /// Who vouches for the names in the certificates of trunks, where a line names nobody itself. Nobody at first: those of the system
+    /// vouch for web sites.
+    pub client_authorities: Authorities,
     /// Product token for User-Agent and Server.
     pub user_agent: String,
     /// Session-Expires asked for (RFC 4028), seconds; 0 switches session timers off.
@@ -127,6 +131,7 @@ impl Default for SipConfig {
             advertised_host: None,
             tls: None,
             extra_ca_pem: Vec::new(),
+            client_authorities: Authorities::default(),
             user_agent: "allo".to_owned(),
             session_expires_s: 1_800,
             name_servers: Vec::new(),
@@ -209,6 +214,8 @@ pub struct LineConfig {
     pub numbers: Vec<String>,
     /// Addresses that may call without credentials. Loopback too must be listed to be allowed.
     pub allow: Vec<IpNet>,
+    /// Certificates with which anybody else may call, by TLS.
+    pub certificates: ClientCertificates,
     /// Credentials with which anybody else may call.
     pub credentials: Option<LineCredentials>,
     /// SRTP, by SDES or DTLS.

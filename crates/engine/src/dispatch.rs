@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admit;
+mod certificates;
 mod devices;
 mod outgoing;
 
@@ -21,11 +22,14 @@ pub(crate) use admit::{Limit, LimitKind};
 pub(crate) use outgoing::OutgoingRefused;
 
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
+use crate::client_certificate::Shown;
 use crate::config::{
-    AgentConfig, Config, LineConfig, RealtimeConfig, Shedding, UnknownSource, WorkflowConfig,
+    AgentConfig, Authorities, Config, LineConfig, RealtimeConfig, Shedding, UnknownSource,
+    WorkflowConfig,
 };
 use crate::engine::StartError;
 use crate::engine_choice::EngineChoice;
+use crate::journal::CallJournal;
 use crate::load::Load;
 use crate::log::say;
 use crate::realtime_client::Target;
@@ -99,8 +103,19 @@ impl Line {
 /// Permits of one admitted call.
 #[derive(Debug)]
 pub(crate) struct Admitted {
+    /// What the record says of how it was let in.
+    pub(crate) note: Option<Message>,
     _process: Place,
     _line: Place,
+}
+
+impl Admitted {
+    /// Says in its record how the call was let in, where that is worth a word.
+    pub(crate) fn tell(&self, journal: &CallJournal) {
+        if let Some(note) = &self.note {
+            journal.note(Instant::now(), note.clone());
+        }
+    }
 }
 
 /// Whether an INVITE may take the place of a leg of some line (RFC 3891 section 3: the same rules as for whoever speaks in a dialog).
@@ -127,11 +142,23 @@ pub(crate) enum Decision {
         code: &'static str,
         /// The limit, where one refuses it.
         limit: Option<Limit>,
+        /// What else the record says of it.
+        note: Option<Message>,
     },
     /// Credentials are asked for.
     Challenge { realm: String },
     /// No answer.
     Drop,
+}
+
+impl Decision {
+    /// With a reason for people.
+    fn because(mut self, why: impl Into<Option<Message>>) -> Self {
+        if let Self::Refuse { note, .. } = &mut self {
+            *note = why.into();
+        }
+        self
+    }
 }
 
 /// How far an agent's lines are open. The manager of agents moves it; lines without one are wide open.
@@ -153,6 +180,9 @@ pub(crate) struct Dispatcher {
     /// Lines of the settings: the first ones. The others come from the directory.
     fixed: usize,
     routes: RouteTable,
+    /// Who vouches for the certificates of trunks, where a line does not say so itself.
+    authorities: Authorities,
+    version: u64,
     accounts: Accounts,
     /// By agent.
     gates: BTreeMap<String, Gate>,
@@ -205,6 +235,8 @@ impl Dispatcher {
             agents: BTreeMap::new(),
             fixed: lines.len(),
             routes: RouteTable::default(),
+            authorities: config.sip.client_authorities.clone(),
+            version: 0,
             accounts: Accounts {
                 known: BTreeMap::new(),
                 last: u64::try_from(lines.len()).unwrap_or_default(),
@@ -242,6 +274,7 @@ impl Dispatcher {
         workflows: &[WorkflowConfig],
         gates: &[(String, Gate)],
     ) -> AccountChanges {
+        self.version += 1;
         self.keep_gates(agents, gates);
         let agents: BTreeMap<&str, Arc<Agent>> = agents
             .iter()
@@ -391,18 +424,28 @@ impl Dispatcher {
         self.lines.iter().any(|line| allows(line, address))
     }
 
-    /// Decides about an INVITE.
-    pub(crate) fn decide(&mut self, now: Instant, invite: &IncomingInvite) -> Decision {
+    /// Decides about an INVITE; `shown` is what its connection showed.
+    pub(crate) fn decide(
+        &mut self,
+        now: Instant,
+        invite: &IncomingInvite,
+        shown: Option<&Shown>,
+    ) -> Decision {
+        let recognised = self.recognise(shown);
+        let proof = (shown, &recognised);
         if let Some(account) = invite.account
             && let Some(line) = self.lines.iter().find(|line| line.account == Some(account))
         {
             let line = Arc::clone(line);
-            return self.accept(now, &line, invite);
+            return self.accept_with(now, &line, invite, proof);
         }
         if let Some(decision) = self.decide_of_device(now, invite) {
             return decision;
         }
         let called = called_number(&invite.request_uri);
+        if let Some(line) = self.line_by_certificate(&recognised, called) {
+            return self.accept_with(now, &line, invite, proof);
+        }
         let source = invite.source.ip();
         let by_source = self.lines_of_source(source);
         let by_workflow = by_source.iter().find(|line| {
@@ -411,9 +454,10 @@ impl Dispatcher {
         });
         if let Some(line) = best(&by_source, called).or(by_workflow.copied()) {
             let line = Arc::clone(line);
-            return self.accept(now, &line, invite);
+            return self.accept_with(now, &line, invite, proof);
         }
-        if let Some(line) = by_source.first() {
+        let certified = recognised.lines.first().map(|(_, line)| line);
+        if let Some(line) = certified.or(by_source.first().copied()) {
             let line = Arc::clone(line);
             if invite.authenticated.is_none() {
                 return self.refuse(Some(&line), EndReason::UnknownNumber, "unknown_number");
@@ -424,14 +468,18 @@ impl Dispatcher {
         if let Some(user) = &invite.authenticated {
             return self.decide_by_password(now, invite, user);
         }
+        let realm = self.realm_for(invite);
+        if let Some(refused) = self.refuse_nearly(&recognised, shown, realm.is_some()) {
+            return refused;
+        }
         // An unknown source learns nothing about which numbers exist: the same challenge or refusal for all of them.
-        if let Some(realm) = self.realm_for(invite) {
+        if let Some(realm) = realm {
             return Decision::Challenge { realm };
         }
         match self.unknown_source {
-            UnknownSource::Refuse => {
-                self.refuse(None, EndReason::Unauthorized, "source_not_allowed")
-            }
+            UnknownSource::Refuse => self
+                .refuse(None, EndReason::Unauthorized, "source_not_allowed")
+                .because(Self::note_of_stranger(shown)),
             UnknownSource::Drop => Decision::Drop,
         }
     }
@@ -578,6 +626,7 @@ impl Dispatcher {
             retry_after_s: None,
             code,
             limit: None,
+            note: None,
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::call_task::consult::transfer_target;
 use crate::calls::placing::Dialling;
 use crate::calls::{CallCommand, Calls};
 use crate::chat::Chats;
-use crate::config::{AgentConfig, Config, LineConfig, SipConfig, WorkflowConfig};
+use crate::config::{AgentConfig, Authorities, Config, LineConfig, SipConfig, WorkflowConfig};
 use crate::dispatch::{Dispatcher, Gate};
 use crate::limits::{CHATS_PARK_WITHIN, LISTEN_WITHIN};
 use crate::line_test::LineTest;
@@ -442,6 +442,11 @@ impl Engine {
             extra_ca_pem: sip.extra_ca_pem.clone(),
             ..LineTest::new(account, &sip.user_agent)
         }
+    }
+
+    /// Who vouches for the names in the certificates of trunks, where a line names nobody itself.
+    pub fn client_authorities(&self) -> Authorities {
+        self.inner.sip.client_authorities.clone()
     }
 
     /// The line of a name or of a number.

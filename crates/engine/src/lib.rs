@@ -14,6 +14,7 @@ mod call_task;
 mod calls;
 mod certificate;
 mod chat;
+pub mod client_certificate;
 pub mod config;
 mod devices;
 pub mod directory;

@@ -25,6 +25,18 @@ pub const STREAM_WRITES_MAX: usize = 128;
 pub const SIP_MESSAGE_BYTES_MAX: usize = 65_535;
 /// TLS handshake of a SIP connection.
 pub const TLS_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Certificates, and names, that a line may list as its own.
+pub const CERTIFICATES_PER_LINE_MAX: usize = 16;
+/// Authorities that a line may name for them.
+pub const AUTHORITIES_PER_LINE_MAX: usize = 16;
+/// Bytes of their PEM.
+pub const AUTHORITIES_BYTES_MAX: usize = 64 * 1_024;
+/// Bytes of a name in a certificate: the longest name of DNS, with the scheme of a URI.
+pub const CERTIFICATE_NAME_BYTES_MAX: usize = 260;
+/// Certificates that a peer shows which are kept: its own and those of its issuers.
+pub const CHAIN_CERTIFICATES_MAX: usize = 8;
+/// Bytes of them together; those beyond are not kept.
+pub const CHAIN_BYTES_MAX: usize = 32 * 1_024;
 /// Outgoing connection of SIP over a stream.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Receive buffer asked for each SIP UDP socket, bytes: a burst of a few thousand messages fits.

@@ -26,6 +26,9 @@ use crate::metrics::{CallLabels, Metrics};
 /// How long the ACK of a refusal is awaited for its record.
 const ACK_WITHIN: Duration = Duration::from_secs(1);
 
+/// Why a call is refused that shows a certificate which anybody could show.
+pub(crate) const STRANGER_AT_A_LINE: &str = "certificate_of_stranger";
+
 struct Refused {
     journal: CallJournal,
     reason: EndReason,
@@ -85,10 +88,12 @@ impl Refusals {
         invite: &IncomingInvite,
         line: Option<&Line>,
         reason: EndReason,
-        (code, limit): (&'static str, Option<&Limit>),
+        (code, limit, more): (&'static str, Option<&Limit>, Option<Message>),
     ) {
         self.count(line, reason, limit);
-        if !self.is_stored(now, line.is_some()) {
+        // Whoever claims to be of a line takes no more room than any other stranger.
+        let is_known = line.is_some() && code != STRANGER_AT_A_LINE;
+        if !self.is_stored(now, is_known) {
             return;
         }
         let from = if invite.from.user.is_empty() {
@@ -138,7 +143,9 @@ impl Refusals {
             Some(limit) => limit.note(),
             None => Message::new("call_refused_because").with("cause", code),
         };
-        journal.note(now, note.with("source", invite.source.to_string()));
+        for note in [Some(note), more].into_iter().flatten() {
+            journal.note(now, note.with("source", invite.source.to_string()));
+        }
         let refused = Refused {
             journal,
             reason,

@@ -8,6 +8,7 @@ mod events;
 mod legs;
 mod replacing;
 mod routes;
+mod streams;
 mod tables;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -370,84 +371,6 @@ impl SipDriver {
                 data,
             },
         );
-    }
-
-    fn stream(&mut self, event: StreamEvent) {
-        let now = Instant::now();
-        match event {
-            StreamEvent::Incoming {
-                listener,
-                stream,
-                remote,
-            } => {
-                if !self
-                    .connections
-                    .admits(remote.ip(), self.is_known(remote.ip()))
-                {
-                    Metrics::count(&self.calls.metrics.sip_dropped, "connections", 1);
-                    return;
-                }
-                let Some((_, protocol)) = self.listeners.iter().find(|(id, _)| *id == listener)
-                else {
-                    return;
-                };
-                let acceptor = self.tls.for_accepted(*protocol);
-                let connection = self.user_agent.next_connection_id();
-                self.connections.open(
-                    now,
-                    connection,
-                    Opening::Accepted {
-                        listener,
-                        stream,
-                        remote,
-                        acceptor,
-                    },
-                );
-            }
-            StreamEvent::Ready {
-                connection,
-                listener,
-                local,
-                remote,
-            } => {
-                self.user_agent.handle(
-                    now,
-                    Input::Accepted {
-                        connection,
-                        listener,
-                        local,
-                        remote,
-                    },
-                );
-            }
-            StreamEvent::Connected { connection, local } => {
-                self.user_agent
-                    .handle(now, Input::Connected { connection, local });
-            }
-            StreamEvent::ConnectFailed { connection } => {
-                self.connections.close(connection);
-                self.user_agent
-                    .handle(now, Input::ConnectFailed { connection });
-            }
-            StreamEvent::Received { connection, data } => self.received(now, connection, &data),
-            StreamEvent::Closed { connection } => {
-                self.connections.close(connection);
-                self.user_agent.handle(now, Input::Closed { connection });
-            }
-        }
-    }
-
-    fn received(&mut self, now: Instant, connection: sip::ConnectionId, data: &[u8]) {
-        if let Some(source) = self.connections.accepted_from(connection)
-            && let Some(why) = self.holds_back(now, source, data)
-        {
-            Metrics::count(&self.calls.metrics.sip_dropped, why, 1);
-            self.connections.abort(connection);
-            self.user_agent.handle(now, Input::Closed { connection });
-            return;
-        }
-        self.user_agent
-            .handle(now, Input::Received { connection, data });
     }
 
     fn resolved(&mut self, query: QueryId, targets: Vec<Target>) {

@@ -17,8 +17,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsConnector;
 
+use crate::client_certificate::{AskingAcceptor, Shown, TlsServer};
 use crate::config::LimitsConfig;
 use crate::limits::{CONNECT_WITHIN, STREAM_WRITES_MAX, TLS_HANDSHAKE_WITHIN};
 use crate::log::say;
@@ -49,11 +50,15 @@ pub(crate) enum StreamEvent {
         listener: ListenerId,
         local: SocketAddr,
         remote: SocketAddr,
+        /// What the peer showed in its handshake.
+        shown: Option<Arc<Shown>>,
     },
     /// A connection that we opened is ready (TLS: verified).
     Connected {
         connection: ConnectionId,
         local: SocketAddr,
+        /// What the peer showed in its handshake.
+        shown: Option<Arc<Shown>>,
     },
     /// It could not be opened.
     ConnectFailed { connection: ConnectionId },
@@ -155,7 +160,7 @@ pub(crate) enum Opening {
         listener: ListenerId,
         stream: TcpStream,
         remote: SocketAddr,
-        acceptor: Option<TlsAcceptor>,
+        acceptor: Option<AskingAcceptor>,
     },
     /// We go to a peer.
     Outgoing {
@@ -171,6 +176,9 @@ struct Connection {
     /// Dropping it lets the writer finish what is queued, then close.
     task: AbortHandle,
     since: Instant,
+    /// What the peer showed, and for which version of the lines it is known whether one of them takes it.
+    shown: Option<Arc<Shown>>,
+    known: Option<(u64, bool)>,
 }
 
 /// The table of stream connections, bounded in all and by address.
@@ -223,6 +231,8 @@ impl Connections {
                 ip,
                 task,
                 since: now,
+                shown: None,
+                known: None,
             },
         );
     }
@@ -230,6 +240,41 @@ impl Connections {
     /// Address of the peer, when the peer opened the connection.
     pub(crate) fn accepted_from(&self, connection: ConnectionId) -> Option<IpAddr> {
         self.table.get(&connection)?.ip
+    }
+
+    /// Keeps what the peer of a connection showed.
+    pub(crate) fn note_shown(&mut self, connection: ConnectionId, shown: Option<Arc<Shown>>) {
+        if let Some(open) = self.table.get_mut(&connection) {
+            open.shown = shown;
+        }
+    }
+
+    /// What the peer of a connection showed.
+    pub(crate) fn shown(&self, connection: ConnectionId) -> Option<Arc<Shown>> {
+        self.table.get(&connection)?.shown.clone()
+    }
+
+    /// Whether `recognises` what the peer showed: asked once for each `version` of what there is to recognise.
+    pub(crate) fn is_recognised(
+        &mut self,
+        connection: ConnectionId,
+        version: u64,
+        recognises: impl FnOnce(&Shown) -> bool,
+    ) -> bool {
+        let Some(open) = self.table.get_mut(&connection) else {
+            return false;
+        };
+        let Some(shown) = &open.shown else {
+            return false;
+        };
+        match open.known {
+            Some((at, known)) if at == version => known,
+            Some(_) | None => {
+                let known = recognises(shown);
+                open.known = Some((version, known));
+                known
+            }
+        }
     }
 
     /// Queues bytes; false when the peer does not read (the connection is closed then).
@@ -285,21 +330,21 @@ async fn run(
             let Ok(local) = stream.local_addr().map(canonical) else {
                 return closed(connection, &events).await;
             };
-            let ready = StreamEvent::Ready {
+            let ready = |shown: Option<Shown>| StreamEvent::Ready {
                 connection,
                 listener,
                 local,
                 remote,
+                shown: shown.map(Arc::new),
             };
-            match acceptor {
-                None => pump(connection, ready, stream, queue, &events).await,
-                Some(acceptor) => {
-                    match tokio::time::timeout(TLS_HANDSHAKE_WITHIN, acceptor.accept(stream)).await
-                    {
-                        Ok(Ok(stream)) => pump(connection, ready, stream, queue, &events).await,
-                        Ok(Err(_)) | Err(_) => closed(connection, &events).await,
-                    }
+            let Some(acceptor) = acceptor else {
+                return pump(connection, ready(None), stream, queue, &events).await;
+            };
+            match tokio::time::timeout(TLS_HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
+                Ok(Ok((stream, shown))) => {
+                    pump(connection, ready(shown), stream, queue, &events).await;
                 }
+                Ok(Err(_)) | Err(_) => closed(connection, &events).await,
             }
         }
         Opening::Outgoing {
@@ -307,35 +352,53 @@ async fn run(
             server_name,
             connector,
         } => {
-            let connected =
-                tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(destination)).await;
-            let Ok(Ok(stream)) = connected else {
-                return failed(connection, &events).await;
-            };
-            let _ = stream.set_nodelay(true);
-            let Ok(local) = stream.local_addr().map(canonical) else {
-                return failed(connection, &events).await;
-            };
-            let ready = StreamEvent::Connected { connection, local };
-            let Some(connector) = connector else {
-                return pump(connection, ready, stream, queue, &events).await;
-            };
-            let name = server_name.unwrap_or_else(|| destination.ip().to_string());
-            let Ok(name) = ServerName::try_from(name.trim_matches(['[', ']']).to_owned()) else {
-                return failed(connection, &events).await;
-            };
-            match tokio::time::timeout(TLS_HANDSHAKE_WITHIN, connector.connect(name, stream)).await
-            {
-                Ok(Ok(stream)) => pump(connection, ready, stream, queue, &events).await,
-                Ok(Err(error)) => {
-                    let message = Message::new("log_tls_refused")
-                        .with("destination", destination.to_string());
-                    say(&message.with("error", error.to_string()));
-                    failed(connection, &events).await;
-                }
-                Err(_) => failed(connection, &events).await,
-            }
+            let server = (destination, server_name);
+            open(connection, server, connector, queue, &events).await;
         }
+    }
+}
+
+/// Goes to a peer.
+async fn open(
+    connection: ConnectionId,
+    (destination, server_name): (SocketAddr, Option<String>),
+    connector: Option<TlsConnector>,
+    queue: mpsc::Receiver<Vec<u8>>,
+    events: &mpsc::Sender<StreamEvent>,
+) {
+    let connected = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect(destination)).await;
+    let Ok(Ok(stream)) = connected else {
+        return failed(connection, events).await;
+    };
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr().map(canonical) else {
+        return failed(connection, events).await;
+    };
+    let ready = |shown: Option<Shown>| StreamEvent::Connected {
+        connection,
+        local,
+        shown: shown.map(Arc::new),
+    };
+    let Some(connector) = connector else {
+        return pump(connection, ready(None), stream, queue, events).await;
+    };
+    let name = server_name.unwrap_or_else(|| destination.ip().to_string());
+    let Ok(name) = ServerName::try_from(name.trim_matches(['[', ']']).to_owned()) else {
+        return failed(connection, events).await;
+    };
+    match tokio::time::timeout(TLS_HANDSHAKE_WITHIN, connector.connect(name, stream)).await {
+        Ok(Ok(stream)) => {
+            let (_, session) = stream.get_ref();
+            let shown = Shown::of(session.peer_certificates(), true);
+            pump(connection, ready(shown), stream, queue, events).await;
+        }
+        Ok(Err(error)) => {
+            let message =
+                Message::new("log_tls_refused").with("destination", destination.to_string());
+            say(&message.with("error", error.to_string()));
+            failed(connection, events).await;
+        }
+        Err(_) => failed(connection, events).await,
     }
 }
 
@@ -403,25 +466,22 @@ async fn pump<S: AsyncRead + AsyncWrite + Send + 'static>(
 /// The two ends of TLS, where configured.
 #[derive(Clone)]
 pub(crate) struct TlsEnds {
-    pub(crate) acceptor: Option<TlsAcceptor>,
+    pub(crate) server: Option<TlsServer>,
     pub(crate) connector: TlsConnector,
 }
 
 impl TlsEnds {
-    pub(crate) fn new(
-        server: Option<Arc<rustls::ServerConfig>>,
-        client: Arc<rustls::ClientConfig>,
-    ) -> Self {
+    pub(crate) fn new(server: Option<TlsServer>, client: Arc<rustls::ClientConfig>) -> Self {
         Self {
-            acceptor: server.map(TlsAcceptor::from),
+            server,
             connector: TlsConnector::from(client),
         }
     }
 
     /// What a stream of this protocol needs when a peer opened it.
-    pub(crate) fn for_accepted(&self, protocol: Protocol) -> Option<TlsAcceptor> {
+    pub(crate) fn for_accepted(&self, protocol: Protocol) -> Option<AskingAcceptor> {
         match protocol {
-            Protocol::Tls => self.acceptor.clone(),
+            Protocol::Tls => self.server.as_ref()?.acceptor(),
             Protocol::Udp | Protocol::Tcp => None,
         }
     }

@@ -1,11 +1,12 @@
-//! TLS set-up: one client configuration for SIP and the engines, one server configuration for the SIP listener.
+//! TLS set-up: one client configuration for SIP and the engines, one identity for the SIP listener.
 
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore};
 
+use crate::client_certificate::TlsServer;
 use crate::config::TlsIdentity;
 use crate::engine::StartError;
 
@@ -30,21 +31,9 @@ pub(crate) fn client(extra_ca_pem: &[u8]) -> Result<Arc<ClientConfig>, StartErro
     Ok(Arc::new(config))
 }
 
-/// A server with one identity. TLS 1.2 or later.
-pub(crate) fn server(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, StartError> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&identity.chain_pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| tls_error("the certificate", &error))?;
-    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose().as_bytes())
-        .map_err(|error| tls_error("the private key", &error))?;
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| tls_error("the protocol versions", &error))?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(|error| tls_error("the certificate and its key", &error))?;
-    Ok(Arc::new(config))
+/// The SIP listener, with one identity. TLS 1.2 or later.
+pub(crate) fn server(identity: &TlsIdentity) -> Result<TlsServer, StartError> {
+    TlsServer::new(identity).map_err(|(what, cause)| tls_error(what, &cause))
 }
 
 fn tls_error(what: &str, error: &dyn std::fmt::Display) -> StartError {

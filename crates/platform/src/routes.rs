@@ -33,6 +33,7 @@ pub(crate) mod quality;
 mod routing;
 mod servers;
 mod shares;
+mod sip_account_certificates;
 mod sip_account_fields;
 mod sip_accounts;
 mod system;

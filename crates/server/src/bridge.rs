@@ -293,6 +293,7 @@ fn bridged_line(
         nat,
         calls_max: options.calls_max,
         rates: engine::config::CallRates::default(),
+        certificates: engine::config::ClientCertificates::default(),
         identity: engine::config::IdentityPolicy::Off,
         sip_account: None,
         device: None,

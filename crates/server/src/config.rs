@@ -99,7 +99,7 @@ pub(crate) fn build(settings: &Settings) -> Result<ProcessConfig, Vec<Problem>> 
         },
         greetings: Some(data_dir.join("greetings")),
         held: Vec::new(),
-        authorities: authorities(settings, &mut problems),
+        authorities: authorities(settings, "stir.authorities", &mut problems),
         certificates: outgoing::certificates(settings, &courier.extra_ca_pem, &mut problems),
         seed: None,
         switchboard: None,
@@ -289,6 +289,7 @@ fn sip(settings: &Settings, problems: &mut Vec<Problem>) -> SipConfig {
         .filter_map(|key| read_pem(settings, key, problems))
         .flat_map(|pem| [pem, b"\n".to_vec()].concat())
         .collect();
+    let client_authorities = authorities(settings, "sip.client_ca", problems);
     let config = SipConfig {
         udp: listen_at_port("sip.udp"),
         tcp: listen_at_port("sip.tcp"),
@@ -296,6 +297,7 @@ fn sip(settings: &Settings, problems: &mut Vec<Problem>) -> SipConfig {
         advertised_host: settings.set("sip.public_host").map(str::to_owned),
         tls: identity(settings, "sip.tls_certificate", "sip.tls_key", problems),
         extra_ca_pem,
+        client_authorities,
         user_agent: format!("allo/{}", env!("CARGO_PKG_VERSION")),
         session_expires_s: u32::try_from(settings.integer("sip.session_expires_s"))
             .unwrap_or(u32::MAX),
@@ -351,14 +353,14 @@ pub(crate) fn bad_value(settings: &Settings, key: &'static str, expected: &str) 
         .with("expected", expected)
 }
 
-/// Who is trusted to vouch for the signers of callers' numbers; nobody where no file is named.
-fn authorities(settings: &Settings, problems: &mut Vec<Problem>) -> Authorities {
+/// Who is trusted to vouch for others' certificates; nobody where no file is named.
+fn authorities(settings: &Settings, key: &'static str, problems: &mut Vec<Problem>) -> Authorities {
     let pem = settings
-        .set("stir.authorities")
-        .and_then(|_| read_pem(settings, "stir.authorities", problems));
+        .set(key)
+        .and_then(|_| read_pem(settings, key, problems));
     let read = pem.map(|pem| Authorities::from_pem(&pem)).transpose();
     read.unwrap_or_else(|NoAuthorities| {
-        problems.push(bad_value(settings, "stir.authorities", "PEM"));
+        problems.push(bad_value(settings, key, "PEM"));
         None
     })
     .unwrap_or_default()
@@ -442,6 +444,7 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         nat: nat::configured(settings, problems),
         calls_max: 0,
         rates: engine::config::CallRates::default(),
+        certificates: engine::config::ClientCertificates::default(),
         identity: engine::config::IdentityPolicy::Off,
         sip_account: None,
         device: None,

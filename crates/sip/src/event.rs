@@ -112,6 +112,8 @@ pub struct IncomingInvite {
     pub protocol: Protocol,
     pub source: SocketAddr,
     pub listener: Option<ListenerId>,
+    /// The stream that it came by; `None` for a datagram.
+    pub connection: Option<ConnectionId>,
     /// Our address that the peer reached.
     pub local: SocketAddr,
     pub call_id: String,

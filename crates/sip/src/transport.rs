@@ -40,6 +40,16 @@ pub(crate) struct Origin {
     pub(crate) listener: Option<ListenerId>,
 }
 
+impl Origin {
+    /// The stream, where it was one.
+    pub(crate) const fn connection(&self) -> Option<ConnectionId> {
+        match self.flow {
+            Flow::Stream { connection } => Some(connection),
+            Flow::Datagram { .. } => None,
+        }
+    }
+}
+
 /// Someone who must hear of the fate of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FlowUser {

@@ -258,6 +258,25 @@ impl Store {
         .await
     }
 
+    /// The settings of the accounts of all other tenants that say by which certificates their calls are recognised: no two tenants may have one
+    /// in common.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn node_certificates_beside(
+        &self,
+        scope: &TenantScope,
+    ) -> Result<Vec<String>, ReadError> {
+        let mut sql = Sql::new(
+            "SELECT settings FROM sip_accounts WHERE (settings LIKE '%\"client_certificates\"%' \
+             OR settings LIKE '%\"client_names\"%') AND tenant_id <> ",
+        );
+        sql.bind(scope.id().to_owned()).push(" ORDER BY id");
+        let rows = sql.rows(self.readers()).await?;
+        let rows: sqlx::Result<Vec<_>> = rows.iter().map(|row| row.try_get("settings")).collect();
+        Ok(rows?)
+    }
+
     /// Changes an account, and the phone line that it backs.
     ///
     /// # Errors

@@ -44,6 +44,7 @@ super::table! { End:
     Warning end_no_common_codec_one(offered: Text);
     Warning end_no_common_codec_many(offered: Text);
     Notice end_unauthorized();
+    Notice end_certificate_refused();
     Notice end_caller_unproven();
     Warning end_unknown_number(to: Phone optional);
     Warning end_transport_lost();

@@ -72,6 +72,7 @@ super::table! { Service:
     Warning api_share_over();
     Notice api_shares_full();
     Notice api_call_runs(id: Text);
+    Warning api_certificate_shared(certificate: Text);
     Warning api_rotation_untested();
     Warning api_rotation_refused(cause: Text);
 }

@@ -52,6 +52,8 @@ super::table! { Service:
     Info delayed_offer();
     Notice dtmf_not_sent(cause: Text);
     Notice call_refused_because(cause: Text, source: Text optional);
+    Info certificate_recognised(by: Text, fingerprint: Text, name: Text optional);
+    Notice certificate_refused(cause: Text, fingerprint: Text optional, names: Text optional, source: Text optional);
     Info caller_vouched(attestation: Text optional);
     Info caller_unsigned();
     Notice caller_not_vouched(cause: Text);

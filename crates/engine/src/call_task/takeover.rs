@@ -28,8 +28,12 @@ pub(super) fn take_over(
     (leg, media): (&mut Leg, &mut LegAudio),
     replacement: Replacement,
 ) -> bool {
-    let Replacement { invite, leg: other } = replacement;
-    match calls.may_replace(now, line, &invite) {
+    let Replacement {
+        invite,
+        shown,
+        leg: other,
+    } = replacement;
+    match calls.may_replace(now, line, (&invite, shown.as_deref())) {
         MayReplace::Yes => {}
         MayReplace::Challenge { realm } => {
             other.challenge(realm);

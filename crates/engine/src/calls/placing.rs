@@ -18,6 +18,7 @@ use wire::twilio::Dialect;
 use super::{Calls, Parties};
 use crate::admission::Place;
 use crate::call_task::{CallTask, Start};
+use crate::client_certificate::Shown;
 use crate::dispatch::{Admitted, Dispatcher, Line, MayReplace};
 use crate::engine::PlaceCallError;
 use crate::leg::carrier::{CarrierControl, CarrierLeg, CarrierProgress};
@@ -269,12 +270,12 @@ impl Calls {
         &self,
         now: Instant,
         line: &Line,
-        invite: &IncomingInvite,
+        proof: (&IncomingInvite, Option<&Shown>),
     ) -> MayReplace {
         let dispatcher = self.dispatcher.get().and_then(Weak::upgrade);
         dispatcher.map_or(MayReplace::No, |dispatcher| {
             let mut dispatcher = dispatcher.lock().unwrap_or_else(PoisonError::into_inner);
-            dispatcher.may_replace(now, line, invite)
+            dispatcher.may_replace(now, line, proof)
         })
     }
 

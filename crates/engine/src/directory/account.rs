@@ -7,7 +7,7 @@ use std::time::Duration;
 use store::{Entry, SipAccount, trunk_parts};
 
 use super::DirectoryConfig;
-use crate::config::{IdentityPolicy, SipAccountConfig, SrtpPolicy};
+use crate::config::{ClientCertificates, IdentityPolicy, SipAccountConfig, SrtpPolicy};
 use crate::nat::{NatConfig, NatMode, ServerAddress};
 use crate::provider::{HOME_COUNTRY, NumberForm, ProviderProfile, caller_id_form};
 
@@ -36,6 +36,11 @@ pub(super) fn identity(entry: &Entry<SipAccount>) -> IdentityPolicy {
     let settings = settings(entry);
     let name = settings.get("caller_identity").and_then(Value::as_str);
     name.and_then(IdentityPolicy::from_name).unwrap_or_default()
+}
+
+/// The certificates that open it.
+pub(super) fn certificates(entry: &Entry<SipAccount>) -> ClientCertificates {
+    ClientCertificates::of_settings(&settings(entry))
 }
 
 /// What the selection and the numbers of its calls need.

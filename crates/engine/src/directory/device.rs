@@ -14,7 +14,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{DirectoryConfig, Parts};
 use crate::config::{
-    DeviceLine, IdentityPolicy, LineConfig, LineCredentials, LineProvider, Secret, SrtpPolicy,
+    ClientCertificates, DeviceLine, IdentityPolicy, LineConfig, LineCredentials, LineProvider,
+    Secret, SrtpPolicy,
 };
 use crate::devices::DeviceChange;
 use crate::log::say;
@@ -103,6 +104,7 @@ fn line(
         treatment: config.treatment,
         nat: config.nat.clone(),
         calls_max: u32::try_from(device.calls_max).unwrap_or_default(),
+        certificates: ClientCertificates::default(),
         identity: IdentityPolicy::Off,
         rates: super::line::own_rate(super::line::rate(&settings)),
         sip_account: None,

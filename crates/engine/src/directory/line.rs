@@ -80,6 +80,7 @@ pub(super) fn configured(
             .and_then(|calls| u32::try_from(calls).ok())
             .or_else(|| stored.and_then(|stored| u32::try_from(stored.calls_max).ok()))
             .unwrap_or_default(),
+        certificates: stored.map(account::certificates).unwrap_or_default(),
         identity: stored.map(account::identity).unwrap_or_default(),
         rates: own_rate(rate(&settings).or_else(|| Some(account::rate(stored?)))),
         provider,
@@ -158,6 +159,7 @@ pub(super) fn of_account(
         treatment: account::treatment(entry, config),
         nat: account::nat(entry, config),
         calls_max: u32::try_from(entry.calls_max).unwrap_or_default(),
+        certificates: account::certificates(entry),
         identity: account::identity(entry),
         rates: own_rate(Some(account::rate(entry))),
         provider: LineProvider::Sip,

@@ -167,6 +167,7 @@ impl Dispatcher {
                 retry_after_s: Some(self.retry_after_s),
                 code: "draining",
                 limit: None,
+                note: None,
             };
         }
         if self.gate(&line.agent.config.name) == Gate::Closed {
@@ -194,6 +195,7 @@ impl Dispatcher {
         }
         let process = self.process_place()?;
         Ok(Admitted {
+            note: None,
             _process: process,
             _line: place,
         })
@@ -240,6 +242,7 @@ impl Dispatcher {
             retry_after_s: Some(retry_after_s),
             code: limit.kind.label(),
             limit: Some(limit),
+            note: None,
         }
     }
 }

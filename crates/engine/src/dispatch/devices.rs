@@ -9,6 +9,7 @@ use sip::IncomingInvite;
 
 use super::{Decision, Dispatcher, Line, MayReplace, allows, proves};
 use crate::admission::Ban;
+use crate::client_certificate::Shown;
 use crate::limits::BANNED_FOR;
 use crate::log::say;
 
@@ -51,13 +52,13 @@ impl Dispatcher {
     }
 
     /// Whether who sent this INVITE may take over a leg of a call by `line`. To know its tags is not enough: it comes by the line's own
-    /// account, from an address that the line lists, or proves the line's password. A call of a device may be taken over by another
+    /// account, from an address that the line lists, with the line's certificate, or proves the line's password. A call of a device may be taken over by another
     /// device of the same house.
     pub(crate) fn may_replace(
         &mut self,
         now: Instant,
         line: &Line,
-        invite: &IncomingInvite,
+        (invite, shown): (&IncomingInvite, Option<&Shown>),
     ) -> MayReplace {
         let source = invite.source.ip();
         if !self.knows(source) && self.ban(now, invite).is_some() {
@@ -79,9 +80,10 @@ impl Dispatcher {
                 MayReplace::No
             };
         }
+        let (by_certificate, may_speak) = self.may_speak(line, shown);
         let by_account = line.account.is_some() && invite.account == line.account;
         let by_source = line.device.is_none() && invite.device.is_none() && allows(line, source);
-        if by_account || by_source {
+        if by_certificate || (may_speak && (by_account || by_source)) {
             return MayReplace::Yes;
         }
         match &own.credentials {

@@ -97,6 +97,7 @@ impl Dispatcher {
                 nat: crate::nat::NatConfig::default(),
                 calls_max: 0,
                 rates: crate::config::CallRates::default(),
+                certificates: crate::config::ClientCertificates::default(),
                 identity: crate::config::IdentityPolicy::Off,
                 sip_account: None,
                 device: None,
@@ -127,6 +128,7 @@ impl Dispatcher {
         Ok((
             Arc::clone(line),
             Admitted {
+                note: None,
                 _process: process,
                 _line: place,
             },

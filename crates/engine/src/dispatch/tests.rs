@@ -3,6 +3,8 @@ use crate::config::{CallRates, LineCredentials, LineProvider, Secret, SrtpPolicy
 use crate::limits::BANNED_FOR;
 use crate::load::Strain;
 
+mod certificates;
+
 #[test]
 fn the_called_number_is_the_user_part() {
     assert_eq!(
@@ -37,6 +39,7 @@ fn line(name: &str, username: &str, realm: &str) -> LineConfig {
         nat: crate::nat::NatConfig::default(),
         calls_max: 0,
         rates: CallRates::default(),
+        certificates: crate::config::ClientCertificates::default(),
         identity: crate::config::IdentityPolicy::Off,
         sip_account: None,
         device: None,
@@ -70,6 +73,7 @@ fn invite(source: [u8; 4], from: &str, proof: Option<(&str, &str)>) -> IncomingI
         protocol: sip::Protocol::Udp,
         source: (source, 5060).into(),
         listener: None,
+        connection: None,
         local: ([127, 0, 0, 1], 5060).into(),
         call_id: "c".to_owned(),
         from: sip::Party {
@@ -108,7 +112,8 @@ const STRANGER: [u8; 4] = [198, 51, 100, 1];
 fn pattern_27_the_password_of_one_is_not_the_name_of_another() {
     let now = Instant::now();
     let mut two = dispatcher(vec![line("one", "alice", "a"), line("two", "33123", "a")]);
-    let mut decide = |from, proof| word(&two.decide(now, &invite(STRANGER, from, Some(proof))));
+    let mut decide =
+        |from, proof| word(&two.decide(now, &invite(STRANGER, from, Some(proof)), None));
     assert_eq!(decide("sip:alice@x.test", ("alice", "a")), "accept one");
     assert_eq!(decide("sip:+33999@x.test", ("alice", "a")), "accept one");
     assert_eq!(
@@ -129,7 +134,7 @@ fn pattern_27_the_same_name_in_another_realm_is_somebody_else() {
     let mut two = dispatcher(vec![line("one", "bob", "a"), line("two", "bob", "b")]);
     let mut decide = |realm| {
         let invite = invite(STRANGER, "sip:bob@x.test", Some(("bob", realm)));
-        word(&two.decide(now, &invite))
+        word(&two.decide(now, &invite, None))
     };
     assert_eq!(decide("a"), "accept one");
     assert_eq!(decide("b"), "accept two");
@@ -142,16 +147,16 @@ fn pattern_28_an_unknown_source_is_always_challenged() {
     let mut one = dispatcher(vec![line("one", "alice", "a")]);
     for from in ["sip:alice@192.0.2.1", "sip:127.0.0.1", "tel:+33123"] {
         assert_eq!(
-            word(&one.decide(now, &invite(STRANGER, from, None))),
+            word(&one.decide(now, &invite(STRANGER, from, None), None)),
             "challenge"
         );
     }
     let known = invite([192, 0, 2, 9], "sip:anybody@x.test", None);
-    assert_eq!(word(&one.decide(now, &known)), "accept one");
+    assert_eq!(word(&one.decide(now, &known, None)), "accept one");
     let mut without = line("one", "alice", "a");
     without.credentials = None;
     let stranger = invite(STRANGER, "sip:alice@192.0.2.1", None);
-    let refused = dispatcher(vec![without]).decide(now, &stranger);
+    let refused = dispatcher(vec![without]).decide(now, &stranger, None);
     assert_eq!(word(&refused), "403 source_not_allowed");
 }
 
@@ -201,6 +206,7 @@ fn the_narrowest_network_says_whose_trunk_it_is() {
                 request_uri,
                 ..from
             },
+            None,
         ))
     };
     assert_eq!(decide([192, 0, 2, 9], "500"), "accept exchange");
@@ -220,22 +226,22 @@ fn a_guesser_of_passwords_is_banned_and_a_trunk_never() {
     let mut guess = invite(STRANGER, "sip:alice@x.test", None);
     guess.proof_rejected = true;
     for _ in 0..9 {
-        assert_eq!(word(&one.decide(now, &guess)), "challenge");
+        assert_eq!(word(&one.decide(now, &guess, None)), "challenge");
     }
-    assert_eq!(word(&one.decide(now, &guess)), "challenge");
-    assert_eq!(word(&one.decide(now, &guess)), "drop");
+    assert_eq!(word(&one.decide(now, &guess, None)), "challenge");
+    assert_eq!(word(&one.decide(now, &guess, None)), "drop");
     let right = invite(STRANGER, "sip:alice@x.test", Some(("alice", "a")));
     assert_eq!(
-        word(&one.decide(now, &right)),
+        word(&one.decide(now, &right, None)),
         "drop",
         "the right one comes too late"
     );
     let later = now + BANNED_FOR;
-    assert_eq!(word(&one.decide(later, &right)), "accept one");
+    assert_eq!(word(&one.decide(later, &right, None)), "accept one");
     let mut trunk = invite([192, 0, 2, 1], "sip:alice@x.test", None);
     trunk.proof_rejected = true;
     for _ in 0..30 {
-        assert_eq!(word(&one.decide(now, &trunk)), "accept one");
+        assert_eq!(word(&one.decide(now, &trunk, None)), "accept one");
     }
 }
 
@@ -256,7 +262,7 @@ fn pattern_33_an_unauthorised_replaces_is_refused() {
     let now = Instant::now();
     let mut may = |source: [u8; 4], proof: Option<(&str, &str)>| {
         let asked = invite(source, "sip:colleague@pbx.test", proof);
-        dispatcher.may_replace(now, &leg, &asked)
+        dispatcher.may_replace(now, &leg, (&asked, None))
     };
     let challenge = MayReplace::Challenge {
         realm: "own.test".to_owned(),
@@ -280,7 +286,10 @@ fn pattern_33_an_unauthorised_replaces_is_refused() {
     // The same name and password in another house are another line.
     let theirs = Arc::clone(&dispatcher.lines[2]);
     let from_own = invite([192, 0, 2, 9], "sip:colleague@pbx.test", None);
-    assert_eq!(dispatcher.may_replace(now, &theirs, &from_own), challenge);
+    assert_eq!(
+        dispatcher.may_replace(now, &theirs, (&from_own, None)),
+        challenge
+    );
 }
 
 fn rated(name: &str, net: &str, tenant: &str, (line_max, tenant_max): (u32, u32)) -> LineConfig {
@@ -298,7 +307,7 @@ fn rated(name: &str, net: &str, tenant: &str, (line_max, tenant_max): (u32, u32)
 /// The limit that refuses each of `count` calls that come at once from a network, and how often it did.
 fn refusals(house: &mut Dispatcher, now: Instant, host: [u8; 4], count: usize) -> Vec<String> {
     let from = invite(host, "sip:anybody@x.test", None);
-    let decided = (0..count).map(|_| word(&house.decide(now, &from)));
+    let decided = (0..count).map(|_| word(&house.decide(now, &from, None)));
     decided.filter(|word| !word.starts_with("accept")).collect()
 }
 
@@ -350,7 +359,7 @@ fn a_refusal_names_the_limit_its_value_and_when_to_come_again() {
     ]);
     let mut last = |host: [u8; 4], count: usize| {
         let from = invite(host, "sip:anybody@x.test", None);
-        let mut held: Vec<Decision> = (0..count).map(|_| house.decide(now, &from)).collect();
+        let mut held: Vec<Decision> = (0..count).map(|_| house.decide(now, &from, None)).collect();
         let Some(Decision::Refuse {
             reason,
             status,
@@ -393,14 +402,14 @@ fn a_strained_process_refuses_what_comes_beyond_a_few_calls() {
     };
     let from = invite([192, 0, 2, 1], "sip:anybody@x.test", None);
     house.load.tell(Some(Strain::Cpu));
-    let first: Vec<Decision> = (0..2).map(|_| house.decide(now, &from)).collect();
+    let first: Vec<Decision> = (0..2).map(|_| house.decide(now, &from, None)).collect();
     assert!(
         first
             .iter()
             .all(|decision| matches!(decision, Decision::Accept { .. })),
         "a few calls are always taken"
     );
-    let refused = |house: &mut Dispatcher| match house.decide(now, &from) {
+    let refused = |house: &mut Dispatcher| match house.decide(now, &from, None) {
         Decision::Refuse {
             reason,
             status,

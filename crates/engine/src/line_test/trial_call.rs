@@ -174,6 +174,7 @@ fn plain_line() -> LineConfig {
         nat: crate::nat::NatConfig::default(),
         calls_max: 0,
         rates: crate::config::CallRates::default(),
+        certificates: crate::config::ClientCertificates::default(),
         identity: crate::config::IdentityPolicy::Off,
         sip_account: None,
         device: None,
@@ -230,7 +231,9 @@ impl Trial {
 
     fn stream(&mut self, now: Instant, event: &StreamEvent) {
         let input = match event {
-            StreamEvent::Connected { connection, local } => Input::Connected {
+            StreamEvent::Connected {
+                connection, local, ..
+            } => Input::Connected {
                 connection: *connection,
                 local: *local,
             },

@@ -164,7 +164,8 @@ impl SipDriver {
         if let Some(named) = invite.replaces {
             return self.replacing(now, invite, named);
         }
-        let decision = lock(&self.dispatcher).decide(now, invite);
+        let shown = self.shown(invite);
+        let decision = lock(&self.dispatcher).decide(now, invite, shown.as_deref());
         self.decided(now, invite, decision);
     }
 
@@ -185,8 +186,9 @@ impl SipDriver {
                 retry_after_s,
                 code,
                 limit,
+                note,
             } => {
-                let cause = (code, limit.as_ref());
+                let cause = (code, limit.as_ref(), note);
                 self.routes
                     .refusals
                     .begin(now, invite, line.as_deref(), reason, cause);

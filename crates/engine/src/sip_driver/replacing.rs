@@ -1,11 +1,13 @@
 //! An INVITE that wants to take the place of a call's leg (RFC 3891): handed to the task of that call, which knows its line.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use sip::{IncomingInvite, Rejection, Replaced};
 use tokio::sync::mpsc;
 
 use super::{LegEvent, SipDriver, lock};
+use crate::client_certificate::Shown;
 use crate::dispatch::Decision;
 use crate::leg::SipLeg;
 use crate::limits::LEG_EVENTS_MAX;
@@ -13,6 +15,8 @@ use crate::limits::LEG_EVENTS_MAX;
 /// Who comes instead. Dropped without an answer, it is refused.
 pub(crate) struct Replacement {
     pub(crate) invite: IncomingInvite,
+    /// What its connection showed.
+    pub(crate) shown: Option<Arc<Shown>>,
     pub(crate) leg: SipLeg,
 }
 
@@ -27,20 +31,21 @@ impl SipDriver {
     /// other INVITE.
     pub(super) fn replacing(&mut self, now: Instant, invite: &IncomingInvite, named: Replaced) {
         let id = invite.invite;
+        let shown = self.shown(invite);
         let status = match named {
             Replaced::Dialog(old) if self.routes.legs.contains_key(&old) => {
                 let (events, queue) = mpsc::channel(LEG_EVENTS_MAX);
                 self.routes.legs.insert(id, events);
                 let leg = SipLeg::new(id, self.calls.driver.clone(), queue);
                 let invite = invite.clone();
-                let replacement = Box::new(Replacement { invite, leg });
+                let replacement = Box::new(Replacement { invite, shown, leg });
                 self.tell(old, LegEvent::Replaced(replacement));
                 return self.replay_early(id);
             }
             Replaced::Dialog(_) => 481,
             Replaced::Refused { status } => status,
         };
-        let decision = lock(&self.dispatcher).decide(now, invite);
+        let decision = lock(&self.dispatcher).decide(now, invite, shown.as_deref());
         if !matches!(decision, Decision::Accept { .. }) {
             return self.decided(now, invite, decision);
         }

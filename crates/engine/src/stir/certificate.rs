@@ -23,7 +23,7 @@ const ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 4] = [
     webpki::ring::ECDSA_P384_SHA384,
 ];
 
-/// Those who vouch for the certificates of signers.
+/// Those who vouch for certificates: of the signers of callers' numbers, or of trunks.
 #[derive(Clone, Debug, Default)]
 pub struct Authorities(Vec<TrustAnchor<'static>>);
 
@@ -48,6 +48,16 @@ impl Authorities {
             return Err(NoAuthorities);
         }
         Ok(Self(found))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Their names and keys.
+    pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.0
     }
 }
 

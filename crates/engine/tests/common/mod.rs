@@ -69,6 +69,7 @@ pub fn config(directory: &TempDir, engine_url: &str, profile: Profile) -> Config
         provider: engine::config::LineProvider::Sip,
         numbers: Vec::new(),
         allow: vec!["127.0.0.0/8".parse().expect("a network")],
+        certificates: engine::config::ClientCertificates::default(),
         credentials: None,
         srtp: SrtpPolicy::Preferred,
         codecs: vec![Codec::Pcmu, Codec::Pcma],

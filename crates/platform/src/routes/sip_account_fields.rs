@@ -95,6 +95,16 @@ pub(crate) struct AccountFields {
     pub(crate) caller_identity: Option<String>,
     /// Addresses and networks that may call by a trunk that does not register.
     pub(crate) allow: Option<Vec<String>>,
+    /// Certificates with which calls come by it, over TLS from any address: SHA-256 fingerprints as `openssl x509 -fingerprint -sha256` shows
+    /// them (or the certificate in PEM, of which the fingerprint is kept). At most 16; valid dates are asked of these too.
+    pub(crate) client_certificates: Option<Vec<String>>,
+    /// Names (subject alternative names: a domain, an address, a `sip:` URI) of certificates with which calls come by it, which `client_ca` vouches
+    /// for. At most 16; without wildcards.
+    pub(crate) client_names: Option<Vec<String>>,
+    /// The authorities that vouch for `client_names`, in PEM (at most 16, 64 KiB); null: those of `sip.client_ca`.
+    pub(crate) client_ca: Option<String>,
+    /// Whether calls without one of these certificates are refused (403), also from the addresses in `allow`.
+    pub(crate) client_certificate_required: Option<bool>,
 }
 
 /// The password for the TURN server that a body names.
@@ -138,7 +148,11 @@ pub(crate) struct AccountCreate {
 }
 
 /// Fields without a column of their own.
-const EXTRA: [&str; 15] = [
+const EXTRA: [&str; 19] = [
+    "client_certificates",
+    "client_names",
+    "client_ca",
+    "client_certificate_required",
     "caller_identity",
     "calls_per_s_max",
     "number_form",
@@ -198,9 +212,13 @@ pub(crate) fn fields(account: &SipAccount) -> AccountFields {
     fields.registers = extra.get("registers").and_then(Value::as_bool);
     fields.keep_alive_s = extra.get("keep_alive_s").and_then(Value::as_i64);
     fields.calls_per_s_max = extra.get("calls_per_s_max").and_then(Value::as_i64);
-    fields.allow = extra
-        .get("allow")
-        .and_then(|list| serde_json::from_value(list.clone()).ok());
+    let list = |name: &str| serde_json::from_value(extra.get(name)?.clone()).ok();
+    fields.allow = list("allow");
+    fields.client_certificates = list("client_certificates");
+    fields.client_names = list("client_names");
+    fields.client_ca = text("client_ca");
+    let required = extra.get("client_certificate_required");
+    fields.client_certificate_required = required.and_then(Value::as_bool);
     fields
 }
 
@@ -253,6 +271,13 @@ fn extra_settings(before: &str, fields: &AccountFields) -> String {
         ("keep_alive_s", json!(fields.keep_alive_s)),
         ("calls_per_s_max", json!(fields.calls_per_s_max)),
         ("allow", json!(fields.allow)),
+        ("client_certificates", json!(fields.client_certificates)),
+        ("client_names", json!(fields.client_names)),
+        ("client_ca", json!(fields.client_ca)),
+        (
+            "client_certificate_required",
+            json!(fields.client_certificate_required),
+        ),
     ] {
         put(&mut settings, name, value);
     }
@@ -277,6 +302,7 @@ pub(crate) fn changed(
     }
     let mut fields: AccountFields = merged(&fields(account), body)?;
     trim(&mut fields);
+    super::sip_account_certificates::tidy(&mut fields);
     let profile = fields
         .provider_profile
         .as_deref()
@@ -437,6 +463,7 @@ fn check_extra(fields: &AccountFields, faults: &mut Faults) {
         .keep_alive_s
         .is_none_or(|seconds| (0..=3_600).contains(&seconds));
     faults.unless(interval, "keep_alive_s", "range", "0–3600");
+    super::sip_account_certificates::check(fields, faults);
     check_rate("calls_per_s_max", fields.calls_per_s_max, faults);
     let tail = fields
         .echo_tail_ms

@@ -1,6 +1,7 @@
 //! SIP accounts, as the known administration of several accounts has them: fields in `snake_case`, one default at a time.
 
 use super::owner::of;
+use super::sip_account_certificates::check_beside_others;
 use super::sip_account_fields::{
     AccountCreate, AccountFields, changed, checked, fields, turn_password,
 };
@@ -250,6 +251,7 @@ pub(crate) async fn create(
     };
     let (mut account, password) = changed(&start, &body, true)?;
     checked(&account, password.as_deref())?;
+    check_beside_others(&api, &scope, &account).await?;
     let turn = turn_password(&body)?;
     let id = api.store.node_new_sip_account_id().await?;
     account.password = seal(&api, &id, password.as_deref(), None).await?;
@@ -318,6 +320,7 @@ pub(crate) async fn update(
         let version = api.expected(&headers, &scope, before.version).await?;
         let (mut account, password) = changed(&before, &body, false)?;
         checked(&account, password.as_deref())?;
+        check_beside_others(&api, &scope, &account).await?;
         if account.backup_account_id.as_deref() == Some(id.as_str()) {
             return Err(Problem::field(
                 "backup_account_id",

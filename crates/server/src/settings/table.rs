@@ -158,6 +158,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("sip.public_host", &["SIP_PUBLIC_HOST"], Kind::Text, "", "Host or address that peers can reach, where it is not the bound one."),
     setting("sip.tls_certificate", &[], Kind::Text, "", "PEM file; empty: a self-signed certificate is made in the data directory."),
     setting("sip.tls_key", &[], Kind::Text, "", "PEM file of the certificate's private key."),
+    setting("sip.client_ca", &[], Kind::Text, "", "PEM file of the authorities that vouch for the names in TLS client certificates of trunks (`client_names` of an account), where the account names none itself; empty: none does."),
     setting("sip.tls_ca", &[], Kind::Text, "", "PEM file of further authorities to trust on outgoing TLS."),
     setting("sip.session_expires_s", &[], Kind::Integer { min: 90, max: 86_400 }, "1800", "Session timer that we offer (RFC 4028)."),
 

@@ -336,6 +336,7 @@ fn describe(
         protocol: origin.protocol,
         source: origin.remote,
         listener: origin.listener,
+        connection: origin.connection(),
         local: origin.local,
         call_id: dialog.call_id.clone(),
         from: party(&dialog.remote),

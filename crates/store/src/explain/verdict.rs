@@ -85,6 +85,7 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
         | EndReason::RateLimited
         | EndReason::Unauthorized
         | EndReason::CallerUnproven
+        | EndReason::CertificateRefused
         | EndReason::TransportLost
         | EndReason::AckMissing
         | EndReason::MissingAnswer
@@ -263,6 +264,7 @@ fn refusing(reason: &str) -> &'static [&'static str] {
         Some(EndReason::CallerUnproven) => {
             &["caller_unsigned", "caller_not_vouched", "caller_vouched"]
         }
+        Some(EndReason::CertificateRefused | EndReason::Unauthorized) => &["certificate_refused"],
         Some(EndReason::Concurrency | EndReason::RateLimited | EndReason::Overload) => {
             &["call_limited"]
         }

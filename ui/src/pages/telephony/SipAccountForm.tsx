@@ -1,4 +1,4 @@
-import { Accordion, Alert, Box, Button, Checkbox, Group, List, NumberInput, Select, SegmentedControl, SimpleGrid, Stack, TagsInput, Text, TextInput, ThemeIcon } from '@mantine/core';
+import { Accordion, Alert, Box, Button, Checkbox, Group, List, NumberInput, Select, SegmentedControl, SimpleGrid, Stack, TagsInput, Text, Textarea, TextInput, ThemeIcon } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { IconAlertTriangle, IconCheck, IconMinus, IconPhoneCall, IconX } from '@tabler/icons-react';
 import { useMutation } from '@tanstack/react-query';
@@ -47,6 +47,10 @@ interface Values {
   echo_tail_ms: number | '';
   realm: string;
   allow: string[];
+  client_certificates: string[];
+  client_names: string[];
+  client_ca: string;
+  client_certificate_required: boolean;
   registers: string;
   keep_alive_s: number | '';
   caller_id_form: string;
@@ -63,6 +67,12 @@ const YES_NO = ['yes', 'no'] as const;
 const IDENTITY = ['inform', 'require', 'require_b', 'require_a'] as const;
 const NAT = ['auto', 'public', 'stun', 'turn', 'ice', 'none'] as const;
 const NUMBER_FORMS = ['as_dialled', 'e164', 'e164_digits', 'double_zero', 'national'] as const;
+
+/** 64 digits of SHA-256, however they were copied; null where it is something else. */
+function fingerprintOf(text: string) {
+  const digits = text.replace(/^.*=/, '').replace(/^\s*sha256:/i, '').replace(/[:\s]/g, '');
+  return /^[0-9a-fA-F]{64}$/.test(digits) ? digits : null;
+}
 
 const TEST_ICON = { passed: IconCheck, warning: IconAlertTriangle, failed: IconX, skipped: IconMinus };
 const TEST_COLOR = { passed: 'teal', warning: 'orange', failed: 'red', skipped: 'gray' };
@@ -108,6 +118,10 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
       echo_tail_ms: account?.echo_tail_ms ?? '',
       realm: account?.realm ?? '',
       allow: account?.allow ?? [],
+      client_certificates: account?.client_certificates ?? [],
+      client_names: account?.client_names ?? [],
+      client_ca: account?.client_ca ?? '',
+      client_certificate_required: account?.client_certificate_required ?? false,
       registers: three(account?.registers),
       keep_alive_s: account?.keep_alive_s ?? '',
       caller_id_form: account?.caller_id_form ?? '',
@@ -127,6 +141,11 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
         const wrong = value.find((one) => !/^[0-9a-fA-F.:]+(\/\d{1,3})?$/.test(one.trim()));
         return wrong === undefined ? null : t('telephony.form.allowInvalid', { value: wrong });
       },
+      client_certificates: (value) => {
+        const wrong = value.find((one) => fingerprintOf(one) === null);
+        return wrong === undefined ? null : t('telephony.form.certificateInvalid', { value: wrong });
+      },
+      client_certificate_required: (value, values) => (value && values.client_certificates.length + values.client_names.length === 0 ? t('telephony.form.certificateNone') : null),
     },
   });
 
@@ -136,6 +155,9 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
     for (const [name, value] of Object.entries(rest)) sent[name] = value === '' ? null : typeof value === 'string' ? value.trim() : value;
     for (const name of THREE_WAY) sent[name] = values[name] === '' ? null : values[name] === 'yes';
     sent.allow = values.allow.length ? values.allow.map((one) => one.trim()) : null;
+    sent.client_certificates = values.client_certificates.length ? values.client_certificates.map((one) => fingerprintOf(one) ?? one) : null;
+    sent.client_names = values.client_names.length ? values.client_names.map((one) => one.trim()) : null;
+    sent.client_certificate_required = values.client_certificate_required || null;
     // `auto` is what an account says that says nothing.
     if (values.dtmf === 'auto') sent.dtmf = null;
     if (replacing && password) sent.password = password;
@@ -302,6 +324,10 @@ export function SipAccountForm({ account, others, done }: { account: SipAccount 
                 <Choice label={t('telephony.form.srtp')} hint={t('telephony.form.srtpHint')} none={t('telephony.form.asProfile')} names={SRTP} nameOf={(one) => t(`telephony.form.srtps.${one}`)} {...form.getInputProps('srtp')} />
                 <TextInput label={t('telephony.form.realm')} description={t('telephony.form.realmHint')} placeholder="sip.example.org" spellCheck={false} {...form.getInputProps('realm')} />
                 <TagsInput label={t('telephony.form.allow')} description={t('telephony.form.allowHint')} placeholder="192.0.2.0/24" clearable clearButtonProps={{ 'aria-label': t('common.clear') }} {...form.getInputProps('allow')} />
+                <TagsInput label={t('telephony.form.certificates')} description={t('telephony.form.certificatesHint')} placeholder="AB:CD:…" clearable clearButtonProps={{ 'aria-label': t('common.clear') }} {...form.getInputProps('client_certificates')} />
+                <TagsInput label={t('telephony.form.certificateNames')} description={t('telephony.form.certificateNamesHint')} placeholder="sip.carrier.example" clearable clearButtonProps={{ 'aria-label': t('common.clear') }} {...form.getInputProps('client_names')} />
+                <Textarea label={t('telephony.form.certificateCa')} description={t('telephony.form.certificateCaHint')} placeholder="-----BEGIN CERTIFICATE-----" autosize minRows={2} maxRows={8} spellCheck={false} {...form.getInputProps('client_ca')} />
+                <Checkbox label={t('telephony.form.certificateRequired')} description={t('telephony.form.certificateRequiredHint')} {...form.getInputProps('client_certificate_required', { type: 'checkbox' })} />
               </Stack>
             </Accordion.Panel>
           </Accordion.Item>

@@ -1,0 +1,164 @@
+//! The TLS listener asks each peer for a certificate and demands none. Whatever it gets, the connection begins: whom a certificate lets in,
+//! and who is refused without one, is known when there is a line.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{NoServerSessionStorage, ServerConfig};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Shown;
+use crate::config::TlsIdentity;
+
+/// What the listener is made of. TLS 1.2 or later.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsServer {
+    provider: Arc<CryptoProvider>,
+    key: Arc<SingleCertAndKey>,
+}
+
+/// Accepts one connection.
+pub(crate) struct AskingAcceptor {
+    acceptor: TlsAcceptor,
+    asked: Arc<Asked>,
+}
+
+/// What one handshake proved. Each has its own: a proof is of its connection and of no other.
+#[derive(Debug)]
+struct Asked {
+    provider: Arc<CryptoProvider>,
+    is_proven: AtomicBool,
+}
+
+impl TlsServer {
+    /// # Errors
+    /// The certificate or its key cannot be used: which of them, and why.
+    pub(crate) fn new(identity: &TlsIdentity) -> Result<Self, (&'static str, String)> {
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(&identity.chain_pem)
+                .collect::<Result<_, _>>()
+                .map_err(|error| ("the certificate", error.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(identity.key_pem.expose().as_bytes())
+            .map_err(|error| ("the private key", error.to_string()))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = CertifiedKey::from_der(chain, key, &provider)
+            .map_err(|error| ("the certificate and its key", error.to_string()))?;
+        let server = Self {
+            provider,
+            key: Arc::new(SingleCertAndKey::from(key)),
+        };
+        // Once here, so that it cannot fail later.
+        let made = server.config(&server.asked());
+        made.map_err(|error| ("the protocol versions", error.to_string()))?;
+        Ok(server)
+    }
+
+    fn asked(&self) -> Arc<Asked> {
+        Arc::new(Asked {
+            provider: Arc::clone(&self.provider),
+            is_proven: AtomicBool::new(false),
+        })
+    }
+
+    fn config(&self, asked: &Arc<Asked>) -> Result<ServerConfig, Error> {
+        let verifier = Arc::clone(asked);
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::clone(&self.key) as _);
+        // A session that is resumed proves nothing anew, and would keep a certificate beyond its end.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
+    }
+
+    /// For the next connection.
+    pub(crate) fn acceptor(&self) -> Option<AskingAcceptor> {
+        let asked = self.asked();
+        let config = self.config(&asked).ok()?;
+        Some(AskingAcceptor {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            asked,
+        })
+    }
+}
+
+impl AskingAcceptor {
+    /// The handshake, and what the peer showed in it.
+    pub(crate) async fn accept(
+        self,
+        stream: TcpStream,
+    ) -> std::io::Result<(TlsStream<TcpStream>, Option<Shown>)> {
+        let stream = self.acceptor.accept(stream).await?;
+        let (_, connection) = stream.get_ref();
+        let is_proven = self.asked.is_proven.load(Ordering::Acquire);
+        let shown = Shown::of(connection.peer_certificates(), is_proven);
+        Ok((stream, shown))
+    }
+}
+
+impl Asked {
+    /// A signature that is wrong, or by a key of a kind that we do not know, ends nothing: nothing is proven then.
+    fn note(&self, verified: &Result<HandshakeSignatureValid, Error>) -> HandshakeSignatureValid {
+        self.is_proven.store(verified.is_ok(), Ordering::Release);
+        HandshakeSignatureValid::assertion()
+    }
+}
+
+impl ClientCertVerifier for Asked {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    /// None: a peer shows what it has, also the certificate that signed itself.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let verified =
+            rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms);
+        Ok(self.note(&verified))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let verified =
+            rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms);
+        Ok(self.note(&verified))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
