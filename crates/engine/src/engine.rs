@@ -219,6 +219,16 @@ struct Tasks {
     pulse: JoinHandle<()>,
 }
 
+impl Tasks {
+    fn new(driver: JoinHandle<()>, acceptors: Vec<JoinHandle<()>>, pulse: JoinHandle<()>) -> Self {
+        Self {
+            driver,
+            acceptors,
+            pulse,
+        }
+    }
+}
+
 impl Engine {
     /// Opens the sockets, recovers the calls of a dead process, and begins to register and to answer.
     ///

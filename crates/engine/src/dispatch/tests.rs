@@ -409,15 +409,18 @@ fn a_strained_process_refuses_what_comes_beyond_a_few_calls() {
             .all(|decision| matches!(decision, Decision::Accept { .. })),
         "a few calls are always taken"
     );
-    let refused = |house: &mut Dispatcher| match house.decide(now, &from, None) {
-        Decision::Refuse {
+    let refused = |house: &mut Dispatcher| {
+        let Decision::Refuse {
             reason,
             status,
             retry_after_s,
             limit: Some(limit),
             ..
-        } => Some((reason, status, retry_after_s, limit.kind, limit.max)),
-        _ => None,
+        } = house.decide(now, &from, None)
+        else {
+            return None;
+        };
+        Some((reason, status, retry_after_s, limit.kind, limit.max))
     };
     let overload = (EndReason::Overload, 503, Some(house.retry_after_s));
     let by = |(reason, status, after), kind, max| Some((reason, status, after, kind, max));

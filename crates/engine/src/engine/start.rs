@@ -99,11 +99,7 @@ pub(super) async fn start(
     let driver = SipDriver::new(parts, answers).run(command_queue, stream_queue, answer_queue);
     let driver = tokio::spawn(driver);
     let pulse = start_pulse(&calls, &dispatcher, config);
-    let tasks = Mutex::new(Some(Tasks {
-        driver,
-        acceptors,
-        pulse,
-    }));
+    let tasks = Tasks::new(driver, acceptors, pulse);
     tell_listeners(&sockets.listeners);
     Ok(Inner {
         chats: Chats::start(&calls, &dispatcher, &draining),
@@ -113,7 +109,7 @@ pub(super) async fn start(
         driver: commands,
         addresses: sockets.addresses,
         sip: config.sip.clone(),
-        tasks,
+        tasks: Mutex::new(Some(tasks)),
     })
 }
 
