@@ -71,25 +71,8 @@ pub(crate) async fn serve(options: &BTreeMap<String, String>) -> std::io::Result
 }
 
 fn answer(request: &str, status: &str, port: Option<u16>) -> String {
-    let value = |name| sip_text::header(request, name).unwrap_or_default();
-    let tag = if value("To").contains("tag=") {
-        ""
-    } else {
-        ";tag=floor"
-    };
     let body = port.map(sip_text::sdp).unwrap_or_default();
-    let vias: String = sip_text::headers(request, "Via")
-        .iter()
-        .map(|via| format!("Via: {via}\r\n"))
-        .collect();
-    format!(
-        "SIP/2.0 {status}\r\n{vias}From: {}\r\nTo: {}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <sip:floor@127.0.0.1>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
-        value("From"),
-        value("To"),
-        value("Call-ID"),
-        value("CSeq"),
-        body.len()
-    )
+    sip_text::answer(request, status, "<sip:floor@127.0.0.1>", &body)
 }
 
 const UPDATE: &str = r#"{"type":"session.update","session":{"type":"realtime","audio":{"input":{"format":{"type":"audio/pcmu"}},"output":{"format":{"type":"audio/pcmu"}}}}}"#;

@@ -284,11 +284,47 @@ async fn answered(
     sip.send_to(ack.as_bytes(), target).await.ok()?;
     let remote = SocketAddr::new(target.ip(), sip_text::audio_port(&ok)?);
     let cipher = voice.cipher(&key, &ok)?;
-    talk(&rtp, remote, (voice, cipher), window, &mut figures).await;
+    let dialog = Dialog {
+        sip: &sip,
+        description: &body,
+    };
+    talk(
+        &rtp,
+        remote,
+        (voice, cipher),
+        (window, &dialog),
+        &mut figures,
+    )
+    .await?;
     let bye = request("BYE", 2, &tag, &uri, "");
     sip.send_to(bye.as_bytes(), target).await.ok()?;
     let _ = timeout(Duration::from_secs(2), sip.recv_from(&mut buffer)).await;
     Some(figures)
+}
+
+/// What a caller answers while it talks.
+struct Dialog<'a> {
+    sip: &'a UdpSocket,
+    description: &'a str,
+}
+
+impl Dialog<'_> {
+    /// Answers a request within the call: a session that is refreshed (RFC 4028) goes on as it is. `None`: the call was hung up there.
+    async fn answer(&self, request: &str, source: SocketAddr) -> Option<()> {
+        let (method, _) = request.split_once(' ')?;
+        if method == "ACK" || method.starts_with("SIP/") {
+            return Some(());
+        }
+        let local = self.sip.local_addr().ok()?;
+        let body = if method == "INVITE" {
+            self.description
+        } else {
+            ""
+        };
+        let reply = sip_text::answer(request, "200 OK", &format!("<sip:bench@{local}>"), body);
+        let _ = self.sip.send_to(reply.as_bytes(), source).await;
+        (method != "BYE").then_some(())
+    }
 }
 
 /// The tag of the To of a response, as a parameter.
@@ -301,31 +337,36 @@ async fn talk(
     rtp: &UdpSocket,
     remote: SocketAddr,
     (voice, mut cipher): (&Voice, Cipher),
-    (epoch, begin, end): (Instant, Instant, Instant),
+    ((epoch, begin, end), dialog): ((Instant, Instant, Instant), &Dialog<'_>),
     figures: &mut Figures,
-) {
+) -> Option<()> {
     let acked = Instant::now();
     let mut tick = interval_at(acked, Duration::from_millis(20));
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut sequence, mut timestamp) = (0_u16, 0_u32);
     let mut packet = [0_u8; 2048];
     let mut buffer = [0_u8; 2048];
+    let mut request = [0_u8; 4096];
     let mut last_arrival: Option<Instant> = None;
     loop {
         tokio::select! {
             due = tick.tick() => {
                 let now = Instant::now();
-                if now >= end { return }
+                if now >= end { return Some(()) }
                 if now >= begin {
                     figures.late_us_max = figures.late_us_max.max(micros(now.saturating_duration_since(due)));
                 }
                 let length = voice.packet(sequence, timestamp, now - epoch, &mut packet);
                 (sequence, timestamp) = (sequence.wrapping_add(1), timestamp.wrapping_add(voice.step));
-                let Some(length) = cipher.protect(&mut packet, length) else { return };
-                if rtp.send_to(&packet[..length], remote).await.is_err() { return }
+                let length = cipher.protect(&mut packet, length)?;
+                rtp.send_to(&packet[..length], remote).await.ok()?;
+            }
+            told = dialog.sip.recv_from(&mut request) => {
+                let (length, source) = told.ok()?;
+                dialog.answer(&String::from_utf8_lossy(&request[..length]), source).await?;
             }
             received = rtp.recv_from(&mut buffer) => {
-                let Ok((length, _)) = received else { return };
+                let (length, _) = received.ok()?;
                 let now = Instant::now();
                 let Some(length) = cipher.unprotect(&mut buffer[..length]) else { continue };
                 let Some(payload) = buffer[..length].get(12..).filter(|payload| !payload.is_empty()) else { continue };

@@ -58,3 +58,25 @@ pub(crate) fn rtp_header(sequence: u16, timestamp: u32, ssrc: u32) -> [u8; 12] {
     header[8..12].copy_from_slice(&ssrc.to_be_bytes());
     header
 }
+
+/// An answer to a request.
+pub(crate) fn answer(request: &str, status: &str, contact: &str, body: &str) -> String {
+    let value = |name| header(request, name).unwrap_or_default();
+    let tag = if value("To").contains("tag=") {
+        ""
+    } else {
+        ";tag=floor"
+    };
+    let vias: String = headers(request, "Via")
+        .iter()
+        .map(|via| format!("Via: {via}\r\n"))
+        .collect();
+    format!(
+        "SIP/2.0 {status}\r\n{vias}From: {}\r\nTo: {}{tag}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: {contact}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+        value("From"),
+        value("To"),
+        value("Call-ID"),
+        value("CSeq"),
+        body.len()
+    )
+}
