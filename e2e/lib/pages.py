@@ -121,6 +121,13 @@ class Browser:
         """Findings of axe-core that are serious or critical, on the whole page or within one element of it."""
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE.read_text())
+        # A notice that fades in or out has the colours of a moment.
+        self.page.evaluate(
+            """() => Promise.race([
+                Promise.allSettled(document.getAnimations().filter((one) => one.effect?.getComputedTiming().iterations !== Infinity).map((one) => one.finished)),
+                new Promise((done) => setTimeout(done, 3000)),
+            ])"""
+        )
         # Without `preload`: it would bring styles into the page, which its policy refuses.
         found = self.page.evaluate("within => axe.run(within ?? document, {resultTypes: ['violations'], preload: false})", within)
         serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]

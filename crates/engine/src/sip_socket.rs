@@ -479,9 +479,9 @@ impl TlsEnds {
     }
 
     /// What a stream of this protocol needs when a peer opened it.
-    pub(crate) fn for_accepted(&self, protocol: Protocol) -> Option<AskingAcceptor> {
+    pub(crate) fn for_accepted(&self, protocol: Protocol, asks: bool) -> Option<AskingAcceptor> {
         match protocol {
-            Protocol::Tls => self.server.as_ref()?.acceptor(),
+            Protocol::Tls => self.server.as_ref()?.acceptor(asks),
             Protocol::Udp | Protocol::Tcp => None,
         }
     }

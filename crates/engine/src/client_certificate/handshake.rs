@@ -1,4 +1,5 @@
-//! The TLS listener asks each peer for a certificate and demands none. Whatever it gets, the connection begins: whom a certificate lets in,
+//! The TLS listener asks each peer for a certificate where some line knows any, and demands none. Whatever it gets, the connection begins:
+//! whom a certificate lets in,
 //! and who is refused without one, is known when there is a line.
 
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ServerConfig};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ServerConfig};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use tokio::net::TcpStream;
@@ -57,7 +58,7 @@ impl TlsServer {
             key: Arc::new(SingleCertAndKey::from(key)),
         };
         // Once here, so that it cannot fail later.
-        let made = server.config(&server.asked());
+        let made = server.config(server.asked());
         made.map_err(|error| ("the protocol versions", error.to_string()))?;
         Ok(server)
     }
@@ -69,8 +70,7 @@ impl TlsServer {
         })
     }
 
-    fn config(&self, asked: &Arc<Asked>) -> Result<ServerConfig, Error> {
-        let verifier = Arc::clone(asked);
+    fn config(&self, verifier: Arc<dyn ClientCertVerifier>) -> Result<ServerConfig, Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier)
@@ -81,10 +81,16 @@ impl TlsServer {
         Ok(config)
     }
 
-    /// For the next connection.
-    pub(crate) fn acceptor(&self) -> Option<AskingAcceptor> {
+    /// For the next connection; `asks`: for a certificate as well. Some telephones ask their user for one then, and wait: nobody is asked
+    /// where no line could be opened by it.
+    pub(crate) fn acceptor(&self, asks: bool) -> Option<AskingAcceptor> {
         let asked = self.asked();
-        let config = self.config(&asked).ok()?;
+        let verifier: Arc<dyn ClientCertVerifier> = if asks {
+            Arc::clone(&asked) as _
+        } else {
+            Arc::new(NoClientAuth)
+        };
+        let config = self.config(verifier).ok()?;
         Some(AskingAcceptor {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             asked,

@@ -262,7 +262,7 @@ async fn shaken(certificate: &CertificateDer<'static>, key: &KeyPair) -> Option<
     };
     let accepting = async {
         let (stream, _) = listener.accept().await.unwrap();
-        let acceptor = server.acceptor().expect("an acceptor");
+        let acceptor = server.acceptor(true).expect("an acceptor");
         acceptor.accept(stream).await.expect("a connection")
     };
     let (_client, (_server, shown)) = tokio::join!(connecting, accepting);

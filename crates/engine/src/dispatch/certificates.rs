@@ -64,6 +64,12 @@ impl Dispatcher {
         found.of_one_tenant()
     }
 
+    /// Whether a certificate could open any line.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        let mut lines = self.lines.iter();
+        lines.any(|line| !line.config.certificates.is_empty())
+    }
+
     /// Whether some line takes calls with this certificate.
     pub(crate) fn recognises(&self, shown: &Shown) -> bool {
         !self.recognise(Some(shown)).lines.is_empty()

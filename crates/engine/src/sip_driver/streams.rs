@@ -30,7 +30,7 @@ impl SipDriver {
                 else {
                     return;
                 };
-                let acceptor = self.tls.for_accepted(*protocol);
+                let acceptor = self.tls.for_accepted(*protocol, self.asks());
                 let connection = self.user_agent.next_connection_id();
                 self.connections.open(
                     now,
@@ -95,6 +95,11 @@ impl SipDriver {
         }
         self.user_agent
             .handle(now, Input::Received { connection, data });
+    }
+
+    /// Whether a peer is asked for a certificate.
+    fn asks(&self) -> bool {
+        lock(&self.dispatcher).asks_for_certificates()
     }
 
     /// What the connection showed that an INVITE came by.

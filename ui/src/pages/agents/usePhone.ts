@@ -36,8 +36,24 @@ export interface UsePhone {
   mute: () => void;
 }
 
+/** What is said where it does not work, by who connects. */
+const FAULTS = {
+  'agents.voice': {
+    insecure: 'agents.voice.insecure',
+    noMicrophone: 'agents.voice.noMicrophone',
+    noMicrophoneRemedy: 'agents.voice.noMicrophoneRemedy',
+    noConnection: 'agents.voice.noConnection',
+  },
+  'calls.line': {
+    insecure: 'calls.line.insecure',
+    noMicrophone: 'calls.line.noMicrophone',
+    noMicrophoneRemedy: 'calls.line.noMicrophoneRemedy',
+    noConnection: 'calls.line.noConnection',
+  },
+} as const;
+
 /** `words`: what is said where it does not work. `begins` is told the id of a call before it is connected. */
-export function usePhone(words: 'agents.voice' | 'calls.line', begins: (id: string) => void = () => undefined): UsePhone {
+export function usePhone(words: keyof typeof FAULTS, begins: (id: string) => void = () => undefined): UsePhone {
   const { t } = useTranslation();
   const [call, setCall] = useState<UsePhone['call']>(null);
   const [connecting, setConnecting] = useState<string | null>(null);
@@ -86,7 +102,8 @@ export function usePhone(words: 'agents.voice' | 'calls.line', begins: (id: stri
     };
     try {
       const ears = { begins, level: setLevel, speaking: setSpeaking, roundTrip: setRoundTrip, closed: () => setClosed(hangUp()) };
-      const faults = { insecure: t(`${words}.insecure`), noMicrophone: t(`${words}.noMicrophone`), noMicrophoneRemedy: t(`${words}.noMicrophoneRemedy`), noConnection: t(`${words}.noConnection`) };
+      const own = FAULTS[words];
+      const faults = { insecure: t(own.insecure), noMicrophone: t(own.noMicrophone), noMicrophoneRemedy: t(own.noMicrophoneRemedy), noConnection: t(own.noConnection) };
       const phone = await connect(prepare, ears, faults, trying.signal);
       running.current = phone;
       setCall({ id: phone.id, since: Date.now() });
