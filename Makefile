@@ -30,7 +30,7 @@ serve: build ## run the server with ./allo.toml
 check: bootstrap ## format, lints, walls and sizes
 	@scripts/check
 
-test: bootstrap-test ## install the test peers and run every test
+test: bootstrap ## install the test peers and run every test
 	@scripts/test
 
 test-rust: bootstrap ## only the Rust tests
@@ -53,4 +53,4 @@ prove: bootstrap-test build ## by hand: soak, load, fuzzing, full matrices
 	@scripts/prove $(ARGS)
 
 clean: ## remove build products
-	@rm -rf target e2e/.venv e2e/out fuzz/target
+	@rm -rf target e2e/.venv e2e/out

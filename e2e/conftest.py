@@ -13,13 +13,20 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from lib.allo import BINARY, Server, Standin, only_expected_log_lines  # noqa: E402
+from lib.allo import BINARY, PATIENCE, Server, Standin, only_expected_log_lines  # noqa: E402
 from lib.audio import RtpPeer  # noqa: E402
 from lib.sipp import Sipp  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent / "out"
 #: Fixtures that a server talks to; none of them is made with a server.
 SERVED = ("database", "mailbox", "receivers", "printer", "maps", "trunks", "application", "engine")
+
+
+def pytest_collection_modifyitems(items):
+    """The bounds of the tests are those of a machine that does nothing else."""
+    for item in items:
+        if bound := item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(bound.args[0] * PATIENCE), append=False)
 
 
 @pytest.fixture

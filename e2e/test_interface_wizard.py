@@ -118,7 +118,7 @@ def test_a_newcomer_hears_his_own_agent(language, standin, server, folder):
         # Call it now: it answers, hears the recorded microphone word by word, says goodbye and hangs up.
         agent = platform.good("GET", f"/api/agents?accountId={account}")[0]
         wait_for("the agent to run", lambda: platform.good("GET", f"/api/servers/{agent['id']}")["state"] == "running", 30)
-        for attempt in range(3):
+        for attempt in range(6):
             page.get_by_role("button", name=words["call"], exact=True).click()
             log = page.get_by_role("log")
             expect(log).to_contain_text("greeting tone")
@@ -127,7 +127,7 @@ def test_a_newcomer_hears_his_own_agent(language, standin, server, folder):
             if SAID in log.inner_text():
                 break
             # A machine that is busy drops some of what Chromium plays into its own microphone: whoever is not understood calls again.
-            assert attempt < 2, log.inner_text()
+            assert attempt < 5, log.inner_text()
             page.get_by_role("button", name=words["hang_up"]).click()
         browser.shot(f"wizard-call-{language}")
         page.get_by_role("link", name=words["understand"]).click(timeout=60_000)

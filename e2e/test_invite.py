@@ -6,14 +6,13 @@ import shutil
 import socket
 
 import pytest
-from lib.allo import known_to_calls, wait_for
+from lib.allo import wait_for
 from lib.audio import RtpPeer, tone
-from lib.interface import Small
 from lib.pages import browsing, expect
 from lib.ports import free_port
 from lib.sipp import Sipp
 from test_outbound_guard import night_now
-from test_people import BACK_HZ, CALLER_HZ, JOINED_HZ, NUMBER, PERSON_HZ, RULES, Call
+from test_people import BACK_HZ, CALLER_HZ, JOINED_HZ, PERSON_HZ, Call, house_of
 from test_transfer_matrix import Target
 
 #: What the agent says to a person before they have the caller, and to the caller whom nobody comes to.
@@ -32,14 +31,7 @@ chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="Debian's chr
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    changes = [("not_understood_max = 3", "not_understood_max = 50"), ("hz = 440, ms = 2000", "hz = 440, ms = 700")]
-    made = Small(tmp_path_factory.mktemp("house"), {"replace": changes, "more": RULES + MORE})
-    made.agent = made.agent_of("Accueil")
-    line = {"phoneNumber": NUMBER, "provider": "sip", "isActive": True, "outboundPrefixes": ["sip:127.0.0.1", "+33"]}
-    made.platform.good("POST", f"/api/agents/{made.agent}/phone-lines", line)
-    known_to_calls(lambda query: made.platform.good("GET", f"/api/admin/route?{query}"), made.account, NUMBER, made.agent)
-    yield made
-    made.close()
+    yield from house_of(tmp_path_factory.mktemp("house"), MORE, outboundPrefixes=["sip:127.0.0.1", "+33"])
 
 
 browse = browsing("house", "operator")
@@ -93,8 +85,6 @@ def test_a_page_calls_somebody_beside_the_agent(house, browse, folder):
             group.get_by_label("Son nom").fill("Marie")
             group.get_by_role("button", name="Appeler", exact=True).click()
             expect(group.get_by_text("Ça sonne : Marie")).to_be_visible()
-            browser.shown("[role=dialog]")
-            assert not browser.accessible()
             # The caller hears that it rings.
             call.hears(440, 600, after=call.now())
             group.get_by_role("button", name="Annuler").click()
@@ -108,6 +98,8 @@ def test_a_page_calls_somebody_beside_the_agent(house, browse, folder):
             desk.peer.wait_tone(JOINED_HZ, 500, timeout=30)
             both_talk(call, desk)
             assert (call.person(), called(call)["state"]) == ({"name": "Marie", "seat": "beside"}, "joined")
+            browser.shown("[role=dialog]")
+            assert not browser.accessible()
             # The caller hangs up: nobody is left.
             call.phone.bye()
             desk.sipp.wait(30)
@@ -171,6 +163,14 @@ def test_who_may_call_somebody(house, folder):
         with contextlib.closing(Colleague(house, folder, silent)) as desk:
             call.ask("invite", body={"to": desk.address})
             wait_for("it to ring", lambda: called(call)["state"] == "ringing", 20)
+            # Whoever is called is on a line of the account, as a call that it places is.
+            house.platform.good("PUT", f"/api/accounts/{house.account}", {"settings": {"outbound": {"callsMax": 1}}})
+            try:
+                with contextlib.closing(Call(house, "+33155508104")) as second:
+                    assert second.ask("invite", 429, {"to": "+33140000000"})["code"] == "api_calls_at_once"
+                    second.phone.bye()
+            finally:
+                house.platform.good("PUT", f"/api/accounts/{house.account}", {"settings": {}})
             call.phone.bye()
             desk.sipp.wait(20)
         assert call.ended()["endReason"] == "caller_hung_up"

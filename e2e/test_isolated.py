@@ -257,6 +257,14 @@ def test_killed_hung_leaking_and_without_a_registrar(folder, standin, isolated, 
         assert f"The agent {own} went from running to unhealthy ({cause})" in log, log[-3000:]
         return now
 
+    def forgiven(agent):
+        """An operator's restart forgives what was, and begins both anew."""
+        house.post(f"/agents/{RESTAURANT}/restart")
+        wait_for("the restart", lambda: house.agents()[RESTAURANT]["restartCount"] > agent["restartCount"] and house.state(RESTAURANT) == "running", 30)
+        now = house.agents()[RESTAURANT]
+        assert all(now["pids"][role] != agent["pids"][role] for role in now["pids"]), (now, agent)
+        return now
+
     # kill -9 of the agent, with a call in it; then the next call is answered.
     telephone = phone()
     began = time.monotonic()
@@ -273,6 +281,9 @@ def test_killed_hung_leaking_and_without_a_registrar(folder, standin, isolated, 
     phone().command("hangup")
     print("bridge killed to next call answered and heard:", time.monotonic() - began)
 
+    # A machine that is busy with other tests may have made it fail once more, and after the fifth it would be left alone for a while.
+    agent = forgiven(agent)
+
     # One that hangs answers nothing: it is seen by a look, killed, and begun anew.
     for role in ("app", "bridge"):
         began, pid = time.monotonic(), agent["pids"][role]
@@ -282,12 +293,7 @@ def test_killed_hung_leaking_and_without_a_registrar(folder, standin, isolated, 
         print(role, "stopped to running again:", time.monotonic() - began)
     phone().command("hangup")
 
-    # An operator's restart forgives what was, and begins both anew.
-    count, pids = agent["restartCount"], agent["pids"]
-    house.post(f"/agents/{RESTAURANT}/restart")
-    wait_for("the restart", lambda: house.agents()[RESTAURANT]["restartCount"] > count and house.state(RESTAURANT) == "running", 30)
-    agent = house.agents()[RESTAURANT]
-    assert all(agent["pids"][role] != pids[role] for role in pids), (agent, pids)
+    agent = forgiven(agent)
 
     # A leak: the call that runs is not cut, and once it is over the process is replaced.
     telephone = phone()

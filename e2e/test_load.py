@@ -97,9 +97,9 @@ def test_held_calls(world):
     row = generate(world.addresses["sip/udp"], HELD, HELD_SECONDS, world.process.pid)
     samples = memory.end()
     given_back(world, before["files"], 60)
-    kept = {name: row[name] for name in ("received_share", "echoed_share", "gap_p99_ms", "rtt_p50_ms", "rtt_p99_ms", "server_ms_per_cs", "generator_late_ms_max", "failed")}
+    kept = {name: row[name] for name in ("received_share", "echoed_share", "gap_p99_ms", "rtt_p50_ms", "rtt_p99_ms", "server_ms_per_cs", "generator_late_ms_max", "failed", "refused")}
     print(f"\nload: {HELD} calls held for {HELD_SECONDS} s: {json.dumps(kept)}, RSS at tenths {at_tenths(samples)} MB, before {before}, after {figures(world)}")
-    assert row["failed"] == 0 and row["received_share"] > 0.999, row
+    assert row["failed"] == row["refused"] == 0 and row["received_share"] > 0.999, row
 
 
 def cpu_seconds(process):

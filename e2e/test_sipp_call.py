@@ -5,7 +5,7 @@ import pytest
 
 from lib.allo import wait_for
 from lib.audio import loud_spans, read_wav, rms, speak
-from lib.sipp import G729, PCMU, Script, header, sdp
+from lib.sipp import G723, PCMU, Script, header, sdp
 
 GOODBYE = "Thank you very much, goodbye."
 
@@ -206,13 +206,13 @@ def test_unknown_methods_and_dialogs(standin, server, sipp, peer):
 @pytest.mark.allowed_log("NoCommonCodec|no_common_codec|codec")
 def test_no_common_codec(standin, server, sipp, peer):
     allo = server(standin().url)
-    phone = sipp(Script("g729").invite(body=sdp(codecs=G729)).receive(100, 488).ack_refusal(), allo, peer)
+    phone = sipp(Script("g723").invite(body=sdp(codecs=G723)).receive(100, 488).ack_refusal(), allo, peer)
     phone.wait()
     call = allo.ended_call()
     assert call["endReason"] == "no_common_codec"
     text = allo.explanation(call["id"])["verdict"]["text"]
-    assert "G.729" in text, text
-    assert "G.729" in allo.explanation(call["id"], "fr")["verdict"]["text"]
+    assert "G.723" in text, text
+    assert "G.723" in allo.explanation(call["id"], "fr")["verdict"]["text"]
 
 
 def test_session_timer_too_small(standin, server, sipp, peer):

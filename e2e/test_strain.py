@@ -47,7 +47,8 @@ def test_a_node_without_time_refuses_new_calls_and_keeps_its_own(standin, server
         assert allo.metric("allo_load_strained") == 0
         with Starved(allo.process):
             wait_for("a strained node", lambda: allo.metric("allo_load_strained") == 1, 20, 0.1)
-            assert allo.metric("allo_load_late_seconds") > 0.06
+            # The figure is that of the last second, in which a busy machine may have stopped it less often.
+            wait_for("its lateness", lambda: allo.metric("allo_load_late_seconds") > 0.06, 20, 0.1)
             refused = sipp(Script("refused").invite().receive(100, 503).ack_refusal(), allo, peer).wait()
             assert int(header(refused.received("SIP/2.0 503")[0], "Retry-After").split()[0]) > 0
         wait_for("a node with time", lambda: allo.metric("allo_load_strained") == 0, 20, 0.1)

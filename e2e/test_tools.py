@@ -16,7 +16,7 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-from lib.allo import wait_for
+from lib.allo import known_to_calls, wait_for
 from lib.provisioning import Client
 from lib.sipp import Script
 
@@ -153,7 +153,7 @@ def world(standin, server):
         tool("inward", METADATA, "GET"),
     ])  # fmt: skip
     client.phone_line(made["id"], NUMBER)
-    wait_for("the line", lambda: any(b.get("agentId") == made["id"] for b in client.get(f"/bridges?accountId={account}")["bridges"]), 40)
+    known_to_calls(lambda query: client.get(f"/admin/route?{query}"), account, NUMBER, made["id"])
     yield office, tap, allo, client, made, account
     office.listener.close()
     tap.server.shutdown()
@@ -174,7 +174,10 @@ def test_tools_of_every_kind_in_one_call(world, sipp, peer):
     for count, (key, name) in enumerate(KEYS.items()):
         before = time.monotonic()
         peer.press(key)
-        outputs[name] = wait_for(f"the output of {name}", lambda: tap.outputs()[count] if len(tap.outputs()) > count else None, 20)
+        try:
+            outputs[name] = wait_for(f"the output of {name}", lambda: tap.outputs()[count] if len(tap.outputs()) > count else None, 20)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; said: {tap.said[-8:]}") from None
         if name == "slow":
             assert time.monotonic() - before >= SLOW_S
         peer.wait_tone(580, 200, ended=True, timeout=15, after=before)

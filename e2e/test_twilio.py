@@ -23,7 +23,7 @@ from lib.allo import BINARY, TOKEN as ADMIN_TOKEN, Process, clean_environment, k
 from lib.audio import tone
 from lib.coroutines import run as run_coroutine
 from lib.ports import free_port
-from lib.provisioning import Client
+from lib.provisioning import Client, Refused
 from test_transfer_matrix import Target
 
 ACCOUNT = "AC00000000000000000000000000000001"
@@ -476,6 +476,41 @@ def test_a_caller_of_a_stream_is_joined_with_a_telephone(allo, folder, sipp, pee
     assert peer.remote and len(peer.audio()) > 50, "the line reached the telephone"
     call = wait_for("the call's record", lambda: next((c for c in client.get(f"/calls?accountId={account}&limit=5") if c["endedAt"]), None), 15)
     assert (call["endReason"], call["outcome"], call["carrier"]) == ("transferred", "transferred", "twilio"), call
+
+
+@pytest.mark.allowed_log("did not do what it was asked")
+def test_somebody_is_called_into_the_call_of_a_stream(allo, folder, sipp, peer):
+    """By SIP, whoever brought the caller: an address that the line may call."""
+    port = free_port(socket.SOCK_DGRAM)
+    server = allo("barge_in", platform_unauthenticated="true", agent_idle_reprompt_s=0)
+    client = Client(f"http://{server.addresses['platform']}")
+    account, number = client.account("Les Tilleuls"), "+33977777778"
+    agent = client.post("/agents", {"accountId": account, "name": "Standard", "basePrompt": "Be kind.", "isActive": True, "preCallChecks": []})
+    line = {"phoneNumber": number, "provider": "twilio", "isActive": True, "outboundPrefixes": ["sip:127.0.0.1", "+33"]}
+    client.post(f"/agents/{agent['id']}/phone-lines", line)
+    known_to_calls(lambda query: client.get(f"/admin/route?{query}"), account, number, agent["id"])
+    telephone = sipp(Target("desk").hangs_up_after(2_000), server, peer, extra=("-p", str(port)))
+    peer.payload_type = 8
+    command = [BINARY, "carrier-standin", "--webhook", f"http://{server.addresses['voice']}/twilio/{number}/incoming-call", "--to", number, "--seconds", "60"]
+    carrier = Process(command, folder, "carrier")
+    try:
+        call = wait_for("the call", lambda: next((one for one in client.get("/calls/live") if one["state"] == "answered"), None), 20)
+
+        # Nobody comes in before the conversation has begun.
+        def asked():
+            try:
+                return client.post(f"/calls/{call['id']}/invite", {"to": f"sip:desk@127.0.0.1:{port}", "seat": "instead"}) or True
+            except Refused as refusal:
+                assert "api_person_not_now" in str(refusal), refusal
+
+        wait_for("the conversation to have begun", asked, 20)
+        wait_for("them to talk", lambda: client.get("/calls/live")[0]["called"]["state"] == "joined", 20)
+        telephone.wait()
+        wait_for("the agent to have the caller again", lambda: client.get("/calls/live")[0]["called"]["state"] == "over", 10)
+        assert peer.remote and len(peer.audio()) > 50, "the line reached the telephone"
+        client.post(f"/calls/{call['id']}/hangup", {})
+    finally:
+        carrier.stop()
 
 
 def test_tenants_with_accounts_of_their_own(allo, folder):

@@ -71,7 +71,7 @@ def test_both_catalogues_have_every_text():
     # And none that nobody uses: neither by its name nor by one that is put together (`calls.states.${state}`).
     source = "\n".join(path.read_text() for path in (UI / "src").rglob("*.ts*"))
     named = set(re.findall(r"""['"`]([a-z]\w*(?:\.\w+)+)['"`]""", source))
-    made = [re.sub(r"\\\$\\{.*?\\}", r"[\\w ]+", re.escape(one)) for one in re.findall(r"`([a-z]\w*(?:\.(?:\w+|\${[^`{}]*}))+)`", source) if "$" in one]
+    made = [re.sub(r"\\\$\\{.*?\\}", r"[\\w -]+", re.escape(one)) for one in re.findall(r"`([a-z]\w*(?:\.(?:\w+|\${[^`{}]*}))+)`", source) if "$" in one]
     unused = {key for key in plural - named if not any(re.fullmatch(one, key) for one in made)}
     assert len(made) > 30 and not unused, sorted(unused)
 
@@ -80,25 +80,29 @@ def fill(world, path):
     return path.format(agent=world.demo_agent, call=world.demo_call, day=world.booked_day)
 
 
-def test_every_page(world, browse):
-    """Opened, read by axe-core, looked at: in French and light on a desk with every tab, in English and dark on a telephone."""
+#: In French and light on a desk with every tab, in English and dark on a telephone. In parts, for several hands.
+DESK, TELEPHONE = ("fr", False, 1440), ("en", True, 390)
+LOOKS = [(DESK, PAGES[part::3]) for part in range(3)] + [(TELEPHONE, [path for path in PAGES if not re.search(r"\?(tab|step)=", path)])]
+
+
+@pytest.mark.parametrize(("look", "paths"), LOOKS, ids=["desk1", "desk2", "desk3", "telephone"])
+def test_every_page(world, browse, look, paths):
+    """Opened, read by axe-core, looked at."""
     world.caller(110)
     found = []
-    for language, dark, width in (("fr", False, 1440), ("en", True, 390)):
-        browser = browse(language=language, dark=dark, width=width)
-        for path in PAGES:
-            if width == 390 and re.search(r"\?(tab|step)=", path):
-                continue
-            page = browser.open(fill(world, path))
-            browser.settled()
-            if "/calls/{call}" in path:
-                expect(page.locator("[data-verdict]")).to_be_visible()
-            name = re.sub(r"[^a-z]+", "-", path.replace("{call}", "call").replace("{agent}", "agent").replace("{day}", "day")).strip("-")
-            browser.shot(f"{name}-{language}-{'dark' if dark else 'light'}-{width}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than its window"
-            assert page.locator("h1").count() == 1, path
-            assert page.evaluate("document.documentElement.lang") == language
-            found += [f"{path} ({language}, {width}): {one}" for one in browser.accessible()]
+    language, dark, width = look
+    browser = browse(language=language, dark=dark, width=width)
+    for path in paths:
+        page = browser.open(fill(world, path))
+        browser.settled()
+        if "/calls/{call}" in path:
+            expect(page.locator("[data-verdict]")).to_be_visible()
+        name = re.sub(r"[^a-z]+", "-", path.replace("{call}", "call").replace("{agent}", "agent").replace("{day}", "day")).strip("-")
+        browser.shot(f"{name}-{language}-{'dark' if dark else 'light'}-{width}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is wider than its window"
+        assert page.locator("h1").count() == 1, path
+        assert page.evaluate("document.documentElement.lang") == language
+        found += [f"{path} ({language}, {width}): {one}" for one in browser.accessible()]
     assert not found, "\n".join(found)
 
 

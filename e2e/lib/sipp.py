@@ -8,11 +8,11 @@ import pathlib
 import re
 import subprocess
 
-from .allo import Process, clean_environment, wait_for
+from .allo import PATIENCE, Process, clean_environment, wait_for
 
 SCENARIOS = pathlib.Path(__file__).resolve().parents[1] / "sipp"
 PCMU = "0 8 101", "a=rtpmap:0 PCMU/8000\na=rtpmap:8 PCMA/8000\na=rtpmap:101 telephone-event/8000\na=fmtp:101 0-16"
-G729 = "18", "a=rtpmap:18 G729/8000"
+G723 = "4", "a=rtpmap:4 G723/8000"
 
 
 def sdp(direction="sendrecv", codecs=PCMU, address="127.0.0.1", version=1):
@@ -90,7 +90,7 @@ class Script:
         self.steps.append(f'<recv response="{last}" rrs="true"{more}/>')
         return self
 
-    def receive_request(self, method, timeout_ms=50000):
+    def receive_request(self, method, timeout_ms=50_000 * PATIENCE):
         self.steps.append(f'<recv request="{method}" timeout="{timeout_ms}"/>')
         return self
 
@@ -122,7 +122,7 @@ class Script:
         """INVITE, 200 and ACK."""
         return self.invite(**options).receive(100, 180, 183, 200).ack()
 
-    def until_bye(self, timeout_ms=50000):
+    def until_bye(self, timeout_ms=50_000 * PATIENCE):
         return self.receive_request("BYE", timeout_ms).answer_request()
 
     def write(self, folder):
@@ -142,7 +142,7 @@ class Sipp(Process):
         self.errors_path = pathlib.Path(folder) / f"{name or scenario}.errors"
         arguments = [
             "sipp", f"127.0.0.1:{port}", "-sf", path, "-i", local, "-m", str(calls), "-t", transport,
-            "-key", "rtp_port", str(rtp_port), "-nostdin", "-timeout", "110s", "-timeout_error", "-trace_msg", "-trace_err",
+            "-key", "rtp_port", str(rtp_port), "-nostdin", "-timeout", f"{110 * PATIENCE}s", "-timeout_error", "-trace_msg", "-trace_err",
             "-message_file", self.messages_path, "-error_file", self.errors_path, "-s", service, "-skip_rlimit",
         ]
         for key, value in (keys or {}).items():

@@ -1,9 +1,10 @@
 //! Fuzz targets of the pure crates. Each is a plain function that takes bytes and panics where a promise is broken.
 //!
-//! Two harnesses call them: `replay` runs every file of the corpus on a stable toolchain (part of `make test`), and
+//! Two harnesses call them: `replay` runs every file of the corpus on a stable toolchain (`tests/corpus.rs`, part of `make test`), and
 //! the libFuzzer binaries in `fuzz_targets/` look for new inputs (`scripts/fuzz run TARGET SECONDS`).
 
 pub mod bytes;
+pub mod replay;
 pub mod targets;
 
 /// One target by its name, which is also the name of its folder in `corpus/`.

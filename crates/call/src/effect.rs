@@ -216,6 +216,31 @@ pub enum SessionEvent {
     Conferred,
     /// The agent has left, and the caller and the person go on without it.
     AgentLeft,
+    /// The caller waits in a parking place.
+    Parked {
+        /// Which.
+        place: u16,
+        /// Who put them there.
+        by: String,
+    },
+    /// A person has taken the caller out of the place.
+    Retrieved {
+        /// Which.
+        place: u16,
+        /// Who.
+        by: String,
+        /// How long the caller waited.
+        waited_ms: u64,
+    },
+    /// Nobody has: the agent has the caller again.
+    ParkingEnded {
+        /// Which.
+        place: u16,
+        /// How long the caller waited.
+        waited_ms: u64,
+        /// The time was over; otherwise a person gave the caller to the agent.
+        timed_out: bool,
+    },
     /// The second leg hung up on the caller that it was joined with.
     TargetEnded {
         /// How.
@@ -337,6 +362,13 @@ pub enum Effect {
     Join,
     /// The caller, the agent and the second leg hear each other from here on. What is being announced stops.
     Confer,
+    /// The caller waits in this place, and hears that somebody will take them. The second leg that was there has been ended.
+    Park {
+        /// Which.
+        place: u16,
+    },
+    /// The caller is in no place any more. Comes once for each `Park`, whatever becomes of the caller.
+    Unpark,
     /// End the second leg in whatever state it is. Nothing of it is to be told any more.
     DropTarget {
         /// Why.

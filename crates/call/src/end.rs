@@ -158,6 +158,8 @@ end_reasons! {
     CallerUnproven: "caller_unproven", System, 438, 21, Notice, false;
     /// The number called belongs to nobody.
     UnknownNumber: "unknown_number", System, 404, 1, Warning, false;
+    /// A person wanted a parked caller, and there is nobody in that place.
+    NotParked: "not_parked", System, 404, 1, Notice, true;
     /// The connection that carries the signalling is gone.
     TransportLost: "transport_lost", Network, 503, 38, Warning, true;
     /// The answer was never acknowledged.

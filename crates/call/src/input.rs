@@ -3,6 +3,7 @@
 use crate::answering::Answerer;
 use crate::echo::Heard;
 use crate::id::{ItemId, ResponseId, ToolCallId};
+use crate::parking::Parking;
 use crate::transfer::{Seat, TransferEnd, TransferTarget};
 
 /// How the leg ended, as its own side tells it.
@@ -145,7 +146,9 @@ pub enum PersonInput {
     },
     /// Whoever is being called is not wanted any more: nobody is called, and the agent goes on.
     CalledOff,
-    /// The agent has the caller again; whoever is on the line leaves.
+    /// Whoever is on the line leaves, and the caller waits in a parking place.
+    Parks(Parking),
+    /// The agent has the caller again; whoever is on the line leaves. Also out of a parking place.
     HandsBack {
         /// What the agent is to know; may be empty.
         note: String,

@@ -27,6 +27,7 @@ mod keypad;
 pub mod limits;
 mod liveness;
 pub mod opening;
+mod parking;
 mod phase;
 pub mod planted;
 pub mod profile;
@@ -48,6 +49,7 @@ pub use input::{
     EngineFailure, Input, LegEnd, PersonInput, Requester, ResponseStatus, ToolOutcome,
 };
 pub use opening::OpeningWords;
+pub use parking::Parking;
 pub use phase::Phase;
 pub use profile::{
     EngineBounds, Filler, GoodbyeBounds, Greeting, Language, Phrases, Profile, Recorded,

@@ -60,6 +60,10 @@ pub const ECHO_ITEMS_MAX: usize = 16;
 pub const CANCELLED_RESPONSES_MAX: usize = 16;
 /// Messages kept while the engine is away.
 pub const NOTES_MAX: usize = 16;
+/// How long a caller waits in a parking place where nobody says it.
+pub const PARKING_MS_DEFAULT: u32 = 120_000;
+/// Longest time in a parking place.
+pub const PARKING_MS_MAX: u32 = 3_600_000;
 /// Longest name of a person who comes into a call, bytes.
 pub const PERSON_NAME_BYTES_MAX: usize = 320;
 /// Longest text kept of one item.

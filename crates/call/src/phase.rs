@@ -15,6 +15,8 @@ pub enum Phase {
     Transferring,
     /// The caller and the person they were handed to talk through us; the agent has left.
     Joined,
+    /// The caller waits in a parking place, with nobody, until a person takes them or their time there is over.
+    Parked,
     /// The last words, protected from interruption.
     Goodbye,
     /// A sound of ours tells the caller that it does not work.
@@ -42,6 +44,11 @@ const LEGAL: &[(Phase, Phase)] = &[
     (Phase::Transferring, Phase::Joined),
     (Phase::Transferring, Phase::Ended),
     (Phase::Joined, Phase::Talking),
+    (Phase::Joined, Phase::Parked),
+    (Phase::Parked, Phase::Joined),
+    (Phase::Parked, Phase::Talking),
+    (Phase::Parked, Phase::HangingUp),
+    (Phase::Parked, Phase::Ended),
     (Phase::Joined, Phase::HangingUp),
     (Phase::Joined, Phase::Ended),
     (Phase::Talking, Phase::Joined),
@@ -72,6 +79,7 @@ impl Phase {
             Self::Talking => "talking",
             Self::Transferring => "transferring",
             Self::Joined => "joined",
+            Self::Parked => "parked",
             Self::Goodbye => "goodbye",
             Self::Apologising => "apologising",
             Self::HangingUp => "hanging_up",
@@ -84,13 +92,14 @@ impl Phase {
 mod tests {
     use super::*;
 
-    const ALL: [Phase; 10] = [
+    const ALL: [Phase; 11] = [
         Phase::Ringing,
         Phase::Dialing,
         Phase::Answering,
         Phase::Talking,
         Phase::Transferring,
         Phase::Joined,
+        Phase::Parked,
         Phase::Goodbye,
         Phase::Apologising,
         Phase::HangingUp,

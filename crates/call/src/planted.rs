@@ -40,6 +40,8 @@ pub enum Planted {
     PersonStays,
     /// The agent is with the caller again, and nothing says so.
     ReturnsUntold,
+    /// A parking place is not given back with the call.
+    ParkStays,
     /// The ringing is not switched off with the call.
     RingbackStays,
     /// The call is answered twice.
@@ -74,6 +76,7 @@ impl Planted {
         Self::ConfersTwice,
         Self::PersonStays,
         Self::ReturnsUntold,
+        Self::ParkStays,
         Self::RingbackStays,
         Self::AnswersTwice,
         Self::HangsUpTwice,

@@ -248,6 +248,8 @@ pub struct Profile {
     pub dead_air_ms: u32,
     /// No packet from the caller for this long ends the call (not while held).
     pub no_media_ms: u32,
+    /// How long a parked caller waits for a person before the agent has them again, where nobody says it.
+    pub parking_ms: u32,
     /// How what is dictated is waited for.
     pub dictation: Dictation,
     /// A sound that is no voice interrupts the agent as a voice does.
@@ -291,6 +293,7 @@ impl Default for Profile {
             idle_reprompts_max: 2,
             dead_air_ms: 1_500,
             no_media_ms: 20_000,
+            parking_ms: crate::limits::PARKING_MS_DEFAULT,
             dictation: Dictation::default(),
             noise_interrupts: false,
             echo_decision_ms: 200,

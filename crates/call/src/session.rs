@@ -10,6 +10,7 @@ mod echo;
 mod engine;
 mod handover;
 mod leg;
+mod parking;
 mod person;
 mod speech;
 mod tools;
@@ -32,6 +33,7 @@ use crate::keypad::Keypad;
 use crate::limits::{NOTES_MAX, SETTLE_ROUNDS_MAX, TEXT_BYTES_MAX, cut_text};
 use crate::liveness::{Floor, Liveness, LivenessStep};
 use crate::opening::{OpeningWords, Prepared};
+use crate::parking::Parked;
 use crate::phase::Phase;
 use crate::planted::{self, Planted};
 use crate::profile::{Greeting, Profile};
@@ -74,6 +76,8 @@ struct Opening {
 struct Leaving {
     goodbye: Option<Goodbye>,
     transfer: Option<Transfer>,
+    /// The caller waits for somebody to take them.
+    parked: Option<Parked>,
     closing: Option<Closing>,
     /// The caller hears that a second leg rings.
     ringback: bool,
@@ -169,6 +173,11 @@ impl Session {
         self.profile.no_media_ms
     }
 
+    /// How long a parked caller waits where nobody says it, ms.
+    pub fn parking_ms(&self) -> u32 {
+        self.profile.parking_ms
+    }
+
     /// Where the call stands.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -220,6 +229,7 @@ impl Session {
             self.keypad.secure.timeout(),
             self.opening.disclosure.timeout(),
             self.leaving.transfer.as_ref().and_then(Transfer::timeout),
+            self.leaving.parked.as_ref().map(Parked::until),
             self.opening.answering.timeout(),
             self.echoes.timeout(),
             self.ledger.timeout(),
@@ -240,8 +250,15 @@ impl Session {
 
     fn apply(&mut self, input: Input) {
         if self.phase == Phase::Joined {
-            return self.apply_joined(input);
+            self.apply_joined(input);
+        } else if self.phase == Phase::Parked {
+            self.apply_parked(input);
+        } else {
+            self.apply_to_agent(input);
         }
+    }
+
+    fn apply_to_agent(&mut self, input: Input) {
         match input {
             Input::LegAnswered => self.leg_answered(),
             Input::LegEnded { cause } => self.leg_ended(cause),
@@ -338,6 +355,7 @@ impl Session {
             self.settle_liveness();
             self.settle_goodbye();
             self.settle_transfer();
+            self.settle_parking();
             self.settle_mute();
             self.settle_requests();
             if before == (self.effects.len(), self.phase) {
@@ -388,7 +406,9 @@ impl Session {
             }
             LivenessStep::DurationReached if conversing => self.say_goodbye(EndReason::MaxDuration),
             // Nobody of ours is there to say goodbye.
-            LivenessStep::DurationReached if self.phase == Phase::Joined || self.is_met() => {
+            LivenessStep::DurationReached
+                if matches!(self.phase, Phase::Joined | Phase::Parked) || self.is_met() =>
+            {
                 self.hang_up(EndReason::MaxDuration);
             }
             LivenessStep::Reprompt { .. }
@@ -409,7 +429,11 @@ impl Session {
             | Phase::Talking
             | Phase::Goodbye => true,
             Phase::HangingUp => planted::has(Planted::SpeaksAfterHangUp),
-            Phase::Transferring | Phase::Joined | Phase::Apologising | Phase::Ended => false,
+            Phase::Transferring
+            | Phase::Joined
+            | Phase::Parked
+            | Phase::Apologising
+            | Phase::Ended => false,
         };
         let is_heard = self.link.is_ready() || planted::has(Planted::AsksNobody);
         if !may_speak || !is_heard || self.welcomes() {
@@ -492,6 +516,7 @@ impl Session {
             | Phase::Dialing
             | Phase::Answering
             | Phase::Joined
+            | Phase::Parked
             | Phase::HangingUp
             | Phase::Ended => false,
         };

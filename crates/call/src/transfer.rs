@@ -123,6 +123,8 @@ pub enum TargetDrop {
     NoPlace,
     /// The person gave the caller back to the agent.
     HandedBack,
+    /// The person put the caller into a parking place.
+    Parked,
     /// The caller's side has taken our place, or agreed to and left: the person's telephone ends this leg by itself. It is ended from
     /// here where that does not happen.
     HandedOver,
@@ -241,6 +243,18 @@ impl Transfer {
             stage: Stage::Conferring,
             came: true,
         }
+    }
+
+    /// Somebody is called for a caller who waits in a parking place; the agent does not come with them.
+    pub(crate) fn retrieving(now: u64, target: TransferTarget) -> (Self, TransferStep) {
+        let target = TransferTarget {
+            mode: TransferMode::Bridge,
+            returns: true,
+            ..target
+        };
+        let mut transfer = Self::new(now, target);
+        let step = transfer.call(now);
+        (transfer, step)
     }
 
     /// Nobody called them.

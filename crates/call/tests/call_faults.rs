@@ -29,6 +29,7 @@ const fn broken_by(fault: Planted) -> Promise {
         | Planted::ConfersTwice
         | Planted::PersonStays
         | Planted::ReturnsUntold => Promise::Target,
+        Planted::ParkStays => Promise::Parking,
         Planted::RingbackStays => Promise::Ringback,
         Planted::AnswersTwice => Promise::OneAnswer,
         Planted::HangsUpTwice => Promise::OneHangUp,

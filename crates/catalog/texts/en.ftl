@@ -78,6 +78,8 @@ end_unknown_number = Call refused: { $to ->
    *[other] { $to }
  } is not connected to any agent.
     .remedy = Connect the number to an agent.
+end_not_parked = Call refused: nobody is parked in the place that was dialled.
+    .remedy = A parked caller is dialled as *85 and the number of the place; without a number where one caller alone waits. Places belong to the account of the telephone.
 end_transport_lost = The connection that carried the signalling was lost.
 end_ack_missing = Our answer was never acknowledged: the call was released.
     .remedy = A firewall or router probably loses the messages; try TCP or set the public address.
@@ -566,6 +568,7 @@ dtls_refused = The other side gave up the DTLS handshake, or cannot do what we c
 dtls_silence = The DTLS handshake did not come to its end within ten seconds: no keys.
     .remedy = Look whether UDP reaches both sides at the addresses of the SDP.
 leg_replaced = A call with Replaces asked to take this leg over (from: { $from }).
+not_parked = The caller was not parked by the keys of the person: { $cause }.
 offer_failed = The other side refused our audio change (answer { $status }).
 sip_command_refused = A SIP command came too late ({ $command }).
 sip_refused = The other side refused our call: { $status }{ $reason ->
@@ -584,6 +587,8 @@ call_refused_because = call refused: { $cause ->
     [too_many_invites] too many calls a second
     [too_many_calls] too many calls at the same time
     [line_busy] the line has all its calls
+    [nobody_parked] nobody is parked in that place of the account
+    [several_parked] several callers are parked: the number of the place is missing behind *85
    *[other] { $cause }
  }{ $source ->
     [none] {""}
@@ -1075,6 +1080,10 @@ line_returned = the caller is back with the agent
 line_person_came = { $name } came into the call from a page
 line_conferred = caller, agent and person hear each other
 line_agent_left = the agent left; the caller and the person go on
+line_parked = { $by } parked the caller in place { $place }
+line_retrieved = { $by } took the caller from parking place { $place } after { $waited }
+line_parking_timed_out = nobody took the caller from parking place { $place } in { $waited }
+line_parking_given = the caller of parking place { $place } was given to the agent after { $waited }
 announcement_not_spoken = The engine did not say the announcement for the person who was called.
 line_target_ended = the person whom the caller was handed to left: { $reason }
 line_transfer_done = the caller was handed over
@@ -1171,10 +1180,12 @@ api_person_there = A person is on the line of the call { $id } already, or is be
     .remedy = One at a time: wait until they leave, or hand the caller back to the agent first.
 api_person_nobody = Nobody but the agent is with the caller of { $id }.
     .remedy = Join the call first.
-api_person_no_conference = The line of the call { $id } cannot hold a conference.
-    .remedy = Take the call over: without the agent the caller hears you as on any line.
 api_person_too_often = People have come into this call too often.
     .remedy = Listen to it, or have the caller handed over.
+api_call_not_parked = The caller of { $id } is not parked.
+    .remedy = Look at parked of GET /api/calls/live; somebody else may have taken the caller, or the agent has them again.
+api_parking_full = All { $max } parking places of the account are taken.
+    .remedy = Take one of the callers who wait, or hand this one back to the agent.
 api_invite_nobody = Nobody is being called for the caller of { $id }.
     .remedy = Whoever has the caller already leaves by hand-back, or by hanging up.
 api_invite_not_allowed = The line of this call may not call that number.

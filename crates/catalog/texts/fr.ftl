@@ -78,6 +78,8 @@ end_unknown_number = Appel refusé : { $to ->
    *[other] le { $to }
  } n'est relié à aucun agent.
     .remedy = Reliez le numéro à un agent.
+end_not_parked = Appel refusé : personne n'attend à la place composée.
+    .remedy = Un appelant en attente se reprend en composant *85 suivi du numéro de la place ; sans numéro si un seul attend. Les places sont celles du compte du téléphone.
 end_transport_lost = La connexion qui portait la signalisation a été perdue.
 end_ack_missing = Notre réponse n'a jamais été confirmée : l'appel a été libéré.
     .remedy = Un pare-feu ou un routeur perd sans doute les messages ; essayez TCP ou réglez l'adresse publique.
@@ -566,6 +568,7 @@ dtls_refused = L'autre côté a abandonné l'échange DTLS, ou ne sait pas faire
 dtls_silence = L'échange DTLS n'a pas abouti en dix secondes : pas de clés.
     .remedy = Vérifiez que l'UDP atteint les deux côtés aux adresses du SDP.
 leg_replaced = Un appel avec Replaces a demandé à reprendre cette jambe (de : { $from }).
+not_parked = Les touches de la personne n'ont pas mis l'appelant en attente : { $cause }.
 offer_failed = L'autre côté a refusé notre changement audio (réponse { $status }).
 sip_command_refused = Une commande SIP est arrivée trop tard ({ $command }).
 sip_refused = L'autre côté a refusé notre appel : { $status }{ $reason ->
@@ -583,6 +586,8 @@ call_refused_because = appel refusé : { $cause ->
     [draining] le service s'arrête
     [too_many_invites] trop d'appels à la seconde
     [too_many_calls] trop d'appels en même temps
+    [nobody_parked] personne n'attend à cette place du compte
+    [several_parked] plusieurs appelants attendent : il manque le numéro de la place après *85
     [line_busy] la ligne a tous ses appels
    *[other] { $cause }
  }{ $source ->
@@ -1074,6 +1079,10 @@ line_returned = l'appelant est de retour avec l'agent
 line_person_came = { $name } est entré dans l'appel depuis une page
 line_conferred = l'appelant, l'agent et la personne s'entendent tous
 line_agent_left = l'agent est parti ; l'appelant et la personne continuent
+line_parked = { $by } a mis l'appelant en attente, place { $place }
+line_retrieved = { $by } a repris l'appelant de la place { $place } après { $waited }
+line_parking_timed_out = personne n'a repris l'appelant de la place { $place } en { $waited }
+line_parking_given = l'appelant de la place { $place } a été rendu à l'agent après { $waited }
 announcement_not_spoken = Le moteur vocal n'a pas prononcé l'annonce destinée à la personne appelée.
 line_target_ended = la personne à qui l'appelant a été passé a quitté l'appel : { $reason }
 line_transfer_done = l'appelant a été transféré
@@ -1170,10 +1179,12 @@ api_person_there = Une personne est déjà dans l'appel { $id }, ou on l'y appel
     .remedy = Une seule à la fois : attendez qu'elle parte, ou rendez d'abord l'appelant à l'agent.
 api_person_nobody = Personne d'autre que l'agent n'est avec l'appelant de { $id }.
     .remedy = Rejoignez d'abord l'appel.
-api_person_no_conference = La ligne de l'appel { $id } ne permet pas de parler à trois.
-    .remedy = Prenez la main : sans l'agent, l'appelant vous entend comme sur toute ligne.
 api_person_too_often = On est entré trop souvent dans cet appel.
     .remedy = Écoutez-le, ou faites transférer l'appelant.
+api_call_not_parked = L'appelant de { $id } n'est pas en attente.
+    .remedy = Regardez parked dans GET /api/calls/live ; quelqu'un d'autre l'a peut-être repris, ou l'agent l'a de nouveau.
+api_parking_full = Les { $max } places d'attente du compte sont toutes prises.
+    .remedy = Reprenez l'un des appelants qui attendent, ou rendez celui-ci à l'agent.
 api_invite_nobody = On n'appelle personne pour l'appelant de { $id }.
     .remedy = Qui a déjà l'appelant s'en va quand vous le rendez à l'agent, ou en raccrochant.
 api_invite_not_allowed = La ligne de cet appel n'a pas le droit d'appeler ce numéro.

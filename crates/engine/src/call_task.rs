@@ -63,7 +63,7 @@ use office::{Office, ToolReplied};
 use opening::Opening;
 pub(crate) use preparation::Preparation;
 use privacy::Privacy;
-use second_leg::{SecondLegs, SecondWake};
+use second_leg::{SecondLegs, SecondWake, Waiting};
 
 /// Items whose late audio is dropped after they were cleared; older ones are forgotten.
 const CLEARED_ITEMS_MAX: usize = 16;
@@ -73,7 +73,8 @@ pub(crate) enum Start {
     /// An INVITE came.
     Incoming {
         offer: Option<Vec<u8>>,
-        source: SocketAddr,
+        /// Where it came from, and by what.
+        source: (SocketAddr, sip::Protocol),
         /// What is said of the caller's number, where the line asks.
         asked: Option<Box<Asked>>,
     },
@@ -112,6 +113,8 @@ pub(crate) struct CallTask {
     media: LegAudio,
     /// The person whom the caller is handed to.
     second: SecondLegs,
+    /// The caller's parking places.
+    waiting: Waiting,
     link: EngineLink,
     /// Form of the audio that goes to the link and comes from it, fixed when the session was configured.
     engine_form: Form,
@@ -270,6 +273,7 @@ impl CallTask {
         }
         self.second.handle_timeout(now);
         self.announcement_timeout(now);
+        self.parking_timeout(now);
         self.answerer_timeout(now);
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle(now, Input::Timeout);

@@ -4,6 +4,7 @@ mod news;
 mod pages;
 mod patched;
 pub(crate) mod placing;
+mod retrieving;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -37,6 +38,7 @@ use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent, LiveEventKind, LiveState, Timings};
 use crate::log::say;
 use crate::metrics::{ActiveCall, CallLabels, Metrics};
+use crate::parking::ParkingPlaces;
 use crate::person::PersonCommand;
 use crate::recorder::Recorder;
 use crate::rtp_ports::RtpPorts;
@@ -94,6 +96,8 @@ pub(crate) struct Calls {
     pub(crate) courier: Courier,
     /// Who judges callers' numbers.
     pub(crate) judge: Judge,
+    /// Where callers wait for a person.
+    pub(crate) parking: ParkingPlaces,
     /// Takes the calls in the place of agents.
     pub(crate) switchboard: Option<Switchboard>,
     /// Told when something has been written that must be delivered.
@@ -199,6 +203,7 @@ impl Calls {
             store: shared.store,
             judge: shared.judge,
             courier: shared.courier,
+            parking: ParkingPlaces::default(),
             switchboard: shared.switchboard,
             deliveries: Arc::new(Notify::new()),
             registered: Notify::new(),
@@ -387,7 +392,7 @@ impl Calls {
         let leg = Leg::Sip(SipLeg::new(invite.invite, self.driver.clone(), events));
         let start = Start::Incoming {
             offer: invite.offer.clone(),
-            source: invite.source,
+            source: (invite.source, invite.protocol),
             asked: Asked::of(invite, &line.config),
         };
         let task = CallTask::prepare(
@@ -444,9 +449,10 @@ impl Calls {
             sip_call_id,
             started_at,
         };
-        let begun = match direction {
-            Direction::Inbound => "log_call_started",
-            Direction::Outbound => "log_call_placed",
+        let begun = if inbound {
+            "log_call_started"
+        } else {
+            "log_call_placed"
         };
         say(&Message::new(begun)
             .with("call", id.as_str())
@@ -454,8 +460,7 @@ impl Calls {
             .with("from", from.as_str())
             .with("to", to.as_str()));
         if let Some(route) = &line.route {
-            let message = Message::new("log_workflow_selected");
-            say(&message.with("workflow", route.slug.as_str()));
+            say(&route.selected());
             if let Some(account) = &route.account {
                 let message = Message::new("log_workflow_account");
                 say(&message.with("account", account.as_str()));
@@ -470,8 +475,7 @@ impl Calls {
             .journal
             .begin(now, TenantScope::new(tenant.clone()), new);
         if let Some(route) = &line.route {
-            let message = Message::new("log_workflow_selected");
-            journal.note(now, message.with("workflow", route.slug.as_str()));
+            journal.note(now, route.selected());
         }
         let call = LiveCall {
             id,
@@ -486,6 +490,7 @@ impl Calls {
             timings: Timings::default(),
             person: None,
             called: None,
+            parked: None,
             quality: Vec::new(),
         };
         let commands = self.register(&identity, call);
@@ -627,6 +632,7 @@ mod tests {
             timings: Timings::default(),
             person: None,
             called: None,
+            parked: None,
             quality: Vec::new(),
         };
         let lines = Arc::new(crate::metrics::LineMetrics::default());

@@ -464,7 +464,11 @@ async fn sweep(chats: Weak<Chats>) {
     loop {
         tokio::time::sleep(CHAT_SWEEP_EVERY).await;
         let Some(chats) = chats.upgrade() else { return };
-        if let Err(error) = chats.end_stale().await {
+        let ended = chats.end_stale().await;
+        // A process that ends has closed its store: the next one goes on.
+        if let Err(error) = ended
+            && !chats.draining.is_set()
+        {
             say(&Message::new("log_chats_not_ended").with("cause", error.to_string()));
         }
     }

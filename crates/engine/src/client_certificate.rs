@@ -57,18 +57,15 @@ impl FromStr for Fingerprint {
         let lower = text.trim().to_ascii_lowercase();
         let digits = lower.rsplit_once('=').map_or(lower.as_str(), |(_, of)| of);
         let digits = digits.strip_prefix("sha256:").unwrap_or(digits);
-        let digits: Vec<u8> = digits
-            .bytes()
-            .filter(|byte| *byte != b':' && !byte.is_ascii_whitespace())
-            .collect();
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        let plain = |c: &char| *c != ':' && !c.is_ascii_whitespace();
+        let digits: String = digits.chars().filter(plain).collect();
+        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(NoFingerprint);
         }
-        let value = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default();
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let &[high, low] = pair else { continue };
-            *byte = u8::try_from((value(high) << 4) | value(low)).unwrap_or_default();
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            let pair = &digits[2 * place..2 * place + 2];
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| NoFingerprint)?;
         }
         Ok(Self(bytes))
     }

@@ -90,9 +90,17 @@ pub struct SipConfig {
     pub tcp: Option<SocketAddr>,
     /// TLS address to listen on; needs `tls`.
     pub tls_bind: Option<SocketAddr>,
+    /// Address to listen on for SIP over WebSocket in clear.
+    pub ws: Option<SocketAddr>,
+    /// The same in TLS; needs `tls`.
+    pub wss: Option<SocketAddr>,
+    /// Origins of pages that may connect by WebSocket, `*` for any; none: pages of the same host.
+    pub ws_origins: Vec<String>,
+    /// Proxies before the WebSockets, which are believed when they say for whom they ask.
+    pub ws_proxies: Vec<IpNet>,
     /// Host name or address for Via and Contact; `None` is the bound or local address.
     pub advertised_host: Option<String>,
-    /// Certificate and key of the TLS listener.
+    /// Certificate and key of the TLS listeners.
     pub tls: Option<TlsIdentity>,
     /// Further certificate authorities in PEM, trusted beside those of the system (SIP over TLS and the engines).
     pub extra_ca_pem: Vec<u8>,
@@ -109,6 +117,13 @@ pub struct SipConfig {
     pub unknown_source: UnknownSource,
     /// Where each SIP message is sent on; `None`: nowhere.
     pub hep: Option<HepConfig>,
+}
+
+impl SipConfig {
+    /// Whether a listener in TLS has no certificate.
+    pub fn needs_identity(&self) -> bool {
+        self.tls.is_none() && (self.tls_bind.is_some() || self.wss.is_some())
+    }
 }
 
 /// A server that takes SIP messages by HEP version 3 (Homer).
@@ -128,6 +143,10 @@ impl Default for SipConfig {
             udp: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5060)),
             tcp: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5060)),
             tls_bind: None,
+            ws: None,
+            wss: None,
+            ws_origins: Vec::new(),
+            ws_proxies: Vec::new(),
             advertised_host: None,
             tls: None,
             extra_ca_pem: Vec::new(),

@@ -1,7 +1,7 @@
 //! Where devices are registered, as the rest of the process needs to know it: whose addresses are known ones, which way the audio
 //! of a call to a device goes, and what is told to whoever keeps it for the next process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -31,7 +31,7 @@ pub struct DeviceChange {
 pub struct DeviceBinding {
     /// URI of its Contact.
     pub contact: String,
-    /// `udp`, `tcp` or `tls`.
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
     pub protocol: &'static str,
     /// Address and port that it was seen from.
     pub source: String,
@@ -50,7 +50,7 @@ pub struct DeviceBinding {
 impl DeviceBinding {
     fn of(now: Instant, binding: Binding) -> Self {
         Self {
-            protocol: binding.protocol.uri_token(),
+            protocol: binding.protocol.name(),
             source: binding.source.to_string(),
             is_behind_nat: binding.is_behind_nat(),
             is_reachable: binding.is_reachable,
@@ -73,6 +73,8 @@ pub(crate) struct Devices {
 #[derive(Debug, Default)]
 struct Sources {
     of_device: BTreeMap<DeviceId, Vec<IpAddr>>,
+    /// Those that a call would reach by a WebSocket.
+    by_websocket: BTreeSet<DeviceId>,
     bindings: HashMap<IpAddr, usize>,
 }
 
@@ -118,7 +120,17 @@ impl Devices {
         let addresses = bindings
             .iter()
             .map(|binding| binding.source.ip().to_canonical());
-        self.sources().set(device, addresses.collect())
+        // The registrar calls the one heard of last, those first that answer.
+        let called = bindings.iter().find(|binding| binding.is_reachable);
+        let called = called.or(bindings.first());
+        let is_web = called.is_some_and(|binding| binding.protocol.is_websocket());
+        let mut sources = self.sources();
+        if is_web {
+            sources.by_websocket.insert(device);
+        } else {
+            sources.by_websocket.remove(&device);
+        }
+        sources.set(device, addresses.collect())
     }
 
     /// Whether a device is registered from this address.
@@ -126,6 +138,11 @@ impl Devices {
         self.sources()
             .bindings
             .contains_key(&address.to_canonical())
+    }
+
+    /// Whether a call to a device goes by a WebSocket.
+    pub(crate) fn is_by_websocket(&self, device: DeviceId) -> bool {
+        self.sources().by_websocket.contains(&device)
     }
 
     /// Where a device was heard from last.

@@ -5,9 +5,9 @@ mod admit;
 mod certificates;
 mod devices;
 mod outgoing;
+mod peers;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +20,8 @@ use accounts::Accounts;
 use admit::Rates;
 pub(crate) use admit::{Limit, LimitKind};
 pub(crate) use outgoing::OutgoingRefused;
+pub(crate) use peers::allows;
+use peers::best;
 
 use crate::admission::{Bucket, Draining, Place, Places, WrongPasswords};
 use crate::client_certificate::Shown;
@@ -133,6 +135,12 @@ pub(crate) enum MayReplace {
 pub(crate) enum Decision {
     /// A call begins.
     Accept { line: Arc<Line>, admitted: Admitted },
+    /// A telephone of the house takes a caller out of their parking place; without a number the only one who waits.
+    Retrieve {
+        line: Arc<Line>,
+        admitted: Admitted,
+        place: Option<u16>,
+    },
     /// Refused for a reason that is stored.
     Refuse {
         line: Option<Arc<Line>>,
@@ -182,7 +190,6 @@ pub(crate) struct Dispatcher {
     routes: RouteTable,
     /// Who vouches for the certificates of trunks, where a line does not say so itself.
     authorities: Authorities,
-    version: u64,
     accounts: Accounts,
     /// By agent.
     gates: BTreeMap<String, Gate>,
@@ -236,7 +243,6 @@ impl Dispatcher {
             fixed: lines.len(),
             routes: RouteTable::default(),
             authorities: config.sip.client_authorities.clone(),
-            version: 0,
             accounts: Accounts {
                 known: BTreeMap::new(),
                 last: u64::try_from(lines.len()).unwrap_or_default(),
@@ -274,7 +280,6 @@ impl Dispatcher {
         workflows: &[WorkflowConfig],
         gates: &[(String, Gate)],
     ) -> AccountChanges {
-        self.version += 1;
         self.keep_gates(agents, gates);
         let agents: BTreeMap<&str, Arc<Agent>> = agents
             .iter()
@@ -419,11 +424,6 @@ impl Dispatcher {
         &self.process
     }
 
-    /// True when some line lists this address.
-    pub(crate) fn knows(&self, address: IpAddr) -> bool {
-        self.lines.iter().any(|line| allows(line, address))
-    }
-
     /// Decides about an INVITE; `shown` is what its connection showed.
     pub(crate) fn decide(
         &mut self,
@@ -443,21 +443,12 @@ impl Dispatcher {
             return decision;
         }
         let called = called_number(&invite.request_uri);
-        if let Some(line) = self.line_by_certificate(&recognised, called) {
-            return self.accept_with(now, &line, invite, proof);
-        }
-        let source = invite.source.ip();
-        let by_source = self.lines_of_source(source);
-        let by_workflow = by_source.iter().find(|line| {
-            let tenant = &line.config.tenant;
-            self.routes.by_number(tenant, &[called]).is_some()
-        });
-        if let Some(line) = best(&by_source, called).or(by_workflow.copied()) {
+        let by_source = self.lines_of_source(invite.source.ip());
+        if let Some(line) = self.line_of_peer(&recognised, &by_source, called) {
             let line = Arc::clone(line);
             return self.accept_with(now, &line, invite, proof);
         }
-        let certified = recognised.lines.first().map(|(_, line)| line);
-        if let Some(line) = certified.or(by_source.first().copied()) {
+        if let Some(line) = recognised.only().or(by_source.first().copied()) {
             let line = Arc::clone(line);
             if invite.authenticated.is_none() {
                 return self.refuse(Some(&line), EndReason::UnknownNumber, "unknown_number");
@@ -482,18 +473,6 @@ impl Dispatcher {
                 .because(Self::note_of_stranger(shown)),
             UnknownSource::Drop => Decision::Drop,
         }
-    }
-
-    /// The lines that list a source, the one with the narrowest network first: a trunk's own address says more than a carrier's whole range.
-    /// A line that names the dialled number still comes before one that takes any (`best`): nobody takes another's numbers by a narrower list.
-    fn lines_of_source(&self, source: IpAddr) -> Vec<&Arc<Line>> {
-        let mut found: Vec<(u8, &Arc<Line>)> = self
-            .lines
-            .iter()
-            .filter_map(|line| Some((narrowest(line, source)?, line)))
-            .collect();
-        found.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
-        found.into_iter().map(|(_, line)| line).collect()
     }
 
     /// Sources whose wrong passwords are remembered.
@@ -631,38 +610,11 @@ impl Dispatcher {
     }
 }
 
-fn allows(line: &Line, address: IpAddr) -> bool {
-    narrowest(line, address).is_some()
-}
-
-/// Prefix length, in bits, of the narrowest network of a line that holds this address.
-fn narrowest(line: &Line, address: IpAddr) -> Option<u8> {
-    let address = address.to_canonical();
-    let networks = line.config.allow.iter();
-    networks
-        .filter(|net| net.contains(&address))
-        .map(ipnet::IpNet::prefix_len)
-        .max()
-}
-
 fn proves(line: &Line, user: &str, realm: Option<&str>) -> bool {
     line.config
         .credentials
         .as_ref()
         .is_some_and(|known| known.username == user && Some(known.realm.as_str()) == realm)
-}
-
-/// The line that names the number; else the first that takes any.
-fn best<'a>(lines: &[&'a Arc<Line>], called: &str) -> Option<&'a Arc<Line>> {
-    let named = lines.iter().find(|line| {
-        line.config
-            .numbers
-            .iter()
-            .any(|number| same_number(number, called))
-    });
-    named
-        .or_else(|| lines.iter().find(|line| line.config.numbers.is_empty()))
-        .copied()
 }
 
 /// User part of a Request-URI; of a `tel:` URI the number.

@@ -52,6 +52,10 @@ pub struct Addresses {
     pub tcp: Option<SocketAddr>,
     /// SIP over TLS.
     pub tls: Option<SocketAddr>,
+    /// SIP over WebSocket in clear.
+    pub ws: Option<SocketAddr>,
+    /// SIP over WebSocket in TLS.
+    pub wss: Option<SocketAddr>,
 }
 
 /// A wait in whole seconds, rounded up: one that is announced as a second is not over at once.
@@ -469,6 +473,11 @@ impl Engine {
             agent: line.config.agent.clone(),
             open: dispatcher.gate(&line.config.agent) != Gate::Closed,
         })
+    }
+
+    /// Whether the settings, not the directory, have a line of this name.
+    pub fn is_of_settings(&self, name: &str) -> bool {
+        self.inner.dispatcher().is_of_settings(name)
     }
 
     /// Places a call through a line; its agent speaks when it is answered.

@@ -107,8 +107,8 @@ fn packet(trace: &Trace, since_epoch: Duration, agent: u32, key: Option<&str>) -
     }
     let transport = match trace.protocol {
         Protocol::Udp => 17,
-        // As it is after TLS.
-        Protocol::Tcp | Protocol::Tls => 6,
+        // As it is after TLS, and in a WebSocket.
+        Protocol::Tcp | Protocol::Tls | Protocol::Ws | Protocol::Wss => 6,
     };
     chunk(&mut out, TRANSPORT, &[transport]);
     chunk(&mut out, SOURCE_PORT, &source.port().to_be_bytes());

@@ -36,6 +36,7 @@ mod load;
 mod log;
 mod metrics;
 pub mod nat;
+mod parking;
 mod person;
 pub mod provider;
 mod quality;
@@ -50,6 +51,7 @@ mod rtp_ports;
 pub mod selection;
 mod sip_driver;
 mod sip_socket;
+mod sip_websocket;
 mod sounds;
 mod stir;
 mod stream_socket;
@@ -79,7 +81,11 @@ pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, T
 pub use log::set_language as set_log_language;
 pub use media::AnsweringTerms;
 pub use media::rtcp::VoipMetrics;
-pub use person::{CalledState, HandBack, Invitation, LiveCalled, LivePerson, Person, PersonError};
+pub use parking::PARKING_KEYS;
+pub use person::{
+    CalledState, HandBack, Invitation, LiveCalled, LiveParked, LivePerson, ParkWish, Person,
+    PersonError,
+};
 pub use quality::{Figure, LegQuality, WayQuality};
 pub use routes::{MayCall, RouteAnswer};
 pub use sip::{AccountConfig, Protocol as SipProtocol, RegistrationFailure, RegistrationState};

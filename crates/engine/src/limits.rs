@@ -25,6 +25,8 @@ pub const STREAM_WRITES_MAX: usize = 128;
 pub const SIP_MESSAGE_BYTES_MAX: usize = 65_535;
 /// TLS handshake of a SIP connection.
 pub const TLS_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// The HTTP request of a SIP connection by WebSocket.
+pub const WEBSOCKET_REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// Certificates, and names, that a line may list as its own.
 pub const CERTIFICATES_PER_LINE_MAX: usize = 16;
 /// Authorities that a line may name for them.
@@ -34,7 +36,8 @@ pub const AUTHORITIES_BYTES_MAX: usize = 64 * 1_024;
 /// Bytes of a name in a certificate: the longest name of DNS, with the scheme of a URI.
 pub const CERTIFICATE_NAME_BYTES_MAX: usize = 260;
 /// Certificates that a peer shows which are kept: its own and those of its issuers.
-pub const CHAIN_CERTIFICATES_MAX: usize = 8;
+/// More would let a stranger's chain cost many signatures to look at: each order of the issuers is a way.
+pub const CHAIN_CERTIFICATES_MAX: usize = 4;
 /// Bytes of them together; those beyond are not kept.
 pub const CHAIN_BYTES_MAX: usize = 32 * 1_024;
 /// Outgoing connection of SIP over a stream.
@@ -100,6 +103,16 @@ pub const LISTENERS_MAX: usize = 8;
 pub const LISTENER_FRAMES_MAX: usize = 250;
 /// People whom one call may call for its caller: each is a second leg.
 pub const SECOND_LEGS_MAX: usize = 8;
+/// Parking places of one account: callers who wait in them at the same time.
+pub const PARKING_PLACES_MAX: u16 = 99;
+/// Keys of a code that come later than this after each other are no code: they are the caller's.
+pub const KEYS_OF_CODE_WITHIN: Duration = Duration::from_secs(2);
+/// Whoever parked by telephone is told the place, and leaves this long after it at the latest.
+pub const PLACE_TOLD_WITHIN: Duration = Duration::from_secs(10);
+/// A telephone that takes a parked caller is connected within this time, or is let go.
+pub const RETRIEVED_WITHIN: Duration = Duration::from_secs(35);
+/// Messages of such a telephone that are kept for the journal of the call.
+pub const RETRIEVAL_MESSAGES_MAX: usize = 64;
 /// Times that people of the house may come into one call by themselves.
 pub const PEOPLE_MAX: usize = 64;
 /// A person's page by WebSocket that sends no sound for this long is gone, ms; one by WebRTC says so itself.

@@ -4,7 +4,7 @@ use call::end::EndReason;
 use call::id::{CallId, TenantId};
 use call::{Answerer, TranscriptEntry};
 
-use crate::person::{LiveCalled, LivePerson};
+use crate::person::{LiveCalled, LiveParked, LivePerson};
 use crate::quality::LegQuality;
 
 /// Events kept for a slow watcher before it loses the oldest.
@@ -37,6 +37,8 @@ pub struct LiveCall {
     pub person: Option<LivePerson>,
     /// Who was called for the caller last.
     pub called: Option<LiveCalled>,
+    /// The parking place in which its caller waits.
+    pub parked: Option<LiveParked>,
     /// How the network treats its legs, as of the latest reading; none before the first.
     pub quality: Vec<LegQuality>,
 }
@@ -104,6 +106,8 @@ pub enum LiveEventKind {
     Person(Option<LivePerson>),
     /// How far it is with who was called for the caller last.
     Called(Option<LiveCalled>),
+    /// The caller waits in a parking place; `None`: not any more.
+    Parked(Option<LiveParked>),
     /// A line of the transcript is complete.
     Transcript(TranscriptEntry),
     /// A piece of what the agent is about to say, as the engine produces it.

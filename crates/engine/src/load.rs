@@ -84,7 +84,8 @@ impl Pulse {
         } else {
             (self.full >= FULL_WINDOWS).then_some(Strain::Cpu)
         };
-        let nearly = limit > 0.0 && self.cpu_percent > limit - CPU_RESERVE_PERCENT;
+        let reserve = CPU_RESERVE_PERCENT.min(limit / 2.0);
+        let nearly = limit > 0.0 && self.cpu_percent > limit - reserve;
         if strain.is_some() || is_late || nearly {
             self.strained = Some(now);
         }
@@ -370,6 +371,16 @@ mod tests {
             "too near to the limit"
         );
         assert_eq!(node.run(2 * SECOND, MS, 70), None);
+    }
+
+    #[test]
+    fn a_small_limit_opens_again_as_well() {
+        let mut node = Node::new(Shedding {
+            cpu_percent_max: 2,
+            ..LIMITS
+        });
+        assert_eq!(node.run(SECOND, MS, 3), Some(Strain::Cpu));
+        assert_eq!(node.run(3 * SECOND, MS, 0), None);
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! A person of the house who comes into a running call by themselves, from a page: what they ask, and what they are told.
 
 use std::fmt;
+use std::time::Duration;
 
 use call::{NoPlace, Redacted, Seat, TransferMode, TransferTarget};
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use crate::dispatch::Admitted;
 use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
+use crate::sip_driver::LegEvent;
 
 /// Who comes into a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +19,32 @@ pub struct Person {
     pub name: String,
     /// Where they want to be.
     pub seat: Seat,
+    /// They take the caller out of a parking place, and come to no other.
+    pub from_parking: bool,
+}
+
+/// A caller who waits in a parking place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveParked {
+    /// The place, a number of the account.
+    pub place: u16,
+    /// Who put them there.
+    pub by: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The agent has them again then, where nobody has taken them.
+    pub until: Timestamp,
+}
+
+/// A wish to park the caller of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParkWish {
+    /// Who parks, for the model and the record.
+    pub by: String,
+    /// What the agent is to know when it has the caller again; may be empty.
+    pub note: String,
+    /// How long they wait; `None`: as the agent's settings say.
+    pub within: Option<Duration>,
 }
 
 /// Who is on the line of a call besides its caller and its agent.
@@ -70,12 +100,15 @@ pub enum PersonError {
     /// Nobody but the agent is with the caller.
     #[error("nobody is on the line")]
     Nobody,
-    /// The caller's carrier plays ahead of time: nobody can be heard beside the agent.
-    #[error("this line cannot hold a conference")]
-    NoConference,
     /// People have come too often, or were called: [`crate::limits::PEOPLE_MAX`], [`crate::limits::SECOND_LEGS_MAX`].
     #[error("too many people came into this call")]
     TooMany,
+    /// The caller is in no parking place.
+    #[error("nobody is parked in this call")]
+    NotParked,
+    /// The account has no free parking place: [`crate::limits::PARKING_PLACES_MAX`].
+    #[error("every parking place is taken")]
+    ParkingFull,
     /// A premium number.
     #[error("premium numbers are not called")]
     Premium,
@@ -157,6 +190,10 @@ pub(crate) struct Arrival {
     pub(crate) person: Person,
     pub(crate) leg: Leg,
     pub(crate) media: LegAudio,
+    /// The room that a telephone takes.
+    pub(crate) admitted: Option<Admitted>,
+    /// Messages of its leg so far, for the journal.
+    pub(crate) told: Vec<LegEvent>,
 }
 
 impl fmt::Debug for Arrival {
@@ -170,6 +207,8 @@ impl fmt::Debug for Arrival {
 pub(crate) enum PersonCommand {
     /// Whether they could come.
     MayCome(Seat, Reply),
+    /// Whether somebody could take the caller out of their parking place.
+    MayRetrieve(Reply),
     /// They are there. Where they have no place after all, their connection is closed.
     Comes(Box<Arrival>),
     /// They change their place.
@@ -178,6 +217,10 @@ pub(crate) enum PersonCommand {
     HandsBack(HandBack, Reply),
     /// Somebody is called into the call.
     Invites(Box<TransferTarget>, Reply),
+    /// Whoever has the caller puts them into a parking place; the answer is its number.
+    Parks(Box<ParkWish>, oneshot::Sender<Result<u16, PersonError>>),
+    /// Somebody is called who shall take the caller out of their parking place.
+    Retrieves(Box<TransferTarget>, Reply),
     /// Whoever is being called is not wanted any more.
     CallsOff(Reply),
 }

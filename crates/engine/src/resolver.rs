@@ -230,6 +230,9 @@ fn service_name(question: &Question, protocol: Protocol) -> String {
         Protocol::Udp => "_sip._udp",
         Protocol::Tcp => "_sip._tcp",
         Protocol::Tls => "_sips._tcp",
+        // Nobody is called by a WebSocket who has not come by it: this is not asked.
+        Protocol::Ws => "_sip._ws",
+        Protocol::Wss => "_sips._ws",
     };
     format!("{service}.{}", question.host)
 }

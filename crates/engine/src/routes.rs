@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use call::TenantId;
+use catalog::Message;
 
 use crate::config::{LineConfig, WorkflowConfig};
 use crate::dispatch::{Agent, Line};
@@ -34,6 +35,13 @@ impl Route {
 pub(crate) struct RouteNote {
     pub(crate) slug: String,
     pub(crate) account: Option<String>,
+}
+
+impl RouteNote {
+    /// Which one it was, for the log and the journal.
+    pub(crate) fn selected(&self) -> Message {
+        Message::new("log_workflow_selected").with("workflow", self.slug.as_str())
+    }
 }
 
 /// Which lines may call a number: rules are read where they are stored.

@@ -7,6 +7,7 @@ mod devices;
 mod events;
 mod legs;
 mod replacing;
+mod retrieving;
 mod routes;
 mod streams;
 mod tables;
@@ -26,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::{SourceRates, is_of_scanner};
 use crate::calls::Calls;
-use crate::dispatch::{AccountChanges, Dispatcher, Line};
+use crate::dispatch::{AccountChanges, Dispatcher, Line, allows};
 use crate::hep::Hep;
 use crate::limits::SIP_MESSAGE_BYTES_MAX;
 use crate::metrics::Metrics;
@@ -36,6 +37,7 @@ use crate::resolver::{Question, Resolver};
 use crate::sip_socket::{
     Connections, Opening, StreamEvent, TlsEnds, UdpListener, reachable, receive,
 };
+use crate::sip_websocket::Admission;
 pub(crate) use devices::DeviceCommand;
 use events::Routes;
 pub(crate) use replacing::Replacement;
@@ -174,6 +176,7 @@ pub(crate) struct Parts {
     pub(crate) udp: Vec<UdpListener>,
     pub(crate) listeners: Vec<(ListenerId, Protocol)>,
     pub(crate) tls: TlsEnds,
+    pub(crate) web: Arc<Admission>,
     pub(crate) connections: Connections,
     pub(crate) resolver: Resolver,
     pub(crate) dispatcher: Arc<std::sync::Mutex<Dispatcher>>,
@@ -189,6 +192,8 @@ pub(crate) struct SipDriver {
     udp: Vec<UdpListener>,
     listeners: Vec<(ListenerId, Protocol)>,
     tls: TlsEnds,
+    /// Who may connect by WebSocket.
+    web: Arc<Admission>,
     connections: Connections,
     resolver: Resolver,
     dispatcher: Arc<std::sync::Mutex<Dispatcher>>,
@@ -216,6 +221,7 @@ impl SipDriver {
             udp: parts.udp,
             listeners: parts.listeners,
             tls: parts.tls,
+            web: parts.web,
             connections: parts.connections,
             resolver: parts.resolver,
             dispatcher: parts.dispatcher,
@@ -331,13 +337,14 @@ impl SipDriver {
             self.user_agent.set_device(device, config);
         }
         self.lines = changes.lines;
+        self.connections.forget_recognised();
         self.measure_lines();
     }
 
     fn is_known(&self, source: IpAddr) -> bool {
         self.known_targets.contains(&source.to_canonical())
             || self.calls.devices.is_source(source)
-            || lock(&self.dispatcher).knows(source)
+            || self.lines.iter().any(|line| allows(line, source))
     }
 
     /// Why a message of this source goes no further; `None` lets it pass. Nobody whom a line or a registration knows is held back.

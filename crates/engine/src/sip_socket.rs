@@ -23,6 +23,7 @@ use crate::client_certificate::{AskingAcceptor, Shown, TlsServer};
 use crate::config::LimitsConfig;
 use crate::limits::{CONNECT_WITHIN, STREAM_WRITES_MAX, TLS_HANDSHAKE_WITHIN};
 use crate::log::say;
+use crate::sip_websocket::{self, Admission};
 
 /// Bytes asked of a stream in one read.
 const READ_BYTES: usize = 16 * 1_024;
@@ -31,7 +32,7 @@ const FIRST_READ_BYTES: usize = 1_024;
 /// One place in so many is kept for known peers and for connections that we open.
 const KEPT_SHARE: usize = 10;
 /// A write that makes no progress for this long closes the connection.
-const WRITE_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,6 +68,8 @@ pub(crate) enum StreamEvent {
         connection: ConnectionId,
         data: Vec<u8>,
     },
+    /// What was to become a WebSocket did not: its request was wrong, or never complete.
+    Refused { connection: ConnectionId },
     /// It is gone.
     Closed { connection: ConnectionId },
 }
@@ -161,6 +164,8 @@ pub(crate) enum Opening {
         stream: TcpStream,
         remote: SocketAddr,
         acceptor: Option<AskingAcceptor>,
+        /// It is to become a WebSocket; who may.
+        web: Option<Arc<Admission>>,
     },
     /// We go to a peer.
     Outgoing {
@@ -176,9 +181,9 @@ struct Connection {
     /// Dropping it lets the writer finish what is queued, then close.
     task: AbortHandle,
     since: Instant,
-    /// What the peer showed, and for which version of the lines it is known whether one of them takes it.
+    /// What the peer showed, and whether a line takes it, once that was asked.
     shown: Option<Arc<Shown>>,
-    known: Option<(u64, bool)>,
+    recognised: Option<bool>,
 }
 
 /// The table of stream connections, bounded in all and by address.
@@ -201,15 +206,16 @@ impl Connections {
         }
     }
 
-    /// Whether a further connection from this address would stay within the limits. Strangers do not get all the places.
-    pub(crate) fn admits(&self, ip: IpAddr, known: bool) -> bool {
+    /// Whether a further connection from this address would stay within the limits. Strangers do not get all the places. A `proxy` asks for many,
+    /// who are counted once they are known.
+    pub(crate) fn admits(&self, ip: IpAddr, known: bool, proxy: bool) -> bool {
         let kept = if known {
             0
         } else {
             self.connections_max / KEPT_SHARE
         };
         self.table.len() < self.connections_max - kept
-            && self.by_ip.get(&ip).copied().unwrap_or(0) < self.per_ip_max
+            && (proxy || self.by_ip.get(&ip).copied().unwrap_or(0) < self.per_ip_max)
     }
 
     /// Starts the task of a connection.
@@ -232,7 +238,7 @@ impl Connections {
                 task,
                 since: now,
                 shown: None,
-                known: None,
+                recognised: None,
             },
         );
     }
@@ -240,6 +246,25 @@ impl Connections {
     /// Address of the peer, when the peer opened the connection.
     pub(crate) fn accepted_from(&self, connection: ConnectionId) -> Option<IpAddr> {
         self.table.get(&connection)?.ip
+    }
+
+    /// A proxy said for whom it asks.
+    pub(crate) fn came_from(&mut self, connection: ConnectionId, ip: IpAddr) {
+        let open = self.table.get_mut(&connection);
+        let Some(before) = open.and_then(|open| open.ip.replace(ip)) else {
+            return;
+        };
+        *self.by_ip.entry(ip).or_insert(0) += 1;
+        self.release(before);
+    }
+
+    fn release(&mut self, ip: IpAddr) {
+        if let Some(count) = self.by_ip.get_mut(&ip) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_ip.remove(&ip);
+            }
+        }
     }
 
     /// Keeps what the peer of a connection showed.
@@ -254,26 +279,24 @@ impl Connections {
         self.table.get(&connection)?.shown.clone()
     }
 
-    /// Whether `recognises` what the peer showed: asked once for each `version` of what there is to recognise.
+    /// Whether `recognises` what the peer showed: asked once, until the lines change.
     pub(crate) fn is_recognised(
         &mut self,
         connection: ConnectionId,
-        version: u64,
         recognises: impl FnOnce(&Shown) -> bool,
     ) -> bool {
-        let Some(open) = self.table.get_mut(&connection) else {
-            return false;
-        };
-        let Some(shown) = &open.shown else {
-            return false;
-        };
-        match open.known {
-            Some((at, known)) if at == version => known,
-            Some(_) | None => {
-                let known = recognises(shown);
-                open.known = Some((version, known));
-                known
-            }
+        let open = self.table.get_mut(&connection);
+        open.is_some_and(|open| match (&open.shown, open.recognised) {
+            (None, _) => false,
+            (Some(_), Some(recognised)) => recognised,
+            (Some(shown), None) => *open.recognised.insert(recognises(shown)),
+        })
+    }
+
+    /// The lines changed.
+    pub(crate) fn forget_recognised(&mut self) {
+        for open in self.table.values_mut() {
+            open.recognised = None;
         }
     }
 
@@ -290,13 +313,8 @@ impl Connections {
         let Some(closed) = self.table.remove(&connection) else {
             return;
         };
-        if let Some(ip) = closed.ip
-            && let Some(count) = self.by_ip.get_mut(&ip)
-        {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.by_ip.remove(&ip);
-            }
+        if let Some(ip) = closed.ip {
+            self.release(ip);
         }
     }
 
@@ -325,24 +343,28 @@ async fn run(
             stream,
             remote,
             acceptor,
+            web,
         } => {
             let _ = stream.set_nodelay(true);
             let Ok(local) = stream.local_addr().map(canonical) else {
                 return closed(connection, &events).await;
             };
-            let ready = |shown: Option<Shown>| StreamEvent::Ready {
+            let ready = |remote, shown: Option<Shown>| StreamEvent::Ready {
                 connection,
                 listener,
                 local,
                 remote,
                 shown: shown.map(Arc::new),
             };
+            let ways = (connection, remote, web);
             let Some(acceptor) = acceptor else {
-                return pump(connection, ready(None), stream, queue, &events).await;
+                let ready = |remote| ready(remote, None);
+                return speak(ways, ready, stream, queue, &events).await;
             };
             match tokio::time::timeout(TLS_HANDSHAKE_WITHIN, acceptor.accept(stream)).await {
                 Ok(Ok((stream, shown))) => {
-                    pump(connection, ready(shown), stream, queue, &events).await;
+                    let ready = |remote| ready(remote, shown);
+                    speak(ways, ready, stream, queue, &events).await;
                 }
                 Ok(Err(_)) | Err(_) => closed(connection, &events).await,
             }
@@ -354,6 +376,27 @@ async fn run(
         } => {
             let server = (destination, server_name);
             open(connection, server, connector, queue, &events).await;
+        }
+    }
+}
+
+/// Messages of an accepted connection: as a stream of bytes, or as those of a WebSocket.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    (connection, remote, web): (ConnectionId, SocketAddr, Option<Arc<Admission>>),
+    ready: impl FnOnce(SocketAddr) -> StreamEvent,
+    stream: S,
+    queue: mpsc::Receiver<Vec<u8>>,
+    events: &mpsc::Sender<StreamEvent>,
+) {
+    let Some(admission) = web else {
+        return pump(connection, ready(remote), stream, queue, events).await;
+    };
+    match sip_websocket::accept(stream, remote, &admission).await {
+        Some((socket, from)) => {
+            sip_websocket::pump(connection, ready(from), socket, queue, events).await;
+        }
+        None => {
+            let _ = events.send(StreamEvent::Refused { connection }).await;
         }
     }
 }
@@ -481,16 +524,16 @@ impl TlsEnds {
     /// What a stream of this protocol needs when a peer opened it.
     pub(crate) fn for_accepted(&self, protocol: Protocol, asks: bool) -> Option<AskingAcceptor> {
         match protocol {
-            Protocol::Tls => self.server.as_ref()?.acceptor(asks),
-            Protocol::Udp | Protocol::Tcp => None,
+            Protocol::Tls | Protocol::Wss => self.server.as_ref()?.acceptor(asks),
+            Protocol::Udp | Protocol::Tcp | Protocol::Ws => None,
         }
     }
 
     /// What a stream of this protocol needs when we open it.
     pub(crate) fn for_outgoing(&self, protocol: Protocol) -> Option<TlsConnector> {
         match protocol {
-            Protocol::Tls => Some(self.connector.clone()),
-            Protocol::Udp | Protocol::Tcp => None,
+            Protocol::Tls | Protocol::Wss => Some(self.connector.clone()),
+            Protocol::Udp | Protocol::Tcp | Protocol::Ws => None,
         }
     }
 }
@@ -510,7 +553,7 @@ mod tests {
         let mut connections = Connections::new(events, &limits);
         let address = IpAddr::from([192, 0, 2, 1]);
         for id in 0..18 {
-            assert!(connections.admits(address, false));
+            assert!(connections.admits(address, false, false));
             let destination = SocketAddr::from(([127, 0, 0, 1], 9));
             let opening = Opening::Outgoing {
                 destination,
@@ -520,9 +563,9 @@ mod tests {
             connections.open(Instant::now(), ConnectionId(id), opening);
         }
         assert!(
-            !connections.admits(address, false),
+            !connections.admits(address, false, false),
             "strangers have had theirs"
         );
-        assert!(connections.admits(address, true));
+        assert!(connections.admits(address, true, false));
     }
 }

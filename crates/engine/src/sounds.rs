@@ -30,6 +30,84 @@ pub(crate) fn press_a_key(language: Language, form: Form) -> Vec<u8> {
     reform::whole(Form::G711(Law::Pcmu), form, audio.to_vec())
 }
 
+/// The digits, spoken.
+macro_rules! digits {
+    ($language:literal) => {
+        [
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-0.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-1.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-2.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-3.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-4.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-5.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-6.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-7.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-8.ulaw"
+            )),
+            include_bytes!(concat!(
+                "../../../assets/sounds/",
+                $language,
+                "/digit-9.ulaw"
+            )),
+        ]
+    };
+}
+
+/// Whoever parked a caller is told the place, digit by digit, in the form of their leg.
+pub(crate) fn parked_in(place: u16, language: Language, form: Form) -> Vec<u8> {
+    let (begin, digits): (&[u8], [&[u8]; 10]) = match language {
+        Language::Fr => (
+            include_bytes!("../../../assets/sounds/fr/parked-in-place.ulaw"),
+            digits!("fr"),
+        ),
+        Language::En => (
+            include_bytes!("../../../assets/sounds/en/parked-in-place.ulaw"),
+            digits!("en"),
+        ),
+    };
+    let mut audio = begin.to_vec();
+    for digit in place.to_string().bytes() {
+        let spoken = digits.get(usize::from(digit.wrapping_sub(b'0')));
+        audio.extend_from_slice(spoken.copied().unwrap_or_default());
+    }
+    reform::whole(Form::G711(Law::Pcmu), form, audio)
+}
+
 /// The sound in the form of a leg.
 pub(crate) fn load(sound: LocalSound, language: Language, form: Form) -> Vec<u8> {
     let audio = ulaw(sound, language).to_vec();
@@ -39,6 +117,21 @@ pub(crate) fn load(sound: LocalSound, language: Language, form: Form) -> Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_place_sounds_otherwise() {
+        let form = Form::G711(Law::Pcmu);
+        for language in [Language::Fr, Language::En] {
+            let all: std::collections::BTreeSet<Vec<u8>> = (1..=crate::limits::PARKING_PLACES_MAX)
+                .map(|place| parked_in(place, language, form))
+                .collect();
+            assert_eq!(all.len(), usize::from(crate::limits::PARKING_PLACES_MAX));
+            let longest = all.iter().map(Vec::len).max().unwrap_or_default();
+            let within = crate::limits::PLACE_TOLD_WITHIN.as_millis();
+            let longest_ms = (longest / form.bytes_per_ms()) as u128;
+            assert!((800..within).contains(&longest_ms), "{longest_ms} ms");
+        }
+    }
 
     #[test]
     fn every_sound_can_be_heard_in_every_form() {

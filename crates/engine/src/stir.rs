@@ -223,7 +223,7 @@ impl Asked {
 /// known by the other header.
 fn proven(from: &Party, identity: Option<&str>) -> String {
     let shown = phone(number(from));
-    let shown = shown.filter(|shown| shown.contains(|c: char| c.is_ascii_digit()));
+    let shown = shown.filter(|shown| shown.contains(char::is_numeric));
     shown.unwrap_or_else(|| identity.map(asserted).unwrap_or_default().to_owned())
 }
 
@@ -275,7 +275,7 @@ impl Judge {
         let found = self.certificates.get(&token.certificate_url).await?;
         let checked = certificate::check(&token, &found, &self.authorities, now_s);
         // What stands there may have been an error's page, or a certificate that has been renewed since.
-        checked.inspect_err(|_| self.certificates.doubt(&token.certificate_url))?;
+        checked.inspect_err(|fault| self.certificates.doubt(&token.certificate_url, *fault))?;
         Ok(token.attestation)
     }
 }

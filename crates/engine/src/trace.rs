@@ -34,9 +34,5 @@ pub(crate) fn event(trace: &Trace) -> Event {
 }
 
 pub(crate) const fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Udp => "udp",
-        Protocol::Tcp => "tcp",
-        Protocol::Tls => "tls",
-    }
+    protocol.name()
 }

@@ -182,6 +182,8 @@ fn codecs(out: &mut impl std::io::Write) -> std::io::Result<()> {
         ("G722", Codec::G722, plain),
         ("Opus", Codec::Opus, plain),
         ("Opus with FEC", Codec::Opus, fec),
+        ("G.729", Codec::G729, plain),
+        ("AMR-WB", Codec::AmrWb, plain),
     ] {
         let figure = nanoseconds_of(10_000, &mut codec(kind, terms, None));
         writeln!(out, "  {name:<14} {}", per_second(figure))?;
@@ -261,6 +263,7 @@ fn config(peer: SocketAddr, secure: bool) -> StreamConfig {
         keypad: media::Keypad::default(),
         treatment: media::Treatment::default(),
         opus: OpusTerms::default(),
+        amr: media::AmrTerms::default(),
         telephone_event: Some(101),
         event_clock_hz: 8_000,
         comfort_noise: None,

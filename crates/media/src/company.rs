@@ -74,6 +74,14 @@ impl Company {
         self.form.encode_into(sums, carried);
     }
 
+    /// What waits of the others is no more than these frames, the latest.
+    pub(crate) fn keep(&mut self, frames: u32) {
+        let kept = usize::try_from(frames).unwrap_or(WAITING_FRAMES_MAX);
+        let kept = kept.saturating_mul(self.form.frame_bytes());
+        let gone = self.beside.len().saturating_sub(kept);
+        self.beside.drain(..gone);
+    }
+
     /// Frames in which nothing of either leaves: keys are sent, or the peer holds us. What the others say meanwhile is gone.
     pub(crate) fn pause(&mut self, frames: u32) {
         let frames = usize::try_from(frames).unwrap_or(WAITING_FRAMES_MAX);

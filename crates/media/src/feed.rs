@@ -2,19 +2,26 @@
 //! is played later, so what was *heard* is told from outside, as a position in everything that was ever handed over.
 //!
 //! [`Feed`] keeps the caller's audio in order, takes the agent's from a [`Playout`] a little ahead of real time, and knows which
-//! item lies where: an item has begun when its position is heard, and is finished when its end is proven to have been played.
+//! item lies where: an item has begun when its position is heard, and is finished when its end is proven to have been played. While
+//! others are on the line beside the agent ([`Feed::set_company`]) it is handed out in the moment in which it is said.
 
 mod caller;
+mod pace;
+#[cfg(test)]
+mod tests;
 mod timeline;
+mod together;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use self::caller::Caller;
+pub use self::pace::COMPANY_LEAD_MS;
 use self::timeline::Timeline;
+use self::together::Together;
 use crate::echo::Heard;
 use crate::frame::{CallerFrame, FRAME_MS, FRAME_SAMPLES, Law, RecordingFrame};
-use crate::playout::{Background, ItemKey, Played, Playout, PlayoutFull};
+use crate::playout::{Background, ItemKey, Played, Playout, PlayoutEvent, PlayoutFull};
 use crate::recording::Recording;
 use crate::statistics::Statistics;
 use crate::stream::{MEDIA_TIMEOUT_MS, StreamEvent};
@@ -46,6 +53,10 @@ pub struct Feed {
     ticks: u64,
     /// When an item that ran dry is looked at again.
     dry_at: Option<Instant>,
+    /// The others beside the agent.
+    together: Option<Box<Together>>,
+    /// An item has ended since a proof was asked for.
+    unproven: bool,
     timeout: Duration,
     lost: bool,
     messages_sent: u64,
@@ -67,6 +78,8 @@ impl Feed {
             started: None,
             ticks: 0,
             dry_at: None,
+            together: None,
+            unproven: false,
             timeout: Duration::from_millis(u64::from(MEDIA_TIMEOUT_MS)),
             lost: false,
             messages_sent: 0,
@@ -145,7 +158,14 @@ impl Feed {
         let next = started + Duration::from_millis((self.ticks + 3) * u64::from(FRAME_MS));
         let missing = self.caller.poll_timeout();
         let dry = self.dry_at.filter(|_| self.playout.is_dry());
-        [Some(next), missing, dry].into_iter().flatten().min()
+        let paced = self
+            .together
+            .as_ref()
+            .and_then(|together| together.pace.poll_timeout());
+        [Some(next), missing, dry, paced]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn check_liveness(&mut self, now: Instant) {
@@ -179,6 +199,9 @@ impl Feed {
     /// Writes the next 20 ms to hand to the carrier; false when there is nothing now. `heard` is what the caller has heard: an
     /// item has run dry only when the carrier has nothing left of it.
     pub fn fill(&mut self, now: Instant, heard: u64, out: &mut [u8; FRAME_SAMPLES]) -> bool {
+        if self.has_company() {
+            return self.fill_together(now, heard, out);
+        }
         if !self.playout.has_frame() {
             let due = self.dry_at.is_none_or(|at| at <= now);
             if !self.playout.is_dry() || heard < self.timeline.handed || !due {
@@ -186,29 +209,53 @@ impl Feed {
             }
             self.dry_at = Some(now + Duration::from_millis(u64::from(FRAME_MS)));
         }
-        let began = self.timeline.handed;
-        let mut at = began;
+        let sounded = self.write(out) || self.playout.has_background();
+        if sounded {
+            self.handed_over(out);
+        } else {
+            self.collect();
+        }
+        sounded
+    }
+
+    /// Writes the next 20 ms of the agent; whether they hold audio of an item.
+    fn write(&mut self, out: &mut [u8; FRAME_SAMPLES]) -> bool {
+        let mut at = self.timeline.handed;
         let timeline = &mut self.timeline;
-        let audio = self.playout.fill_noting(out, &mut |key, len| {
+        self.playout.fill_noting(out, &mut |key, len| {
             timeline.note(key, at, len);
             at += len as u64;
-        });
-        let sounded = audio || self.playout.has_background();
-        if sounded {
-            self.timeline.handed = began + FRAME_SAMPLES as u64;
-            if let Some(recording) = &mut self.recording {
-                recording.push_agent(out);
-            }
+        })
+    }
+
+    /// The carrier is given these 20 ms.
+    fn handed_over(&mut self, out: &[u8; FRAME_SAMPLES]) {
+        self.timeline.handed += FRAME_SAMPLES as u64;
+        if let Some(recording) = &mut self.recording {
+            recording.push_agent(out);
         }
         self.collect();
-        sounded
+    }
+
+    /// The carrier was given silence besides, whole frames of it.
+    pub fn hand_silence(&mut self, frames: u32) {
+        self.timeline.handed += u64::from(frames) * FRAME_SAMPLES as u64;
+        if let Some(recording) = &mut self.recording {
+            recording.push_silence(frames);
+        }
     }
 
     /// Takes what the playout reports, for the positions that it belongs to.
     fn collect(&mut self) {
         while let Some(event) = self.playout.poll_event() {
+            self.unproven |= matches!(event, PlayoutEvent::Finished { .. });
             self.timeline.push(event);
         }
+    }
+
+    /// Whether an item has ended since the last time that this was asked: the carrier is to prove that it was played.
+    pub fn wants_proof(&mut self) -> bool {
+        std::mem::take(&mut self.unproven)
     }
 
     /// Whether anything waits to be handed over.
@@ -266,17 +313,23 @@ impl Feed {
     }
 
     /// Forgets everything that was not heard: what was heard of each item that was not reported finished, in order. The carrier
-    /// must be told to do the same.
+    /// must be told to do the same, unless others are heard in what it has ([`Feed::is_mixed`]): then that is played to its end,
+    /// and counts as heard.
     pub fn clear(&mut self, position: Position) -> Vec<Played> {
         self.timeline.advance(position, &mut self.events);
+        let heard = if self.is_mixed() {
+            self.timeline.handed
+        } else {
+            position.heard
+        };
         if let Some(recording) = &mut self.recording {
-            let ahead = self.timeline.handed.saturating_sub(position.heard);
+            let ahead = self.timeline.handed.saturating_sub(heard);
             recording.forget_agent(usize::try_from(ahead).unwrap_or(usize::MAX));
         }
         let waiting = self.playout.clear();
         while self.playout.poll_event().is_some() {}
         self.dry_at = None;
-        self.timeline.clear(position.heard, waiting)
+        self.timeline.clear(heard, waiting)
     }
 
     /// True: queue but do not play (before the answer).

@@ -25,22 +25,29 @@ pub enum Codec {
     G722,
     /// Opus, a dynamic payload type and an RTP clock of 48 kHz; heard and said at 16 kHz here.
     Opus,
+    /// G.729 at 8 kbit/s, static payload type 18; carried as µ-law inside, which is far finer than it is.
+    G729,
+    /// AMR-WB (G.722.2), a dynamic payload type: audio and an RTP clock of 16 kHz.
+    AmrWb,
 }
 
 impl Codec {
-    /// All of them, in the order in which they are offered unless told otherwise: the telephone network's first, so that a
+    /// What is offered unless told otherwise, in this order: the telephone network's first, so that a
     /// trunk that takes the first one needs no transcoding. An answer follows the order of the peer.
-    pub const ALL: [Self; 4] = [Self::Pcmu, Self::Pcma, Self::G722, Self::Opus];
+    pub const OFFERED: [Self; 4] = [Self::Pcmu, Self::Pcma, Self::G722, Self::Opus];
+    /// What is taken beside those where a peer has nothing else: they cost quality or CPU, and are offered by lines that name them.
+    pub const TAKEN: [Self; 2] = [Self::G729, Self::AmrWb];
 
     /// The codec of an SDP encoding name, any case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
+        Self::OFFERED
             .into_iter()
+            .chain(Self::TAKEN)
             .find(|codec| codec.name().eq_ignore_ascii_case(name))
     }
 
-    /// The codecs of a list of names, each once; all of them where none is named, `None` where a name is unknown.
+    /// The codecs of a list of names, each once; those of [`Codec::OFFERED`] where none is named, `None` where a name is unknown.
     #[must_use]
     pub fn list(names: &[String]) -> Option<Vec<Self>> {
         let mut codecs = Vec::new();
@@ -51,9 +58,19 @@ impl Codec {
             }
         }
         if codecs.is_empty() {
-            codecs.extend(Self::ALL);
+            codecs.extend(Self::OFFERED);
         }
         Some(codecs)
+    }
+
+    /// What a line with these codecs takes where a peer has none of them: something only where it was told nothing else than the usual.
+    #[must_use]
+    pub fn taken_beside(codecs: &[Self]) -> &'static [Self] {
+        if codecs == Self::OFFERED {
+            &Self::TAKEN
+        } else {
+            &[]
+        }
     }
 
     /// SDP encoding name.
@@ -64,6 +81,8 @@ impl Codec {
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
             Self::Opus => "opus",
+            Self::G729 => "G729",
+            Self::AmrWb => "AMR-WB",
         }
     }
 
@@ -74,7 +93,8 @@ impl Codec {
             Self::Pcmu => Some(0),
             Self::Pcma => Some(8),
             Self::G722 => Some(9),
-            Self::Opus => None,
+            Self::G729 => Some(18),
+            Self::Opus | Self::AmrWb => None,
         }
     }
 
@@ -82,7 +102,8 @@ impl Codec {
     #[must_use]
     pub fn clock_hz(self) -> u32 {
         match self {
-            Self::Pcmu | Self::Pcma | Self::G722 => 8_000,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::G729 => 8_000,
+            Self::AmrWb => 16_000,
             Self::Opus => 48_000,
         }
     }
@@ -91,7 +112,7 @@ impl Codec {
     #[must_use]
     pub fn channels(self) -> u8 {
         match self {
-            Self::Pcmu | Self::Pcma | Self::G722 => 1,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::G729 | Self::AmrWb => 1,
             Self::Opus => 2,
         }
     }
@@ -100,9 +121,19 @@ impl Codec {
     #[must_use]
     pub fn form(self) -> Form {
         match self {
-            Self::Pcmu => Form::G711(Law::Pcmu),
+            Self::Pcmu | Self::G729 => Form::G711(Law::Pcmu),
             Self::Pcma => Form::G711(Law::Pcma),
-            Self::G722 | Self::Opus => Form::Wide,
+            Self::G722 | Self::Opus | Self::AmrWb => Form::Wide,
+        }
+    }
+
+    /// The law of G.711 that it is, if it is one.
+    #[must_use]
+    pub fn law(self) -> Option<Law> {
+        match self {
+            Self::Pcmu => Some(Law::Pcmu),
+            Self::Pcma => Some(Law::Pcma),
+            Self::G722 | Self::Opus | Self::G729 | Self::AmrWb => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Media of one leg, sans-IO: RTP, RTCP, SRTP, ordering, concealment, playout and pacing of telephone audio (G.711, G.722, Opus).
+//! Media of one leg, sans-IO: RTP, RTCP, SRTP, ordering, concealment, playout and pacing of telephone audio (G.711, G.722, Opus, G.729, AMR-WB).
 //!
 //! The crate owns no socket, no clock and no thread. A shell feeds datagrams and time into a [`Stream`] and carries out what it
 //! asks for; for a carrier that plays by itself (Media Streams) there is [`Feed`]. Methods come in four kinds, and the rule is *one mutation, then drain every `poll_…` to `None`*:
@@ -8,6 +8,7 @@
 //! deadlines. What a peer sends never panics and is never an error: it is an event or a counted drop.
 #![forbid(unsafe_code)]
 
+mod amr;
 pub mod answering;
 mod coder;
 mod comfort_noise;
@@ -19,6 +20,7 @@ pub mod feed;
 pub mod frame;
 pub mod g711;
 pub mod g722;
+mod g729;
 pub mod gain;
 pub mod jitter;
 pub mod keypad_tones;
@@ -43,9 +45,10 @@ pub mod tone;
 pub mod treatment;
 mod voice;
 
+pub use amr::AmrTerms;
 pub use answering::{Answerer, AnsweringDetector, AnsweringEvent, AnsweringTerms};
 pub use echo::{EchoTail, Heard};
-pub use feed::{Feed, Position};
+pub use feed::{COMPANY_LEAD_MS, Feed, Position};
 pub use frame::{CallerFrame, Codec, Direction, Form, Lane, Law, RecordingFrame};
 pub use gain::Gain;
 pub use keys::{KeyWay, Keypad};

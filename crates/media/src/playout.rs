@@ -36,6 +36,8 @@ pub enum Background {
     Thinking,
     /// Somebody else's telephone rings.
     Ringback,
+    /// Music for somebody who waits.
+    Hold,
 }
 
 /// What was played of one item when it was cleared.
@@ -367,6 +369,7 @@ impl Playout {
             Background::ComfortNoise => tone::comfort_noise(self.form),
             Background::Thinking => tone::thinking(self.form),
             Background::Ringback => tone::ringback(self.form),
+            Background::Hold => tone::hold_music(self.form),
         };
         for byte in out {
             *byte = sound[self.background_at];

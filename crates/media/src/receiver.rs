@@ -11,7 +11,7 @@ mod making;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::coder::{self, Decoder};
+use crate::coder::{self, Decoder, Terms};
 use crate::comfort_noise::ComfortNoise;
 use crate::conceal::Concealer;
 use crate::frame::{Codec, FRAME_MS, FRAME_SAMPLES, Form, SAMPLES_PER_MS};
@@ -67,8 +67,8 @@ pub(crate) enum Pushed {
 /// What a packet carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// A packet of a codec.
-    Audio(Codec),
+    /// A packet of a codec, and the ticks that it lasts.
+    Audio(Codec, usize),
     /// Comfort noise of a level, -dBov.
     Noise(u8),
     /// Something that takes a sequence number only (an event, an unknown type).
@@ -124,7 +124,7 @@ pub(crate) struct Receiver {
     codec: Codec,
     form: Form,
     decoder: Decoder,
-    /// Decoded samples of one packet of a wideband codec.
+    /// Decoded samples of one packet; none of G.711.
     decoded: Vec<i16>,
     slots: Vec<Slot>,
     waiting: usize,
@@ -191,7 +191,7 @@ impl Wait {
 }
 
 impl Receiver {
-    pub(crate) fn new(codec: Codec, seed: u32) -> Self {
+    pub(crate) fn new(codec: Codec, terms: Terms, seed: u32) -> Self {
         let slot = || Slot {
             number: 0,
             timestamp: 0,
@@ -203,8 +203,8 @@ impl Receiver {
         Self {
             codec,
             form,
-            decoder: Decoder::new(codec),
-            decoded: decoded_buffer(form),
+            decoder: Decoder::new(codec, terms),
+            decoded: decoded_buffer(codec),
             slots: (0..REORDER_PACKETS_MAX).map(|_| slot()).collect(),
             waiting: 0,
             expected: None,
@@ -241,10 +241,13 @@ impl Receiver {
     }
 
     /// A new codec from the next packet on; what waits is in the old one and is converted when it is its turn.
-    pub(crate) fn set_codec(&mut self, codec: Codec) {
+    pub(crate) fn set_codec(&mut self, codec: Codec, terms: Terms) {
         let form = codec.form();
-        if codec != self.codec {
-            self.decoder = Decoder::new(codec);
+        if codec == self.codec {
+            self.decoder.agree(terms);
+        } else {
+            self.decoder = Decoder::new(codec, terms);
+            self.decoded = decoded_buffer(codec);
         }
         if form != self.form {
             let making = std::mem::take(&mut self.assembly.audio);
@@ -253,7 +256,6 @@ impl Receiver {
             self.out.audio = reform::whole(self.form, form, waiting).into();
             if form.rate() != self.form.rate() {
                 self.concealer = Concealer::of(form);
-                self.decoded = decoded_buffer(form);
             }
         }
         self.codec = codec;
@@ -532,15 +534,14 @@ impl Receiver {
                 self.timeline.filled = self.timeline.filled.saturating_sub(gap);
                 self.timeline.pausing = true;
             }
-            Content::Audio(codec) => {
-                let ticks = coder::ticks_of(codec, payload).unwrap_or(FRAME_SAMPLES);
+            Content::Audio(codec, ticks) => {
                 self.bridge(timestamp, Some(payload).filter(|_| codec == self.codec));
                 self.append_real(codec, payload, ticks);
                 let step = u32::try_from(ticks).unwrap_or_default();
                 self.timeline.next = Some(timestamp.wrapping_add(step));
                 self.timeline.last_packet = ticks.max(1);
                 self.timeline.filled = 0;
-                self.timeline.pausing = false;
+                self.timeline.pausing = self.decoder.is_resting();
             }
         }
     }
@@ -574,12 +575,9 @@ impl Receiver {
     }
 }
 
-/// Room for what one packet decodes to; G.711 needs none.
-fn decoded_buffer(form: Form) -> Vec<i16> {
-    match form {
-        Form::G711(_) => Vec::new(),
-        Form::Wide => vec![0; coder::SAMPLES_MAX.max(PAYLOAD_BYTES_MAX * 2)],
-    }
+/// Room for what one packet decodes to.
+fn decoded_buffer(codec: Codec) -> Vec<i16> {
+    vec![0; coder::packet_samples_max(codec, PAYLOAD_BYTES_MAX)]
 }
 
 fn slot_of(number: u64) -> usize {

@@ -14,8 +14,8 @@ const EXTENDED_REPORT: u8 = 207;
 /// Type of the block of VoIP metrics (RFC 3611 section 4.7), and its length with its header, bytes.
 const VOIP_METRICS: u8 = 7;
 const VOIP_METRICS_BYTES: usize = 36;
-/// What such a block says where it does not know a quality.
-const UNAVAILABLE: u8 = 127;
+/// Qualities that such a block can say, in tenths; 127 says that it knows none.
+const MOS_10: std::ops::RangeInclusive<u8> = 10..=50;
 /// Length of a report block, bytes.
 const BLOCK_BYTES: usize = 24;
 /// Longest canonical name that is written, bytes.
@@ -213,7 +213,7 @@ fn voip_metrics(mut blocks: &[u8]) -> Option<VoipMetrics> {
                 round_trip_ms: Some(u16::from_be_bytes([block[16], block[17]]))
                     .filter(|ms| *ms > 0),
                 end_system_delay_ms: u16::from_be_bytes([block[18], block[19]]),
-                mos_lq_10: Some(block[26]).filter(|mos| *mos != UNAVAILABLE),
+                mos_lq_10: Some(block[26]).filter(|mos| MOS_10.contains(mos)),
             });
         }
         blocks = rest;
@@ -417,13 +417,18 @@ mod tests {
         };
         assert_eq!(metrics(&data), Some(known));
         data[36..38].fill(0);
-        data[46] = UNAVAILABLE;
+        data[46] = 127;
         let unknown = VoipMetrics {
             round_trip_ms: None,
             mos_lq_10: None,
             ..known
         };
         assert_eq!(metrics(&data), Some(unknown));
+        // A scale from 1 to 5 has neither 0 nor 25.
+        for mos in [0, 9, 51, 255] {
+            data[46] = mos;
+            assert_eq!(metrics(&data), Some(unknown), "{mos}");
+        }
         // A block that says less than the metrics take is none of them.
         data[23] = 7;
         assert_eq!(metrics(&data), None);

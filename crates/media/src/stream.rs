@@ -17,6 +17,7 @@ use self::outbound::Outbound;
 pub use self::outbound::{CATCH_UP_TICKS_MAX, PACKET_FRAMES_MAX};
 pub use self::report::{PathReport, REPORT_INTERVAL_MS};
 use self::report::{Reports, Sending};
+use crate::amr::AmrTerms;
 use crate::dtmf;
 use crate::echo::{Echo, Heard};
 use crate::frame::{
@@ -70,13 +71,15 @@ pub struct StreamConfig {
     pub payload_type: u8,
     /// What the peer asked of our Opus; of no meaning for other codecs.
     pub opus: OpusTerms,
+    /// What was agreed about AMR-WB; of no meaning for other codecs.
+    pub amr: AmrTerms,
     /// Payload type of telephone-event (RFC 4733).
     pub telephone_event: Option<u8>,
     /// How keys are sent, and which ways are listened to.
     pub keypad: Keypad,
     /// What is done to the caller's audio.
     pub treatment: Treatment,
-    /// The clock in which events count their length, Hz: 8,000, or 48,000 beside Opus.
+    /// The clock in which events count their length, Hz: 8,000, or the codec's (48,000 beside Opus, 16,000 beside AMR-WB).
     pub event_clock_hz: u32,
     /// Payload type of comfort noise (RFC 3389).
     pub comfort_noise: Option<u8>,
@@ -284,6 +287,9 @@ impl Stream {
             .handle_rtp(now, &self.config, source, data, &mut self.events);
         if self.inbound.heard_at == Some(now) {
             self.heard();
+        }
+        if let Some(mode) = self.inbound.request.take() {
+            self.outbound.encoder.request(mode);
         }
     }
 
@@ -627,7 +633,7 @@ impl Stream {
         let delay_ms = round_trip_ms.unwrap_or_default() / 2.0 + f64::from(FRAME_MS) + wait_ms;
         #[expect(clippy::cast_precision_loss, reason = "a share needs three digits")]
         let loss = missed as f64 / (missed + counters.packets) as f64;
-        Some(quality::mos(delay_ms, loss))
+        Some(quality::mos(self.config.codec, delay_ms, loss))
     }
 
     fn rtcp_destination(&self) -> Option<SocketAddr> {

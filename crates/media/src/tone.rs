@@ -22,6 +22,16 @@ const RINGBACK_EVERY_MS: usize = 5_000;
 /// Peak: some 24 dB below the loudest sine.
 const RINGBACK_AMPLITUDE: f32 = 2_800.0;
 
+/// The notes of the music on hold: C, A minor, F and G.
+const HOLD_NOTES_HZ: [f32; 16] = [
+    261.63, 329.63, 392.0, 523.25, 220.0, 261.63, 329.63, 440.0, 174.61, 220.0, 261.63, 349.23,
+    196.0, 246.94, 293.66, 392.0,
+];
+/// Length of each of them.
+const HOLD_NOTE_MS: usize = 500;
+/// Peak: some 22 dB below the loudest sine; the music stays behind a voice.
+const HOLD_AMPLITUDE: f32 = 3_500.0;
+
 /// A sine of constant frequency and amplitude.
 #[derive(Debug, Clone)]
 pub struct Sine {
@@ -153,6 +163,42 @@ pub fn ringback(form: Form) -> &'static [u8] {
     })
 }
 
+/// Music for a caller who waits, to be looped: a slow arpeggio in C, four bars of four notes, each with its octave. It is made here, so
+/// that it belongs to nobody; every note is one that a test can find.
+#[must_use]
+pub fn hold_music(form: Form) -> &'static [u8] {
+    static LOOPS: [OnceLock<Box<[u8]>>; 3] = [const { OnceLock::new() }; 3];
+    LOOPS[index(form)].get_or_init(|| coded(form, &hold_samples(form.rate())))
+}
+
+fn hold_samples(rate: Rate) -> Vec<i16> {
+    let per_ms = usize::try_from(rate.hz() / 1_000).unwrap_or(8);
+    let len = HOLD_NOTE_MS * per_ms;
+    let mut samples = Vec::with_capacity(HOLD_NOTES_HZ.len() * len);
+    for frequency in HOLD_NOTES_HZ {
+        let (mut note, mut octave) = (vec![0; len], vec![0; len]);
+        Sine::at(rate, frequency, HOLD_AMPLITUDE).fill(&mut note);
+        Sine::at(rate, frequency * 2.0, HOLD_AMPLITUDE / 5.0).fill(&mut octave);
+        samples.extend(
+            note.iter()
+                .zip(&octave)
+                .enumerate()
+                .map(|(at, (low, high))| {
+                    #[expect(clippy::cast_precision_loss, reason = "a note is short")]
+                    let (at, left) = (at as f32, (len - at) as f32);
+                    #[expect(clippy::cast_precision_loss, reason = "below 32")]
+                    let per_ms = per_ms as f32;
+                    // It begins within 20 ms, fades like a string, and has ended before the next.
+                    let envelope = (at / (20.0 * per_ms)).min(1.0)
+                        * (-at / (500.0 * per_ms)).exp()
+                        * (left / (40.0 * per_ms)).min(1.0);
+                    to_sample((f32::from(*low) + f32::from(*high)) * envelope)
+                }),
+        );
+    }
+    samples
+}
+
 fn coded(form: Form, samples: &[i16]) -> Box<[u8]> {
     let mut audio = Vec::with_capacity(samples.len() * form.sample_bytes());
     form.append(samples, &mut audio);
@@ -236,6 +282,24 @@ mod tests {
             assert!(purity_at(form.rate(), rings, 440.0) > 0.98);
             assert!((20..=30).contains(&level::dbov(rings)));
             assert!(rests.iter().all(|sample| sample.abs() < 16), "it rests");
+        }
+    }
+
+    #[test]
+    fn the_music_has_its_notes_and_loops_without_a_click() {
+        for form in [Law::Pcmu.into(), Law::Pcma.into(), Form::Wide] {
+            let sound = hold_music(form);
+            let mut samples = vec![0; sound.len() / form.sample_bytes()];
+            form.decode_into(sound, &mut samples);
+            let len = HOLD_NOTE_MS * form.frame_samples() / 20;
+            assert_eq!(samples.len(), HOLD_NOTES_HZ.len() * len);
+            for (note, frequency) in samples.chunks(len).zip(HOLD_NOTES_HZ) {
+                let share = purity_at(form.rate(), note, frequency);
+                assert!(share > 0.5, "{form:?} {frequency}: {share}");
+            }
+            assert!((20..=40).contains(&level::dbov(&samples)));
+            let step = (i32::from(samples[0]) - i32::from(samples[samples.len() - 1])).abs();
+            assert!(step < 60, "{step}");
         }
     }
 

@@ -4,6 +4,7 @@ use crate::limits::{
     EVENTS_BEHIND_MAX, EVENTS_KEPT_MAX, HEARTBEAT_EVERY, WATCHERS_MAX, WATCHERS_PER_CALLER_MAX,
 };
 use crate::problem::Problem;
+use crate::routes::parking::ParkedView;
 use crate::routes::people::PersonView;
 use crate::routes::placing::inviting::CalledView;
 use crate::routes::{live, quality};
@@ -327,6 +328,10 @@ fn words(event: &LiveEvent) -> (&'static str, Value) {
         LiveEventKind::Called(called) => (
             "call.called",
             json!({ "called": called.as_ref().map(CalledView::from) }),
+        ),
+        LiveEventKind::Parked(parked) => (
+            "call.parked",
+            json!({ "parked": parked.as_ref().map(ParkedView::from) }),
         ),
         LiveEventKind::Transcript(entry) => (
             "call.transcript",

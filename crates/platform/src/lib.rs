@@ -37,6 +37,7 @@ mod support;
 mod table;
 mod tickets;
 mod trials;
+mod unread;
 mod upgrade;
 mod widget;
 
@@ -52,6 +53,7 @@ pub use servers::{NotRefreshed, Refreshed, ServerPlace, ServerProcess, Servers};
 pub use session::{CsrfToken, Transport};
 pub use table::RouteNeed;
 pub use trials::Trials;
+pub use unread::tell_of_unread;
 pub use upgrade::{is_websocket, websocket};
 
 use axum::Router;

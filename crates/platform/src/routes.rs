@@ -26,6 +26,7 @@ mod listening;
 pub(crate) mod live;
 mod log;
 mod owner;
+pub(crate) mod parking;
 pub(crate) mod people;
 pub(crate) mod placing;
 mod privacy;
@@ -251,6 +252,8 @@ fn calls(table: Table) -> Table {
         .add(act, routes!(people::join))
         .add(act, routes!(people::take_over))
         .add(act, routes!(people::hand_back))
+        .add(act, routes!(parking::park))
+        .add(act, routes!(parking::retrieve))
         .add(act, routes!(placing::inviting::invite))
         .add(act, routes!(placing::inviting::call_off))
         .add(

@@ -4,6 +4,7 @@ use crate::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEAD_BYTES_MAX, HEADERS_MAX, HEADERS_WITHIN,
     STOP_WITHIN,
 };
+use crate::unread::tell_of_unread;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -65,6 +66,7 @@ pub async fn serve<L>(mut listener: L, router: Router, mut stop: watch::Receiver
 where
     L: Listener<Addr = SocketAddr>,
 {
+    let router = tell_of_unread(router);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let addresses = Arc::new(Addresses::default());
     let mut connections = JoinSet::new();

@@ -61,6 +61,37 @@ async fn a_client_that_never_ends_its_headers_is_closed_while_others_are_served(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_refused_before_the_body_came_is_told_that_the_connection_ends() {
+    let (_house, address, stop, task) = served().await;
+    let post = |more: &str| {
+        format!(
+            "POST /api/accounts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 17\r\n{more}\r\n"
+        )
+    };
+    // Nobody is known by this, and the body is still to come.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(post("").as_bytes()).await.unwrap();
+    let answer = rest(&mut stream, Duration::from_secs(5)).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    // A body that is read leaves the connection to the next request, whatever the answer.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let known = format!("Authorization: Bearer {}\r\n", common::OWNER);
+    let wrong = format!("{}{{\"nonsense\": [] }}", post(&known));
+    let last = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream
+        .write_all(format!("{wrong}{last}").as_bytes())
+        .await
+        .unwrap();
+    let answer = rest(&mut stream, Duration::from_secs(5)).await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    assert!(answer.contains("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(answer.matches("connection: close").count(), 1, "{answer}");
+    stop.send(true).unwrap();
+    task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_endless_head_is_refused() {
     let (_house, address, stop, task) = served().await;
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -75,7 +75,8 @@ impl<T> Default for Asked<T> {
 
 /// Places, services, and what they said lately.
 pub struct Maps {
-    places: Arc<Places>,
+    /// Places that were imported; `None`: the embedded ones.
+    places: Option<Arc<Places>>,
     courier: Option<Courier>,
     geocoder: Option<Door<Geocoder, Option<Found>>>,
     router: Option<Door<Router, Option<Way>>>,
@@ -229,7 +230,7 @@ impl Maps {
     /// As the settings have them.
     pub fn new(config: &MapConfig, courier: Courier) -> Self {
         Self {
-            places: config.places.clone().unwrap_or_else(embedded),
+            places: config.places.clone(),
             courier: Some(courier),
             geocoder: config.geocoder.clone().map(Door::new),
             router: config.router.clone().map(Door::new),
@@ -239,16 +240,21 @@ impl Maps {
     /// Without any service.
     pub fn offline(places: Arc<Places>) -> Self {
         Self {
-            places,
+            places: Some(places),
             courier: None,
             geocoder: None,
             router: None,
         }
     }
 
-    /// The gazetteer.
-    pub fn places(&self) -> &Places {
-        &self.places
+    /// The gazetteer. The embedded one is read when the first address is asked for, away from the threads that pace calls: most houses never
+    /// deliver, and none is to wait for it when it begins.
+    pub async fn places(&self) -> Arc<Places> {
+        if let Some(places) = self.places.as_ref().or_else(|| EMBEDDED.get()) {
+            return Arc::clone(places);
+        }
+        let read = tokio::task::spawn_blocking(embedded);
+        read.await.unwrap_or_else(|_| embedded())
     }
 
     /// Where a service says that an address is.
@@ -276,9 +282,10 @@ impl Maps {
     }
 }
 
+static EMBEDDED: OnceLock<Arc<Places>> = OnceLock::new();
+
 /// Towns and postcodes of France, inflated once.
 fn embedded() -> Arc<Places> {
-    static EMBEDDED: OnceLock<Arc<Places>> = OnceLock::new();
     let places = EMBEDDED.get_or_init(|| {
         // They are part of the program; a test reads them.
         Arc::new(Places::france().unwrap_or_else(|error| {

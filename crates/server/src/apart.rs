@@ -422,7 +422,7 @@ impl Inner {
         command
             .arg("bridge")
             .args(["--sip-username", user, "--sip-domain", domain])
-            .args(["--sip-transport", orders::protocol_name(account.protocol)])
+            .args(["--sip-transport", account.protocol.name()])
             .args(["--ws-target", &format!("ws://{target}/media-stream")])
             .args(["--api-port", &port.to_string()])
             .args(["--sip-port", &sip_port.to_string()])
@@ -591,6 +591,16 @@ impl Inner {
         let app = self.app_health(slot).await;
         let bridges = self.bridges_health(slot, agent).await;
         self.count_calls(slot).await;
+        // Whoever watches tells of a death: it is not to be taken for one that hangs.
+        if slot.serving().any(|process| !process.hold.lives()) {
+            return Health {
+                registered: None,
+                engine: true,
+                media: true,
+                alive: true,
+                memory: Memory::Within,
+            };
+        }
         let silent = bridges.iter().filter(|bridge| !bridge.answers);
         let mut silent: Vec<&Place> = silent.map(|bridge| &bridge.place).collect();
         if !app.answers {

@@ -96,7 +96,7 @@ pub(crate) fn serve(listener: listener::Listener, application: Router) -> std::i
     let address = listener.address()?;
     let (stop, mut stopped) = watch::channel(false);
     let task = tokio::spawn(async move {
-        let served = axum::serve(listener, application)
+        let served = axum::serve(listener, platform::tell_of_unread(application))
             .with_graceful_shutdown(async move {
                 let _ = stopped.wait_for(|stopped| *stopped).await;
             })

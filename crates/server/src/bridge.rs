@@ -316,11 +316,11 @@ fn config(options: &Options, place: &Path, switchboard: Switchboard) -> Result<C
     let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), options.port);
     let listens = |protocol: Protocol| (options.transport == protocol).then_some(any);
     let tls = match options.transport {
-        Protocol::Tls => {
+        Protocol::Tls | Protocol::Wss => {
             let made = identity::self_signed(place, None);
             Some(made.map_err(|error| failed(&error))?)
         }
-        Protocol::Udp | Protocol::Tcp => None,
+        Protocol::Udp | Protocol::Tcp | Protocol::Ws => None,
     };
     let aor = format!("sip:{}@{}", options.username, options.domain);
     let mut account = sip::AccountConfig::new(&aor, &options.username, &options.password);

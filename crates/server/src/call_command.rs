@@ -296,6 +296,7 @@ async fn follow(
             | LiveEventKind::CallerSpeaking
             | LiveEventKind::Person(_)
             | LiveEventKind::Called(_)
+            | LiveEventKind::Parked(_)
             | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Quality(_)
             | LiveEventKind::Interrupted { .. } => {}

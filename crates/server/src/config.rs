@@ -290,10 +290,23 @@ fn sip(settings: &Settings, problems: &mut Vec<Problem>) -> SipConfig {
         .flat_map(|pem| [pem, b"\n".to_vec()].concat())
         .collect();
     let client_authorities = authorities(settings, "sip.client_ca", problems);
+    // A fault of it is told by the platform's part, where there is one.
+    let mut told = Vec::new();
+    let has_platform = settings.set("platform.listen").is_some();
+    let faults = if has_platform {
+        &mut told
+    } else {
+        &mut *problems
+    };
+    let ws_proxies = platform_api::proxies(settings, faults);
     let config = SipConfig {
         udp: listen_at_port("sip.udp"),
         tcp: listen_at_port("sip.tcp"),
         tls_bind: listen("sip.tls"),
+        ws: listen("sip.ws"),
+        wss: listen("sip.wss"),
+        ws_origins: origins(settings, problems),
+        ws_proxies,
         advertised_host: settings.set("sip.public_host").map(str::to_owned),
         tls: identity(settings, "sip.tls_certificate", "sip.tls_key", problems),
         extra_ca_pem,
@@ -308,10 +321,38 @@ fn sip(settings: &Settings, problems: &mut Vec<Problem>) -> SipConfig {
         }),
         ..SipConfig::default()
     };
-    if config.udp.is_none() && config.tcp.is_none() && config.tls_bind.is_none() {
+    let listeners = [
+        config.udp,
+        config.tcp,
+        config.tls_bind,
+        config.ws,
+        config.wss,
+    ];
+    if listeners.iter().all(Option::is_none) {
         problems.push(Problem::new("config_no_listener"));
     }
     config
+}
+
+/// Origins of pages: scheme and authority, as browsers write them, or `*`.
+fn origins(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<String> {
+    let key = "sip.ws_origins";
+    let is_origin = |text: &String| {
+        text == "*"
+            || url::Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == *text)
+    };
+    let (right, wrong): (Vec<String>, Vec<String>) =
+        settings.list(key).into_iter().partition(is_origin);
+    for text in wrong {
+        problems.push(
+            Problem::new("config_bad_value")
+                .with("key", key)
+                .with("origin", settings.origin(key))
+                .with("value", &text)
+                .with("expected", "https://www.example.com, *"),
+        );
+    }
+    right
 }
 
 fn rtp(settings: &Settings, problems: &mut Vec<Problem>) -> RtpConfig {
@@ -436,8 +477,12 @@ fn lines(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<LineConfig> {
         credentials,
         srtp: SrtpPolicy::from_name(settings.text("line.srtp")).unwrap_or_default(),
         codecs: media::Codec::list(&settings.list("line.codecs")).unwrap_or_else(|| {
-            problems.push(bad_value(settings, "line.codecs", "pcmu,pcma,g722,opus"));
-            media::Codec::ALL.to_vec()
+            problems.push(bad_value(
+                settings,
+                "line.codecs",
+                "pcmu,pcma,g722,opus,g729,amr-wb",
+            ));
+            media::Codec::OFFERED.to_vec()
         }),
         keypad: media::Keypad::from_name(settings.text("line.dtmf")).unwrap_or_default(),
         treatment: sound::treatment(settings),

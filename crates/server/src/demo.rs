@@ -159,7 +159,9 @@ async fn start_house(
     settings.override_with("back_office.unsigned", "false", own());
     settings.override_with("agents.discover", "false", own());
     settings.override_with("voice.listen", "off", own());
-    settings.override_with("sip.tls", "", own());
+    for key in ["sip.tls", "sip.ws", "sip.wss"] {
+        settings.override_with(key, "", own());
+    }
     settings.override_with("line.username", "", own());
     settings.override_with("line.allow_loopback", "true", own());
     settings.override_with("recording.enabled", "true", own());

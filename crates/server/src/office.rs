@@ -89,9 +89,10 @@ impl Office {
                 .map(|line| line.allow.clone())
                 .unwrap_or_default(),
             reach: config.reach,
-            codecs: line
-                .as_ref()
-                .map_or_else(|| media::Codec::ALL.to_vec(), |line| line.codecs.clone()),
+            codecs: line.as_ref().map_or_else(
+                || media::Codec::OFFERED.to_vec(),
+                |line| line.codecs.clone(),
+            ),
             treatment: line.as_ref().map(|line| line.treatment).unwrap_or_default(),
             keypad: line.as_ref().map(|line| line.keypad).unwrap_or_default(),
             nat: line

@@ -37,7 +37,7 @@ impl OneOff {
         std::fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
         config.engine.recording.enabled = false;
         config.engine.rtp.capture = PacketContents::None;
-        if config.engine.sip.tls_bind.is_some() && config.engine.sip.tls.is_none() {
+        if config.engine.sip.needs_identity() {
             let made = identity::self_signed(&directory, None);
             config.engine.sip.tls = Some(made.map_err(|error| failed(error.to_string()))?);
         }

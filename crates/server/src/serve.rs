@@ -335,7 +335,7 @@ fn prepare(config: &mut ProcessConfig) -> Result<String, Message> {
                 .with("path", config.data_dir.display().to_string())
                 .with("cause", error.to_string())
         })?;
-    if config.engine.sip.tls_bind.is_some() && config.engine.sip.tls.is_none() {
+    if config.engine.sip.needs_identity() {
         let identity = identity::self_signed(
             &config.data_dir,
             config.engine.sip.advertised_host.as_deref(),
@@ -508,6 +508,8 @@ impl House {
             ("sip/udp", sip.udp),
             ("sip/tcp", sip.tcp),
             ("sip/tls", sip.tls),
+            ("sip/ws", sip.ws),
+            ("sip/wss", sip.wss),
             ("admin", Some(self.admin.address())),
             (
                 "platform",

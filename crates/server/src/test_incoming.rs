@@ -272,6 +272,7 @@ impl Test {
             | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Person(_)
             | LiveEventKind::Called(_)
+            | LiveEventKind::Parked(_)
             | LiveEventKind::Quality(_)
             | LiveEventKind::CallerSpeaking => {}
         }

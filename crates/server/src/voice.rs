@@ -114,7 +114,8 @@ pub(crate) async fn start(
         tenants,
     });
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(listener.serve(router(Arc::clone(&voice)), stopped));
+    let router = platform::tell_of_unread(router(Arc::clone(&voice)));
+    let task = tokio::spawn(listener.serve(router, stopped));
     Ok(Running {
         address,
         voice,

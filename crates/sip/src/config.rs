@@ -12,6 +12,10 @@ pub enum Protocol {
     Udp,
     Tcp,
     Tls,
+    /// WebSocket in clear (RFC 7118).
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
 }
 
 impl Protocol {
@@ -20,7 +24,26 @@ impl Protocol {
     pub const fn is_reliable(self) -> bool {
         match self {
             Self::Udp => false,
-            Self::Tcp | Self::Tls => true,
+            Self::Tcp | Self::Tls | Self::Ws | Self::Wss => true,
+        }
+    }
+
+    /// True where each message of a WebSocket is one SIP message, and a peer is reached by the connection that it opened and by nothing else
+    /// (RFC 7118 section 5): its Via and Contact name a host that does not exist.
+    #[must_use]
+    pub const fn is_websocket(self) -> bool {
+        match self {
+            Self::Udp | Self::Tcp | Self::Tls => false,
+            Self::Ws | Self::Wss => true,
+        }
+    }
+
+    /// True where TLS protects it.
+    #[must_use]
+    pub const fn is_secure(self) -> bool {
+        match self {
+            Self::Udp | Self::Tcp | Self::Ws => false,
+            Self::Tls | Self::Wss => true,
         }
     }
 
@@ -30,6 +53,8 @@ impl Protocol {
         match self {
             Self::Udp | Self::Tcp => 5060,
             Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
         }
     }
 
@@ -40,17 +65,40 @@ impl Protocol {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
             Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
         }
     }
 
-    /// Value of a `transport` URI parameter.
+    /// Value of a `transport` URI parameter. A WebSocket has one, whether in TLS or not (RFC 7118 section 5.2.4).
     #[must_use]
     pub const fn uri_token(self) -> &'static str {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Ws | Self::Wss => "ws",
         }
+    }
+
+    /// Its name in records, lists and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    /// By its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss]
+            .into_iter()
+            .find(|known| known.name() == name)
     }
 }
 

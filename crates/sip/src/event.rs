@@ -135,7 +135,7 @@ pub struct IncomingInvite {
     /// Credentials came and were wrong (an expired nonce is not wrong).
     pub proof_rejected: bool,
     pub user_agent: Option<String>,
-    /// Came by TLS.
+    /// Came by TLS, a WebSocket's included.
     pub secure: bool,
     /// The INVITE wants to take the place of a dialog (RFC 3891). Whether it may is the shell's policy.
     pub replaces: Option<Replaced>,

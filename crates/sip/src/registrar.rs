@@ -2,7 +2,8 @@
 //!
 //! It knows no clock and no socket, and it proves nobody: who asks has been proven before. A binding remembers the flow that
 //! it came by, so that a device behind NAT is reached the way it reached us (RFC 5626 section 5.3 without its tokens), and the
-//! Path of proxies before us (RFC 3327). Not done: GRUU, outbound's `ob`, several flows of one `reg-id`.
+//! Path of proxies before us (RFC 3327). What comes by a WebSocket is reached by that connection alone, and is gone with it (RFC 7118). Not done:
+//! GRUU, outbound's `ob`, several flows of one `reg-id`.
 
 mod asked;
 mod flows;
@@ -119,6 +120,11 @@ impl Binding {
     pub fn is_behind_nat(&self) -> bool {
         let contact: Option<Uri> = self.contact.parse().ok();
         contact.and_then(|uri| uri.host_address()) != Some(self.source.ip())
+    }
+
+    /// Whether it is gone with its stream: nobody can connect to its Contact.
+    fn needs_its_stream(&self) -> bool {
+        self.protocol.is_websocket() || self.protocol.is_reliable() && self.is_behind_nat()
     }
 }
 
@@ -422,7 +428,7 @@ impl Registrar {
             .bound
             .iter()
             .any(|bound| bound.binding.contact == binding.contact);
-        let is_lost = binding.protocol.is_reliable() && binding.is_behind_nat();
+        let is_lost = binding.needs_its_stream();
         let is_full = device.bound.len() >= device.config.bindings_max;
         if is_known || is_lost || is_full || binding.expires_at <= now {
             return None;
@@ -466,7 +472,8 @@ impl Registrar {
         let lost = Flow::Stream { connection };
         let mut changes = Vec::new();
         for id in self.devices_over(lost) {
-            let is_dead = |bound: &Bound| bound.flow == Some(lost) && bound.binding.is_behind_nat();
+            let is_dead =
+                |bound: &Bound| bound.flow == Some(lost) && bound.binding.needs_its_stream();
             let dead = self.remove_bindings(id, is_dead);
             if !dead.is_empty() {
                 changes.push((id, dead));

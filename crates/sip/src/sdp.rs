@@ -79,6 +79,8 @@ pub struct SessionDescription {
     pub dtls: DtlsLines,
     /// Session level `a=ice-…`, for the media that say none.
     pub ice: IceLines,
+    /// `a=group:BUNDLE`: the `a=mid` of the sections that share one transport (RFC 9143), at most [`MEDIA_MAX`].
+    pub bundle: Vec<String>,
     /// `t=` as written: an answer repeats the offer's (RFC 3264 section 6).
     pub timing: String,
     pub media: Vec<Media>,
@@ -111,6 +113,8 @@ pub struct Media {
     pub port: u16,
     /// `RTP/AVP`, `RTP/SAVP`…
     pub protocol: String,
+    /// `a=mid`: its name in groups (RFC 5888).
+    pub mid: Option<String>,
     /// Payload types or other formats, as written.
     pub formats: Vec<String>,
     /// Media level `c=`.

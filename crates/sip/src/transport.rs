@@ -77,7 +77,7 @@ pub(crate) struct Connection {
     pub(crate) framer: Framer,
     pub(crate) users: BTreeSet<FlowUser>,
     pub(crate) last_traffic: Instant,
-    /// A whole message has come in.
+    /// A whole message has come in; by a WebSocket, anything that was meant to be one.
     pub(crate) has_spoken: bool,
 }
 
@@ -145,6 +145,8 @@ impl Transport {
                 .iter()
                 .any(|listener| listener.protocol == Protocol::Udp),
             Protocol::Tcp | Protocol::Tls => true,
+            // Nobody can be called by it who has not come himself.
+            Protocol::Ws | Protocol::Wss => false,
         }
     }
 
@@ -239,6 +241,9 @@ impl Transport {
                     remote: target.address,
                 })
             });
+        }
+        if target.protocol.is_websocket() {
+            return Reach::Impossible;
         }
         let existing = self
             .connections

@@ -18,6 +18,7 @@ fn local(srtp: SrtpPolicy) -> LocalMedia {
         channels: 1,
         parameters: None,
         static_payload: Some(static_payload),
+        last_resort: false,
     };
     let key = |tag, suite: &str, length| CryptoLine {
         tag,
@@ -44,6 +45,7 @@ fn local(srtp: SrtpPolicy) -> LocalMedia {
             },
             active: false,
         }),
+        for_browsers: false,
         ptime_ms: 20,
         session_id: 42,
         session_version: 1,
@@ -386,6 +388,7 @@ fn our_offer() {
         channels: 1,
         parameters: None,
         static_payload: None,
+        last_resort: false,
     });
     let text = String::from_utf8(offer(&media, Direction::SendRecv)).unwrap();
     expect![[r#"

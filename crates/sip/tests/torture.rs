@@ -145,6 +145,9 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("utf8_reason", Accepted),
     ("version_7", Rejected("unknown SIP version", true)),
     ("via_port_70000", Rejected("bad Via", false)),
+    ("websocket_register", Accepted),
+    ("websocket_via_lower_case", Accepted),
+    ("websocket_via_with_address", Rejected("bad Via", false)),
     ("zero_max_forwards", Accepted),
     ("zero_rseq", Rejected("bad RSeq", true)),
 ];

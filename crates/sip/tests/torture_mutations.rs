@@ -168,6 +168,14 @@ fn check_message(bytes: &[u8]) -> bool {
 }
 
 #[test]
+fn a_tab_in_a_reason_stays() {
+    let response = "SIP/2.0 200 all\tis well\r\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK-a1\r\n\
+        From: <sip:marie@example.com>;tag=f1\r\nTo: <sip:reception@allo.example.net>\r\n\
+        Call-ID: c-1@192.0.2.7\r\nCSeq: 7 INVITE\r\nContent-Length: 0\r\n\r\n";
+    assert!(check_message(response.as_bytes()));
+}
+
+#[test]
 fn mutated_messages() {
     let mut corpus = corpus("torture");
     for body in self::corpus("sdp") {
@@ -199,6 +207,7 @@ fn local() -> LocalMedia {
             channels: 1,
             parameters: None,
             static_payload: Some(0),
+            last_resort: false,
         }],
         telephone_event: true,
         comfort_noise: true,
@@ -216,6 +225,7 @@ fn local() -> LocalMedia {
             },
             active: false,
         }),
+        for_browsers: false,
         ptime_ms: 20,
         session_id: 1,
         session_version: 1,

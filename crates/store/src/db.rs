@@ -1,5 +1,6 @@
 //! Opening the database, its connections, and the one way to write.
 
+mod migrations;
 mod postgres;
 mod sqlite;
 #[cfg(test)]
@@ -12,8 +13,7 @@ use std::sync::{Arc, Once};
 
 use jiff::Timestamp;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AssertSqlSafe};
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Transaction};
 
 use crate::audit::Actor;
 use crate::error::{OpenError, ReadError, WriteError};
@@ -176,6 +176,16 @@ impl Store {
 
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.inner.readers
+    }
+
+    /// Begins a reading of several tables that are all as they were in one moment: whatever is written meanwhile is in none of them.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, ReadError> {
+        let mut snapshot = self.inner.readers.begin().await?;
+        if self.dialect() == Dialect::Postgres {
+            let words = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+            sqlx::query(words).execute(&mut *snapshot).await?;
+        }
+        Ok(snapshot)
     }
 
     pub(crate) fn writer(&self) -> &AnyPool {

@@ -1,8 +1,8 @@
 //! Devices: telephones and gateways that register with us, and where they were registered last.
 
 use jiff::Timestamp;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use crate::change::ChangeError;
 use crate::db::Store;
@@ -197,17 +197,6 @@ impl Store {
         self.erase::<Device>(scope.into(), id, expected).await
     }
 
-    /// Active devices of active tenants, in the order of their making.
-    pub(crate) async fn living_devices(&self) -> Result<Vec<Entry<Device>>, ReadError> {
-        let sql = Sql::new(
-            "SELECT d.* FROM devices d JOIN tenants t ON t.id = d.tenant_id AND t.is_active = 1 WHERE d.is_active = 1 \
-             ORDER BY d.created_at, d.id",
-        );
-        let rows = sql.rows(self.readers()).await?;
-        let entries: sqlx::Result<Vec<_>> = rows.iter().map(entry).collect();
-        Ok(entries?)
-    }
-
     /// Writes where a device is registered now, in the place of what was known.
     ///
     /// # Errors
@@ -279,4 +268,17 @@ impl Store {
         let rows: sqlx::Result<Vec<_>> = rows.iter().map(read).collect();
         Ok(rows?)
     }
+}
+
+/// Active devices of active tenants, in the order of their making.
+pub(crate) async fn living_devices(
+    snapshot: &mut AnyConnection,
+) -> Result<Vec<Entry<Device>>, ReadError> {
+    let sql = Sql::new(
+        "SELECT d.* FROM devices d JOIN tenants t ON t.id = d.tenant_id AND t.is_active = 1 WHERE d.is_active = 1 \
+         ORDER BY d.created_at, d.id",
+    );
+    let rows = sql.rows_in(snapshot).await?;
+    let entries: sqlx::Result<Vec<_>> = rows.iter().map(entry).collect();
+    Ok(entries?)
 }

@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use crate::agent::{Agent, Tool};
 use crate::db::Store;
-use crate::device::Device;
+use crate::device::{Device, living_devices};
 use crate::entry::{Entry, entry};
 use crate::error::ReadError;
 use crate::faq::Faq;
 use crate::final_customer::FinalCustomer;
 use crate::phone_line::PhoneLine;
-use crate::sip_account::SipAccount;
+use crate::sip_account::{SipAccount, living_sip_accounts};
 use crate::sql::Sql;
 use crate::tenant::Tenant;
-use crate::workflow::{Workflow, WorkflowVersion};
+use crate::workflow::{Workflow, WorkflowVersion, living_workflows};
 
 /// What takes calls.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,8 +92,8 @@ impl Store {
         Ok(stamp)
     }
 
-    /// Everything that takes calls. For all tenants. What is changed while it is read is found by the next reading: read the
-    /// stamp first.
+    /// Everything that takes calls, as it was in one moment: no line is there before the tools of its agent are. For all tenants. What is
+    /// changed while it is read is found by the next reading: read the stamp first.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -104,26 +104,26 @@ impl Store {
             sql.push(LIVING).push(condition);
             sql
         };
-        let pool = self.readers();
+        let mut snapshot = self.snapshot().await?;
         let agents = Sql::new(
             "SELECT a.* FROM agents a JOIN tenants t ON t.id = a.tenant_id AND t.is_active = 1 \
              WHERE a.deleted_at IS NULL ORDER BY a.created_at, a.id",
         );
-        let agents = agents.rows(pool).await?;
+        let agents = agents.rows_in(&mut snapshot).await?;
         let tools = living("x.*", "tools", " ORDER BY x.sort_order, x.name");
-        let tools = tools.rows(pool).await?;
+        let tools = tools.rows_in(&mut snapshot).await?;
         let lines = living(
             "x.*, (SELECT s.password FROM sip_accounts s WHERE s.id = x.id) AS sip_password_enc",
             "phone_lines",
             " WHERE x.is_active = 1 ORDER BY x.created_at, x.id",
         );
-        let lines = lines.rows(pool).await?;
+        let lines = lines.rows_in(&mut snapshot).await?;
         let faqs = living(
             "x.*",
             "faqs",
             " WHERE x.status = 'answered' AND x.answer IS NOT NULL ORDER BY x.created_at, x.id",
         );
-        let faqs = faqs.rows(pool).await?;
+        let faqs = faqs.rows_in(&mut snapshot).await?;
         let mut directory = Directory::default();
         let mut places = HashMap::new();
         for row in &agents {
@@ -154,36 +154,31 @@ impl Store {
                 directory.agents[place].faqs.push(faq);
             }
         }
-        directory.sip_accounts = self.living_sip_accounts().await?;
-        directory.devices = self.living_devices().await?;
-        directory.workflows = self.living_workflows().await?;
-        self.owners(&mut directory).await?;
+        directory.sip_accounts = living_sip_accounts(&mut snapshot).await?;
+        directory.devices = living_devices(&mut snapshot).await?;
+        directory.workflows = living_workflows(&mut snapshot).await?;
+        owners(&mut directory, &mut snapshot).await?;
         Ok(directory)
     }
+}
 
-    async fn owners(&self, directory: &mut Directory) -> Result<(), ReadError> {
-        let tenants = Sql::new(
-            "SELECT * FROM tenants WHERE is_active = 1 AND (id IN (SELECT tenant_id FROM agents WHERE deleted_at IS NULL) \
-             OR id IN (SELECT tenant_id FROM sip_accounts WHERE is_active) OR id IN (SELECT tenant_id FROM devices WHERE is_active = 1))",
-        );
-        for row in &tenants.rows(self.readers()).await? {
-            let tenant = entry::<Tenant>(row)?;
-            directory.tenants.insert(tenant.id.clone(), tenant);
-        }
-        let customers = Sql::new(
-            "SELECT * FROM final_customers WHERE id IN (SELECT final_customer_id FROM agents WHERE deleted_at IS NULL)",
-        );
-        for row in &customers.rows(self.readers()).await? {
-            let customer = entry::<FinalCustomer>(row)?;
-            directory
-                .final_customers
-                .insert(customer.id.clone(), customer);
-        }
-        // An agent whose tenant was switched off between the readings takes no calls.
-        directory.agents.retain(|agent| {
-            let tenant = agent.agent.tenant.as_deref();
-            tenant.is_some_and(|tenant| directory.tenants.contains_key(tenant))
-        });
-        Ok(())
+async fn owners(directory: &mut Directory, snapshot: &mut AnyConnection) -> Result<(), ReadError> {
+    let tenants = Sql::new(
+        "SELECT * FROM tenants WHERE is_active = 1 AND (id IN (SELECT tenant_id FROM agents WHERE deleted_at IS NULL) \
+         OR id IN (SELECT tenant_id FROM sip_accounts WHERE is_active) OR id IN (SELECT tenant_id FROM devices WHERE is_active = 1))",
+    );
+    for row in &tenants.rows_in(snapshot).await? {
+        let tenant = entry::<Tenant>(row)?;
+        directory.tenants.insert(tenant.id.clone(), tenant);
     }
+    let customers = Sql::new(
+        "SELECT * FROM final_customers WHERE id IN (SELECT final_customer_id FROM agents WHERE deleted_at IS NULL)",
+    );
+    for row in &customers.rows_in(snapshot).await? {
+        let customer = entry::<FinalCustomer>(row)?;
+        directory
+            .final_customers
+            .insert(customer.id.clone(), customer);
+    }
+    Ok(())
 }

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use crate::change::ChangeError;
 use crate::db::{Store, Write};
@@ -352,17 +352,6 @@ impl Store {
         Ok(rows?)
     }
 
-    /// Active accounts of active tenants, in the order in which the first active one is chosen.
-    pub(crate) async fn living_sip_accounts(&self) -> Result<Vec<Entry<SipAccount>>, ReadError> {
-        let sql = Sql::new(
-            "SELECT s.* FROM sip_accounts s JOIN tenants t ON t.id = s.tenant_id AND t.is_active = 1 WHERE s.is_active \
-             ORDER BY s.created_at, s.id",
-        );
-        let rows = sql.rows(self.readers()).await?;
-        let entries: sqlx::Result<Vec<_>> = rows.iter().map(entry).collect();
-        Ok(entries?)
-    }
-
     /// Changes with whatever was changed in accounts and workflows, by statements of hand too, which leave versions alone.
     pub(crate) async fn routes_stamp(&self) -> Result<u64, ReadError> {
         let mut hasher = DefaultHasher::new();
@@ -558,6 +547,19 @@ pub fn trunk_parts(uri: &str) -> (Option<String>, Option<String>) {
         None if is_host(rest) => (None, some(rest)),
         None => (some(rest), None),
     }
+}
+
+/// Active accounts of active tenants, in the order in which the first active one is chosen.
+pub(crate) async fn living_sip_accounts(
+    snapshot: &mut AnyConnection,
+) -> Result<Vec<Entry<SipAccount>>, ReadError> {
+    let sql = Sql::new(
+        "SELECT s.* FROM sip_accounts s JOIN tenants t ON t.id = s.tenant_id AND t.is_active = 1 WHERE s.is_active \
+         ORDER BY s.created_at, s.id",
+    );
+    let rows = sql.rows_in(snapshot).await?;
+    let entries: sqlx::Result<Vec<_>> = rows.iter().map(entry).collect();
+    Ok(entries?)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! calls follow it; a roll-back publishes a new version that is as an earlier one was.
 
 use jiff::Timestamp;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use crate::agent::VersionNote;
 use crate::audit::{Action, note};
@@ -301,29 +301,6 @@ impl Store {
         let result = result.await;
         write.settle(result).await
     }
-
-    /// The published versions of active workflows of active tenants, in the order of their making.
-    pub(crate) async fn living_workflows(&self) -> Result<Vec<DirectoryWorkflow>, ReadError> {
-        let workflows = Sql::new(
-            "SELECT w.* FROM workflows w JOIN tenants t ON t.id = w.tenant_id AND t.is_active = 1 WHERE w.is_active \
-             ORDER BY w.created_at, w.id",
-        );
-        let workflows = workflows.rows(self.readers()).await?;
-        let versions = Sql::new("SELECT * FROM workflow_definitions WHERE is_active");
-        let mut published = std::collections::HashMap::new();
-        for row in &versions.rows(self.readers()).await? {
-            let version = version(row)?;
-            published.insert(version.workflow_id.clone(), version);
-        }
-        let mut living = Vec::new();
-        for row in &workflows {
-            let workflow = entry::<Workflow>(row)?;
-            if let Some(version) = published.remove(&workflow.id) {
-                living.push(DirectoryWorkflow { workflow, version });
-            }
-        }
-        Ok(living)
-    }
 }
 
 fn versions_of(scope: &TenantScope, id: &str) -> Sql {
@@ -455,4 +432,29 @@ impl Write {
         }
         Ok(())
     }
+}
+
+/// The published versions of active workflows of active tenants, in the order of their making.
+pub(crate) async fn living_workflows(
+    snapshot: &mut AnyConnection,
+) -> Result<Vec<DirectoryWorkflow>, ReadError> {
+    let workflows = Sql::new(
+        "SELECT w.* FROM workflows w JOIN tenants t ON t.id = w.tenant_id AND t.is_active = 1 WHERE w.is_active \
+         ORDER BY w.created_at, w.id",
+    );
+    let workflows = workflows.rows_in(snapshot).await?;
+    let versions = Sql::new("SELECT * FROM workflow_definitions WHERE is_active");
+    let mut published = std::collections::HashMap::new();
+    for row in &versions.rows_in(snapshot).await? {
+        let version = version(row)?;
+        published.insert(version.workflow_id.clone(), version);
+    }
+    let mut living = Vec::new();
+    for row in &workflows {
+        let workflow = entry::<Workflow>(row)?;
+        if let Some(version) = published.remove(&workflow.id) {
+            living.push(DirectoryWorkflow { workflow, version });
+        }
+    }
+    Ok(living)
 }

@@ -479,6 +479,35 @@ async fn plans_are_subscribed_to(place) {
     assert!(matches!(store.create_plan(&a, "p2", &bad).await, Err(ChangeError::Write(_))), "the database knows the periods");
 }
 
+async fn no_line_is_in_the_directory_before_the_tools_of_its_agent(place) {
+    let (store, a, _) = two(place).await;
+    // So many tools of others that they take a while to read: the new ones are written meanwhile.
+    let tools: Vec<_> = (0..60).map(|place| tool(&format!("t{place}"), place)).collect();
+    for number in 0..60 {
+        let id = format!("old-{number}");
+        store.create_agent(&a, &id, &agent(&id), &tools, &why("made")).await.unwrap();
+    }
+    let writer = place.open().await;
+    let writing = tokio::spawn(async move {
+        for number in 0..80 {
+            let id = format!("new-{number}");
+            writer.create_agent(&a, &id, &agent(&id), &[], &why("made")).await.unwrap();
+            let brain = Brain { settings: "{}".to_owned(), tools: vec![tool("order", 1)] };
+            writer.replace_brain(&a, &id, &brain, None, &why("tool")).await.unwrap();
+            writer.create_phone_line(&a, &format!("line-{number}"), &line(&id, &format!("+3349900{number:04}"))).await.unwrap();
+        }
+    });
+    let mut seen = 0;
+    while !writing.is_finished() {
+        for agent in store.node_directory().await.unwrap().agents {
+            assert!(agent.lines.is_empty() || !agent.tools.is_empty(), "{}", agent.agent.id);
+            seen += 1;
+        }
+    }
+    writing.await.unwrap();
+    assert!(seen > 0);
+}
+
 async fn the_directory_has_what_takes_calls_and_its_stamp_changes_with_it(place) {
     let (store, a, b) = two(place).await;
     let stamp = store.node_directory_stamp().await.unwrap();

@@ -13,6 +13,7 @@ HEAD = """# Interoperability
 Written by `make interop` ({date}, commit {commit}); the next run writes it anew. Each cell is a real call, and both directions of its audio were
 judged by frequency: what the telephone says in the server's recording, what the agent says at the telephone (`e2e/lib/interop`). What was agreed
 (codec, SRTP suite) is read from the call's journal. `make test` makes {few} of these {calls} calls, in which each possible pair of values meets.
+G.729 and AMR-WB have a test of their own (`e2e/test_codecs.py`).
 
 The letters of a cell: **i** a call of the telephone, **o** a call to it, **h** hold and resumption, then audio both ways again, **b** blind transfer
 (REFER; the call that the telephone makes is judged like the first), **a** attended transfer to a second telephone of the same kind: asked by a REFER with

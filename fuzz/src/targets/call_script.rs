@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::bytes::Bytes;
 use call::{
     Answerer, Effect, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd, MachineAction,
-    PersonInput, Phase, Profile, Requester, ResponseId, ResponseStatus, Seat, Session,
+    Parking, PersonInput, Phase, Profile, Requester, ResponseId, ResponseStatus, Seat, Session,
     SessionStart, ToolCallId, ToolOutcome, ToolSpec, TransferMode, TransferTarget,
 };
 
@@ -59,6 +59,8 @@ struct Watch {
     target: bool,
     /// It is being told something.
     announcing: bool,
+    /// The caller waits in a parking place.
+    parked: bool,
 }
 
 impl Watch {
@@ -84,6 +86,7 @@ impl Watch {
             ducked: false,
             target: false,
             announcing: false,
+            parked: false,
         };
         watch.drain();
         watch
@@ -138,25 +141,16 @@ impl Watch {
             Effect::Ended { .. } => {
                 self.ended += 1;
                 assert!(!self.target, "a second leg outlives the call");
+                assert!(!self.parked, "a parking place outlives the call");
             }
-            Effect::CallTarget { .. } => {
-                assert!(!self.target, "two second legs");
-                self.target = true;
-                self.announcing = false;
-            }
-            Effect::DropTarget { .. } => {
-                assert!(self.target, "no second leg to end");
-                self.target = false;
-                self.announcing = false;
-            }
-            Effect::Announce { .. } => {
-                assert!(self.target && !self.announcing, "told to nobody, or twice");
-                self.announcing = true;
-            }
-            Effect::Join | Effect::Confer | Effect::HandOver => {
-                assert!(self.target, "joined with nobody");
-                self.announcing = false;
-            }
+            Effect::CallTarget { .. }
+            | Effect::DropTarget { .. }
+            | Effect::Announce { .. }
+            | Effect::Park { .. }
+            | Effect::Unpark
+            | Effect::Join
+            | Effect::Confer
+            | Effect::HandOver => self.take_of_others(&effect),
             Effect::Answer => {
                 self.answers += 1;
                 assert_eq!(self.answers, 1, "answered twice");
@@ -211,6 +205,40 @@ impl Watch {
             | Effect::AddMessage { .. }
             | Effect::Record(_)
             | Effect::Journal(_) => {}
+        }
+    }
+
+    /// Of the second leg, and of the place where a caller is parked.
+    fn take_of_others(&mut self, effect: &Effect) {
+        match effect {
+            Effect::CallTarget { .. } => {
+                assert!(!self.target, "two second legs");
+                self.target = true;
+                self.announcing = false;
+            }
+            Effect::DropTarget { .. } => {
+                assert!(self.target, "no second leg to end");
+                self.target = false;
+                self.announcing = false;
+            }
+            Effect::Announce { .. } => {
+                assert!(self.target && !self.announcing, "told to nobody, or twice");
+                self.announcing = true;
+            }
+            Effect::Park { .. } => {
+                assert!(!self.parked && !self.target, "parked with somebody");
+                self.parked = true;
+            }
+            Effect::Unpark => {
+                assert!(self.parked, "no place to leave");
+                self.parked = false;
+            }
+            Effect::Join | Effect::Confer | Effect::HandOver => {
+                assert!(!self.parked, "with somebody while parked");
+                assert!(self.target, "joined with nobody");
+                self.announcing = false;
+            }
+            other => unreachable!("{other:?}"),
         }
     }
 
@@ -287,8 +315,14 @@ fn profile(bytes: &mut Bytes<'_>) -> Profile {
 }
 
 fn transfer_input(bytes: &mut Bytes<'_>) -> Input {
-    match bytes.below(16) {
+    match bytes.below(17) {
         11 => Input::Person(PersonInput::CalledOff),
+        16 => Input::Person(PersonInput::Parks(Parking {
+            place: bytes.u16(),
+            by: bytes.text(),
+            note: bytes.text(),
+            within_ms: u32::from(bytes.u16()),
+        })),
         12 | 13 => Input::Person(PersonInput::Comes {
             name: bytes.text(),
             seat: bytes.pick(&[Seat::Beside, Seat::Instead]),

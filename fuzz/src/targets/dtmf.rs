@@ -28,6 +28,7 @@ fn stream(now: Instant, remote: SocketAddr) -> Stream {
         keypad: media::Keypad::default(),
         treatment: media::Treatment::default(),
         opus: media::OpusTerms::default(),
+        amr: media::AmrTerms::default(),
         telephone_event: Some(EVENT_TYPE),
         event_clock_hz: 8_000,
         comfort_noise: None,

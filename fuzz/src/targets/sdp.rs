@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::bytes::Bytes;
 use sip::sdp::offer_answer::{
-    CodecOffer, CryptoLine, LocalDtls, LocalIce, LocalMedia, Negotiated, SUITES, SrtpPolicy, accept_answer, answer,
-    offer,
+    CodecOffer, CryptoLine, LocalDtls, LocalIce, LocalMedia, Negotiated, SUITES, SrtpPolicy,
+    accept_answer, answer, offer,
 };
-use sip::sdp::{CANDIDATES_MAX, Direction, Fingerprint, IceCandidate, IceKind, IcePassword, SessionDescription};
+use sip::sdp::{
+    CANDIDATES_MAX, Direction, Fingerprint, IceCandidate, IceKind, IcePassword, SessionDescription,
+};
 
 pub fn target(data: &[u8]) {
     let mut bytes = Bytes::new(data);
@@ -43,6 +45,7 @@ fn local(bytes: &mut Bytes<'_>, seed: u8) -> LocalMedia {
         channels: 1,
         parameters: None,
         static_payload: Some(payload),
+        last_resort: false,
     };
     let mut codecs = vec![codec("PCMU", 0), codec("PCMA", 8)];
     if choices & 1 != 0 {
@@ -51,6 +54,16 @@ fn local(bytes: &mut Bytes<'_>, seed: u8) -> LocalMedia {
     if choices & 2 != 0 {
         codecs.truncate(1);
     }
+    codecs.push(CodecOffer {
+        last_resort: true,
+        ..codec("G729", 18)
+    });
+    codecs.push(CodecOffer {
+        name: "AMR-WB",
+        clock_rate: 16_000,
+        static_payload: None,
+        ..codec("AMR-WB", 0)
+    });
     let srtp = [
         SrtpPolicy::Off,
         SrtpPolicy::Preferred,
@@ -80,6 +93,7 @@ fn local(bytes: &mut Bytes<'_>, seed: u8) -> LocalMedia {
             },
             active: false,
         }),
+        for_browsers: choices & 0x40 != 0,
         ptime_ms: 20,
         session_id: 1,
         session_version: 1,
@@ -130,7 +144,13 @@ fn check(local: &LocalMedia, negotiated: &Negotiated) {
             assert!(remote.port() != 0 && !ip.is_unspecified());
             assert!(!ip.is_multicast() && !ip.is_loopback(), "{ip}");
         }
-        None => assert!(!negotiated.direction.sends(), "sends to nobody"),
+        None => assert!(
+            !negotiated.direction.sends() || negotiated.is_found_by_checks,
+            "sends to nobody"
+        ),
+    }
+    if negotiated.is_found_by_checks {
+        assert!(negotiated.remote.is_none() && negotiated.ice.is_some());
     }
     match local.srtp {
         SrtpPolicy::Off => assert!(negotiated.crypto.is_none()),

@@ -10,7 +10,7 @@ interface LiveMessage {
 type Listener = (message: LiveMessage) => void;
 
 const KINDS = [
-  'call.started', 'call.changed', 'call.person', 'call.transcript', 'call.agent_delta', 'call.caller_speaking', 'call.interrupted', 'call.quality', 'call.ended',
+  'call.started', 'call.changed', 'call.person', 'call.called', 'call.parked', 'call.transcript', 'call.agent_delta', 'call.caller_speaking', 'call.interrupted', 'call.quality', 'call.ended',
   'server.changed', 'registration.changed', 'reset', 'lost',
 ];
 

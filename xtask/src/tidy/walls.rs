@@ -101,6 +101,12 @@ const ROOMS: &[Room] = &[
             "restaurant",
         ],
     },
+    // Its targets are the pure rooms.
+    Room {
+        name: "fuzz",
+        pure: true,
+        may_use: &["agent", "call", "media", "sip", "wire"],
+    },
     Room {
         name: "xtask",
         pure: false,

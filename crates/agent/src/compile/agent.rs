@@ -156,6 +156,10 @@ impl Compiler<'_> {
         {
             wrong.push(("maxCallDurationSec", "This is at most a day."));
         }
+        let parking = rules.parking_timeout_sec;
+        if parking.is_some_and(|seconds| !(10..=3_600).contains(&seconds)) {
+            wrong.push(("parkingTimeoutSec", "This is from 10 seconds to an hour."));
+        }
         let runs = rules
             .limits
             .as_ref()

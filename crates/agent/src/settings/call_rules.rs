@@ -15,6 +15,9 @@ pub struct CallRules {
     /// Longest conversation in seconds; 0 switches the bound off. Default 600.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_call_duration_sec: Option<u32>,
+    /// How long a parked caller waits for a person before this agent has them again; 120 where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parking_timeout_sec: Option<u32>,
     /// Other bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,

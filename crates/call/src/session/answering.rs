@@ -45,6 +45,7 @@ impl Session {
             | Phase::Answering
             | Phase::Transferring
             | Phase::Joined
+            | Phase::Parked
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp

@@ -151,7 +151,9 @@ impl Session {
                     .map_or(reason, Goodbye::reason);
                 self.hang_up(reason);
             }
-            (Phase::Transferring | Phase::Joined, Requester::Shutdown) => self.hang_up(reason),
+            (Phase::Transferring | Phase::Joined | Phase::Parked, Requester::Shutdown) => {
+                self.hang_up(reason);
+            }
             (Phase::HangingUp | Phase::Ended, _) => {}
             (Phase::Ringing | Phase::Dialing | Phase::Answering, Requester::Shutdown)
             | (
@@ -161,6 +163,7 @@ impl Session {
                 | Phase::Talking
                 | Phase::Transferring
                 | Phase::Joined
+                | Phase::Parked
                 | Phase::Goodbye
                 | Phase::Apologising,
                 Requester::Operator,
@@ -190,6 +193,7 @@ impl Session {
             Phase::Answering
             | Phase::Talking
             | Phase::Joined
+            | Phase::Parked
             | Phase::Goodbye
             | Phase::Apologising => {
                 self.hang_up(EndReason::MediaLost);
@@ -210,7 +214,7 @@ impl Session {
             }
             Phase::Ringing | Phase::Dialing | Phase::Answering => self.hang_up(reason),
             // Two legs cost their minutes, and nobody of ours is there to say goodbye.
-            Phase::Joined => {
+            Phase::Joined | Phase::Parked => {
                 self.journal(SessionEvent::BudgetSpent);
                 self.hang_up(reason);
             }
@@ -231,6 +235,7 @@ impl Session {
     pub(super) fn hang_up(&mut self, reason: EndReason) {
         let ringing = self.phase == Phase::Ringing;
         self.drop_target(TargetDrop::CallEnds);
+        self.leave_place();
         self.enter(Phase::HangingUp);
         self.leaving.goodbye = None;
         self.leaving.transfer = None;
@@ -264,6 +269,7 @@ impl Session {
     /// The one end. What was being said is marked with what can have been heard of it.
     pub(super) fn finish(&mut self, reason: EndReason) {
         self.drop_target(TargetDrop::CallEnds);
+        self.leave_place();
         self.leaving.transfer = None;
         for (item, played_ms) in self.turn.queue().unfinished(self.now) {
             let entry = self.transcript.interrupted(&item, played_ms);

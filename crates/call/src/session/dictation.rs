@@ -12,6 +12,7 @@ impl Session {
             Phase::Ringing | Phase::Dialing | Phase::Answering | Phase::Talking => {}
             Phase::Transferring
             | Phase::Joined
+            | Phase::Parked
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp

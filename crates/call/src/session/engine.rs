@@ -13,7 +13,11 @@ use crate::profile::Greeting;
 impl Session {
     pub(super) fn settle_link(&mut self) {
         match self.phase {
-            Phase::Joined | Phase::HangingUp | Phase::Ended | Phase::Apologising => return,
+            Phase::Joined
+            | Phase::Parked
+            | Phase::HangingUp
+            | Phase::Ended
+            | Phase::Apologising => return,
             Phase::Ringing
             | Phase::Dialing
             | Phase::Answering
@@ -60,6 +64,7 @@ impl Session {
             // The transfer goes on without an engine.
             Phase::Transferring => {}
             Phase::Joined
+            | Phase::Parked
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp
@@ -114,7 +119,11 @@ impl Session {
 
     pub(super) fn engine_lost(&mut self, failure: EngineFailure) {
         match self.phase {
-            Phase::Joined | Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
+            Phase::Joined
+            | Phase::Parked
+            | Phase::Apologising
+            | Phase::HangingUp
+            | Phase::Ended => return,
             Phase::Ringing
             | Phase::Dialing
             | Phase::Answering

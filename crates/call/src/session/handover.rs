@@ -2,6 +2,7 @@
 //! fails. Where a second leg was called, its end is this machine's business: none is left behind, whoever hangs up.
 
 use super::Session;
+use super::person::with_note;
 use crate::effect::{Effect, Purpose, Role, SessionEvent};
 use crate::end::EndReason;
 use crate::input::Input;
@@ -50,7 +51,7 @@ impl Session {
         }
     }
 
-    fn take_transfer_step(&mut self, step: TransferStep) {
+    pub(super) fn take_transfer_step(&mut self, step: TransferStep) {
         match step {
             TransferStep::Ask(target) => {
                 self.journal(SessionEvent::TransferStarted {
@@ -196,8 +197,10 @@ impl Session {
             return;
         };
         transfer.joined();
-        let (name, came) = (&transfer.target().name, transfer.came());
-        let told = if came {
+        let (name, came) = (transfer.target().name.clone(), transfer.came());
+        let told = if let Some(told) = self.taken_from_place(&name) {
+            told
+        } else if came {
             format!("[conference] {name}: has the call alone with the caller")
         } else {
             format!("[transfer] {name}: joined")
@@ -260,8 +263,15 @@ impl Session {
     pub(super) fn caller_returns(&mut self, name: &str, reason: &str) {
         self.agent_returns();
         let text = format!("[transfer] {name}: {reason}; the caller is back");
+        self.caller_is_back(text, "");
+    }
+
+    /// The model is told why it has the caller again, with what a person wants it to know, and goes on with them.
+    pub(super) fn caller_is_back(&mut self, text: String, note: &str) {
+        let text = with_note(text, note);
         self.tell(&text);
         self.note(Role::System, text);
+        self.turn.unwant(Purpose::Conferred);
         self.turn.want(Purpose::Returned);
     }
 

@@ -51,6 +51,7 @@ impl Session {
             | Phase::Talking
             | Phase::Transferring
             | Phase::Joined
+            | Phase::Parked
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp
@@ -200,6 +201,7 @@ impl Session {
     pub(super) fn settle_mute(&mut self) {
         let muted = self.leaving.goodbye.is_some()
             || (self.leaving.transfer.is_some() && !self.confers())
+            || self.phase == Phase::Parked
             || self.keypad.secure.is_on()
             || self.liveness.is_held()
             || self.ledger.mutes_caller();

@@ -2,7 +2,7 @@
 //! second leg, and whoever of the three leaves, the caller is with somebody, or gone.
 
 use super::Session;
-use crate::effect::{Effect, Purpose, Role, SessionEvent};
+use crate::effect::{Effect, SessionEvent};
 use crate::input::PersonInput;
 use crate::limits::{PERSON_NAME_BYTES_MAX, TEXT_BYTES_MAX, cut_text};
 use crate::phase::Phase;
@@ -25,13 +25,16 @@ pub enum NoPlace {
 }
 
 impl Session {
-    /// Whether a person of the house could come into the call now.
+    /// Whether a person of the house could come into the call now. To a caller who is parked nobody comes but in the agent's place.
     ///
     /// # Errors
     /// [`NoPlace`].
-    pub fn has_place(&self) -> Result<(), NoPlace> {
+    pub fn has_place(&self, seat: Seat) -> Result<(), NoPlace> {
         if self.leaving.transfer.is_some() {
             return Err(NoPlace::Somebody);
+        }
+        if self.phase == Phase::Parked && seat == Seat::Instead {
+            return Ok(());
         }
         let converses = self.phase == Phase::Talking
             && self.profile.refusal.is_none()
@@ -57,13 +60,14 @@ impl Session {
 
     /// Whether the person who is on the line can give the caller back to the agent.
     pub fn may_hand_back(&self) -> bool {
-        self.may_return() || (self.confers() && self.phase == Phase::Talking)
+        let parked = self.phase == Phase::Parked;
+        parked || self.may_return() || (self.confers() && self.phase == Phase::Talking)
     }
 
     /// Whether whoever is being called can be called off.
     pub fn may_call_off(&self) -> bool {
         let transfer = self.leaving.transfer.as_ref();
-        self.phase == Phase::Transferring
+        matches!(self.phase, Phase::Transferring | Phase::Parked)
             && self.profile.transfer_at_once.is_none()
             && transfer.is_some_and(Transfer::may_be_called_off)
     }
@@ -73,13 +77,14 @@ impl Session {
             PersonInput::CalledOff => self.person_called_off(),
             PersonInput::Comes { name, seat } => self.person_comes(name, seat),
             PersonInput::Moves { seat } => self.person_moves(seat),
+            PersonInput::Parks(parking) => self.person_parks(parking),
             PersonInput::HandsBack { note, stay: false } => self.person_hands_back(&note),
             PersonInput::HandsBack { note, stay: true } => self.person_stays(&note),
         }
     }
 
     fn person_comes(&mut self, name: String, seat: Seat) {
-        if self.has_place().is_err() {
+        if self.has_place(seat).is_err() {
             if !planted::has(Planted::PersonStays) {
                 let why = TargetDrop::NoPlace;
                 self.effect(Effect::DropTarget { why });
@@ -91,6 +96,8 @@ impl Session {
         self.leaving.transfer = Some(Transfer::of_person(name.clone()));
         match seat {
             Seat::Beside => self.brought_together(&name, ""),
+            // The agent has left long ago.
+            Seat::Instead if self.phase == Phase::Parked => self.join(),
             Seat::Instead => self.agent_leaves(),
         }
     }
@@ -111,7 +118,7 @@ impl Session {
     }
 
     /// The agent is beside a person who could go on alone. An end that the house has decided is not put off by that.
-    fn may_be_replaced(&self) -> bool {
+    pub(super) fn may_be_replaced(&self) -> bool {
         let leaves_alone = || {
             let goodbye = self.leaving.goodbye.as_ref();
             goodbye.is_some_and(|goodbye| self.may_leave_them(goodbye.reason()))
@@ -122,7 +129,7 @@ impl Session {
     }
 
     /// The caller is with a person alone, and has an agent.
-    fn may_return(&self) -> bool {
+    pub(super) fn may_return(&self) -> bool {
         self.phase == Phase::Joined && self.profile.transfer_at_once.is_none()
     }
 
@@ -147,6 +154,9 @@ impl Session {
         if !self.may_hand_back() {
             return;
         }
+        if self.phase == Phase::Parked {
+            return self.given_from_place(note);
+        }
         let alone = self.phase == Phase::Joined;
         self.drop_target(TargetDrop::HandedBack);
         let Some(transfer) = self.leaving.transfer.take() else {
@@ -158,11 +168,7 @@ impl Session {
             self.agent_returns();
         }
         let text = format!("[conference] {}: {HANDED_BACK}", transfer.target().name);
-        let text = with_note(text, note);
-        self.tell(&text);
-        self.note(Role::System, text);
-        self.turn.unwant(Purpose::Conferred);
-        self.turn.want(Purpose::Returned);
+        self.caller_is_back(text, note);
     }
 }
 

@@ -85,6 +85,7 @@ impl Session {
             Phase::Ringing | Phase::Dialing | Phase::Answering | Phase::Talking => true,
             Phase::Transferring
             | Phase::Joined
+            | Phase::Parked
             | Phase::Goodbye
             | Phase::Apologising
             | Phase::HangingUp

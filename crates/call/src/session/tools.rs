@@ -22,7 +22,11 @@ impl Session {
             Phase::Talking => None,
             Phase::Ringing | Phase::Dialing | Phase::Answering => Some(Refusal::NotAnswered),
             Phase::Transferring | Phase::Goodbye => Some(Refusal::CallEnding),
-            Phase::Joined | Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
+            Phase::Joined
+            | Phase::Parked
+            | Phase::Apologising
+            | Phase::HangingUp
+            | Phase::Ended => return,
         };
         if !self.link.is_ready() {
             return;
@@ -121,6 +125,7 @@ impl Session {
             Phase::Apologising | Phase::HangingUp | Phase::Ended => return,
             // The agent is away, and may come back: it must know of the order that was booked meanwhile.
             Phase::Joined
+            | Phase::Parked
             | Phase::Ringing
             | Phase::Dialing
             | Phase::Answering

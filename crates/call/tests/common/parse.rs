@@ -2,7 +2,7 @@
 
 use call::{
     Answerer, EndReason, EngineFailure, Filler, Greeting, Input, ItemId, LegEnd, MachineAction,
-    PersonInput, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus, Seat,
+    Parking, PersonInput, Profile, Recorded, Refusal, Requester, ResponseId, ResponseStatus, Seat,
     SecureDigits, ToolCallId, ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
 };
 
@@ -200,7 +200,7 @@ fn second_leg(verb: &str, rest: &str) -> Result<Input, String> {
 }
 
 /// `person comes beside Marie`, `person comes instead Marie`, `person moves beside`, `person moves instead`, `person hands_back what for`,
-/// `person has_agent_back what for`, /// `person called_off`
+/// `person has_agent_back what for`, `person called_off`, `person parks 3 120000 Marie | what for`
 fn person(verb: &str, rest: &str) -> Result<Input, String> {
     let (first, second) = split(rest);
     let seat = || match first {
@@ -214,12 +214,25 @@ fn person(verb: &str, rest: &str) -> Result<Input, String> {
             seat: seat()?,
         }),
         "moves" => Input::Person(PersonInput::Moves { seat: seat()? }),
+        "parks" => Input::Person(PersonInput::Parks(parking(first, second)?)),
         "called_off" => Input::Person(PersonInput::CalledOff),
         "hands_back" | "has_agent_back" => Input::Person(PersonInput::HandsBack {
             note: rest.to_owned(),
             stay: verb == "has_agent_back",
         }),
         _ => return Err(format!("unknown input of a person: {verb}")),
+    })
+}
+
+/// The place, and behind it how long the caller waits there, who parks, and what the agent is to know.
+fn parking(place: &str, rest: &str) -> Result<Parking, String> {
+    let (within, rest) = split(rest);
+    let (by, note) = rest.split_once(" | ").unwrap_or((rest, ""));
+    Ok(Parking {
+        place: place.parse().map_err(|_| "not a place".to_owned())?,
+        by: by.to_owned(),
+        note: note.to_owned(),
+        within_ms: within.parse().map_err(|_| "not a time".to_owned())?,
     })
 }
 

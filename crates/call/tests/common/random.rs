@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use call::{
     Answerer, Dictation, Effect, EndReason, EngineFailure, Greeting, Heard, Input, ItemId, LegEnd,
-    MachineAction, PersonInput, Phase, Profile, Recorded, Refusal, Requester, ResponseId,
+    MachineAction, Parking, PersonInput, Phase, Profile, Recorded, Refusal, Requester, ResponseId,
     ResponseStatus, Seat, SecureDigits, Session, SessionEvent, SessionStart, ToolCallId,
     ToolOutcome, ToolSpec, TransferEnd, TransferMode, TransferTarget,
 };
@@ -46,6 +46,8 @@ pub(crate) enum Promise {
     Disclosure,
     /// One second leg at a time, each ended once, joined only while it lives.
     Target,
+    /// A caller who is parked is with nobody and costs no engine, and the place is given back once.
+    Parking,
     /// The ringing is switched to what it is not, and off at the end.
     Ringback,
     /// Answered at most once.
@@ -125,6 +127,8 @@ struct Watch {
     /// Its person is to say whether they take the caller, and did.
     asked: bool,
     accepted: bool,
+    /// The caller waits in a parking place.
+    parked: bool,
     ringback: bool,
     released: bool,
     message: bool,
@@ -165,6 +169,7 @@ impl Watch {
             confers: false,
             asked: false,
             accepted: false,
+            parked: false,
             ringback: false,
             released: false,
             message: false,
@@ -215,7 +220,11 @@ impl Watch {
             | Phase::Talking
             | Phase::Transferring
             | Phase::Goodbye => self.engine_ready,
-            Phase::Joined | Phase::Apologising | Phase::HangingUp | Phase::Ended => false,
+            Phase::Joined
+            | Phase::Parked
+            | Phase::Apologising
+            | Phase::HangingUp
+            | Phase::Ended => false,
         };
         self.session
             .handle(self.base + Duration::from_millis(self.now_ms), input);
@@ -347,7 +356,35 @@ impl Watch {
         }
     }
 
+    /// The place is taken while the caller is with nobody, and given back once.
+    fn take_parking(&mut self, effect: &Effect) {
+        let parks = matches!(effect, Effect::Park { .. });
+        self.hold(self.parked != parks, Promise::Parking, || {
+            "the place is taken or free as it was".to_owned()
+        });
+        self.hold(!(parks && self.target), Promise::Parking, || {
+            "parked while somebody is there".to_owned()
+        });
+        self.hold(!(parks && self.engine_ready), Promise::Parking, || {
+            "parked with the agent there".to_owned()
+        });
+        self.parked = parks;
+        self.joined = false;
+        self.confers = false;
+    }
+
     fn take(&mut self, effect: Effect) {
+        let with_somebody = matches!(
+            effect,
+            Effect::Join
+                | Effect::Confer
+                | Effect::ConnectEngine { .. }
+                | Effect::CreateResponse { .. }
+                | Effect::HangUp { .. }
+        );
+        self.hold(!(self.parked && with_somebody), Promise::Parking, || {
+            format!("{effect:?} while the caller is parked")
+        });
         let shown = format!("{effect:?}");
         let name = shown.split([' ', '(']).next().unwrap_or_default();
         self.seen.insert(name.to_owned());
@@ -378,6 +415,7 @@ impl Watch {
             | Effect::HandOver
             | Effect::Confer
             | Effect::Join => self.take_target(&effect),
+            Effect::Park { .. } | Effect::Unpark => self.take_parking(&effect),
             Effect::Background { on } => {
                 self.hold(self.background != on, Promise::Background, || {
                     "the background is switched to what it is".to_owned()
@@ -436,6 +474,10 @@ impl Watch {
             }
             SessionEvent::PersonCame { .. } => "person_came".to_owned(),
             SessionEvent::AgentLeft => "agent_left".to_owned(),
+            SessionEvent::Retrieved { .. } => "retrieved".to_owned(),
+            SessionEvent::ParkingEnded { timed_out, .. } => {
+                format!("parking ended, {timed_out}")
+            }
             SessionEvent::TargetScreened { outcome } => format!("screened {}", outcome.label()),
             _ => return,
         };
@@ -563,7 +605,7 @@ fn input(dice: &mut Dice) -> Input {
 
 fn leg_input(dice: &mut Dice) -> Input {
     let yes = dice.below(2) == 0;
-    match dice.below(80) {
+    match dice.below(84) {
         0 => Input::HangUpRequested {
             by: if yes {
                 Requester::Operator
@@ -612,6 +654,12 @@ fn leg_input(dice: &mut Dice) -> Input {
         }),
         76..=77 => Input::Person(PersonInput::Moves { seat: seat(yes) }),
         79 => Input::Person(PersonInput::CalledOff),
+        80..=83 => Input::Person(PersonInput::Parks(Parking {
+            place: 7,
+            by: "Marie".to_owned(),
+            note: "x".repeat(usize::from(yes) * 20_000),
+            within_ms: u32::try_from(dice.below(30_000)).expect("small"),
+        })),
         78 => Input::Person(PersonInput::HandsBack {
             note: "x".repeat(usize::from(yes) * 20_000),
             stay: dice.below(2) == 0,
@@ -869,6 +917,7 @@ impl Watch {
             (self.background, Promise::Background, "the background sound"),
             (self.secure, Promise::Secure, "secure input"),
             (self.target, Promise::Target, "a second leg"),
+            (self.parked, Promise::Parking, "a parking place"),
             (self.ringback, Promise::Ringback, "the ringing"),
         ];
         for (is_on, promise, what) in left {

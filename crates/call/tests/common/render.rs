@@ -64,6 +64,8 @@ pub(crate) fn effect(effect: &Effect) -> String {
         | Effect::Confer
         | Effect::HandOver
         | Effect::Announce { .. }
+        | Effect::Park { .. }
+        | Effect::Unpark
         | Effect::DropTarget { .. } => caller(effect),
         Effect::SubmitToolOutput { id, output } => format!("submit_tool_output {id} {output}"),
         Effect::SendDtmf { digits } => format!("send_dtmf {digits}"),
@@ -132,6 +134,10 @@ fn caller(effect: &Effect) -> String {
         format!("announce asks={}", yes(*asks))
     } else if let Effect::DropTarget { why } = effect {
         format!("drop_target {why:?}")
+    } else if let Effect::Park { place } = effect {
+        format!("park {place}")
+    } else if matches!(effect, Effect::Unpark) {
+        "unpark".to_owned()
     } else {
         String::new()
     }
@@ -178,6 +184,20 @@ fn journal(event: &SessionEvent) -> String {
         SessionEvent::PersonCame { name } => format!("person_came {name}"),
         SessionEvent::Conferred => "conferred".to_owned(),
         SessionEvent::AgentLeft => "agent_left".to_owned(),
+        SessionEvent::Parked { place, by } => format!("parked {place} {by}"),
+        SessionEvent::Retrieved {
+            place,
+            by,
+            waited_ms,
+        } => format!("retrieved {place} after={waited_ms} {by}"),
+        SessionEvent::ParkingEnded {
+            place,
+            waited_ms,
+            timed_out,
+        } => format!(
+            "parking_ended {place} after={waited_ms} timed_out={}",
+            yes(*timed_out)
+        ),
         SessionEvent::TargetEnded { reason } => format!("target_ended {reason}"),
         SessionEvent::TransferFinished { done, reason } => {
             format!("transfer_finished done={} {reason}", yes(*done))

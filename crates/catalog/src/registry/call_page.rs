@@ -119,6 +119,10 @@ super::table! { Label:
     Info line_person_came(name: Text);
     Info line_conferred();
     Info line_agent_left();
+    Info line_parked(place: Count, by: Text);
+    Info line_retrieved(place: Count, by: Text, waited: Duration);
+    Notice line_parking_timed_out(place: Count, waited: Duration);
+    Info line_parking_given(place: Count, waited: Duration);
     Notice announcement_not_spoken();
     Info line_target_ended(reason: Text);
     Info line_transfer_done();

@@ -41,8 +41,9 @@ super::table! { Service:
     Notice api_person_not_now(id: Text);
     Notice api_person_there(id: Text);
     Notice api_person_nobody(id: Text);
-    Notice api_person_no_conference(id: Text);
     Warning api_person_too_often();
+    Notice api_call_not_parked(id: Text);
+    Warning api_parking_full(max: Count);
     Notice api_invite_nobody(id: Text);
     Notice api_invite_not_allowed();
     Notice api_invite_no_way(id: Text);

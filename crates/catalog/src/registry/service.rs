@@ -46,6 +46,7 @@ super::table! { Service:
     Warning dtls_refused();
     Warning dtls_silence();
     Notice leg_replaced(from: Text);
+    Notice not_parked(cause: Text);
     Notice offer_failed(status: Number);
     Notice sip_command_refused(command: Text);
     Warning sip_refused(status: Number, reason: Text optional);

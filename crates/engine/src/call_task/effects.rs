@@ -70,6 +70,8 @@ impl CallTask {
             Effect::HandOver => self.hand_over(now),
             Effect::Join => self.join(now),
             Effect::Confer => self.confer(now),
+            Effect::Park { .. } => self.parked(now),
+            Effect::Unpark => self.unparked(now),
             Effect::ClearPlayout => self.clear_playout(now),
             Effect::Patience { patience_ms } => self.link.set_patience(patience_ms),
             Effect::Duck { on } => self.media.duck(on),
@@ -141,7 +143,7 @@ impl CallTask {
         self.link.close(Which::Current);
         self.link.close(Which::Next);
         // Who left because people talk is asked first when the caller is back.
-        if self.session.phase() != Phase::Joined {
+        if !matches!(self.session.phase(), Phase::Joined | Phase::Parked) {
             self.link.after_loss(EngineFailure::Timeout);
         }
         self.engine_state(now, EngineState::Closed, 0);
@@ -300,6 +302,7 @@ impl CallTask {
             self.second.note_screened(*outcome);
         }
         self.called_news(event);
+        self.parking_news(event);
         if let SessionEvent::Returned = event {
             self.caller_returns(now);
         }

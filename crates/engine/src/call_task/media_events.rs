@@ -289,6 +289,7 @@ impl CallTask {
             "interruptions": timings.interruptions,
             "false_barge_ins": timings.false_barge_ins,
             "second_legs": self.second.figures(now),
+            "parked": self.waiting.figures(),
             "answered_by": timings.answered_by.map(call::Answerer::label),
             "codec": self.media.codec().name(),
             "rtp": {

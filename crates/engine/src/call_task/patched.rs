@@ -44,7 +44,8 @@ pub(crate) enum PatchStart {
     /// An INVITE came; it is offered to the switchboard.
     Incoming {
         offer: Option<Vec<u8>>,
-        source: SocketAddr,
+        /// Where it came from, and by what.
+        source: (SocketAddr, sip::Protocol),
         call: Box<IncomingCall>,
     },
     /// Our INVITE left.

@@ -27,7 +27,7 @@ use super::office::Office;
 use super::opening::Opening;
 use super::placed::{self, NoStream};
 use super::privacy::Privacy;
-use super::second_leg::SecondLegs;
+use super::second_leg::{SecondLegs, Waiting};
 use super::{Answer, CallTask, Start};
 use crate::calls::placing::{Awaited, Placed};
 use crate::calls::{CallCommand, Dialled};
@@ -36,8 +36,9 @@ use crate::engine_link::{Connecting, EngineLink};
 use crate::journal::Service;
 use crate::leg::audio::LegAudio;
 use crate::leg::media::{LegIdentity, MediaLeg};
+use crate::leg::negotiation::{self, Towards};
 use crate::leg::way::Servers;
-use crate::leg::{exact_reason, leg_end, negotiation};
+use crate::leg::{exact_reason, leg_end};
 use crate::limits::LEG_EVENTS_MAX;
 use crate::quality::Meter;
 use crate::realtime_client::connect;
@@ -358,11 +359,12 @@ impl Preparation {
         &mut self,
         now: Instant,
         offer: Option<&[u8]>,
-        source: SocketAddr,
+        (source, protocol): (SocketAddr, sip::Protocol),
     ) -> Result<(LegAudio, Option<Answer>), EndReason> {
         let calls = Arc::clone(&self.desk.calls);
         let line = Arc::clone(&self.desk.line);
-        if Servers::must_ask(&line.config, &calls.rtp, source) {
+        let towards = Towards::peer(&line.config, protocol.is_websocket(), offer.is_none());
+        if Servers::must_ask(towards.line(), &calls.rtp, source) {
             self.ring();
         }
         let mut pair = calls.ports.allocate(now).map_err(|error| {
@@ -374,13 +376,13 @@ impl Preparation {
         })?;
         let asking = calls
             .servers
-            .announce(&line.config, &calls.rtp, &mut pair, source);
+            .announce(towards.line(), &calls.rtp, &mut pair, source);
         let (announced, news) = asking.await;
         let now = Instant::now();
         if let Some(news) = news {
             self.desk.journal.note(now, news);
         }
-        let local = negotiation::local_media(&line.config, announced);
+        let local = towards.local_media(announced);
         let cname = self.desk.identity.id.as_str();
         let identity = LegIdentity {
             keypad: self.desk.line.config.keypad,
@@ -456,6 +458,7 @@ impl Preparation {
             session: Session::new(now, profile, start),
             media,
             second: SecondLegs::default(),
+            waiting: Waiting::default(),
             link,
             engine_form: form,
             upward: None,

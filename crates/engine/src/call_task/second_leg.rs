@@ -6,8 +6,10 @@
 
 mod announcing;
 mod called;
+mod code_keys;
 mod conference;
 mod events;
+mod parking;
 mod person;
 mod relay;
 mod voice;
@@ -19,6 +21,7 @@ use call::{EndReason, Seat};
 use serde_json::{Value, json};
 
 use crate::calls::Dialled;
+use crate::dispatch::Admitted;
 use crate::journal::CallJournal;
 use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
@@ -27,7 +30,9 @@ use crate::person::LiveCalled;
 use crate::quality::{LegQuality, Meter};
 use crate::sip_driver::LegEvent;
 use announcing::Announcement;
+use code_keys::CodeKeys;
 use conference::Conference;
+pub(super) use parking::Waiting;
 use relay::Relay;
 use voice::Said;
 
@@ -53,6 +58,8 @@ enum Stage {
     Conferring,
     /// The caller and the second leg hear each other.
     Joined,
+    /// The person has put the caller into a place, and is told which.
+    Leaving,
     /// It ends, or has ended: only its last messages are still read.
     Over,
 }
@@ -68,6 +75,17 @@ enum Offer {
     Asked,
     /// It does, and the leg's own side ends it.
     Taken,
+}
+
+/// How it came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// We called somebody.
+    Called,
+    /// A person came by themselves, from a page.
+    Page,
+    /// A person came by themselves, from a telephone that dialled a parking place.
+    Telephone,
 }
 
 /// One second leg.
@@ -89,8 +107,13 @@ struct SecondLeg {
     /// Why it is over, for the record.
     end: Option<String>,
     offer: Offer,
-    /// A person came by themselves, from a page: nobody was called.
-    came: bool,
+    origin: Origin,
+    /// Keys that may be for us.
+    code: CodeKeys,
+    /// When a person who was told the place leaves at the latest.
+    leaves_at: Option<Instant>,
+    /// The room that a telephone which came by itself takes.
+    admitted: Option<Admitted>,
     /// The message that closes its signalling was seen.
     last_seen: bool,
     /// Nothing more is to come.
@@ -154,6 +177,7 @@ impl SecondLeg {
             self.meter.read(&self.media.statistics(now));
             self.media.stop(now);
             self.media.transmit(now);
+            self.admitted = None;
         }
     }
 
@@ -189,7 +213,8 @@ impl SecondLeg {
             "end": self.end,
             "codec": self.joined.map(|_| self.media.codec().name()),
             "conference": self.conference.is_some(),
-            "from_page": self.came,
+            "from_page": self.origin == Origin::Page,
+            "from_telephone": self.origin == Origin::Telephone,
             "dropped_ms": self.relay.dropped_ms() + self.conference.as_ref().map_or(0, Conference::dropped_ms),
             "rtp": self.joined.map(|_| json!({
                 "packets_sent": figures.packets_sent,
@@ -209,13 +234,14 @@ impl SecondLeg {
 impl SecondLegs {
     /// Takes the place of the one before, which is over.
     fn begin(&mut self, now: Instant, second: SecondLeg, journal: &CallJournal) {
-        let count = if second.came {
-            &mut self.came
-        } else {
+        let count = if second.origin == Origin::Called {
             &mut self.called
+        } else {
+            &mut self.came
         };
         *count += 1;
         if let Some(mut before) = self.current.replace(Box::new(second)) {
+            before.leave_parked(now);
             journal.last_packets_of(before.media.tap());
             self.voiced += before.announcement.voiced();
             self.told.push(before.figures(now));
@@ -316,6 +342,8 @@ impl SecondLegs {
             open.media.poll_timeout(),
             open.announcement.poll_timeout(),
             conference.map(Conference::poll_timeout),
+            open.code.poll_timeout(),
+            open.leaves_at,
         ];
         timeouts.into_iter().flatten().min()
     }
@@ -366,7 +394,7 @@ impl SecondLegs {
         };
         second.end(now, EndReason::Internal, "the call ended");
         journal.last_packets_of(second.media.tap());
-        if second.came {
+        if second.origin == Origin::Page {
             return self.dismiss(now);
         }
         if second.offer == Offer::Taken {

@@ -6,6 +6,7 @@ use call::{Input, TransferEnd, TransferTarget};
 
 use super::CallTask;
 use crate::calls::placing::{PREMIUM_REFUSED, refer_address};
+use crate::leg::Leg;
 
 impl CallTask {
     pub(super) fn transfer(&mut self, now: Instant, target: &TransferTarget) {
@@ -18,6 +19,14 @@ impl CallTask {
         };
         let reason = reason.to_owned();
         self.transfer_over(now, TransferEnd::Failed { reason });
+    }
+
+    /// Where we call a number ourselves: as [`CallTask::transfer_domain`]; nowhere, where the host that brought the call has no trunk of ours: a carrier's
+    /// stream, a page.
+    pub(super) fn calling_domain(&self) -> Option<String> {
+        let has_trunk = self.desk.line.config.account.is_some();
+        let by_sip = matches!(self.desk.leg, Leg::Sip(_));
+        (has_trunk || by_sip).then(|| self.transfer_domain())
     }
 
     /// Where a number is called: the domain of the line's account, else the host that sent the call.

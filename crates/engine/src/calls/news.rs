@@ -2,7 +2,7 @@
 
 use super::{Calls, Identity};
 use crate::live::{LiveEvent, LiveEventKind, LiveState, Timings};
-use crate::person::{LiveCalled, LivePerson};
+use crate::person::{LiveCalled, LiveParked, LivePerson};
 use crate::quality::LegQuality;
 
 impl Calls {
@@ -44,6 +44,14 @@ impl Calls {
             entry.call.called.clone_from(&called);
         }
         self.publish(identity, LiveEventKind::Called(called));
+    }
+
+    /// The caller of a live call waits in a parking place, or does not any more.
+    pub(crate) fn parked_changed(&self, identity: &Identity, parked: Option<LiveParked>) {
+        if let Some(entry) = self.live().get_mut(&identity.id) {
+            entry.call.parked.clone_from(&parked);
+        }
+        self.publish(identity, LiveEventKind::Parked(parked));
     }
 
     /// The legs of a live call were read.

@@ -37,7 +37,7 @@ impl Calls {
         let task = CallTask::prepare(self, line, identity, journal.clone(), leg, commands);
         let start = PatchStart::Incoming {
             offer: invite.offer.clone(),
-            source: invite.source,
+            source: (invite.source, invite.protocol),
             call: Box::new(IncomingCall { from, to, call }),
         };
         self.spawn("sip", journal, admitted, patched::run(task, start, lines));

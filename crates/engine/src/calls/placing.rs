@@ -23,7 +23,7 @@ use crate::dispatch::{Admitted, Dispatcher, Line, MayReplace};
 use crate::engine::PlaceCallError;
 use crate::leg::carrier::{CarrierControl, CarrierLeg, CarrierProgress};
 use crate::leg::media::{LegIdentity, MediaLeg};
-use crate::leg::negotiation::local_media;
+use crate::leg::negotiation::Towards;
 use crate::leg::way::{Announced, Servers};
 use crate::leg::{Leg, SipLeg};
 use crate::limits::{LEG_EVENTS_MAX, STREAM_AFTER_RING_WITHIN};
@@ -301,8 +301,14 @@ impl Calls {
         // It is asked for in the middle of a conversation, which waits for nobody: routers that keep ports map this one as they did
         // the first, and the rest is symmetric RTP.
         let peer = self.next_hop(line, &to).map_or(ELSEWHERE, |peer| peer);
-        let announced = Servers::known(&line.config, &self.rtp, &pair, (peer, 5060).into());
-        let (media, offer) = outgoing_media(now, line, pair, announced, self.rtp.capture);
+        let towards = self.towards(line);
+        let (terms, peer) = (towards.line(), (peer, 5060).into());
+        let announced = if towards.is_browser() {
+            Servers::known_with_ice(terms, &self.rtp, &pair, peer)
+        } else {
+            Servers::known(terms, &self.rtp, &pair, peer)
+        };
+        let (media, offer) = outgoing_media(now, &towards, pair, announced, self.rtp.capture);
         let caller = dialled.caller.as_deref();
         let placing = self.ask_for(line, (to, caller), offer, place).ok_or(busy)?;
         Ok((media, SipLeg::placed(self.driver.clone(), placing)))
@@ -457,12 +463,14 @@ impl Calls {
             .allocate(Instant::now())
             .map_err(|_| PlaceCallError::NoPort)?;
         let peer = self.next_hop_found(line, to).await;
+        let towards = self.towards(line);
+        let peer = (peer, 5060).into();
         let asking = self
             .servers
-            .announce(&line.config, &self.rtp, &mut pair, (peer, 5060).into());
+            .announce(towards.line(), &self.rtp, &mut pair, peer);
         let (announced, news) = asking.await;
-        let (mut media, offer) =
-            outgoing_media(Instant::now(), line, pair, announced, self.rtp.capture);
+        let (now, capture) = (Instant::now(), self.rtp.capture);
+        let (mut media, offer) = outgoing_media(now, &towards, pair, announced, capture);
         media.keep_news(news);
         let outgoing = outgoing(line, to.to_owned(), from, offer);
         // Its channel of the trunk was admitted with the call.
@@ -482,6 +490,13 @@ impl Calls {
             }
         })?;
         Ok((invite, media, placing.events))
+    }
+
+    /// The line as it is towards whom we call by it.
+    fn towards<'a>(&self, line: &'a Line) -> Towards<'a> {
+        let device = line.device;
+        let by_websocket = device.is_some_and(|device| self.devices.is_by_websocket(device));
+        Towards::peer(&line.config, by_websocket, true)
     }
 
     /// Where an INVITE goes first, where that is known without asking a name server.
@@ -528,16 +543,16 @@ fn next_host<'a>(line: &'a Line, to: &'a str) -> Option<(&'a str, Option<u16>)> 
 /// The audio of a call that we place, and its offer.
 fn outgoing_media(
     now: Instant,
-    line: &Line,
+    towards: &Towards<'_>,
     pair: RtpPair,
     announced: Announced,
     capture: PacketContents,
 ) -> (MediaLeg, Vec<u8>) {
-    let local = local_media(&line.config, announced);
+    let (line, local) = (towards.line(), towards.local_media(announced));
     let cname = random::seed().to_string();
     let identity = LegIdentity {
-        keypad: line.config.keypad,
-        treatment: line.config.treatment,
+        keypad: line.keypad,
+        treatment: line.treatment,
         signalling: None,
         cname: &cname,
         seed: random::seed(),

@@ -21,16 +21,19 @@ use super::Shown;
 use crate::config::TlsIdentity;
 
 /// What the listener is made of. TLS 1.2 or later.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct TlsServer {
     provider: Arc<CryptoProvider>,
     key: Arc<SingleCertAndKey>,
+    /// Where nobody is asked: one for all connections, whose sessions may be resumed.
+    plain: TlsAcceptor,
 }
 
 /// Accepts one connection.
 pub(crate) struct AskingAcceptor {
     acceptor: TlsAcceptor,
-    asked: Arc<Asked>,
+    /// `None`: the peer is not asked.
+    asked: Option<Arc<Asked>>,
 }
 
 /// What one handshake proved. Each has its own: a proof is of its connection and of no other.
@@ -53,49 +56,50 @@ impl TlsServer {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = CertifiedKey::from_der(chain, key, &provider)
             .map_err(|error| ("the certificate and its key", error.to_string()))?;
-        let server = Self {
+        let key = Arc::new(SingleCertAndKey::from(key));
+        let plain = config(&provider, &key, Arc::new(NoClientAuth))
+            .map_err(|error| ("the protocol versions", error.to_string()))?;
+        Ok(Self {
             provider,
-            key: Arc::new(SingleCertAndKey::from(key)),
-        };
-        // Once here, so that it cannot fail later.
-        let made = server.config(server.asked());
-        made.map_err(|error| ("the protocol versions", error.to_string()))?;
-        Ok(server)
-    }
-
-    fn asked(&self) -> Arc<Asked> {
-        Arc::new(Asked {
-            provider: Arc::clone(&self.provider),
-            is_proven: AtomicBool::new(false),
+            key,
+            plain: TlsAcceptor::from(Arc::new(plain)),
         })
-    }
-
-    fn config(&self, verifier: Arc<dyn ClientCertVerifier>) -> Result<ServerConfig, Error> {
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::clone(&self.key) as _);
-        // A session that is resumed proves nothing anew, and would keep a certificate beyond its end.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Ok(config)
     }
 
     /// For the next connection; `asks`: for a certificate as well. Some telephones ask their user for one then, and wait: nobody is asked
     /// where no line could be opened by it.
     pub(crate) fn acceptor(&self, asks: bool) -> Option<AskingAcceptor> {
-        let asked = self.asked();
-        let verifier: Arc<dyn ClientCertVerifier> = if asks {
-            Arc::clone(&asked) as _
-        } else {
-            Arc::new(NoClientAuth)
-        };
-        let config = self.config(verifier).ok()?;
+        if !asks {
+            return Some(AskingAcceptor {
+                acceptor: self.plain.clone(),
+                asked: None,
+            });
+        }
+        let asked = Arc::new(Asked {
+            provider: Arc::clone(&self.provider),
+            is_proven: AtomicBool::new(false),
+        });
+        let mut config = config(&self.provider, &self.key, Arc::clone(&asked) as _).ok()?;
+        // A session that is resumed proves nothing anew, and would keep a certificate beyond its end.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Some(AskingAcceptor {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-            asked,
+            asked: Some(asked),
         })
     }
+}
+
+fn config(
+    provider: &Arc<CryptoProvider>,
+    key: &Arc<SingleCertAndKey>,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::clone(provider));
+    Ok(builder
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(key) as _))
 }
 
 impl AskingAcceptor {
@@ -106,8 +110,10 @@ impl AskingAcceptor {
     ) -> std::io::Result<(TlsStream<TcpStream>, Option<Shown>)> {
         let stream = self.acceptor.accept(stream).await?;
         let (_, connection) = stream.get_ref();
-        let is_proven = self.asked.is_proven.load(Ordering::Acquire);
-        let shown = Shown::of(connection.peer_certificates(), is_proven);
+        let shown = self.asked.and_then(|asked| {
+            let is_proven = asked.is_proven.load(Ordering::Acquire);
+            Shown::of(connection.peer_certificates(), is_proven)
+        });
         Ok((stream, shown))
     }
 }

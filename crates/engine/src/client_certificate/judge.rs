@@ -69,8 +69,10 @@ impl Fault {
     /// Whether it is the line's own peer that is refused: its certificate is out of date, not somebody else's.
     pub(crate) const fn is_of_peer(self) -> bool {
         match self {
-            Self::Early | Self::Expired | Self::Ambiguous => true,
-            Self::Missing | Self::Other | Self::Unproven | Self::Untrusted => false,
+            Self::Early | Self::Expired => true,
+            Self::Missing | Self::Other | Self::Unproven | Self::Untrusted | Self::Ambiguous => {
+                false
+            }
         }
     }
 

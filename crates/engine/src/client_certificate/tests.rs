@@ -231,7 +231,7 @@ impl ResolvesClientCert for Shows {
 }
 
 /// What the listener makes of a client that shows this certificate and has this key.
-async fn shaken(certificate: &CertificateDer<'static>, key: &KeyPair) -> Option<Shown> {
+async fn shaken(certificate: &CertificateDer<'static>, key: &KeyPair, asks: bool) -> Option<Shown> {
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let identity = TlsIdentity {
         chain_pem: own.cert.pem().into_bytes(),
@@ -262,7 +262,7 @@ async fn shaken(certificate: &CertificateDer<'static>, key: &KeyPair) -> Option<
     };
     let accepting = async {
         let (stream, _) = listener.accept().await.unwrap();
-        let acceptor = server.acceptor(true).expect("an acceptor");
+        let acceptor = server.acceptor(asks).expect("an acceptor");
         acceptor.accept(stream).await.expect("a connection")
     };
     let (_client, (_server, shown)) = tokio::join!(connecting, accepting);
@@ -276,8 +276,17 @@ async fn a_certificate_without_its_key_is_a_connection_that_proves_nothing() {
         .self_signed(&own)
         .unwrap();
     let certificate = certificate.der();
-    let right = shaken(certificate, &own).await.expect("a certificate");
-    let wrong = shaken(certificate, &stolen).await.expect("a certificate");
+    let right = shaken(certificate, &own, true)
+        .await
+        .expect("a certificate");
+    let wrong = shaken(certificate, &stolen, true)
+        .await
+        .expect("a certificate");
     assert_eq!(right.fingerprint(), wrong.fingerprint());
     assert!(right.is_proven && !wrong.is_proven);
+    let unasked = shaken(certificate, &own, false).await;
+    assert!(
+        unasked.is_none(),
+        "nobody is asked where no line could be opened"
+    );
 }

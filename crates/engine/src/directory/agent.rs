@@ -270,6 +270,9 @@ pub(super) async fn configured(
     if let Some(seconds) = settings.rules.max_call_duration_sec {
         profile.max_duration_ms = seconds.saturating_mul(1_000);
     }
+    if let Some(seconds) = settings.rules.parking_timeout_sec {
+        profile.parking_ms = seconds.saturating_mul(1_000);
+    }
     if let Some(filler_ms) = limits.tool_filler_ms {
         profile.tool_filler_ms = filler_ms;
     }

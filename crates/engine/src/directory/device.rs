@@ -155,6 +155,8 @@ impl Parts {
         let bindings: Vec<StoredBinding> = change
             .bindings
             .iter()
+            // What came by a WebSocket is of no use to the next process: it is gone with its connection.
+            .filter(|binding| !binding.protocol.is_websocket())
             .map(|binding| stored(binding, now))
             .collect();
         let scope = TenantScope::new(change.tenant);
@@ -175,7 +177,7 @@ fn stored(binding: &Binding, (now, wall): (Instant, Timestamp)) -> StoredBinding
         contact: binding.contact.clone(),
         path: serde_json::to_string(&binding.path).unwrap_or_default(),
         instance: binding.instance.clone(),
-        protocol: binding.protocol.uri_token().to_owned(),
+        protocol: binding.protocol.name().to_owned(),
         source: binding.source.to_string(),
         call_id: binding.call_id.clone(),
         sequence: binding.sequence.into(),
@@ -191,12 +193,7 @@ fn taken(stored: StoredBinding, (now, wall): (Instant, Timestamp)) -> Option<Bin
         contact: stored.contact,
         path: serde_json::from_str(&stored.path).ok()?,
         instance: stored.instance,
-        protocol: match stored.protocol.as_str() {
-            "udp" => Protocol::Udp,
-            "tcp" => Protocol::Tcp,
-            "tls" => Protocol::Tls,
-            _ => return None,
-        },
+        protocol: Protocol::from_name(&stored.protocol)?,
         source: stored.source.parse().ok()?,
         call_id: stored.call_id,
         sequence: u32::try_from(stored.sequence).ok()?,

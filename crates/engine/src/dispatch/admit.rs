@@ -10,7 +10,7 @@ use call::{EndReason, TenantId};
 use catalog::Message;
 
 use super::{Admitted, Decision, Dispatcher, Gate, Line};
-use crate::admission::{Bucket, Place};
+use crate::admission::Bucket;
 use crate::limits::RATE_RETRY_AFTER_S;
 use crate::load::Strain;
 
@@ -159,6 +159,15 @@ fn shown(line: &Line) -> String {
 impl Dispatcher {
     /// A place for a call that came in, or why there is none.
     pub(super) fn admit(&mut self, now: Instant, line: &Arc<Line>) -> Decision {
+        if self.gate(&line.agent.config.name) == Gate::Closed && !self.draining.is_set() {
+            let reason = EndReason::AgentStopped;
+            return self.refuse(Some(line), reason, reason.code());
+        }
+        self.admit_person(now, line)
+    }
+
+    /// The same for a call that no agent takes.
+    pub(super) fn admit_person(&mut self, now: Instant, line: &Arc<Line>) -> Decision {
         if self.draining.is_set() {
             return Decision::Refuse {
                 line: Some(Arc::clone(line)),
@@ -170,10 +179,6 @@ impl Dispatcher {
                 note: None,
             };
         }
-        if self.gate(&line.agent.config.name) == Gate::Closed {
-            let reason = EndReason::AgentStopped;
-            return self.refuse(Some(line), reason, reason.code());
-        }
         match self.room(now, line) {
             Ok(admitted) => Decision::Accept {
                 line: Arc::clone(line),
@@ -184,6 +189,8 @@ impl Dispatcher {
     }
 
     fn room(&mut self, now: Instant, line: &Line) -> Result<Admitted, Limit> {
+        // Belongs to nobody, and takes nothing from anybody's rate.
+        self.has_time()?;
         self.rates.take(now, line)?;
         let limit = |kind, max, of| Limit { kind, max, of };
         let place = line
@@ -193,7 +200,10 @@ impl Dispatcher {
         if !self.invites.take(now) {
             return Err(limit(LimitKind::ProcessRate, self.invites.max(), None));
         }
-        let process = self.process_place()?;
+        let process = self
+            .process
+            .take()
+            .ok_or_else(|| limit(LimitKind::ProcessCalls, self.process.max(), None))?;
         Ok(Admitted {
             note: None,
             _process: process,
@@ -201,25 +211,21 @@ impl Dispatcher {
         })
     }
 
-    /// A place among the calls of this process, if it has time for one more. A few calls are always taken: to refuse them would help nobody.
-    pub(super) fn process_place(&self) -> Result<Place, Limit> {
-        let limit = |kind, max| Limit {
-            kind,
-            max,
-            of: None,
-        };
+    /// Whether the process has time for one more call. A few calls are always taken: to refuse them would help nobody.
+    pub(super) fn has_time(&self) -> Result<(), Limit> {
         let many = self.process.taken() >= self.shedding.from_calls;
-        if let Some(strain) = self.load.strain().filter(|_| many) {
-            self.load.refused();
-            let kind = match strain {
+        let Some(strain) = self.load.strain().filter(|_| many) else {
+            return Ok(());
+        };
+        self.load.refused();
+        Err(Limit {
+            kind: match strain {
                 Strain::Late => LimitKind::ProcessLate,
                 Strain::Cpu => LimitKind::ProcessCpu,
-            };
-            return Err(limit(kind, strain.max(self.shedding)));
-        }
-        self.process
-            .take()
-            .ok_or_else(|| limit(LimitKind::ProcessCalls, self.process.max()))
+            },
+            max: strain.max(self.shedding),
+            of: None,
+        })
     }
 
     fn limited(&self, line: &Arc<Line>, limit: Limit) -> Decision {

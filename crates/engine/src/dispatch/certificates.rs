@@ -1,7 +1,8 @@
 //! Lines that are recognised by a certificate, and those that demand one.
 //!
-//! A certificate is of the lines of one tenant, or of none: what two of them list is nobody's. It opens its own lines first, and closes none
-//! that another way opens, unless the line demands one of its own.
+//! Who lists a certificate has proven nothing of it: anybody can fetch the one that a carrier shows, and a carrier serves many tenants. So where
+//! several tenants know it, only a number says whose call it is, and what none of them names is nobody's. Within a tenant it opens its own lines
+//! first, and it closes none that another way opens, unless the line demands one of its own.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,15 +12,16 @@ use catalog::Message;
 use jiff::Timestamp;
 use sip::IncomingInvite;
 
-use super::{Decision, Dispatcher, Line, best};
+use super::peers::takes_any;
+use super::{Decision, Dispatcher, Line};
 use crate::client_certificate::{By, Fault, Shown};
 use crate::refusal::STRANGER_AT_A_LINE;
 
 /// Whose a certificate is.
 #[derive(Default)]
 pub(super) struct Recognised {
-    /// Its lines, of one tenant, the one that says it most exactly first.
-    pub(super) lines: Vec<(By, Arc<Line>)>,
+    /// Its lines, the one that says it most exactly first.
+    lines: Vec<(By, Arc<Line>)>,
     /// The line that it nearly opens, where it opens none.
     near: Option<(Fault, Arc<Line>)>,
 }
@@ -30,6 +32,24 @@ impl Recognised {
         let found = lines.find(|(_, known)| known.config.name == line.config.name)?;
         Some(&found.0)
     }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Arc<Line>> {
+        self.lines.iter().map(|(_, line)| line)
+    }
+
+    /// Its first line, where all are of one tenant.
+    pub(super) fn only(&self) -> Option<&Arc<Line>> {
+        of_one_tenant(self.lines())
+    }
+}
+
+/// The first of these lines, where all are of one tenant.
+fn of_one_tenant<'a>(mut lines: impl Iterator<Item = &'a Arc<Line>>) -> Option<&'a Arc<Line>> {
+    let first = lines.next()?;
+    let tenant = &first.config.tenant;
+    lines
+        .all(|line| line.config.tenant == *tenant)
+        .then_some(first)
 }
 
 impl Dispatcher {
@@ -61,41 +81,29 @@ impl Dispatcher {
         }
         // Names in their order of the alphabet are no order: only what kind of proof it is.
         found.lines.sort_by_key(|(by, _)| *by != By::Fingerprint);
-        found.of_one_tenant()
-    }
-
-    /// Whether a certificate could open any line.
-    pub(crate) fn asks_for_certificates(&self) -> bool {
-        let mut lines = self.lines.iter();
-        lines.any(|line| !line.config.certificates.is_empty())
+        found
     }
 
     /// Whether some line takes calls with this certificate.
     pub(crate) fn recognises(&self, shown: &Shown) -> bool {
-        !self.recognise(Some(shown)).lines.is_empty()
+        self.recognise(Some(shown)).lines().next().is_some()
     }
 
-    /// Rises whenever what [`Dispatcher::recognises`] says may have changed.
-    pub(crate) const fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// The line of a call with a certificate, where one of those that it opens, or a workflow of theirs, has the number.
-    pub(super) fn line_by_certificate(
+    /// The line of a call with a certificate that names the number nowhere itself: one that takes any, or has a workflow with the number. What
+    /// several tenants know opens none that takes any.
+    pub(super) fn line_by_certificate<'a>(
         &self,
-        recognised: &Recognised,
+        recognised: &'a Recognised,
         called: &str,
-    ) -> Option<Arc<Line>> {
-        let lines: Vec<&Arc<Line>> = recognised.lines.iter().map(|(_, line)| line).collect();
-        let by_workflow = || {
-            lines.iter().find(|line| {
-                let tenant = &line.config.tenant;
-                self.routes.by_number(tenant, &[called]).is_some()
-            })
-        };
-        best(&lines, called)
-            .or_else(|| by_workflow().copied())
-            .map(Arc::clone)
+    ) -> Option<&'a Arc<Line>> {
+        let any = recognised.only().and_then(|_| {
+            let mut lines = recognised.lines();
+            lines.find(|line| takes_any(line))
+        });
+        any.or_else(|| {
+            let lines = recognised.lines();
+            of_one_tenant(lines.filter(|line| self.has_workflow(line, called)))
+        })
     }
 
     /// A call that came by a line, however that was found: where the line demands a certificate, this must be one of its own.
@@ -122,13 +130,9 @@ impl Dispatcher {
     fn without_certificate(&self, line: &Arc<Line>, shown: Option<&Shown>) -> Decision {
         let now_s = Timestamp::now().as_second();
         let certificates = &line.config.certificates;
-        let fault = match certificates.judge(shown, &self.authorities, now_s) {
-            Err(fault) => fault,
-            // It is the line's, and of somebody else's as well.
-            Ok(_) => Fault::Ambiguous,
-        };
+        let judged = certificates.judge(shown, &self.authorities, now_s);
         let refused = self.refuse(Some(line), EndReason::CertificateRefused, "certificate");
-        refused.because(fault.note(shown))
+        refused.because(judged.err().map(|fault| fault.note(shown)))
     }
 
     /// What becomes of a stranger with a certificate that nearly opens a line: it is refused by that line, unless it may still prove a
@@ -139,6 +143,11 @@ impl Dispatcher {
         shown: Option<&Shown>,
         has_other_ways: bool,
     ) -> Option<Decision> {
+        if recognised.lines().next().is_some() && recognised.only().is_none() {
+            // Nobody's: it is told to none of them.
+            let refused = self.refuse(None, EndReason::CertificateRefused, "certificate");
+            return (!has_other_ways).then(|| refused.because(Fault::Ambiguous.note(shown)));
+        }
         let (fault, line) = recognised.near.as_ref()?;
         let is_settled = fault.is_of_peer() || line.config.certificates.required;
         let code = if fault.is_of_peer() {
@@ -159,31 +168,5 @@ impl Dispatcher {
     pub(super) fn may_speak(&self, line: &Line, shown: Option<&Shown>) -> (bool, bool) {
         let is_own = self.recognise(shown).by(line).is_some();
         (is_own, is_own || !line.config.certificates.required)
-    }
-}
-
-impl Recognised {
-    /// Without the lines of other tenants: those that say it less exactly are not its, and where the most exact ones are of several
-    /// tenants it is nobody's.
-    fn of_one_tenant(mut self) -> Self {
-        let Some((first, line)) = self.lines.first() else {
-            return self;
-        };
-        let tenant = line.config.tenant.clone();
-        let is_exact = *first == By::Fingerprint;
-        let mut as_exact = self
-            .lines
-            .iter()
-            .filter(|(by, _)| (*by == By::Fingerprint) == is_exact);
-        if as_exact.any(|(_, line)| line.config.tenant != tenant) {
-            self.near = self
-                .lines
-                .drain(..)
-                .next()
-                .map(|(_, line)| (Fault::Ambiguous, line));
-            return self;
-        }
-        self.lines.retain(|(_, line)| line.config.tenant == tenant);
-        self
     }
 }

@@ -7,11 +7,12 @@ use std::time::Instant;
 use catalog::Message;
 use sip::IncomingInvite;
 
-use super::{Decision, Dispatcher, Line, MayReplace, allows, proves};
+use super::{Decision, Dispatcher, Line, MayReplace, allows, called_number, proves};
 use crate::admission::Ban;
 use crate::client_certificate::Shown;
 use crate::limits::BANNED_FOR;
 use crate::log::say;
+use crate::parking;
 
 impl Dispatcher {
     /// What becomes of the call of a device; `None` where it is of none. A password says more than an address: a device that stands
@@ -24,7 +25,11 @@ impl Dispatcher {
         if let Some(user) = &invite.authenticated {
             let realm = invite.realm.as_deref();
             let is_device = |line: &&Arc<Line>| line.device.is_some() && proves(line, user, realm);
-            self.lines.iter().find(is_device)?;
+            let line = Arc::clone(self.lines.iter().find(is_device)?);
+            let dialled = parking::dialled(called_number(&invite.request_uri));
+            if let Some(place) = dialled.filter(|_| !self.names_another(invite, user)) {
+                return Some(self.retrieval(now, &line, place));
+            }
             return Some(self.decide_by_password(now, invite, user));
         }
         let device = invite.device?;
@@ -33,6 +38,21 @@ impl Dispatcher {
         Some(Decision::Challenge {
             realm: known.realm.clone(),
         })
+    }
+
+    /// A parking place that a device has dialled. Whose agent the device calls otherwise, and whether that one takes calls, is no matter.
+    fn retrieval(&mut self, now: Instant, line: &Arc<Line>, place: Option<u16>) -> Decision {
+        match self.admit_person(now, line) {
+            Decision::Accept { line, admitted } => Decision::Retrieve {
+                line,
+                admitted,
+                place,
+            },
+            refused @ (Decision::Retrieve { .. }
+            | Decision::Refuse { .. }
+            | Decision::Challenge { .. }
+            | Decision::Drop) => refused,
+        }
     }
 
     /// The realm that a stranger is challenged with: that of the user or the domain that it names, else the first one. `None` where

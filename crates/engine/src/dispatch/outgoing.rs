@@ -112,6 +112,12 @@ impl Dispatcher {
         self.admit_line(&Arc::new(line))
     }
 
+    /// Whether the settings have a line of this name.
+    pub(crate) fn is_of_settings(&self, name: &str) -> bool {
+        let mut fixed = self.lines.iter().take(self.fixed);
+        fixed.any(|line| line.config.name == name)
+    }
+
     /// A place for a call that we place by this line.
     pub(crate) fn admit_line(
         &self,
@@ -123,7 +129,8 @@ impl Dispatcher {
         if self.draining.is_set() || self.gate(&line.agent.config.name) == Gate::Closed {
             return Err(OutgoingRefused::Busy);
         }
-        let process = self.process_place().map_err(|_| OutgoingRefused::Busy)?;
+        self.has_time().map_err(|_| OutgoingRefused::Busy)?;
+        let process = self.process.take().ok_or(OutgoingRefused::Busy)?;
         let place = line.places.take().ok_or(OutgoingRefused::Busy)?;
         Ok((
             Arc::clone(line),

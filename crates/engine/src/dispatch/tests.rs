@@ -4,6 +4,7 @@ use crate::limits::BANNED_FOR;
 use crate::load::Strain;
 
 mod certificates;
+mod parking;
 
 #[test]
 fn the_called_number_is_the_user_part() {
@@ -100,6 +101,10 @@ fn invite(source: [u8; 4], from: &str, proof: Option<(&str, &str)>) -> IncomingI
 fn word(decision: &Decision) -> String {
     match decision {
         Decision::Accept { line, .. } => format!("accept {}", line.config.name),
+        Decision::Retrieve { line, place, .. } => {
+            let place = place.map_or_else(|| "any".to_owned(), |place| place.to_string());
+            format!("retrieve {} {place}", line.config.name)
+        }
         Decision::Refuse { status, code, .. } => format!("{status} {code}"),
         Decision::Challenge { .. } => "challenge".to_owned(),
         Decision::Drop => "drop".to_owned(),

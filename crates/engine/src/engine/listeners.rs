@@ -24,7 +24,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) async fn bind(config: &SipConfig, has_identity: bool) -> Result<Self, StartError> {
+    pub(super) async fn bind(config: &SipConfig) -> Result<Self, StartError> {
         let mut sockets = Self {
             udp: Vec::new(),
             streams: Vec::new(),
@@ -48,14 +48,21 @@ impl Sockets {
             sockets.addresses.tcp =
                 Some(sockets.bind_stream(config, Protocol::Tcp, address).await?);
         }
+        if config.needs_identity() {
+            return Err(StartError::Tls {
+                cause: "the TLS listener has no certificate".to_owned(),
+            });
+        }
         if let Some(address) = config.tls_bind {
-            if !has_identity {
-                return Err(StartError::Tls {
-                    cause: "the TLS listener has no certificate".to_owned(),
-                });
-            }
             sockets.addresses.tls =
                 Some(sockets.bind_stream(config, Protocol::Tls, address).await?);
+        }
+        if let Some(address) = config.ws {
+            sockets.addresses.ws = Some(sockets.bind_stream(config, Protocol::Ws, address).await?);
+        }
+        if let Some(address) = config.wss {
+            sockets.addresses.wss =
+                Some(sockets.bind_stream(config, Protocol::Wss, address).await?);
         }
         if sockets.listeners.is_empty() {
             return Err(StartError::NoListener);
@@ -87,7 +94,7 @@ impl Sockets {
         protocol: Protocol,
         bound: SocketAddr,
     ) -> ListenerId {
-        let id = ListenerId(u32::try_from(self.listeners.len()).expect("three listeners at most"));
+        let id = ListenerId(u32::try_from(self.listeners.len()).expect("five listeners at most"));
         let advertised = match &config.advertised_host {
             Some(host) => Some((host.clone(), bound.port())),
             None if bound.ip().is_unspecified() => {

@@ -12,8 +12,9 @@ use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
 use crate::leg::carrier::{CarrierLeg, CarrierMedia};
 use crate::leg::page::PageLeg;
-use crate::limits::PERSON_ANSWER_WITHIN;
-use crate::person::{Arrival, HandBack, Invitation, Person, PersonCommand, PersonError, Reply};
+use crate::person::{
+    Arrival, HandBack, Invitation, ParkWish, Person, PersonCommand, PersonError, Reply,
+};
 use crate::random;
 use crate::stream_socket::StreamSocket;
 
@@ -64,20 +65,42 @@ impl Engine {
         self.of_person(call, PersonCommand::CallsOff).await
     }
 
+    /// Whoever has the caller puts them into the lowest free parking place of the account, and leaves. They hear music until a person
+    /// takes them, or the agent has them again.
+    ///
+    /// # Errors
+    /// [`PersonError`].
+    pub async fn park(&self, call: &CallId, wish: ParkWish) -> Result<u16, PersonError> {
+        let (reply, answered) = oneshot::channel();
+        let command = PersonCommand::Parks(Box::new(wish), reply);
+        let calls = &self.inner.calls;
+        calls.answer_of_person(call, command, answered).await
+    }
+
+    /// Whether somebody could take the caller out of their parking place now.
+    ///
+    /// # Errors
+    /// [`PersonError`].
+    pub async fn may_retrieve(&self, call: &CallId) -> Result<(), PersonError> {
+        self.of_person(call, PersonCommand::MayRetrieve).await
+    }
+
+    /// Calls somebody who shall take the caller out of their parking place; the caller waits there until they have.
+    ///
+    /// # Errors
+    /// [`PersonError`]; what happens once they are called is [`crate::LiveCalled`] and the record.
+    pub async fn retrieve(&self, call: &CallId, whom: Invitation) -> Result<(), PersonError> {
+        let target = Box::new(whom.into());
+        self.of_person(call, |reply| PersonCommand::Retrieves(target, reply))
+            .await
+    }
+
     async fn of_person(
         &self,
         call: &CallId,
         command: impl FnOnce(Reply) -> PersonCommand,
     ) -> Result<(), PersonError> {
-        let (reply, answered) = oneshot::channel();
-        let command = CallCommand::Person(command(reply));
-        if !self.inner.calls.tell(call, command) {
-            return Err(PersonError::Unknown);
-        }
-        let answered = tokio::time::timeout(PERSON_ANSWER_WITHIN, answered).await;
-        answered
-            .unwrap_or(Ok(Err(PersonError::NotNow)))
-            .unwrap_or(Err(PersonError::NotNow))
+        self.inner.calls.of_person(call, command).await
     }
 
     /// Answers the offer of a page whose person comes into a call once it is connected. Where there is no place for them then, the
@@ -102,6 +125,8 @@ impl Engine {
                 person,
                 leg: Leg::Page(PageLeg::new()),
                 media: LegAudio::Page(Box::new(audio)),
+                admitted: None,
+                told: Vec::new(),
             };
             // A call that is over takes nobody: the connection closes when it is dropped.
             calls.tell(&call, comes(arrival));
@@ -117,6 +142,8 @@ impl Engine {
             person,
             leg: Leg::Carrier(CarrierLeg::new(carrier, String::new(), None)),
             media: LegAudio::Carrier(Box::new(media)),
+            admitted: None,
+            told: Vec::new(),
         };
         // A call that is over takes nobody: the socket closes when it is dropped.
         self.inner.calls.tell(call, comes(arrival));

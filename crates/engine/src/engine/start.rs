@@ -35,6 +35,7 @@ use crate::resolver::Resolver;
 use crate::rtp_ports::RtpPorts;
 use crate::sip_driver::{Parts, SipDriver};
 use crate::sip_socket::{Connections, TlsEnds};
+use crate::sip_websocket::Admission;
 use crate::stir::Judge;
 use crate::tls;
 
@@ -54,7 +55,7 @@ pub(super) async fn start(
     })?;
     let client = tls::client(&config.sip.extra_ca_pem)?;
     let server = config.sip.tls.as_ref().map(tls::server).transpose()?;
-    let mut sockets = Sockets::bind(&config.sip, server.is_some()).await?;
+    let mut sockets = Sockets::bind(&config.sip).await?;
     recover(&store).await?;
     let metrics = Arc::new(Metrics::new());
     let journal = Journal::start(store.clone(), Arc::clone(&metrics));
@@ -88,6 +89,7 @@ pub(super) async fn start(
         listeners: protocols(&sockets.listeners),
         udp: sockets.udp,
         tls: TlsEnds::new(server, client),
+        web: web_admission(config),
         connections: Connections::new(stream_events, &config.limits),
         resolver,
         dispatcher: Arc::clone(&dispatcher),
@@ -110,6 +112,14 @@ pub(super) async fn start(
         addresses: sockets.addresses,
         sip: config.sip.clone(),
         tasks: Mutex::new(Some(tasks)),
+    })
+}
+
+/// Who may connect by WebSocket.
+fn web_admission(config: &Config) -> Arc<Admission> {
+    Arc::new(Admission {
+        origins: config.sip.ws_origins.clone(),
+        proxies: config.sip.ws_proxies.clone(),
     })
 }
 

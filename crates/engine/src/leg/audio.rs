@@ -252,20 +252,12 @@ impl LegAudio {
         }
     }
 
-    /// Whether others can be heard beside the agent.
-    pub(crate) fn takes_company(&self) -> bool {
-        match self {
-            Self::Rtp(_) | Self::Page(_) => true,
-            Self::Carrier(_) => false,
-        }
-    }
-
     /// Others are there beside the agent, or are not.
     pub(crate) fn set_company(&mut self, on: bool) {
         match self {
             Self::Rtp(rtp) => rtp.stream.set_company(on),
+            Self::Carrier(carrier) => carrier.set_company(on),
             Self::Page(page) => page.stream.set_company(on),
-            Self::Carrier(_) => {}
         }
     }
 
@@ -273,8 +265,8 @@ impl LegAudio {
     pub(crate) fn push_company(&mut self, audio: &[u8]) {
         match self {
             Self::Rtp(rtp) => rtp.stream.push_company(audio),
+            Self::Carrier(carrier) => carrier.feed.push_company(audio),
             Self::Page(page) => page.stream.push_company(audio),
-            Self::Carrier(_) => {}
         }
     }
 
@@ -282,8 +274,8 @@ impl LegAudio {
     pub(crate) fn take_said(&mut self, into: &mut Vec<u8>) {
         match self {
             Self::Rtp(rtp) => rtp.stream.take_said(into),
+            Self::Carrier(carrier) => carrier.feed.take_said(into),
             Self::Page(page) => page.stream.take_said(into),
-            Self::Carrier(_) => {}
         }
     }
 
@@ -296,7 +288,8 @@ impl LegAudio {
         }
     }
 
-    /// Stops the agent's audio at once: what the caller has heard of each item that was not yet reported finished, in order.
+    /// Stops the agent's audio at once: what the caller has heard of each item that was not yet reported finished, in order. Others
+    /// beside it go on.
     pub(crate) fn clear(&mut self, now: Instant) -> Vec<Played> {
         match self {
             Self::Rtp(rtp) => rtp.stream.playout().clear(),

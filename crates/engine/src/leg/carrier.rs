@@ -1,6 +1,8 @@
 //! A leg whose audio a carrier brings by WebSocket: the carrier has the call's signalling, and is asked for things over its own
 //! interface.
 
+mod handing;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -9,11 +11,12 @@ use std::time::Instant;
 use call::{EndReason, TransferEnd, TransferTarget};
 use courier::Courier;
 use courier::carrier::{CarrierAccount, CarrierError};
-use media::frame::FRAME_SAMPLES;
-use media::{Feed, Law, Played, Position, g711};
+use media::{COMPANY_LEAD_MS, Feed, Law, Played, Position, g711};
 use sip::EndCause;
 use tokio::sync::mpsc;
 use wire::twilio::{Encoding, StreamEvent};
+
+use handing::Handing;
 
 use crate::log::say;
 use crate::sip_driver::LegEvent;
@@ -196,8 +199,7 @@ impl CarrierLeg {
 pub(crate) struct CarrierMedia {
     socket: StreamSocket,
     pub(super) feed: Feed,
-    /// Audio on its way from the feed to the stream, kept as a buffer.
-    handing: Vec<u8>,
+    handing: Handing,
     /// When everything was last looked at.
     now: Instant,
     /// The other side is a bridge of ours, which hangs up when it is told so.
@@ -216,7 +218,7 @@ impl CarrierMedia {
         Self {
             socket,
             feed: Feed::new(now, law),
-            handing: Vec::new(),
+            handing: Handing::default(),
             now,
             bridge,
             over: false,
@@ -271,52 +273,26 @@ impl CarrierMedia {
         self.now = now;
         self.feed.handle(now, self.position(now));
         // What a blocked connection would only queue stays here, where a clear reaches it.
-        while !self.socket.is_blocked() && self.hand_over(now) {}
+        while !self.socket.is_blocked()
+            && self
+                .handing
+                .hand_over(now, &mut self.feed, &mut self.socket.stream)
+        {}
         self.socket.send();
     }
 
-    /// One message of audio; false when none is due.
-    fn hand_over(&mut self, now: Instant) -> bool {
-        let stream = &mut self.socket.stream;
-        let room = stream.room(now, self.feed.is_background());
-        if room == 0 || self.feed.is_too_short(stream.chunk_min()) {
-            return false;
-        }
-        let heard = stream.heard(now);
-        let samples = usize::try_from(room).unwrap_or_default();
-        let audio = &mut self.handing;
-        audio.clear();
-        let mut frame = [0; FRAME_SAMPLES];
-        for _ in 0..samples / FRAME_SAMPLES {
-            if !self.feed.fill(now, heard, &mut frame) {
-                break;
-            }
-            match stream.encoding() {
-                Encoding::Pcmu | Encoding::Pcma => audio.extend_from_slice(&frame),
-                Encoding::L16 => {
-                    for byte in frame {
-                        audio.extend_from_slice(&g711::decode(Law::Pcmu, byte).to_le_bytes());
-                    }
-                }
-            }
-        }
-        if audio.is_empty() {
-            if self.feed.is_idle() {
-                stream.mark(now);
-            }
-            return false;
-        }
-        stream.play(now, audio, self.feed.is_idle());
-        self.feed.count_sent();
-        true
+    /// Others are there beside the agent, or are not.
+    pub(super) fn set_company(&mut self, on: bool) {
+        let lead_ms = COMPANY_LEAD_MS + handing::gathered_ms(&self.socket.stream);
+        self.feed.set_company(on.then_some(lead_ms));
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let stream = &self.socket.stream;
-        let waiting = self.feed.is_waiting();
+        let (waiting, ahead) = (self.feed.is_waiting(), !self.feed.has_company());
         [
             self.feed.poll_timeout(),
-            stream.due_at().filter(|_| self.feed.has_audio()),
+            stream.due_at().filter(|_| ahead && self.feed.has_audio()),
             stream.ends_at().filter(|_| waiting),
             stream.gives_up_at().filter(|_| waiting),
         ]
@@ -327,11 +303,17 @@ impl CarrierMedia {
     }
 
     pub(super) fn clear(&mut self, now: Instant) -> Vec<Played> {
-        let heard = self.socket.stream.clear(now);
-        let played = self.feed.clear(Position {
-            heard,
-            proven: heard,
-        });
+        let position = if self.feed.is_mixed() {
+            self.position(now)
+        } else {
+            self.handing.forget();
+            let heard = self.socket.stream.clear(now);
+            Position {
+                heard,
+                proven: heard,
+            }
+        };
+        let played = self.feed.clear(position);
         self.socket.send();
         played
     }

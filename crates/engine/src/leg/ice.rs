@@ -357,9 +357,10 @@ impl Ice {
 
     /// The addresses of an agreement become those of the pairs that were chosen.
     pub(crate) fn settle(&self, agreed: &mut Negotiated) {
-        // Who holds with no address is sent nothing.
-        if let (Some(path), Some(remote)) = (self.rtp.path, &mut agreed.remote) {
-            *remote = path.remote;
+        // Who holds with no address is sent nothing; who had none to tell is where the checks found it.
+        let is_somewhere = agreed.remote.is_some() || agreed.is_found_by_checks;
+        if let Some(path) = self.rtp.path.filter(|_| is_somewhere) {
+            agreed.remote = Some(path.remote);
             if agreed.rtcp_mux {
                 agreed.remote_rtcp = Some(path.remote);
             }

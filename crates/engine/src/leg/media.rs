@@ -110,6 +110,7 @@ impl MediaLeg {
             keypad: identity.keypad,
             treatment: identity.treatment,
             opus: OpusTerms::default(),
+            amr: media::AmrTerms::default(),
             telephone_event: None,
             event_clock_hz: codec.clock_hz(),
             comfort_noise: None,
@@ -193,16 +194,23 @@ impl MediaLeg {
         now: Instant,
         offer: &[u8],
     ) -> Result<(Vec<u8>, Negotiated), OfferRejected> {
-        self.local.session_version = self.local.session_version.wrapping_add(1);
-        if let Some(local) = &mut self.local.dtls {
+        // An offer that is refused leaves everything as it was.
+        let mut local = self.local.clone();
+        local.session_version = local.session_version.wrapping_add(1);
+        if let Some(local) = &mut local.dtls {
             local.active = self.dtls.is_active();
         }
         let ufrag = offer_answer::ice_ufrag(offer);
         let restarts = |ice: &Ice| ufrag.is_some_and(|ufrag| ice.is_restarted_by(&ufrag));
-        if self.ice.as_deref().is_some_and(restarts) {
-            self.forget_ice();
+        let restarts = self.ice.as_deref().is_some_and(restarts);
+        if restarts {
+            renew_ice(&mut local);
         }
-        let (agreed, answer) = offer_answer::answer(offer, &self.local)?;
+        let (agreed, answer) = offer_answer::answer(offer, &local)?;
+        self.local = local;
+        if restarts {
+            self.ice = None;
+        }
         self.apply(now, &agreed)?;
         if self.started {
             self.begin_checks(now);
@@ -242,6 +250,7 @@ impl MediaLeg {
             return Err(OfferRejected::SrtpRefused);
         }
         self.codec = config.codec;
+        negotiation::keep_offering(&mut self.local, &agreed);
         if let Some(tap) = &mut self.tap {
             tap.agreed(&config);
         }
@@ -273,10 +282,10 @@ impl MediaLeg {
         }
     }
 
-    /// What comes after it begins anew, with other credentials (RFC 8839 section 4.4.1.1.1).
+    /// What comes after it begins anew, with other credentials.
     fn forget_ice(&mut self) {
-        if let (Some(_), Some(local)) = (self.ice.take(), &mut self.local.ice) {
-            (local.ufrag, local.password) = ice::credentials();
+        if self.ice.take().is_some() {
+            renew_ice(&mut self.local);
         }
     }
 
@@ -473,26 +482,29 @@ impl MediaLeg {
             return Datagram::None;
         };
         let (mut source, mut length, mut by_relay) = (canonical(source), count, false);
+        let mut past_relay = false;
         if let Some(relays) = &mut self.pair.relays {
             let relay = relays.of(rtcp);
-            // Without ICE only the relay is told to the peer, and nobody else is heard.
             let is_known = relay.as_ref().is_some_and(|relay| source == relay.server());
+            past_relay = !is_known;
             if is_known || self.ice.is_none() {
                 let data = self.buffer.get(..count).unwrap_or_default();
                 let received = relay.map(|relay| relay.receive(now, source, data));
                 let Some(Received::Peer(peer, carried)) = received else {
                     return Datagram::Other;
                 };
-                let Some(room) = self.buffer.get_mut(..carried.len()) else {
-                    return Datagram::Other;
-                };
-                room.copy_from_slice(&carried);
                 (source, length, by_relay) = (peer, carried.len(), true);
+                self.buffer.copy_within(carried, 0);
             }
         }
         if let (Some(ice), Some(data)) = (&mut self.ice, self.buffer.get(..length))
             && ice.receive(now, (source, rtcp, by_relay), data)
         {
+            return Datagram::Other;
+        }
+        // A peer that does no ICE, as far as we know, was told the relay alone, and nobody else is heard.
+        let does_ice = |agreed: &Negotiated| agreed.ice.is_some();
+        if past_relay && !self.agreed.as_ref().is_none_or(does_ice) {
             return Datagram::Other;
         }
         Datagram::Peer(source, length)
@@ -582,6 +594,13 @@ fn send(
     });
     if let Some((data, server)) = wrapped {
         let _ = socket.try_send_to(&data, reachable(pair.mapped, server));
+    }
+}
+
+/// Other credentials (RFC 8839 section 4.4.1.1.1).
+fn renew_ice(local: &mut LocalMedia) {
+    if let Some(local) = &mut local.ice {
+        (local.ufrag, local.password) = ice::credentials();
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use call::EndReason;
 use media::{
-    Codec, Keypad, LatchPolicy, OpusTerms, SrtpConfig, SrtpSuite, StreamConfig, Treatment,
+    AmrTerms, Codec, Keypad, LatchPolicy, OpusTerms, SrtpConfig, SrtpSuite, StreamConfig, Treatment,
 };
 use sip::sdp::offer_answer::{
     CodecOffer, CryptoLine, LocalDtls, LocalMedia, Negotiated, OfferRejected, SrtpPolicy,
@@ -14,6 +14,7 @@ use store::journal::SdpDecision;
 use super::way::Announced;
 use crate::config::{LineConfig, SrtpPolicy as LinePolicy};
 use crate::leg::dtls;
+use crate::nat::NatMode;
 use crate::random;
 
 /// How records name audio whose keys DTLS gives.
@@ -47,13 +48,10 @@ pub(crate) fn local_media(line: &LineConfig, announced: Announced) -> LocalMedia
             })
             .collect(),
     };
-    let codecs = line.codecs.iter().map(|codec| CodecOffer {
-        name: codec.name(),
-        clock_rate: codec.clock_hz(),
-        channels: codec.channels(),
-        parameters: (*codec == Codec::Opus).then_some(OpusTerms::OURS),
-        static_payload: codec.static_payload_type(),
-    });
+    let named = line.codecs.iter().map(|codec| (*codec, false));
+    let beside = Codec::taken_beside(&line.codecs).iter();
+    let each = named.chain(beside.map(|codec| (*codec, true)));
+    let codecs = each.flat_map(|(codec, last_resort)| offers(codec, last_resort));
     // The session id of SDP needs no secrecy but should not repeat (RFC 8866 section 5.2); 32 bits fit every parser.
     let session_id = random::seed() >> 32;
     LocalMedia {
@@ -67,10 +65,93 @@ pub(crate) fn local_media(line: &LineConfig, announced: Announced) -> LocalMedia
         crypto,
         dtls: local_dtls(line.srtp),
         ice: announced.ice,
+        for_browsers: false,
         ptime_ms: PTIME_MS,
         session_id,
         session_version: session_id,
     }
+}
+
+/// What SDP says of a codec; of AMR-WB both layouts of its packets, as neither can be read as the other.
+fn offers(codec: Codec, last_resort: bool) -> impl Iterator<Item = CodecOffer> {
+    let ways: &[_] = match codec {
+        Codec::Pcmu | Codec::Pcma | Codec::G722 => &[None],
+        Codec::Opus => &[Some(OpusTerms::OURS)],
+        Codec::G729 => &[Some("annexb=no")],
+        // What we answer is the peer's layout, so one of them is enough there.
+        Codec::AmrWb if last_resort => &[Some(AmrTerms::OURS)],
+        Codec::AmrWb => &[Some(AmrTerms::OURS_BY_OCTETS), Some(AmrTerms::OURS)],
+    };
+    ways.iter().map(move |parameters| CodecOffer {
+        name: codec.name(),
+        clock_rate: codec.clock_hz(),
+        channels: codec.channels(),
+        parameters: *parameters,
+        static_payload: codec.static_payload_type(),
+        last_resort,
+    })
+}
+
+/// What was agreed is offered from now on, where the offer is ours: the peer may have nothing else.
+pub(crate) fn keep_offering(local: &mut LocalMedia, agreed: &Negotiated) {
+    let mut codecs = local.codecs.iter_mut();
+    let Some(codec) = codecs.find(|codec| codec.last_resort && codec.name == agreed.codec.name)
+    else {
+        return;
+    };
+    codec.last_resort = false;
+    let parameters = agreed.codec.parameters.as_deref().unwrap_or_default();
+    if codec.name == Codec::AmrWb.name() && AmrTerms::from_parameters(parameters).octet_aligned {
+        codec.parameters = Some(AmrTerms::OURS_BY_OCTETS);
+    }
+}
+
+/// A line as it is towards one peer. Who came by a WebSocket, which browsers do, takes audio by ICE and DTLS alone, whatever the line has for
+/// telephones.
+pub(crate) struct Towards<'a> {
+    line: &'a LineConfig,
+    /// In a box: what waits for the address of the audio holds this.
+    browser: Option<Box<LineConfig>>,
+}
+
+impl<'a> Towards<'a> {
+    /// An offer of theirs is answered as it is, encrypted or (from a program that is no browser) plain where the line does not demand
+    /// otherwise; `we_offer`: what we offer is for browsers.
+    pub(crate) fn peer(line: &'a LineConfig, by_websocket: bool, we_offer: bool) -> Self {
+        let browser = by_websocket.then(|| Box::new(for_browser(line, we_offer)));
+        Self { line, browser }
+    }
+
+    pub(crate) const fn is_browser(&self) -> bool {
+        self.browser.is_some()
+    }
+
+    /// What holds towards them.
+    pub(crate) fn line(&self) -> &LineConfig {
+        self.browser.as_deref().unwrap_or(self.line)
+    }
+
+    /// See [`local_media`].
+    pub(crate) fn local_media(&self, announced: Announced) -> LocalMedia {
+        LocalMedia {
+            for_browsers: self.is_browser(),
+            ..local_media(self.line(), announced)
+        }
+    }
+}
+
+fn for_browser(line: &LineConfig, we_offer: bool) -> LineConfig {
+    let mut line = line.clone();
+    line.nat.mode = NatMode::Ice;
+    line.srtp = match line.srtp {
+        _ if we_offer => LinePolicy::DtlsRequired,
+        LinePolicy::Off | LinePolicy::Preferred | LinePolicy::DtlsPreferred => {
+            LinePolicy::DtlsPreferred
+        }
+        LinePolicy::Required => LinePolicy::Required,
+        LinePolicy::DtlsRequired => LinePolicy::DtlsRequired,
+    };
+    line
 }
 
 /// Our side of DTLS; it answers an actpass by waiting: a peer behind a router is reached once it has sent something, and telephones with
@@ -120,6 +201,12 @@ pub(crate) fn stream_config(
             .as_deref()
             .map(OpusTerms::from_parameters)
             .unwrap_or_default(),
+        amr: agreed
+            .codec
+            .parameters
+            .as_deref()
+            .map(AmrTerms::from_parameters)
+            .unwrap_or_default(),
         keypad,
         treatment,
         telephone_event: agreed.telephone_event,
@@ -150,7 +237,7 @@ const fn direction(direction: sip::sdp::Direction) -> media::Direction {
 
 /// The peer holds us: it does not listen.
 pub(crate) fn is_held(agreed: &Negotiated) -> bool {
-    !agreed.direction.sends() || agreed.remote.is_none()
+    !agreed.direction.sends() || agreed.remote.is_none() && !agreed.is_found_by_checks
 }
 
 /// The journal's account of an agreement.

@@ -157,6 +157,7 @@ impl PageMedia {
             codec: peer.audio.codec,
             payload_type: peer.audio.payload_type,
             opus: peer.opus_terms(),
+            amr: media::AmrTerms::default(),
             telephone_event: peer.audio.telephone_event,
             keypad: Keypad::default(),
             treatment: Treatment::default(),

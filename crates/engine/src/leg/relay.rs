@@ -4,6 +4,7 @@
 //! the first packet goes to it), and the conversion of times.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use turn_client_proto::api::{
@@ -39,8 +40,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub(crate) enum Received {
     /// The server's own affairs, or of nobody who is known.
     Nothing,
-    /// What a peer sent to the relayed address.
-    Peer(SocketAddr, Vec<u8>),
+    /// What a peer sent to the relayed address: its place in the datagram.
+    Peer(SocketAddr, Range<usize>),
+}
+
+/// Where a part of a datagram stands in it.
+fn place_of(part: &[u8], datagram: &[u8]) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(datagram.as_ptr() as usize)?;
+    let place = start..start.checked_add(part.len())?;
+    (datagram.get(place.clone()) == Some(part)).then_some(place)
 }
 
 /// The allocation of one socket.
@@ -204,7 +212,8 @@ impl Relay {
         let at = self.at(now);
         let transmit = Transmit::new(data, Udp, source, self.local);
         let received = match self.client.recv(transmit, at) {
-            TurnRecvRet::PeerData(peer) => Received::Peer(peer.peer, peer.data().to_vec()),
+            TurnRecvRet::PeerData(peer) => place_of(peer.data(), data)
+                .map_or(Received::Nothing, |place| Received::Peer(peer.peer, place)),
             TurnRecvRet::Handled | TurnRecvRet::Ignored(_) | TurnRecvRet::PeerIcmp { .. } => {
                 Received::Nothing
             }

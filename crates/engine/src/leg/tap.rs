@@ -130,6 +130,7 @@ mod tests {
             codec: Codec::Pcmu,
             payload_type: 0,
             opus: OpusTerms::default(),
+            amr: media::AmrTerms::default(),
             telephone_event: Some(EVENTS),
             keypad: Keypad::default(),
             treatment: Treatment::default(),

@@ -106,6 +106,21 @@ impl Servers {
         Announced::own(address, pair)
     }
 
+    /// The same with candidates of ICE, as far as they are known without asking.
+    pub(crate) fn known_with_ice(
+        line: &LineConfig,
+        rtp: &RtpConfig,
+        pair: &RtpPair,
+        peer: SocketAddr,
+    ) -> Announced {
+        let known = Self::known(line, rtp, pair, peer);
+        let own = local_address(None, rtp.bind, peer);
+        Announced {
+            ice: Some(candidates(own, &known, pair, (None, None))),
+            ..known
+        }
+    }
+
     /// The address of a call's audio, and what its journal is told of it.
     pub(crate) async fn announce(
         &self,
@@ -159,17 +174,7 @@ impl Servers {
             let rtcp = relays.rtcp.as_ref().and_then(Relay::address);
             (relays.rtp.address(), rtcp)
         });
-        let addresses = |port: u16, seen_port: Option<u16>, relayed| Addresses {
-            host: SocketAddr::new(own.to_canonical(), port),
-            seen: seen_port.map(|port| SocketAddr::new(seen.address.to_canonical(), port)),
-            relayed,
-        };
-        let above = pair.port.checked_add(1);
-        let is_same = seen.port == pair.port;
-        let seen_rtcp = seen.rtcp_port.or(above.filter(|_| is_same));
-        let rtp = addresses(pair.port, Some(seen.port), relayed);
-        let rtcp = above.map(|port| addresses(port, seen_rtcp, relayed_rtcp));
-        announced.ice = Some(local_ice(rtp, rtcp));
+        announced.ice = Some(candidates(own, &seen, pair, (relayed, relayed_rtcp)));
         (announced, news)
     }
 
@@ -343,6 +348,26 @@ impl Servers {
         silent.insert(key, now + SILENT_FOR);
         true
     }
+}
+
+/// What is said of ICE: our own address, how others see it, and the relays of both ports.
+fn candidates(
+    own: IpAddr,
+    seen: &Announced,
+    pair: &RtpPair,
+    (relayed, relayed_rtcp): (Option<SocketAddr>, Option<SocketAddr>),
+) -> LocalIce {
+    let addresses = |port: u16, seen_port: Option<u16>, relayed| Addresses {
+        host: SocketAddr::new(own.to_canonical(), port),
+        seen: seen_port.map(|port| SocketAddr::new(seen.address.to_canonical(), port)),
+        relayed,
+    };
+    let above = pair.port.checked_add(1);
+    let is_same = seen.port == pair.port;
+    let seen_rtcp = seen.rtcp_port.or(above.filter(|_| is_same));
+    let rtp = addresses(pair.port, Some(seen.port), relayed);
+    let rtcp = above.map(|port| addresses(port, seen_rtcp, relayed_rtcp));
+    local_ice(rtp, rtcp)
 }
 
 fn key(what: &str, name: &str) -> String {

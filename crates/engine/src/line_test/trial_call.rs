@@ -248,7 +248,9 @@ impl Trial {
                 connection: *connection,
             },
             // Nobody is listened for.
-            StreamEvent::Incoming { .. } | StreamEvent::Ready { .. } => return,
+            StreamEvent::Incoming { .. }
+            | StreamEvent::Ready { .. }
+            | StreamEvent::Refused { .. } => return,
         };
         self.user_agent.handle(now, input);
     }

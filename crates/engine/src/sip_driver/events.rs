@@ -179,6 +179,11 @@ impl SipDriver {
                     .begin_incoming(now, invite, &line, admitted, queue);
                 self.replay_early(id);
             }
+            Decision::Retrieve {
+                line,
+                admitted,
+                place,
+            } => self.retrieving(now, invite, (line, admitted), place),
             Decision::Refuse {
                 line,
                 reason,

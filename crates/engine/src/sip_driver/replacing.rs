@@ -46,7 +46,11 @@ impl SipDriver {
             Replaced::Refused { status } => status,
         };
         let decision = lock(&self.dispatcher).decide(now, invite, shown.as_deref());
-        if !matches!(decision, Decision::Accept { .. }) {
+        let may_call = matches!(
+            decision,
+            Decision::Accept { .. } | Decision::Retrieve { .. }
+        );
+        if !may_call {
             return self.decided(now, invite, decision);
         }
         self.routes.early.retain(|(early, _)| *early != id);

@@ -16,6 +16,8 @@ const KEPT_MAX: usize = 256;
 const KEPT_FOR: Duration = Duration::from_secs(3_600);
 /// How long an address that gave none is not asked again.
 const FAILED_FOR: Duration = Duration::from_secs(30);
+/// A certificate that was fetched so lately is not fetched again for one signature that does not fit.
+const SETTLED_AFTER: Duration = Duration::from_secs(300);
 /// Largest chain that is read, bytes.
 const CHAIN_BYTES_MAX: usize = 32 * 1_024;
 /// How long one fetch may take.
@@ -69,11 +71,16 @@ impl Certificates {
         (Instant::now() < found.until).then(|| found.chain.clone())
     }
 
-    /// What was fetched is of no use: it is not kept for longer than a failure.
-    pub(super) fn doubt(&self, url: &str) {
+    /// What was fetched is of no use: it is not kept for longer than a failure. A signature that does not fit may be the caller's own, and anybody
+    /// can make one: then only what was kept for a while is asked for again.
+    pub(super) fn doubt(&self, url: &str, fault: Fault) {
+        let now = Instant::now();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = kept.get_mut(url) {
-            found.until = found.until.min(Instant::now() + FAILED_FOR);
+            let left = found.until.saturating_duration_since(now);
+            if fault != Fault::Signature || left + SETTLED_AFTER <= KEPT_FOR {
+                found.until = found.until.min(now + FAILED_FOR);
+            }
         }
     }
 

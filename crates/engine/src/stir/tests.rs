@@ -130,7 +130,12 @@ fn the_number_that_is_shown_is_the_one_that_is_proven_however_it_is_spelled() {
         assert_eq!(canonical(&proven, "33").as_deref(), Some(proof), "{user}");
     }
     // Who shows something like a number that is none proves nothing by another one.
-    for user in ["+331405060701234567", "33140506070x", "+33 14050607O"] {
+    for user in [
+        "+331405060701234567",
+        "33140506070x",
+        "+33 14050607O",
+        "٠١٤٠٥٠٦٠٧٠",
+    ] {
         let proven = proven(&party(user), other);
         assert_eq!(canonical(&proven, "33"), None, "{user}");
     }

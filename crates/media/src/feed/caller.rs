@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::coder::Terms;
 use crate::echo::{Frames, HEARD_FRAMES, Heard};
 use crate::frame::{CallerFrame, Codec, FRAME_SAMPLES, Law, SAMPLES_PER_MS};
 use crate::receiver::{Content, Incoming, PAYLOAD_BYTES_MAX, Receiver};
@@ -36,7 +37,7 @@ pub(super) struct Caller {
 impl Caller {
     pub(super) fn new(now: Instant, law: Law) -> Self {
         Self {
-            receiver: Receiver::new(law.into(), 0),
+            receiver: Receiver::new(law.into(), Terms::default(), 0),
             next: None,
             parts: 1,
             heard_at: now,
@@ -85,7 +86,7 @@ impl Caller {
             let incoming = Incoming {
                 sequence: first.wrapping_add(part) as u16,
                 timestamp,
-                content: Content::Audio(codec),
+                content: Content::Audio(codec, payload.len()),
                 payload,
             };
             self.receiver.push(now, &incoming, JITTER_MS);

@@ -60,19 +60,22 @@ impl Timeline {
     pub(super) fn push(&mut self, event: PlayoutEvent) {
         let at = match &event {
             PlayoutEvent::Started { item } => {
-                // It ran dry here, but not yet at the caller's: nobody noticed.
-                let unnoticed = self.waiting.iter().rposition(|(_, waiting)| {
-                    matches!(waiting, PlayoutEvent::Starved { item: starved } if starved == item)
+                let from = self.pieces.iter().rev().find(|piece| piece.key == *item);
+                let from = from.map_or(self.handed, |piece| piece.from);
+                // It ran dry, but not yet at the caller's, and what follows joins on: nobody noticed.
+                let unnoticed = self.waiting.iter().rposition(|(at, waiting)| {
+                    *at >= from
+                        && matches!(waiting, PlayoutEvent::Starved { item: starved } if starved == item)
                 });
                 if let Some(index) = unnoticed {
                     self.waiting.remove(index);
                     return;
                 }
-                let from = self.pieces.iter().rev().find(|piece| piece.key == *item);
-                from.map_or(self.handed, |piece| piece.from)
+                from
             }
-            PlayoutEvent::Starved { .. } => self.handed,
-            PlayoutEvent::Finished { .. } | PlayoutEvent::Drained => self.end,
+            PlayoutEvent::Starved { .. }
+            | PlayoutEvent::Finished { .. }
+            | PlayoutEvent::Drained => self.end,
         };
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back((at, event));

@@ -1,14 +1,15 @@
 //! From packets and holes to frames: decoding, concealment, and the frame in the making.
 
 use super::{FRAMES_MAX, Filler, Frame, Receiver};
-use crate::coder::{self, Decoder};
+use crate::coder;
 use crate::frame::{Codec, FRAME_BYTES_MAX, FRAME_MS, FRAME_SAMPLES, FRAME_SAMPLES_MAX, Form, Law};
 use crate::{g711, level, reform};
 
 impl Receiver {
     pub(super) fn make_up(&mut self, ticks: usize, filler: Filler, next: Option<&[u8]>) {
         let mut left = ticks;
-        if filler == Filler::Loss {
+        let is_noise = self.timeline.pausing && self.decoder.is_resting();
+        if filler == Filler::Loss || is_noise {
             left -= self.make_up_by_codec(ticks, next);
         }
         let mut linear = [0; FRAME_SAMPLES_MAX];
@@ -30,13 +31,12 @@ impl Receiver {
         }
     }
 
-    /// What the codec itself can make of a loss: whole frames, the last one from the copy in the packet that follows. How many
-    /// ticks it made.
+    /// What the codec itself can make of a loss, or of the noise that the peer described: whole frames, the last one from the copy in
+    /// the packet that follows. How many ticks it made.
     fn make_up_by_codec(&mut self, ticks: usize, next: Option<&[u8]>) -> usize {
-        if !matches!(self.decoder, Decoder::Opus(_)) {
+        let Some(packet) = self.decoder.makes_up(self.timeline.last_packet) else {
             return 0;
-        }
-        let packet = self.timeline.last_packet.min(FRAME_SAMPLES);
+        };
         let mut made = 0;
         let mut linear = [0; FRAME_SAMPLES_MAX];
         while packet > 0 && made + packet <= ticks {
@@ -54,15 +54,14 @@ impl Receiver {
 
     /// `ticks` is what the packet should last.
     pub(super) fn append_real(&mut self, codec: Codec, payload: &[u8], ticks: usize) {
-        match (codec.form(), self.form) {
-            (Form::G711(law), Form::G711(own)) => self.append_g711(law, own, payload),
-            (Form::Wide, Form::Wide) => self.append_wide(codec, payload, ticks),
+        let (from, to) = (codec.form(), self.form);
+        match (codec.law(), to) {
+            (Some(law), Form::G711(own)) => self.append_g711(law, own, payload),
+            (None, _) if from.rate() == to.rate() => self.append_decoded(codec, payload, ticks),
             // It waited while the codec was changed for one of another rate.
-            (from, to) => {
-                let converted = match from {
-                    Form::G711(_) => reform::whole(from, to, payload.to_vec()),
-                    Form::Wide => Vec::new(),
-                };
+            (law, _) => {
+                let converted = law.map(|_| reform::whole(from, to, payload.to_vec()));
+                let converted = converted.unwrap_or_default();
                 let mut linear = vec![0; converted.len() / to.sample_bytes()];
                 to.decode_into(&converted, &mut linear);
                 self.concealer.good(&mut linear);
@@ -90,7 +89,7 @@ impl Receiver {
         }
     }
 
-    fn append_wide(&mut self, codec: Codec, payload: &[u8], ticks: usize) {
+    fn append_decoded(&mut self, codec: Codec, payload: &[u8], ticks: usize) {
         let mut decoded = std::mem::take(&mut self.decoded);
         match self.decoder.decode(codec, payload, &mut decoded) {
             Some(samples) => {

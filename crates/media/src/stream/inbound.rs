@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{StreamConfig, StreamEvent};
-use crate::coder;
 use crate::dtmf::DtmfReceiver;
 use crate::frame::{Codec, Form};
 use crate::latch::{Claim, Latch, Verdict};
@@ -13,6 +12,7 @@ use crate::receiver::{Content, Incoming, Pushed, Receiver};
 use crate::reception::Reception;
 use crate::rtp;
 use crate::srtp::{SrtpContext, SrtpError};
+use crate::{amr, coder};
 
 /// Strangers that are named in an event, per stream.
 pub const REFUSED_SOURCES_MAX: usize = 8;
@@ -100,6 +100,8 @@ pub(super) struct Inbound {
     refused: Vec<SocketAddr>,
     allowance: Allowance,
     pub(super) heard_at: Option<Instant>,
+    /// The rate that the peer asks of what we send.
+    pub(super) request: Option<u8>,
     pub(super) counters: InboundCounters,
 }
 
@@ -113,7 +115,7 @@ impl Inbound {
                 .srtp
                 .as_ref()
                 .map(|srtp| SrtpContext::new(srtp.suite, &srtp.remote_key)),
-            receiver: Receiver::new(config.codec, noise_seed),
+            receiver: Receiver::new(config.codec, config.into(), noise_seed),
             reception: None,
             dtmf: DtmfReceiver::new(config.event_clock_hz),
             doubt: None,
@@ -123,13 +125,14 @@ impl Inbound {
                 at: epoch,
             },
             heard_at: None,
+            request: None,
             counters: InboundCounters::default(),
         }
     }
 
     /// Applies a re-negotiation.
     pub(super) fn agree(&mut self, config: &StreamConfig) {
-        self.receiver.set_codec(config.codec);
+        self.receiver.set_codec(config.codec, config.into());
         self.dtmf.set_clock(config.event_clock_hz);
         let clock = MediaClock::new(config);
         if clock.per_tick != self.clock.per_tick {
@@ -190,7 +193,7 @@ impl Inbound {
             return;
         }
         let ticks = match content {
-            Some(Content::Audio(codec)) => coder::ticks_of(codec, packet.payload),
+            Some(Content::Audio(_, ticks)) => Some(ticks),
             Some(Content::Noise(_) | Content::Nothing) | None => None,
         };
         if ticks.is_some_and(|ticks| !self.allowance.take(now, ticks)) {
@@ -198,6 +201,9 @@ impl Inbound {
             return;
         }
         self.heard_at = Some(now);
+        if content.is_some_and(|content| matches!(content, Content::Audio(Codec::AmrWb, _))) {
+            self.request = amr::request_of(packet.payload);
+        }
         self.counters.packets += 1;
         self.counters.bytes += packet.payload.len() as u64;
         let timestamp = self.clock.ticks(header.timestamp);
@@ -229,7 +235,7 @@ impl Inbound {
             Pushed::Doubted => return,
             Pushed::Restarted => reception.restart(incoming.sequence),
         }
-        let timed = matches!(incoming.content, Content::Audio(_));
+        let timed = matches!(incoming.content, Content::Audio(..));
         let since_epoch = now.saturating_duration_since(self.epoch);
         reception.count(
             since_epoch,
@@ -322,8 +328,8 @@ impl Inbound {
 /// may switch between the codecs of its own offer.
 fn content_of(config: &StreamConfig, payload_type: u8, payload: &[u8]) -> Option<Content> {
     if payload_type == config.payload_type {
-        let audio = coder::ticks_of(config.codec, payload).is_some();
-        return audio.then_some(Content::Audio(config.codec));
+        let ticks = coder::ticks_of(config.codec, config.into(), payload);
+        return ticks.map(|ticks| Content::Audio(config.codec, ticks));
     }
     if config.telephone_event == Some(payload_type) {
         return Some(Content::Nothing);
@@ -338,5 +344,5 @@ fn content_of(config: &StreamConfig, payload_type: u8, payload: &[u8]) -> Option
     [Codec::Pcmu, Codec::Pcma]
         .into_iter()
         .find(|codec| codec.static_payload_type() == Some(payload_type))
-        .map(Content::Audio)
+        .map(|codec| Content::Audio(codec, payload.len()))
 }

@@ -89,7 +89,7 @@ impl Outbound {
             company: None,
             ducked: false,
             said: Frames::new(config.codec.form(), SAID_FRAMES),
-            encoder: Encoder::new(config.codec, config.opus),
+            encoder: Encoder::new(config.codec, config.into()),
             dtmf: DtmfSender::new(),
             tones: None,
             keys_due: VecDeque::new(),
@@ -100,9 +100,9 @@ impl Outbound {
     /// Applies a re-negotiation. Media time goes on in the new clock.
     pub(super) fn agree(&mut self, config: &StreamConfig, before: Codec) {
         if config.codec == before {
-            self.encoder.agree(config.opus);
+            self.encoder.agree(config.into());
         } else {
-            self.encoder = Encoder::new(config.codec, config.opus);
+            self.encoder = Encoder::new(config.codec, config.into());
             self.clock_per_tick = super::clock_per_tick(config);
             self.marker = true;
         }
@@ -303,7 +303,7 @@ impl Outbound {
         recording: Option<&mut Recording>,
     ) -> Option<(usize, bool)> {
         let len = frames * form.frame_bytes();
-        if form != Form::Wide {
+        if form != Form::Wide && matches!(self.encoder, Encoder::Plain) {
             let audio = self.carry(form, speaks, &mut payload[..len], recording);
             return Some((len, audio));
         }

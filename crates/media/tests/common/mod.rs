@@ -61,6 +61,7 @@ pub fn config(codec: Codec, remote: Option<SocketAddr>) -> StreamConfig {
         keypad: media::Keypad::default(),
         treatment: media::Treatment::default(),
         opus: OpusTerms::default(),
+        amr: media::AmrTerms::default(),
         telephone_event: Some(101),
         event_clock_hz: codec.clock_hz(),
         comfort_noise: Some(13),

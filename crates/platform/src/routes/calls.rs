@@ -343,6 +343,14 @@ pub(crate) async fn list(
     Ok(Answer::ok(views)?.with_next(page.next.map(|next| next.to_string())))
 }
 
+/// A call that is over takes nobody.
+pub(crate) fn running(record: &CallRecord, id: &CallId) -> Result<(), Problem> {
+    if record.end.is_some() {
+        return Err(Problem::conflict("api_call_ended").with("id", id.as_str()));
+    }
+    Ok(())
+}
+
 /// The call of an id that the caller may see.
 pub(crate) async fn find(
     api: &Api,

@@ -99,7 +99,7 @@ pub(crate) struct DeviceCreate {
 pub(crate) struct BindingView {
     /// Its Contact.
     contact: String,
-    /// `udp`, `tcp` or `tls`.
+    /// `udp`, `tcp`, `tls`, `ws` or `wss`.
     transport: &'static str,
     /// Address and port that it was seen from.
     source: String,

@@ -1,6 +1,6 @@
 //! Listening to a running call.
 
-use super::calls::find;
+use super::calls::{find, running};
 use crate::api::Api;
 use crate::body::Path;
 use crate::caller::Caller;
@@ -27,9 +27,7 @@ pub(crate) async fn listen(
 ) -> Result<Response, Problem> {
     let (scope, record, id) = find(&api, &caller, &id).await?;
     let too_many = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "api_too_many_listeners");
-    if record.end.is_some() {
-        return Err(Problem::conflict("api_call_ended").with("id", id.as_str()));
-    }
+    running(&record, &id)?;
     let seat = api
         .listeners
         .take(

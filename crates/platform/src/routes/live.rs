@@ -2,6 +2,7 @@
 
 use super::calls::find;
 use super::owner::reach_of_list;
+use super::parking::ParkedView;
 use super::people::PersonView;
 use super::placing::inviting::CalledView;
 use super::quality::{self, LegQualityView};
@@ -57,6 +58,8 @@ pub(crate) struct LiveView {
     person: Option<PersonView>,
     /// Who was called for the caller last, by a transfer or into the call.
     called: Option<CalledView>,
+    /// The parking place in which its caller waits.
+    parked: Option<ParkedView>,
     /// How the network treats its legs, read every five seconds; empty before the first reading.
     quality: Vec<LegQualityView>,
 }
@@ -87,6 +90,7 @@ pub(crate) fn view(call: &LiveCall) -> LiveView {
         answered_by: call.timings.answered_by.map(Answerer::label),
         person: call.person.as_ref().map(PersonView::from),
         called: call.called.as_ref().map(CalledView::from),
+        parked: call.parked.as_ref().map(ParkedView::from),
         quality: quality::legs(&call.quality),
     }
 }

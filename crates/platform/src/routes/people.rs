@@ -1,7 +1,7 @@
 //! A person of the house on the line of a running call: joining it from a page, taking it over, giving it back.
 
 use super::browser::{BrowserTicket, Grant, unanswered};
-use super::calls::find;
+use super::calls::{find, running};
 use super::live::done;
 use crate::answer::{Answer, Change};
 use crate::api::Api;
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 /// Longest name, in characters.
 pub(super) const NAME_CHARACTERS_MAX: usize = 80;
 /// Longest word for the agent, in characters.
-const NOTE_CHARACTERS_MAX: usize = 2_000;
+pub(super) const NOTE_CHARACTERS_MAX: usize = 2_000;
 /// Who it is where nobody says it.
 pub(super) const SOMEBODY: &str = "A colleague";
 
@@ -100,7 +100,7 @@ pub(crate) struct HandBack {
 /// The answer and what follows are those of `POST /api/calls/browser`: the `answer` to an `offer`, or the `path` of a WebSocket. They are on
 /// the line once connected, and leave by closing the connection: the agent then goes on with the caller, and is told. `beside`: caller,
 /// agent and person hear each other. `instead`: they take the call over, what the agent was saying is cut, and it hears nothing more.
-/// 409 where there is no place: `api_person_there`, `api_person_not_now`, `api_person_no_conference`.
+/// 409 where there is no place: `api_person_there`, `api_person_not_now`.
 #[utoipa::path(post, path = "/api/calls/{id}/join", tag = "live", params(("id" = String, Path)),
     request_body = Join, responses((status = 201, body = BrowserTicket)))]
 pub(crate) async fn join(
@@ -113,28 +113,17 @@ pub(crate) async fn join(
     let mut faults = Faults::default();
     faults.maybe("name", body.name.as_deref(), NAME_CHARACTERS_MAX);
     faults.done()?;
-    if record.end.is_some() {
-        return Err(Problem::conflict("api_call_ended").with("id", id.as_str()));
-    }
+    running(&record, &id)?;
     let seat = Seat::from(body.seat.unwrap_or_default());
     let may = api.engine.may_come(&id, seat).await;
     may.map_err(|error| refused(error, &id))?;
     let person = Person {
         name: name(body.name, &caller),
         seat,
+        from_parking: false,
     };
     let detail = json!({ "name": person.name, "seat": SeatName::from(seat) });
-    let ticket = if let Some(offer) = &body.offer {
-        let client = caller.address.as_deref();
-        let client = client.and_then(|client| client.parse().ok());
-        let answered = api
-            .engine
-            .person_by_page(id.clone(), person, (offer, client));
-        BrowserTicket::answered(&id, answered.map_err(unanswered)?)
-    } else {
-        let call = id.clone();
-        BrowserTicket::issued(&api, &id, Grant::Person { call, person })
-    };
+    let ticket = ticket(&api, &caller, &id, person, body.offer.as_deref())?;
     let action = match seat {
         Seat::Beside => "join",
         Seat::Instead => "take_over",
@@ -164,7 +153,8 @@ pub(crate) async fn take_over(
     done(asked, over, &scope, &id, "take_over", None)
 }
 
-/// Gives the caller back to the agent, which is told what happened. The person leaves, or with `stay` is beside the agent from then on.
+/// Gives the caller back to the agent, which is told what happened. The person leaves, or with `stay` is beside the agent from then on. A parked
+/// caller leaves their place for the agent.
 #[utoipa::path(post, path = "/api/calls/{id}/hand-back", tag = "live", params(("id" = String, Path)),
     request_body = HandBack, responses((status = 202, body = Object)))]
 pub(crate) async fn hand_back(
@@ -186,8 +176,32 @@ pub(crate) async fn hand_back(
     done(asked, over, &scope, &id, "hand_back", Some(detail))
 }
 
+/// The way of a page into a call: by WebRTC where it offers that, else by WebSocket.
+pub(super) fn ticket(
+    api: &Arc<Api>,
+    caller: &Caller,
+    id: &CallId,
+    person: Person,
+    offer: Option<&str>,
+) -> Result<BrowserTicket, Problem> {
+    let Some(offer) = offer else {
+        let call = id.clone();
+        return Ok(BrowserTicket::issued(
+            api,
+            id,
+            Grant::Person { call, person },
+        ));
+    };
+    let client = caller.address.as_deref();
+    let client = client.and_then(|client| client.parse().ok());
+    let answered = api
+        .engine
+        .person_by_page(id.clone(), person, (offer, client));
+    Ok(BrowserTicket::answered(id, answered.map_err(unanswered)?))
+}
+
 /// How the agent is to call them.
-fn name(asked: Option<String>, caller: &Caller) -> String {
+pub(super) fn name(asked: Option<String>, caller: &Caller) -> String {
     let asked = asked.map(|name| name.trim().to_owned());
     let known = || Some(caller.name.clone()).filter(|name| !name.is_empty());
     let name = asked.filter(|name| !name.is_empty()).or_else(known);
@@ -203,13 +217,17 @@ pub(super) fn taken(asked: Result<(), PersonError>, id: &CallId) -> Result<bool,
     }
 }
 
-fn refused(error: PersonError, id: &CallId) -> Problem {
+pub(super) fn refused(error: PersonError, id: &CallId) -> Problem {
     let code = match error {
         PersonError::Unknown => "api_call_elsewhere",
         PersonError::NotNow => "api_person_not_now",
         PersonError::Somebody => "api_person_there",
         PersonError::Nobody => "api_person_nobody",
-        PersonError::NoConference => "api_person_no_conference",
+        PersonError::NotParked => "api_call_not_parked",
+        PersonError::ParkingFull => {
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "api_parking_full");
+            return problem.with("max", i64::from(engine::limits::PARKING_PLACES_MAX));
+        }
         PersonError::Premium => {
             return Problem::new(StatusCode::FORBIDDEN, "api_call_premium");
         }

@@ -157,30 +157,39 @@ fn is_rule(rule: &str) -> bool {
     }
 }
 
+/// Numbers and SIP addresses only: no header, no parameter comes in by a number.
+fn is_plain(to: &str) -> bool {
+    let mut bytes = to.bytes();
+    (1..=128).contains(&to.len())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+:@.-_*#".contains(&byte))
+}
+
+fn check_ring(ring_s: Option<u32>, faults: &mut Faults) {
+    let fine = ring_s.is_none_or(|ring_s| RING_SECONDS.contains(&ring_s));
+    faults.unless(fine, "timeoutSec", "range", "5..120");
+}
+
+fn ring_ms(ring_s: Option<u32>) -> u32 {
+    ring_s.unwrap_or(RING_SECONDS_DEFAULT).saturating_mul(1_000)
+}
+
 impl Place {
     fn check(&self) -> Result<(), Problem> {
         let mut faults = Faults::default();
-        // Numbers and SIP addresses only: no header, no parameter comes in by a number.
-        let shortest = usize::from(self.device.is_none());
-        let plain = (shortest..=128).contains(&self.to.len())
-            && self
-                .to
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+:@.-_*#".contains(&byte));
-        faults.unless(plain, "to", "characters", "+33123456789");
+        let device_alone = self.device.is_some() && self.to.is_empty();
+        faults.unless(
+            device_alone || is_plain(&self.to),
+            "to",
+            "characters",
+            "+33123456789",
+        );
         let named = [&self.agent_id, &self.line, &self.workflow, &self.device];
         let one = named.iter().filter(|name| name.is_some()).count() == 1;
         faults.unless(one, "agentId", "choice", "agentId, line, device, workflow");
         // The account that the workflow chooses says which number is shown.
         let from = self.from.is_none() || (self.workflow.is_none() && self.device.is_none());
         faults.unless(from, "from", "choice", "agentId, line");
-        let ring = self.timeout_sec.unwrap_or(RING_SECONDS_DEFAULT);
-        faults.unless(
-            RING_SECONDS.contains(&ring),
-            "timeoutSec",
-            "range",
-            "5..120",
-        );
+        check_ring(self.timeout_sec, &mut faults);
         let size = self
             .custom_params
             .as_ref()
@@ -253,11 +262,6 @@ impl Place {
         }
     }
 
-    fn ring_ms(&self) -> u32 {
-        let ring_s = self.timeout_sec.unwrap_or(RING_SECONDS_DEFAULT);
-        ring_s.saturating_mul(1_000)
-    }
-
     /// Places the call by an agent's line, or by a line.
     async fn by_line(
         &self,
@@ -269,7 +273,7 @@ impl Place {
         let request = PlaceCall {
             line: way.line.clone(),
             to: way.to.clone(),
-            ring_ms: Some(self.ring_ms()),
+            ring_ms: Some(ring_ms(self.timeout_sec)),
             placement: way.stored.then(|| self.placement()),
         };
         let call = dial(api, &way, request).await?;

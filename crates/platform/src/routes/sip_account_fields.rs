@@ -48,7 +48,7 @@ pub(crate) struct AccountFields {
     pub(crate) caller_id_form: Option<String>,
     /// The number that callees see.
     pub(crate) caller_id_number: Option<String>,
-    /// `pcma`, `pcmu`, `g722`, `opus` in order of preference, with commas; null: the profile's. An answer follows the order of the
+    /// `pcma`, `pcmu`, `g722`, `opus`, `g729`, `amr-wb` in order of preference, with commas; null: the profile's. An answer follows the order of the
     /// caller's offer.
     pub(crate) codecs: Option<String>,
     /// `off`, `preferred`, `required`, `dtls_preferred` or `dtls_required`; null: the profile's.
@@ -418,7 +418,11 @@ fn check_choices(account: &SipAccount, faults: &mut Faults) {
     for codec in account.codecs.as_deref().unwrap_or_default().split(',') {
         let codec = codec.trim().to_ascii_lowercase();
         if !codec.is_empty() {
-            choice("codecs", Some(&codec), &["pcma", "pcmu", "g722", "opus"]);
+            choice(
+                "codecs",
+                Some(&codec),
+                &["pcma", "pcmu", "g722", "opus", "g729", "amr-wb"],
+            );
         }
     }
     let profiles: Vec<&str> = engine::provider::PROFILES

@@ -118,7 +118,8 @@ impl Desk<'_> {
             text(question.customer_city.as_deref()),
             text(question.customer_postal_code.as_deref()),
         );
-        let place = self.maps.places().find(
+        let places = self.maps.places().await;
+        let place = places.find(
             street.as_deref().unwrap_or_default(),
             town.as_deref(),
             code.as_deref(),

@@ -136,7 +136,7 @@ impl Account {
             outbound_proxy: account.outbound_proxy.clone(),
             register: account.register,
             expires_s: account.expires_s,
-            protocol: protocol_name(account.protocol).to_owned(),
+            protocol: account.protocol.name().to_owned(),
             contact_host: account.contact_host.clone(),
             contact_port: account.contact_port,
             contact_user: account.contact_user.clone(),
@@ -162,11 +162,7 @@ impl Account {
             outbound_proxy: self.outbound_proxy.clone(),
             register: self.register,
             expires_s: self.expires_s,
-            protocol: match self.protocol.as_str() {
-                "tcp" => Protocol::Tcp,
-                "tls" => Protocol::Tls,
-                _ => Protocol::Udp,
-            },
+            protocol: Protocol::from_name(&self.protocol).unwrap_or(Protocol::Udp),
             contact_host: self.contact_host.clone(),
             contact_port: self.contact_port,
             contact_user: self.contact_user.clone(),
@@ -181,14 +177,6 @@ impl Account {
             caller_id_number: self.caller_id_number.clone(),
             ..sip::AccountConfig::new(&self.aor, &self.username, &self.password)
         }
-    }
-}
-
-pub(super) const fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Udp => "udp",
-        Protocol::Tcp => "tcp",
-        Protocol::Tls => "tls",
     }
 }
 
@@ -351,7 +339,7 @@ impl App {
         }
         set("voice.bridge_token", &self.bridge_token);
         set("admin.listen", "127.0.0.1:0");
-        for key in ["sip.tcp", "sip.tls", "platform.listen"] {
+        for key in ["sip.tcp", "sip.tls", "sip.ws", "sip.wss", "platform.listen"] {
             set(key, "");
         }
         for key in [

@@ -65,7 +65,7 @@ impl PlatformConfig {
 }
 
 /// Addresses or networks of proxies.
-fn proxies(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<IpNet> {
+pub(super) fn proxies(settings: &Settings, problems: &mut Vec<Problem>) -> Vec<IpNet> {
     let key = "platform.proxies";
     let mut networks = Vec::new();
     for text in settings.list(key) {

@@ -68,6 +68,7 @@ impl Shown {
             | LiveEventKind::CallerSpeaking
             | LiveEventKind::Person(_)
             | LiveEventKind::Called(_)
+            | LiveEventKind::Parked(_)
             | LiveEventKind::AnsweredBy { .. }
             | LiveEventKind::Quality(_)
             | LiveEventKind::Interrupted { .. } => {}

@@ -21,7 +21,7 @@ pub(super) fn certificates(config: &ProcessConfig, settings: &Settings, findings
     let platform = config.platform.as_ref().and_then(|part| part.tls.as_ref());
     let made = config.data_dir.join("sip-certificate.pem");
     let sip = config.engine.sip.tls.as_ref();
-    if sip.is_none() && config.engine.sip.tls_bind.is_some() {
+    if config.engine.sip.needs_identity() {
         let message = Message::new("doctor_tls_self").with("name", "sip");
         findings.named(Area::Tls, Some("sip"), message);
         if let Some(facts) = std::fs::read(made)

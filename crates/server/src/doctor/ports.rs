@@ -12,6 +12,8 @@ pub(super) fn listeners(config: &ProcessConfig, beside: &Beside, findings: &mut 
         ("sip/udp", sip.udp),
         ("sip/tcp", sip.tcp),
         ("sip/tls", sip.tls_bind),
+        ("sip/ws", sip.ws),
+        ("sip/wss", sip.wss),
         ("admin", Some(config.admin.listen)),
         ("platform", config.platform.as_ref().map(|part| part.listen)),
         (

@@ -230,6 +230,9 @@ fn account(
     );
     set(settings, "line.outbound_proxy", "");
     set(settings, "sip.port", "0");
+    for key in ["sip.ws", "sip.wss"] {
+        set(settings, key, String::new());
+    }
     for (key, wanted) in [("sip.udp", "udp"), ("sip.tcp", "tcp"), ("sip.tls", "tls")] {
         let listen = if transport == wanted {
             format!("0.0.0.0:{port}")

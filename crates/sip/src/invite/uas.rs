@@ -35,7 +35,7 @@ pub(crate) struct Arrived {
     pub(crate) origin: Origin,
     pub(crate) account: Option<AccountId>,
     pub(crate) proof: Proof,
-    /// It came over the flow by which a device of ours is reached, and by nothing else.
+    /// It came over the flow by which a device of ours is reached, or by a WebSocket: its peer is reached by nothing else.
     pub(crate) is_pinned: bool,
     /// The dialog that the INVITE wants to take the place of.
     pub(crate) replaces: Option<Replaced>,
@@ -354,7 +354,7 @@ fn describe(
         proof_rejected: proof.is_rejected,
         replaces: None,
         user_agent: request.headers.get(name::USER_AGENT).map(str::to_owned),
-        secure: origin.protocol == crate::config::Protocol::Tls,
+        secure: origin.protocol.is_secure(),
     }
 }
 

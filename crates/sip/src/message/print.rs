@@ -29,7 +29,9 @@ impl Response {
         let mut bytes = buffer(&self.headers, &self.body);
         write!(bytes, "SIP/2.0 {} ", self.status).expect(INFALLIBLE);
         let reason = self.reason.bytes();
-        bytes.extend(reason.map(|byte| if byte.is_ascii_control() { b' ' } else { byte }));
+        // A tab may stand in a reason (RFC 3261 section 25.1, Reason-Phrase).
+        let breaks = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+        bytes.extend(reason.map(|byte| if breaks(byte) { b' ' } else { byte }));
         bytes.extend_from_slice(b"\r\n");
         print(bytes, &self.headers, &self.body)
     }

@@ -3,6 +3,7 @@
 //! One audio line is taken, the others are answered with port 0. Where both RTP and SRTP are offered on lines of their
 //! own, policy chooses. `a=crypto` and `a=fingerprint` on an RTP/AVP line are taken as an offer of SRTP (RFC 8643), as several phones mean it.
 
+mod formats;
 mod ice;
 mod security;
 mod terms;
@@ -18,7 +19,7 @@ use super::{
     Connection, Direction, DtlsLines, IceLines, Media, Origin, RtpMap, SessionDescription,
 };
 use ice::Ice;
-use security::{DTLS_PROTOCOL, Said, Security};
+use security::{BROWSERS_PROTOCOL, DTLS_PROTOCOL, Said, Security};
 use std::net::{IpAddr, SocketAddr};
 pub(super) use terms::key_bytes;
 
@@ -30,6 +31,8 @@ const EVENT_CLOCK: u32 = 8_000;
 const COMFORT_NOISE: u8 = 13;
 /// The first payload type for codecs without a static one.
 const DYNAMIC: u8 = 96;
+/// Name of the one section of our offers to browsers.
+const MID: &str = "0";
 /// Packet times that we use, in milliseconds.
 const PTIME_MS: std::ops::RangeInclusive<u32> = 10..=60;
 
@@ -60,8 +63,11 @@ pub fn answer(offer: &[u8], local: &LocalMedia) -> Result<(Negotiated, Vec<u8>),
             }
         })
         .collect();
+    let is_bundled = |mid: &&String| offer.bundle.contains(mid);
     let description = SessionDescription {
         timing: offer.timing.clone(),
+        // Sections that are refused are in no group (RFC 9143 section 7.3.3).
+        bundle: offered.mid.iter().filter(is_bundled).cloned().collect(),
         media,
         ..description(local)
     };
@@ -72,7 +78,7 @@ pub fn answer(offer: &[u8], local: &LocalMedia) -> Result<(Negotiated, Vec<u8>),
 pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
     let mut codecs = Vec::new();
     let mut dynamic = (DYNAMIC..127).filter(|number| *number != TELEPHONE_EVENT);
-    for codec in &local.codecs {
+    for codec in local.codecs.iter().filter(|codec| !codec.last_resort) {
         let Some(payload_type) = codec.static_payload.or_else(|| dynamic.next()) else {
             break;
         };
@@ -92,17 +98,15 @@ pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
             Some("0-15"),
         ));
         // RFC 4733 section 2.3: events of each clock that an audio codec has.
-        let other = local
-            .codecs
-            .iter()
-            .map(|codec| codec.clock_rate)
-            .find(|rate| *rate != EVENT_CLOCK);
-        if let (Some(rate), Some(payload_type)) = (other, dynamic.next()) {
-            codecs.push(map(payload_type, "telephone-event", rate, Some("0-15")));
+        for rate in other_clocks(local) {
+            if let Some(payload_type) = dynamic.next() {
+                codecs.push(map(payload_type, "telephone-event", rate, Some("0-15")));
+            }
         }
     }
     let protocol = match local.srtp {
         SrtpPolicy::Required => "RTP/SAVP",
+        SrtpPolicy::DtlsRequired if local.for_browsers => BROWSERS_PROTOCOL,
         SrtpPolicy::DtlsRequired => DTLS_PROTOCOL,
         SrtpPolicy::Off | SrtpPolicy::Preferred | SrtpPolicy::DtlsPreferred => "RTP/AVP",
     };
@@ -118,11 +122,24 @@ pub fn offer(local: &LocalMedia, direction: Direction) -> Vec<u8> {
     }
     // One handshake serves both ports then (RFC 5764 section 4.1.2).
     media.rtcp_mux = local.srtp.is_dtls();
+    media.mid = local.for_browsers.then(|| MID.to_owned());
     let description = SessionDescription {
+        bundle: media.mid.iter().cloned().collect(),
         media: vec![media],
         ..description(local)
     };
     description.to_string().into_bytes()
+}
+
+/// The clocks of what we offer, beside that of every telephone.
+fn other_clocks(local: &LocalMedia) -> Vec<u32> {
+    let mut clocks = Vec::new();
+    for codec in local.codecs.iter().filter(|codec| !codec.last_resort) {
+        if codec.clock_rate != EVENT_CLOCK && !clocks.contains(&codec.clock_rate) {
+            clocks.push(codec.clock_rate);
+        }
+    }
+    clocks
 }
 
 /// Takes the peer's answer to an offer of ours. Mux is agreed where we offered it, with DTLS.
@@ -207,18 +224,7 @@ fn negotiate(
         Security::Sdes(tag, pair) => (Some(tag), Some(pair), None),
         Security::Dtls(terms) => (None, None, Some(terms)),
     };
-    let both = media
-        .codecs
-        .iter()
-        .find_map(|map| Some((map, ours_of(map, local)?)));
-    let Some((codec, ours)) = both else {
-        let offered = media.codecs.iter();
-        return Err(OfferRejected::NoCommonCodec {
-            offered: offered
-                .map(|map| format!("{}/{}", map.name, map.clock_rate))
-                .collect(),
-        });
-    };
+    let (codec, ours, our_parameters) = common_codec(media, local, said)?;
     let extra = |name: &str, wanted: bool, clock_rate: u32| {
         let mut maps = media.codecs.iter();
         maps.find(|map| {
@@ -234,7 +240,16 @@ fn negotiate(
         payload_type.map(|payload_type| (payload_type, rate))
     };
     let events = events(codec.clock_rate).or_else(|| events(EVENT_CLOCK));
-    let (remote, remote_rtcp) = addresses(description, media, local)?;
+    let ice = match ice::negotiate(description, media, local) {
+        Ice::Agreed(terms) => Some(terms),
+        Ice::No | Ice::Mismatch => None,
+    };
+    let is_found_by_checks = ice.is_some() && ice::has_no_address_yet(description, media);
+    let (remote, remote_rtcp) = if is_found_by_checks {
+        (None, None)
+    } else {
+        addresses(description, media, local)?
+    };
     let flows = media
         .direction
         .or(description.direction)
@@ -246,7 +261,7 @@ fn negotiate(
             channels: codec.channels,
             payload_type: codec.payload_type,
             parameters: codec.parameters.clone(),
-            our_parameters: ours.parameters,
+            our_parameters,
         },
         telephone_event: events.map(|(payload_type, _)| payload_type),
         event_clock_rate: events.map_or(EVENT_CLOCK, |(_, rate)| rate),
@@ -255,23 +270,52 @@ fn negotiate(
         remote,
         remote_rtcp,
         rtcp_mux: false,
-        direction: our_direction(flows, remote.is_some()),
+        direction: our_direction(flows, remote.is_some() || is_found_by_checks),
         crypto,
         dtls,
-        ice: match ice::negotiate(description, media, local) {
-            Ice::Agreed(terms) => Some(terms),
-            Ice::No | Ice::Mismatch => None,
-        },
+        ice,
+        is_found_by_checks,
     };
     Ok((negotiated, tag))
 }
 
-/// Our codec of the same name, clock and channels; a peer may leave the channels of Opus out.
-fn ours_of<'a>(map: &RtpMap, local: &'a LocalMedia) -> Option<&'a CodecOffer> {
-    local.codecs.iter().find(|codec| {
-        codec.name.eq_ignore_ascii_case(&map.name)
+/// The first codec of the peer that is ours as well, and what we say of it; the last resorts where there is no other, and it is they who offer.
+fn common_codec<'a>(
+    media: &'a Media,
+    local: &'a LocalMedia,
+    said: Said,
+) -> Result<(&'a RtpMap, &'a CodecOffer, Option<String>), OfferRejected> {
+    let both = |last_resort| {
+        let mut maps = media.codecs.iter();
+        maps.find_map(|map| {
+            let (ours, parameters) = ours_of(map, local, last_resort)?;
+            Some((map, ours, parameters))
+        })
+    };
+    let found = both(false).or_else(|| both(true).filter(|_| said == Said::Offer));
+    found.ok_or_else(|| {
+        let offered = media.codecs.iter();
+        OfferRejected::NoCommonCodec {
+            offered: offered
+                .map(|map| format!("{}/{}", map.name, map.clock_rate))
+                .collect(),
+        }
+    })
+}
+
+/// Our codec of the same name, clock and channels, and what we say of it; a peer may leave the channels of Opus out.
+fn ours_of<'a>(
+    map: &RtpMap,
+    local: &'a LocalMedia,
+    last_resort: bool,
+) -> Option<(&'a CodecOffer, Option<String>)> {
+    local.codecs.iter().find_map(|codec| {
+        let is_same = codec.name.eq_ignore_ascii_case(&map.name)
+            && codec.last_resort == last_resort
             && codec.clock_rate == map.clock_rate
-            && (codec.channels == map.channels || map.channels == 1)
+            && (codec.channels == map.channels || map.channels == 1);
+        let said = is_same.then(|| formats::answered(codec, map.parameters.as_deref()))?;
+        Some((codec, said?))
     })
 }
 
@@ -359,6 +403,7 @@ fn description(local: &LocalMedia) -> SessionDescription {
         direction: None,
         dtls: DtlsLines::default(),
         ice: IceLines::default(),
+        bundle: Vec::new(),
         timing: "0 0".to_owned(),
         media: Vec::new(),
     }
@@ -370,6 +415,7 @@ fn our_line(local: &LocalMedia, protocol: &str, codecs: Vec<RtpMap>) -> Media {
         kind: "audio".to_owned(),
         port: local.port,
         protocol: protocol.to_owned(),
+        mid: None,
         formats: formats.collect(),
         connection: None,
         direction: None,
@@ -398,7 +444,12 @@ fn answer_line(
     let rate = codec.clock_rate;
     let mut codecs = vec![RtpMap {
         channels: codec.channels,
-        ..map(codec.payload_type, &codec.name, rate, codec.our_parameters)
+        ..map(
+            codec.payload_type,
+            &codec.name,
+            rate,
+            codec.our_parameters.as_deref(),
+        )
     }];
     if let Some(payload_type) = negotiated.comfort_noise {
         codecs.push(map(payload_type, "CN", rate, None));
@@ -408,6 +459,7 @@ fn answer_line(
         codecs.push(map(payload_type, "telephone-event", rate, Some("0-15")));
     }
     let mut media = our_line(local, &offered.protocol, codecs);
+    media.mid.clone_from(&offered.mid);
     media.ptime_ms = Some(negotiated.ptime_ms);
     media.direction = Some(negotiated.direction);
     if negotiated.rtcp_mux {
@@ -433,6 +485,7 @@ fn refused_line(offered: &Media) -> Media {
         kind: offered.kind.clone(),
         port: 0,
         protocol: offered.protocol.clone(),
+        mid: offered.mid.clone(),
         formats: offered.formats.iter().take(1).cloned().collect(),
         connection: None,
         direction: None,

@@ -22,6 +22,8 @@ pub const FMTP_BYTES_MAX: usize = 512;
 pub const CRYPTO_MAX: usize = 8;
 /// `a=fingerprint` lines of one section, or of the session, that are looked at.
 pub const FINGERPRINTS_MAX: usize = 4;
+/// Bytes of one `a=mid`; longer ones are ignored.
+const MID_BYTES_MAX: usize = 64;
 /// Bytes of the longest hash of a certificate (SHA-512).
 const FINGERPRINT_BYTES_MAX: usize = 64;
 /// What `a=ptime` and `a=maxptime` may say, in milliseconds; other values are ignored.
@@ -71,6 +73,7 @@ struct Reader {
     direction: Option<Direction>,
     dtls: DtlsLines,
     ice: IceLines,
+    bundle: Vec<String>,
     timing: Option<String>,
     media: Vec<MediaReader>,
 }
@@ -116,6 +119,7 @@ impl Reader {
             (Some(last), Some(direction)) => last.media.direction = Some(direction),
             (None, Some(direction)) => self.direction = Some(direction),
             (Some(last), None) => last.attribute(name, value.trim()),
+            (None, None) if name == "group" => self.bundle = bundle(value),
             (None, None) => {
                 if !self.ice.attribute(name, value.trim()) {
                     self.dtls.attribute(name, value.trim());
@@ -131,6 +135,7 @@ impl Reader {
             direction: self.direction,
             dtls: self.dtls,
             ice: self.ice,
+            bundle: self.bundle,
             timing: self.timing.unwrap_or_else(|| "0 0".to_owned()),
             media: self.media.into_iter().map(MediaReader::finish).collect(),
         })
@@ -161,6 +166,7 @@ impl MediaReader {
                 kind: kind.to_ascii_lowercase(),
                 port,
                 protocol: protocol.to_owned(),
+                mid: None,
                 formats,
                 connection: None,
                 direction: None,
@@ -203,6 +209,7 @@ impl MediaReader {
             "maxptime" => self.media.maxptime_ms = milliseconds(value),
             "rtcp" => self.media.rtcp = rtcp(value),
             "rtcp-mux" => self.media.rtcp_mux = true,
+            "mid" => self.media.mid = mid(value),
             "crypto" if self.media.crypto.len() < CRYPTO_MAX => {
                 self.media.crypto.extend(crypto(value));
             }
@@ -247,6 +254,21 @@ impl DtlsLines {
             _ => {}
         }
     }
+}
+
+/// A token (RFC 5888 section 4).
+fn mid(value: &str) -> Option<String> {
+    let is_mid = value.len() <= MID_BYTES_MAX && scan::is_token(value);
+    is_mid.then(|| value.to_owned())
+}
+
+/// The members of the group, where it is one of BUNDLE.
+fn bundle(value: &str) -> Vec<String> {
+    let mut words = value.split(' ').filter(|word| !word.is_empty());
+    if words.next() != Some("BUNDLE") {
+        return Vec::new();
+    }
+    words.filter_map(mid).take(MEDIA_MAX).collect()
 }
 
 /// `<hash> <hex>:<hex>…` (RFC 8122 section 5).

@@ -21,6 +21,9 @@ impl fmt::Display for SessionDescription {
             write!(f, "c={connection}\r\n")?;
         }
         write!(f, "t={}\r\n", self.timing)?;
+        if !self.bundle.is_empty() {
+            write!(f, "a=group:BUNDLE {}\r\n", self.bundle.join(" "))?;
+        }
         if let Some(direction) = self.direction {
             write!(f, "a={}\r\n", direction.as_str())?;
         }
@@ -69,6 +72,9 @@ impl fmt::Display for Media {
         )?;
         if let Some(connection) = &self.connection {
             write!(f, "c={connection}\r\n")?;
+        }
+        if let Some(mid) = &self.mid {
+            write!(f, "a=mid:{mid}\r\n")?;
         }
         for map in &self.codecs {
             write!(

@@ -84,6 +84,10 @@ pub(crate) fn locate(uri: &Uri, default: Option<Protocol>) -> Locate {
         (false, Some(named), _) => Some(named),
         (false, None, default) => default,
     };
+    if protocol.is_some_and(Protocol::is_websocket) {
+        // Who came by a WebSocket is reached by that, and there is no other way (RFC 7118 section 5).
+        return Locate::Nowhere;
+    }
     match uri.host_address() {
         Some(ip) => {
             let protocol = protocol.unwrap_or(Protocol::Udp);
@@ -151,6 +155,9 @@ mod tests {
             "example.net Some(5071) tls true",
         );
         check("sip:example.net;transport=sctp", None, "nowhere");
+        check("sip:a@df7jal23ls0d.invalid;transport=ws", None, "nowhere");
+        check("sip:a@df7jal23ls0d.invalid", Some(Protocol::Wss), "nowhere");
+        check("sip:a@192.0.2.1", Some(Protocol::Ws), "nowhere");
         check("tel:+33140000000", None, "nowhere");
     }
 }

@@ -226,6 +226,15 @@ impl UserAgent {
         let timer = Timer::Binding(binding, BindingTimer::KeepAlive);
         self.endpoint.deadlines.arm(timer, now + interval);
         if let Some(Flow::Stream { connection }) = flow {
+            if self
+                .endpoint
+                .transport
+                .protocol(Flow::Stream { connection })
+                .is_websocket()
+            {
+                // The shell's pings look after it (RFC 7118 section 6).
+                return;
+            }
             // RFC 5626 section 4.4.1, sent by the side that has the public address.
             return self.endpoint.output(Output::SendStream {
                 connection,

@@ -390,7 +390,7 @@ impl UserAgent {
             origin: *origin,
             account,
             proof,
-            is_pinned: self.registrar.is_way(origin.flow),
+            is_pinned: origin.protocol.is_websocket() || self.registrar.is_way(origin.flow),
             replaces,
         };
         let mut cx = Context {

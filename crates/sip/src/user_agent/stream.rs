@@ -81,7 +81,6 @@ impl UserAgent {
         };
         let Some(local) = found.local else { return };
         found.last_traffic = now;
-        found.framer.push(data);
         let origin = Origin {
             flow: Flow::Stream { connection },
             protocol: found.protocol,
@@ -89,6 +88,10 @@ impl UserAgent {
             remote: found.remote,
             listener: found.listener,
         };
+        if found.protocol.is_websocket() {
+            return self.whole_message(now, connection, data, &origin);
+        }
+        found.framer.push(data);
         loop {
             let Some(found) = self.endpoint.transport.connection_mut(connection) else {
                 return;
@@ -113,6 +116,36 @@ impl UserAgent {
                     self.endpoint.dropped(origin.remote, DropReason::Framing);
                     return self.close(now, connection);
                 }
+            }
+        }
+    }
+
+    /// What came by a WebSocket: one SIP message, or a keep-alive (RFC 7118 sections 5 and 6). A message that cannot be read costs only itself;
+    /// what is none at all ends the connection, as on a stream.
+    fn whole_message(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        data: &[u8],
+        origin: &Origin,
+    ) {
+        match data {
+            // RFC 5626 section 3.5.1: a double CRLF is answered with a single one.
+            b"\r\n\r\n" => self.endpoint.output(Output::SendStream {
+                connection,
+                data: b"\r\n".to_vec(),
+            }),
+            b"" | b"\r\n" => {}
+            _ if !is_sip(data) => {
+                self.endpoint.dropped(origin.remote, DropReason::Framing);
+                self.close(now, connection);
+            }
+            _ => {
+                if let Some(found) = self.endpoint.transport.connection_mut(connection) {
+                    found.has_spoken = true;
+                }
+                self.message(now, data, origin);
+                self.settle(now);
             }
         }
     }
@@ -151,4 +184,12 @@ impl UserAgent {
             || self.is_registration_flow(flow)
             || self.registrar.is_flow(flow)
     }
+}
+
+/// Whether the first line names SIP, of any version, as the first lines of requests and responses do.
+fn is_sip(data: &[u8]) -> bool {
+    let first = data.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    first
+        .windows(4)
+        .any(|word| word.eq_ignore_ascii_case(b"SIP/"))
 }

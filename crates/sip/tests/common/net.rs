@@ -36,6 +36,8 @@ impl Side {
         let port = match protocol {
             Protocol::Udp | Protocol::Tcp => 5060,
             Protocol::Tls => 5061,
+            Protocol::Ws => 80,
+            Protocol::Wss => 443,
         };
         SocketAddr::from(([192, 0, 2, u8::try_from(self.index() + 1).unwrap()], port))
     }

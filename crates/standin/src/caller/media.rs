@@ -71,6 +71,7 @@ impl Audio {
             channels: 1,
             parameters: None,
             static_payload: Some(payload),
+            last_resort: false,
         };
         self.version += 1;
         LocalMedia {
@@ -84,6 +85,7 @@ impl Audio {
             crypto: Vec::new(),
             dtls: None,
             ice: None,
+            for_browsers: false,
             ptime_ms: 20,
             session_id: self.seed & 0xffff_ffff,
             session_version: self.version,
@@ -93,7 +95,7 @@ impl Audio {
     /// Begins, or changes, what was agreed. False when the codec is unknown.
     pub(super) fn agree(&mut self, now: Instant, agreed: &Negotiated) -> bool {
         let Some(codec) =
-            Codec::from_name(&agreed.codec.name).filter(|codec| codec.form() != media::Form::Wide)
+            Codec::from_name(&agreed.codec.name).filter(|codec| codec.law().is_some())
         else {
             return false;
         };
@@ -104,6 +106,7 @@ impl Audio {
             keypad: media::Keypad::default(),
             treatment: media::Treatment::default(),
             opus: media::OpusTerms::default(),
+            amr: media::AmrTerms::default(),
             telephone_event: agreed.telephone_event,
             event_clock_hz: agreed.event_clock_rate,
             comfort_noise: agreed.comfort_noise,
@@ -136,7 +139,7 @@ impl Audio {
     pub(super) fn encoding(&self) -> Encoding {
         match self.codec {
             Codec::Pcma => Encoding::Alaw,
-            Codec::Pcmu | Codec::G722 | Codec::Opus => Encoding::Ulaw,
+            Codec::Pcmu | Codec::G722 | Codec::Opus | Codec::G729 | Codec::AmrWb => Encoding::Ulaw,
         }
     }
 

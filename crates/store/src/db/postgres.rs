@@ -16,8 +16,6 @@ use crate::limits;
 use crate::process::Processes;
 use crate::scope::TenantScope;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
-
 /// A lock is waited for as long as SQLite's busy timeout (`limits::BUSY_TIMEOUT`); no statement of ours takes half a minute.
 const WRITER: &[&str] = &[
     "SET lock_timeout = '5s'; SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'",
@@ -91,7 +89,10 @@ async fn migrate(address: &str, options: &PgConnectOptions) -> Result<(), OpenEr
         Ok(connected) => connected.map_err(opened)?,
         Err(_) => return Err(opened(sqlx::Error::PoolTimedOut)),
     };
-    match MIGRATIONS.run_direct(None, &mut connection, false).await {
+    match super::migrations::postgres()
+        .run_direct(None, &mut connection, false)
+        .await
+    {
         Ok(()) => {}
         Err(sqlx::migrate::MigrateError::VersionMissing(found)) => {
             return Err(OpenError::TooNew {

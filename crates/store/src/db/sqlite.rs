@@ -15,8 +15,6 @@ use crate::limits;
 use crate::process::Processes;
 use crate::scope::TenantScope;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
-
 /// The journal mode stays in the file and foreign keys are the driver's default; these are of the connection.
 const WRITER: &[&str] = &["PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF"];
 const READER: &[&str] =
@@ -168,7 +166,10 @@ async fn migrate(path: &Path) -> Result<(), OpenError> {
     let mut connection = SqliteConnection::connect_with(&options(path))
         .await
         .map_err(opened)?;
-    match MIGRATIONS.run_direct(None, &mut connection, false).await {
+    match super::migrations::sqlite()
+        .run_direct(None, &mut connection, false)
+        .await
+    {
         Ok(()) => {}
         Err(sqlx::migrate::MigrateError::VersionMissing(found)) => {
             return Err(OpenError::TooNew {

@@ -226,6 +226,26 @@ fn session(name: &str, fields: &BTreeMap<String, Param>) -> (Message, bool) {
         "person_came" => told(Message::new("line_person_came").with("name", field("name"))),
         "conferred" => told(Message::new("line_conferred")),
         "agent_left" => told(Message::new("line_agent_left")),
+        "parked" => told(
+            Message::new("line_parked")
+                .with("place", field("place"))
+                .with("by", field("by")),
+        ),
+        "retrieved" => told(
+            Message::new("line_retrieved")
+                .with("place", field("place"))
+                .with("by", field("by"))
+                .with("waited", field("waited_ms")),
+        ),
+        "parking_ended" => told(
+            Message::new(if set("timed_out") {
+                "line_parking_timed_out"
+            } else {
+                "line_parking_given"
+            })
+            .with("place", field("place"))
+            .with("waited", field("waited_ms")),
+        ),
         "target_ended" => told(Message::new("line_target_ended").with("reason", field("reason"))),
         "transfer_finished" if set("done") => told(Message::new("line_transfer_done")),
         "transfer_finished" => {

@@ -86,6 +86,7 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
         | EndReason::Unauthorized
         | EndReason::CallerUnproven
         | EndReason::CertificateRefused
+        | EndReason::NotParked
         | EndReason::TransportLost
         | EndReason::AckMissing
         | EndReason::MissingAnswer

@@ -9,13 +9,7 @@ impl From<&SessionEvent> for Event {
     fn from(event: &SessionEvent) -> Self {
         match event {
             SessionEvent::PhaseChanged { from, to } => phase_changed(from, to),
-            SessionEvent::BargeIn { item, played_ms } => session(
-                "barge_in",
-                vec![
-                    ("item", item.as_str().into()),
-                    ("played_ms", (*played_ms).into()),
-                ],
-            ),
+            SessionEvent::BargeIn { item, played_ms } => barge_in(item.as_str(), *played_ms),
             SessionEvent::FalseInterruption => session("false_interruption", vec![]),
             SessionEvent::Dictation { on } => session("dictation", vec![("on", flag(*on))]),
             SessionEvent::FalseBargeIn { item } => named("false_barge_in", "item", item.as_str()),
@@ -29,13 +23,7 @@ impl From<&SessionEvent> for Event {
                 session("reprompted", vec![("count", (*count).into())])
             }
             SessionEvent::MaxDurationWarned => session("max_duration_warned", vec![]),
-            SessionEvent::EngineLost { failure, attempt } => session(
-                "engine_lost",
-                vec![
-                    ("failure", super::engine_failure(*failure).into()),
-                    ("attempt", (*attempt).into()),
-                ],
-            ),
+            SessionEvent::EngineLost { failure, attempt } => engine_lost(*failure, *attempt),
             SessionEvent::EngineReady { again } => {
                 session("engine_ready", vec![("again", flag(*again))])
             }
@@ -71,6 +59,17 @@ impl From<&SessionEvent> for Event {
             SessionEvent::PersonCame { name } => named("person_came", "name", name),
             SessionEvent::Conferred => session("conferred", vec![]),
             SessionEvent::AgentLeft => session("agent_left", vec![]),
+            SessionEvent::Parked { place, by } => parking("parked", *place, by, None),
+            SessionEvent::Retrieved {
+                place,
+                by,
+                waited_ms,
+            } => parking("retrieved", *place, by, Some(*waited_ms)),
+            SessionEvent::ParkingEnded {
+                place,
+                waited_ms,
+                timed_out,
+            } => parking_ended(*place, *waited_ms, *timed_out),
             SessionEvent::TargetEnded { reason } => named("target_ended", "reason", reason),
             SessionEvent::TransferFinished { done, reason } => transferred(*done, reason),
             SessionEvent::SecureInput { on } => session("secure_input", vec![("on", flag(*on))]),
@@ -88,6 +87,33 @@ fn session(name: &str, fields: Vec<(&str, Param)>) -> Event {
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
     }
+}
+
+fn barge_in(item: &str, played_ms: u32) -> Event {
+    let fields = vec![("item", item.into()), ("played_ms", played_ms.into())];
+    session("barge_in", fields)
+}
+
+fn engine_lost(failure: call::EngineFailure, attempt: u8) -> Event {
+    let failure = super::engine_failure(failure);
+    let fields = vec![("failure", failure.into()), ("attempt", attempt.into())];
+    session("engine_lost", fields)
+}
+
+fn parking(name: &str, place: u16, by: &str, waited_ms: Option<u64>) -> Event {
+    let mut fields = vec![("place", place.into()), ("by", by.into())];
+    fields.extend(waited_ms.map(|ms| ("waited_ms", ms.into())));
+    session(name, fields)
+}
+
+fn parking_ended(place: u16, waited_ms: u64, timed_out: bool) -> Event {
+    let (place, waited) = (place.into(), waited_ms.into());
+    let fields = vec![
+        ("place", place),
+        ("waited_ms", waited),
+        ("timed_out", flag(timed_out)),
+    ];
+    session("parking_ended", fields)
 }
 
 fn flag(value: bool) -> Param {

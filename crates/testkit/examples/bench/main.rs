@@ -41,7 +41,7 @@ async fn main() -> std::io::Result<()> {
         "generate" => phone::generate(&options).await,
         _ => {
             say(
-                "bench run --allo PATH [--tls yes] [--calls 1,50,200] [--seconds 20] [--rounds 3] [--codec pcmu|pcma|g722|opus] [--security sdes] [--recording yes] [--greeting yes] [--core 0] [--set name=value,…]",
+                "bench run --allo PATH [--tls yes] [--calls 1,50,200] [--seconds 20] [--rounds 3] [--codec pcmu|pcma|g722|opus|g729|amrwb] [--security sdes] [--recording yes] [--greeting yes] [--core 0] [--set name=value,…]",
             );
             say(
                 "bench streams --allo PATH [--fastify bridge.mjs] [--tls yes] [--calls 100,300] [--seconds 20] [--rounds 3]",

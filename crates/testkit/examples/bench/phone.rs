@@ -370,7 +370,7 @@ async fn talk(
                 let now = Instant::now();
                 let Some(length) = cipher.unprotect(&mut buffer[..length]) else { continue };
                 let Some(payload) = buffer[..length].get(12..).filter(|payload| !payload.is_empty()) else { continue };
-                if figures.first_us.is_none() && !silent(payload) {
+                if voice.has_silence && figures.first_us.is_none() && !silent(payload) {
                     figures.first_us = Some(micros(now - acked));
                 }
                 if now < begin || now >= end { last_arrival = Some(now); continue }

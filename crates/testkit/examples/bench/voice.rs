@@ -29,11 +29,13 @@ pub(crate) struct Voice {
     payloads: Arc<Vec<Vec<u8>>>,
     /// Whether a packet comes back as it went, so that its way can be timed.
     pub(crate) returns: bool,
+    /// Its silence is one byte again and again, so that the first sound can be told.
+    pub(crate) has_silence: bool,
     secure: bool,
 }
 
 impl Voice {
-    /// By `--codec pcmu|pcma|g722|opus` and `--security sdes`.
+    /// By `--codec pcmu|pcma|g722|opus|g729|amrwb` and `--security sdes`.
     pub(crate) fn new(options: &BTreeMap<String, String>) -> std::io::Result<Self> {
         let secure = match options.get("security").map(String::as_str) {
             None | Some("none") => false,
@@ -46,8 +48,10 @@ impl Voice {
             "pcma" => (Codec::Pcma, 8, "PCMA/8000", 160),
             "g722" => (Codec::G722, 9, "G722/8000", 160),
             "opus" => (Codec::Opus, OPUS, "opus/48000/2", 960),
+            "g729" => (Codec::G729, 18, "G729/8000", 160),
+            "amrwb" => (Codec::AmrWb, OPUS, "AMR-WB/16000", 320),
             other => {
-                let text = format!("--codec {other}: pcmu, pcma, g722 or opus");
+                let text = format!("--codec {other}: pcmu, pcma, g722, opus, g729 or amrwb");
                 return Err(Error::other(text));
             }
         };
@@ -55,13 +59,15 @@ impl Voice {
         let linear = options
             .get("set")
             .is_some_and(|set| set.contains("engine.audio=linear"));
-        let returns = matches!(codec, Codec::Pcmu | Codec::Pcma) && !linear;
+        let has_silence = matches!(codec, Codec::Pcmu | Codec::Pcma);
+        let returns = has_silence && !linear;
         Ok(Self {
             payload_type,
             rtpmap,
             step,
             payloads: Arc::new(encoded(codec, payload_type)),
             returns,
+            has_silence,
             secure,
         })
     }
@@ -156,6 +162,7 @@ fn encoded(codec: Codec, payload_type: u8) -> Vec<Vec<u8>> {
         keypad: media::Keypad::default(),
         treatment: media::Treatment::default(),
         opus: OpusTerms::default(),
+        amr: media::AmrTerms::default(),
         telephone_event: None,
         event_clock_hz: 8_000,
         comfort_noise: None,

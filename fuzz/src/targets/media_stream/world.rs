@@ -60,11 +60,13 @@ fn config(bytes: &mut Bytes<'_>) -> StreamConfig {
     ];
     let suite = SrtpSuite::AesCm128HmacSha1_80;
     // The narrow ones twice as often: they are what the corpus was made with.
-    let codec = match (choices & 1 == 0, more & 12 == 12) {
-        (true, false) => Codec::Pcmu,
-        (false, false) => Codec::Pcma,
-        (true, true) => Codec::G722,
-        (false, true) => Codec::Opus,
+    let codec = match (choices & 1 == 0, more & 12) {
+        (true, 12) => Codec::G722,
+        (false, 12) => Codec::Opus,
+        (true, 8) if more & 3 == 0 => Codec::G729,
+        (false, 8) if more & 3 == 0 => Codec::AmrWb,
+        (true, _) => Codec::Pcmu,
+        (false, _) => Codec::Pcma,
     };
     StreamConfig {
         codec,
@@ -75,6 +77,12 @@ fn config(bytes: &mut Bytes<'_>) -> StreamConfig {
             fec: more & 16 != 0,
             dtx: more & 32 != 0,
             bitrate_max_bps: None,
+        },
+        amr: media::AmrTerms {
+            octet_aligned: choices & 2 == 0,
+            change_period: 1 + u8::from(choices & 4 == 0),
+            neighbour: choices & 8 == 0,
+            ..media::AmrTerms::default()
         },
         event_clock_hz: codec.clock_hz(),
         telephone_event: (choices & 2 == 0).then_some(101),
@@ -151,7 +159,11 @@ impl World {
             },
         };
         let mut packet = header.to_bytes().to_vec();
-        packet.resize(packet.len() + len, bytes.byte());
+        if matches!(self.config.codec, Codec::G729 | Codec::AmrWb) {
+            packet.extend(bytes.chunk());
+        } else {
+            packet.resize(packet.len() + len, bytes.byte());
+        }
         self.sequence = self.sequence.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(160);
         let source = peer(usize::from(flags >> 6));

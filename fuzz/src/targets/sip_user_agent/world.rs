@@ -73,7 +73,13 @@ impl World {
             advertised: everywhere.then(|| (local(5060).ip().to_string(), 5060)),
             is_guess: everywhere,
         };
-        let listeners = vec![listener(UDP, Protocol::Udp), listener(TCP, Protocol::Tcp)];
+        // Messages of a WebSocket are whole.
+        let stream = if choices & 16 == 0 {
+            Protocol::Tcp
+        } else {
+            Protocol::Wss
+        };
+        let listeners = vec![listener(UDP, Protocol::Udp), listener(TCP, stream)];
         let mut config = Config::new(listeners, 7);
         config.limits.invites_max = 8;
         config.limits.connections_max = 6;
@@ -96,7 +102,7 @@ impl World {
             protocol: if choices & 2 == 0 {
                 Protocol::Udp
             } else {
-                Protocol::Tcp
+                stream
             },
             number: 0,
             cseq: 1,
@@ -146,7 +152,7 @@ impl World {
         remember(&mut self.received, data.to_vec());
         let now = self.now;
         match self.connections.last() {
-            Some(connection) if self.protocol == Protocol::Tcp => {
+            Some(connection) if self.protocol != Protocol::Udp => {
                 let connection = *connection;
                 self.agent.handle(now, Input::Received { connection, data });
             }

@@ -11,7 +11,7 @@ import { VOICES, type Agent } from './types';
 const OWN = new Set(['id', 'accountId', 'finalCustomerId', 'isActive', 'pauseReason', 'apiTokenPrefix', 'publicToken', 'version', 'etag', 'createdAt', 'updatedAt']);
 const SHOWN = new Set([
   'name', 'basePrompt', 'language', 'timezone', 'greeting', 'disclosure', 'promptTime', 'promptFaq', 'aiVoice', 'aiModel', 'vadSilenceMs', 'vadThreshold', 'vadPrefixPaddingMs',
-  'transferTargets', 'transferAllowedPrefixes', 'transferAutomatic', 'maxCallDurationSec', 'limits', 'chatEnabled', 'chatTitle', 'chatOrigins', 'chatOpenOnLoad', 'chatMode',
+  'transferTargets', 'transferAllowedPrefixes', 'transferAutomatic', 'maxCallDurationSec', 'parkingTimeoutSec', 'limits', 'chatEnabled', 'chatTitle', 'chatOrigins', 'chatOpenOnLoad', 'chatMode',
 ]);
 
 export function OtherSection({ agent, section, readOnly, draft, text, set, value, inside, setInside }: Parts & { agent: Agent; section: Section; readOnly: boolean; draft: Draft }) {
@@ -49,6 +49,7 @@ export function OtherSection({ agent, section, readOnly, draft, text, set, value
       {section === 'limits' && (
         <SimpleGrid cols={{ base: 1, sm: 2 }}>
           <NumberInput label={t('agents.editor.maxDuration')} description={t('agents.editor.maxDurationHint')} suffix=" s" min={0} value={(value('maxCallDurationSec') as number | undefined) ?? ''} placeholder="600" onChange={(next) => set('maxCallDurationSec', next)} />
+          <NumberInput label={t('agents.editor.parking')} description={t('agents.editor.parkingHint')} suffix=" s" min={10} max={3600} value={(value('parkingTimeoutSec') as number | undefined) ?? ''} placeholder="120" onChange={(next) => set('parkingTimeoutSec', next)} />
           <NumberInput label={t('agents.editor.parallel')} min={1} value={(inside('limits', 'maxParallelCalls') as number | undefined) ?? ''} onChange={(next) => setInside('limits', 'maxParallelCalls', next)} />
           <NumberInput label={t('agents.editor.idle')} description={t('agents.editor.idleHint')} suffix=" s" min={0} value={(inside('limits', 'idleTimeoutSec') as number | undefined) ?? ''} onChange={(next) => setInside('limits', 'idleTimeoutSec', next)} />
           <NumberInput label={t('agents.editor.ring')} suffix=" s" min={0} max={60} value={(inside('limits', 'ringSec') as number | undefined) ?? ''} onChange={(next) => setInside('limits', 'ringSec', next)} />

@@ -25,7 +25,7 @@ export async function connect(prepare: Prepare, ears: Ears, faults: Faults, give
     closed = () => reject(failure);
     givenUp.addEventListener('abort', () => reject(failure));
   });
-  const making = made(prepare, microphone, { ...ears, closed: () => closed() }, failure);
+  const making = made(prepare, microphone, { ...ears, closed: () => closed() }, failure, givenUp);
   try {
     if (givenUp.aborted) throw failure;
     const phone = await Promise.race([making, lost]);
@@ -48,10 +48,15 @@ export async function connect(prepare: Prepare, ears: Ears, faults: Faults, give
   }
 }
 
-async function made(prepare: Prepare, microphone: MediaStream, ears: Ears, failure: unknown): Promise<Phone> {
+async function made(prepare: Prepare, microphone: MediaStream, ears: Ears, failure: unknown, givenUp: AbortSignal): Promise<Phone> {
   const { byWebRtc } = await import('./byWebRtc');
-  const phone = await byWebRtc(prepare, microphone, ears);
+  // Who has left asks for no further call.
+  const asked: Prepare = async (offer) => {
+    if (givenUp.aborted) throw failure;
+    return prepare(offer);
+  };
+  const phone = await byWebRtc(asked, microphone, ears);
   if (phone) return phone;
   const { bySocket } = await import('./bySocket');
-  return bySocket(prepare, microphone, ears, failure);
+  return bySocket(asked, microphone, ears, failure, givenUp);
 }

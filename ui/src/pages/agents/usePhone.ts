@@ -36,6 +36,9 @@ export interface UsePhone {
   mute: () => void;
 }
 
+/** A call that is not connected by then is given up. */
+const CONNECT_WITHIN_MS = 30_000;
+
 /** What is said where it does not work, by who connects. */
 const FAULTS = {
   'agents.voice': {
@@ -96,6 +99,11 @@ export function usePhone(words: keyof typeof FAULTS, begins: (id: string) => voi
     setRoundTrip(null);
     setConnecting(what);
     const trying = (attempt.current = new AbortController());
+    let late = false;
+    const bound = window.setTimeout(() => {
+      late = true;
+      trying.abort();
+    }, CONNECT_WITHIN_MS);
     const prepare: Prepare = async (offer) => {
       const ticket = await ask<Ticket>('POST', path, { ...body, offer });
       return { ...ticket, path: `${PLATFORM}${ticket.path}` };
@@ -108,8 +116,9 @@ export function usePhone(words: keyof typeof FAULTS, begins: (id: string) => voi
       running.current = phone;
       setCall({ id: phone.id, since: Date.now() });
     } catch (error) {
-      if (!trying.signal.aborted) setFailed(error);
+      if (late || !trying.signal.aborted) setFailed(error);
     }
+    window.clearTimeout(bound);
     attempt.current = null;
     setConnecting(null);
   }

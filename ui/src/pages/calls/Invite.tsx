@@ -6,14 +6,9 @@ import { useTranslation } from 'react-i18next';
 import { ask, type Schemas } from '../../api/client';
 import { useAction } from '../../parts/actions';
 
-type Called = NonNullable<Schemas['LiveView']['called']>;
 const UNDER_WAY = ['calling', 'ringing', 'answered'];
 /** Reasons that have words of their own. */
-const REASONS = ['busy', 'no answer', 'refused', 'unreachable', 'no such number', 'called off', 'hung up', 'handed the caller back'] as const;
-
-export function isBeingCalled(called: Called | null | undefined): boolean {
-  return called != null && UNDER_WAY.includes(called.state);
-}
+const REASONS = ['busy', 'no answer', 'refused', 'unreachable', 'no such number', 'called off', 'hung up', 'handed the caller back', 'parked the caller'] as const;
 
 export function Invite({ call }: { call: Schemas['LiveView'] }) {
   const { t } = useTranslation();
@@ -25,7 +20,7 @@ export function Invite({ call }: { call: Schemas['LiveView'] }) {
   const stale = { stale: [['/api/calls/live']] };
   const invite = useAction((body: Schemas['Invite']) => ask('POST', `/api/calls/${id}/invite`, body), stale);
   const callOff = useAction(() => ask('DELETE', `/api/calls/${id}/invite`), stale);
-  const underWay = isBeingCalled(called);
+  const underWay = called != null && UNDER_WAY.includes(called.state);
   const written = (text: string) => text.trim() || undefined;
 
   function send() {
@@ -33,14 +28,14 @@ export function Invite({ call }: { call: Schemas['LiveView'] }) {
     const plain = to.includes(':') ? to.trim() : to.replace(/[\s().]/g, '');
     invite.mutate({ to: plain, seat, name: written(name), announcement: written(announcement) });
   }
-  const reason = REASONS.find((known) => known === called?.reason);
+  const reason = REASONS.find((known) => known === called?.reason) ?? 'other';
 
   return (
     <Stack gap="xs" role="group" aria-label={t('calls.invite.title')}>
       {called && !(called.state === 'joined' && person) && (
         <Group gap="xs">
           <Badge color={underWay ? 'allo' : 'gray'} role="status">
-            {called.state === 'over' ? t('calls.invite.over', { name: called.name, reason: reason ? t(`calls.invite.reasons.${reason}`) : called.reason }) : t(`calls.invite.${called.state}` as 'calls.invite.calling', { name: called.name })}
+            {called.state === 'over' ? t('calls.invite.over', { name: called.name, reason: t(`calls.invite.reasons.${reason}`) }) : t(`calls.invite.${called.state}` as 'calls.invite.calling', { name: called.name })}
           </Badge>
           {underWay && (
             <Button size="xs" variant="default" color="red" leftSection={<IconPhoneOff size={14} />} loading={callOff.isPending} onClick={() => callOff.mutate(undefined)}>

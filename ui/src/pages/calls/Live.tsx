@@ -20,6 +20,7 @@ import classes from './Calls.module.css';
 import { Invite } from './Invite';
 import { LiveNetwork } from './Network';
 import { OnTheLine } from './OnTheLine';
+import { Parked } from './Parked';
 import { useOnTheLine, type OnTheLine as Line } from './useOnTheLine';
 
 type LiveCall = Schemas['LiveView'];
@@ -60,7 +61,7 @@ function joined(read: Words[], heard: Words[]): Words[] {
 
 export function Live() {
   const { t } = useTranslation();
-  const { accountId } = useSession();
+  const { accountId, may } = useSession();
   const queries = useQueryClient();
   const live = useApi('/api/calls/live', { query: { accountId } }, { refetchInterval: 15_000 });
   const latest = useApi('/api/calls', { query: { accountId, state: 'finished', limit: 1 } });
@@ -94,7 +95,7 @@ export function Live() {
 
   useLive(({ kind, data }) => {
     const id = data.callId;
-    if (kind === 'call.started' || kind === 'call.ended' || kind === 'call.changed' || kind === 'call.person' || kind === 'call.called' || kind === 'reset') {
+    if (kind === 'call.started' || kind === 'call.ended' || kind === 'call.changed' || kind === 'call.person' || kind === 'call.called' || kind === 'call.parked' || kind === 'reset') {
       // With many calls there is always an event: the list is read once a second at most.
       reread.current ??= setTimeout(() => {
         reread.current = null;
@@ -122,13 +123,24 @@ export function Live() {
   }
 
   const calls = useMemo(() => {
-    const waits = (call: LiveCall) => (call.state === 'ringing' ? 2 : (call.lastTurnMs ?? 0) > SLOW_TURN_MS ? 1 : 0);
+    const waits = (call: LiveCall) => (call.parked ? 3 : call.state === 'ringing' ? 2 : (call.lastTurnMs ?? 0) > SLOW_TURN_MS ? 1 : 0);
     return [...(live.data ?? [])].sort((a, b) => waits(b) - waits(a) || a.startedAt.localeCompare(b.startedAt));
   }, [live.data]);
   const shown = calls.find((call) => call.id === open);
   const last = latest.data?.[0];
   const line = useOnTheLine();
   const mine = calls.find((call) => call.id === line.id);
+  const mayRetrieve = may('operator') && line.id === null;
+  const taking = useRef(line.retrieve);
+  taking.current = line.retrieve;
+  // The same function for every card, so that none is drawn anew for it.
+  const take = useMemo(
+    () => (id: string) => {
+      setOpen(id);
+      void taking.current(id);
+    },
+    [setOpen],
+  );
 
   return (
     <Page wide title={t('calls.live.title')} intro={live.data ? t('calls.live.summary', { count: live.data.length }) : t('calls.live.intro')}>
@@ -167,7 +179,7 @@ export function Live() {
         {() => (
           <SimpleGrid cols={{ base: 1, md: 2, xl: 3 }} component="ul" p={0} m={0} className={classes.plain}>
             {calls.map((call) => (
-              <LiveCard key={call.id} call={call} said={words[call.id]?.at(-1)} speaking={speaking[call.id]} agentName={agentName} lineName={lineName} follow={setOpen} />
+              <LiveCard key={call.id} call={call} said={words[call.id]?.at(-1)} speaking={speaking[call.id]} agentName={agentName} lineName={lineName} follow={setOpen} retrieve={mayRetrieve ? take : undefined} />
             ))}
           </SimpleGrid>
         )}
@@ -186,10 +198,12 @@ interface CardProps {
   agentName: (id: string | null | undefined) => string;
   lineName: ReturnType<typeof useLineOf>;
   follow: (id: string) => void;
+  /** Takes a parked caller, where this person may. */
+  retrieve: ((id: string) => void) | undefined;
 }
 
 /** A call on the board: a word of one call does not draw the cards of all others anew. */
-const LiveCard = memo(function LiveCard({ call, said, speaking, agentName, lineName, follow }: CardProps) {
+const LiveCard = memo(function LiveCard({ call, said, speaking, agentName, lineName, follow, retrieve }: CardProps) {
   const { t } = useTranslation();
   const slow = (call.lastTurnMs ?? 0) > SLOW_TURN_MS;
   return (
@@ -207,6 +221,7 @@ const LiveCard = memo(function LiveCard({ call, said, speaking, agentName, lineN
         <Badge color="gray">{agentName(call.agent)}</Badge>
         <Badge color="gray">{lineName(call)}</Badge>
         {call.person && <Badge color="allo">{t(`calls.line.${call.person.seat}`, { name: call.person.name })}</Badge>}
+        {call.parked && <Parked parked={call.parked} />}
         {slow && <Badge color="orange">{t('calls.live.slow', { time: milliseconds(call.lastTurnMs) })}</Badge>}
       </Group>
       <Box className={classes.words} mb="sm">
@@ -226,9 +241,16 @@ const LiveCard = memo(function LiveCard({ call, said, speaking, agentName, lineN
           </Text>
         )}
       </Box>
-      <Button size="xs" variant="default" onClick={() => follow(call.id)}>
-        {t('calls.live.follow')}
-      </Button>
+      <Group gap="xs">
+        {call.parked && retrieve && (
+          <Button size="xs" onClick={() => retrieve(call.id)}>
+            {t('calls.parked.retrieve')}
+          </Button>
+        )}
+        <Button size="xs" variant="default" onClick={() => follow(call.id)}>
+          {t('calls.live.follow')}
+        </Button>
+      </Group>
     </Card>
   );
 });
@@ -268,7 +290,7 @@ function Follow({ id, call, line, words, speaking }: { id: string; call: LiveCal
   const onTheLine = line.id === id;
   useHotkeys([
     ['L', () => mayAct && setListening((on) => !on)],
-    ['J', () => mayAct && call?.state === 'answered' && !call.person && void line.join(id, 'beside')],
+    ['J', () => mayAct && call?.state === 'answered' && !call.person && !call.parked && void line.join(id, 'beside')],
     ['X', () => mayAct && askHangUp()],
   ]);
 

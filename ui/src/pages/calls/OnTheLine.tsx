@@ -1,21 +1,23 @@
-// The hand on a call by voice: join it, take it over, give it back, leave.
+// The hand on a call by voice: join it, take it over, park its caller, take a parked one, give it back, leave.
 import { Alert, Badge, Box, Button, Group, Progress, Stack, Text, TextInput } from '@mantine/core';
-import { IconArrowBackUp, IconDoorExit, IconHandStop, IconMicrophone, IconMicrophoneOff, IconUserPlus, IconUsers } from '@tabler/icons-react';
+import { IconArrowBackUp, IconDoorExit, IconHandStop, IconParking, IconPhoneIncoming, IconMicrophone, IconMicrophoneOff, IconUserPlus, IconUsers } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ask, type Schemas } from '../../api/client';
 import { useAction } from '../../parts/actions';
 import { ErrorNote } from '../../parts/Page';
+import { Parked } from './Parked';
 import type { OnTheLine as Line } from './useOnTheLine';
 
 export function OnTheLine({ call, line }: { call: Schemas['LiveView']; line: Line }) {
   const { t } = useTranslation();
   const [note, setNote] = useState('');
-  const { id, person } = call;
+  const { id, person, parked } = call;
   const here = line.id === id;
   const stale = { stale: [['/api/calls/live']] };
   const takeOver = useAction(() => ask('POST', `/api/calls/${id}/take-over`), stale);
   const handBack = useAction((body: { note?: string; stay?: boolean }) => ask('POST', `/api/calls/${id}/hand-back`, body), { ...stale, done: t('calls.line.handedBack') });
+  const park = useAction((body: { note?: string }) => ask('POST', `/api/calls/${id}/park`, body), stale);
   // A connection that is just opened is on the line a moment later.
   const seat = person?.seat;
   const give = (stay: boolean) => handBack.mutate({ note: note.trim() || undefined, stay }, { onSuccess: () => setNote('') });
@@ -28,6 +30,20 @@ export function OnTheLine({ call, line }: { call: Schemas['LiveView']; line: Lin
           {t('calls.line.closed')}
         </Alert>
       )}
+      {parked && !here && (
+        <Group gap="xs">
+          <Parked parked={parked} />
+          <Text size="xs" c="dimmed">
+            {t('calls.parked.hint')}
+          </Text>
+          <Button leftSection={<IconPhoneIncoming size={16} />} loading={line.joining === id} disabled={line.id !== null} onClick={() => void line.retrieve(id)}>
+            {t('calls.parked.retrieve')}
+          </Button>
+          <Button variant="default" leftSection={<IconArrowBackUp size={16} />} loading={handBack.isPending} onClick={() => give(false)}>
+            {t('calls.line.handBack')}
+          </Button>
+        </Group>
+      )}
       {person && !here && (
         <Group gap="xs">
           <Badge color="allo" leftSection={<IconUsers size={12} />}>
@@ -35,7 +51,7 @@ export function OnTheLine({ call, line }: { call: Schemas['LiveView']; line: Lin
           </Badge>
         </Group>
       )}
-      {!person && !here && (
+      {!person && !here && !parked && (
         <Group gap="xs">
           <Button variant="default" leftSection={<IconUserPlus size={16} />} loading={line.joining === id} disabled={call.state !== 'answered' || line.id !== null} onClick={() => void line.join(id, 'beside')}>
             {t('calls.line.join')}
@@ -80,10 +96,13 @@ export function OnTheLine({ call, line }: { call: Schemas['LiveView']; line: Lin
             <Button variant="default" leftSection={<IconUsers size={16} />} loading={handBack.isPending} onClick={() => give(true)}>
               {t('calls.line.stay')}
             </Button>
+            <Button variant="default" leftSection={<IconParking size={16} />} loading={park.isPending} onClick={() => park.mutate({ note: note.trim() || undefined }, { onSuccess: () => setNote('') })}>
+              {t('calls.parked.park')}
+            </Button>
           </Group>
         </Stack>
       )}
-      {!person && !here && (
+      {!person && !here && !parked && (
         <Text size="xs" c="dimmed">
           {t('calls.line.hint')}
         </Text>

@@ -16,6 +16,8 @@ export interface OnTheLine {
   /** The call that ended, or whose connection was closed from elsewhere. */
   closed: string | null;
   join: (id: string, seat: Seat) => Promise<void>;
+  /** Takes a caller out of their parking place. */
+  retrieve: (id: string) => Promise<void>;
   leave: () => void;
   mute: () => void;
 }
@@ -23,5 +25,6 @@ export interface OnTheLine {
 export function useOnTheLine(): OnTheLine {
   const { call, connecting, muted, level, failed, closed, begin, hangUp, mute } = usePhone('calls.line');
   const join = (id: string, seat: Seat) => begin({ what: id, path: `/api/calls/${id}/join`, body: { seat } });
-  return { id: call?.id ?? null, joining: connecting, muted, level, failed, closed, join, leave: hangUp, mute };
+  const retrieve = (id: string) => begin({ what: id, path: `/api/calls/${id}/retrieve`, body: {} });
+  return { id: call?.id ?? null, joining: connecting, muted, level, failed, closed, join, retrieve, leave: hangUp, mute };
 }

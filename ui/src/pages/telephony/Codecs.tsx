@@ -3,7 +3,7 @@ import { ActionIcon, Button, Group, Stack, Text } from '@mantine/core';
 import { IconArrowDown, IconArrowUp, IconPlus, IconX } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
 
-const CODECS = { pcma: 'G.711 A-law', pcmu: 'G.711 µ-law', g722: 'G.722', opus: 'Opus' } as const;
+const CODECS = { pcma: 'G.711 A-law', pcmu: 'G.711 µ-law', g722: 'G.722', opus: 'Opus', g729: 'G.729', 'amr-wb': 'AMR-WB' } as const;
 type Codec = keyof typeof CODECS;
 const NAMES = Object.keys(CODECS) as Codec[];
 

@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
-use call::{EndReason, HUNG_UP, Input, TargetDrop, TransferEnd, TransferMode, TransferTarget};
+use call::{EndReason, HUNG_UP, Input, TargetDrop, TransferEnd, TransferTarget};
 use catalog::Message;
 use media::StreamEvent;
 use sip::EndCause;
 use store::Event;
 
-use super::{KEY_MS, Offer, SecondLeg, SecondWake, Stage};
+use super::code_keys::CodeKeys;
+use super::parking::PARKED;
+use super::{Offer, Origin, SecondLeg, SecondWake, Stage};
 use crate::call_task::CallTask;
 use crate::call_task::agreement::note_ways;
 use crate::call_task::desk::phone;
@@ -33,11 +35,7 @@ impl CallTask {
     /// Calls the person whom the caller is handed to.
     pub(in crate::call_task) fn call_target(&mut self, now: Instant, target: &TransferTarget) {
         self.show_calling(&target.name, seat_of(target.mode));
-        let confers = target.mode == TransferMode::Conference;
-        let placed = if confers && !self.media.takes_company() {
-            // Its carrier plays ahead of time, and nobody could be heard beside that.
-            Err("this line cannot hold a conference")
-        } else if self.second.called < SECOND_LEGS_MAX {
+        let placed = if self.second.called < SECOND_LEGS_MAX {
             self.place_target(now, target)
         } else {
             Err("too many people were called in this call already")
@@ -75,15 +73,11 @@ impl CallTask {
             to: target.address.reveal().clone(),
             backups: self.desk.calls.backups(line),
             caller: caller.filter(|_| shows),
-            domain: Some(self.transfer_domain()),
+            domain: self.calling_domain(),
         };
         let (media, leg) = self.desk.calls.place_second(now, line, &dialled)?;
         let mut media = LegAudio::Rtp(Box::new(media));
-        // As long as the caller's side is waited for.
-        let lasts = self.session.no_media_ms();
-        let noticed = self.desk.calls.rtp.media_timeout_ms;
-        let bound = (lasts > 0).then(|| noticed.saturating_add(lasts));
-        media.set_media_timeout_ms(bound.unwrap_or(u32::MAX));
+        media.set_media_timeout_ms(self.silent_ms());
         Ok(SecondLeg {
             target: target.name.clone(),
             leg: Leg::Sip(leg),
@@ -100,15 +94,32 @@ impl CallTask {
             ended: None,
             end: None,
             offer: Offer::No,
-            came: false,
+            origin: Origin::Called,
+            code: CodeKeys::default(),
+            leaves_at: None,
+            admitted: None,
             last_seen: false,
             is_spent: false,
         })
     }
 
+    /// How long a telephone of a second leg may send no sound: as long as the caller's side is waited for.
+    pub(super) fn silent_ms(&self) -> u32 {
+        let lasts = self.session.no_media_ms();
+        let noticed = self.desk.calls.rtp.media_timeout_ms;
+        let bound = (lasts > 0).then(|| noticed.saturating_add(lasts));
+        bound.unwrap_or(u32::MAX)
+    }
+
     /// The session gives the second leg up, or the call is over.
     pub(in crate::call_task) fn drop_target(&mut self, now: Instant, cause: TargetDrop) {
         let caller_left = self.desk.leg.is_ended();
+        let place = self.parking_place();
+        let language = self.desk.line.agent.config.profile.language;
+        let parks = cause == TargetDrop::Parked && !caller_left;
+        if parks && self.second.told_place(now, place, language) {
+            return;
+        }
         if let Some(second) = self.second.open() {
             if cause == TargetDrop::HandedOver {
                 return second.leave(now);
@@ -122,6 +133,7 @@ impl CallTask {
                 (TargetDrop::CallEnds, false) => (EndReason::OperatorHungUp, "we hung up"),
                 (TargetDrop::NoPlace, false) => (EndReason::Rejected, "no place"),
                 (TargetDrop::CalledOff, false) => (EndReason::OperatorHungUp, "called off"),
+                (TargetDrop::Parked, false) => (EndReason::OperatorHungUp, PARKED),
                 (TargetDrop::HandedBack, false) => (EndReason::OperatorHungUp, HANDED_BACK),
                 (TargetDrop::NoAnswer, false) => (EndReason::NoAnswer, "no answer"),
                 (TargetDrop::Refused, false) => (EndReason::AgentHungUp, "refused by the person"),
@@ -186,20 +198,21 @@ impl CallTask {
         let Some(second) = self.second.open() else {
             return false;
         };
-        let joined = second.stage == Stage::Joined;
+        let may_park = self.session.may_park();
         self.desk.journal.packets_if_crowded(second.media.tap());
-        let (mut busy, mut gone) = (false, false);
+        let (mut busy, mut gone, mut parks) = (false, false, false);
         let (mut keys, mut heard) = (Vec::new(), None);
         while let Some(event) = second.media.poll_event() {
             busy = true;
             match event {
-                StreamEvent::Dtmf { digit, .. } if joined => {
-                    // A caller whose side takes no keys has lost nothing that they could have had.
-                    let digit = digit.encode_utf8(&mut [0; 4]).to_owned();
-                    let _ = self.media.send_dtmf(&digit, KEY_MS);
+                StreamEvent::Dtmf { digit, .. } if second.talks() => {
+                    parks |= second.key(now, digit, may_park, &mut self.media);
                 }
                 StreamEvent::Dtmf { digit, .. } if keys.len() < KEYS_AT_ONCE_MAX => {
                     keys.push(digit)
+                }
+                StreamEvent::Playout(event) if second.knows_place(&event) => {
+                    second.leave_parked(now);
                 }
                 StreamEvent::Playout(event) => heard = heard.or(second.announced(&event)),
                 StreamEvent::KeyDue { digit, duration_ms } => {
@@ -223,6 +236,9 @@ impl CallTask {
         }
         if let Some(heard) = heard {
             self.announcement_over(now, heard);
+        }
+        if parks {
+            self.park_by_keys(now);
         }
         for digit in keys {
             self.session.handle(now, Input::TargetPressed { digit });
@@ -268,7 +284,7 @@ impl CallTask {
                     return;
                 }
                 second.leg.set_ended();
-                let why = if second.came {
+                let why = if second.origin == Origin::Page {
                     left(&cause)
                 } else {
                     why(&cause)
@@ -376,6 +392,13 @@ impl SecondLeg {
             self.last_seen |= self.leg.is_of(trace.invite) && (answer || acknowledged);
         }
         journal.event(Instant::now(), event);
+    }
+
+    /// What a telephone that came by itself said before it came to the call.
+    pub(super) fn told_before(&mut self, event: LegEvent, journal: &CallJournal) {
+        if let LegEvent::Trace(trace) = event {
+            self.trace(&trace, journal);
+        }
     }
 
     /// What follows the end.

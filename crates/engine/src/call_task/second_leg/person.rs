@@ -2,29 +2,32 @@
 
 use std::time::Instant;
 
-use call::{Input, PersonInput, Seat, TransferTarget};
+use call::{EndReason, Input, PersonInput, Seat, TransferTarget};
 
 use super::announcing::Announcement;
+use super::code_keys::CodeKeys;
 use super::relay::Relay;
-use super::{Offer, SecondLeg, SecondLegs, Stage};
+use super::{Offer, Origin, SecondLeg, SecondLegs, Stage};
 use crate::call_task::CallTask;
 use crate::calls::Dialled;
 use crate::calls::placing::address;
 use crate::engine::PlaceCallError;
 use crate::leg::audio::LegAudio;
 use crate::limits::{PEOPLE_MAX, PERSON_SILENT_MS_MAX, SECOND_LEGS_MAX};
-use crate::person::{Arrival, HandBack, LivePerson, PersonCommand, PersonError, seat_of};
+use crate::person::{Arrival, HandBack, LivePerson, PersonCommand, PersonError, Reply, seat_of};
 use crate::quality::Meter;
 
 impl SecondLegs {
     /// Somebody is on the line, or is being called.
     fn is_taken(&self) -> bool {
-        self.current.as_ref().is_some_and(|one| one.is_open())
+        let current = self.current.as_ref();
+        current.is_some_and(|one| one.stage < Stage::Leaving)
     }
 
     /// Whoever is there was called.
     pub(super) fn was_called(&self) -> bool {
-        self.current.as_ref().is_some_and(|one| !one.came)
+        let current = self.current.as_ref();
+        current.is_some_and(|one| one.origin == Origin::Called)
     }
 
     /// Where whoever talks is.
@@ -32,13 +35,15 @@ impl SecondLegs {
         match self.current.as_ref()?.stage {
             Stage::Conferring => Some(Seat::Beside),
             Stage::Joined => Some(Seat::Instead),
-            Stage::Calling | Stage::Answered | Stage::Over => None,
+            Stage::Calling | Stage::Answered | Stage::Leaving | Stage::Over => None,
         }
     }
 
     /// The connection of a page closes with its leg; nothing of it is still to come.
     pub(super) fn dismiss(&mut self, now: Instant) {
-        let gone = self.current.take_if(|one| one.came && !one.is_open());
+        let gone = self
+            .current
+            .take_if(|one| one.origin == Origin::Page && !one.is_open());
         if let Some(gone) = gone {
             self.told.push(gone.figures(now));
             tokio::spawn(gone.media.close());
@@ -47,17 +52,26 @@ impl SecondLegs {
 }
 
 impl SecondLeg {
-    fn of_person(now: Instant, arrival: Arrival) -> Self {
+    /// `silent_ms`: how long a telephone may send no sound.
+    fn of_person(now: Instant, arrival: Arrival, silent_ms: u32) -> Self {
         let Arrival {
             person,
             leg,
             mut media,
+            admitted,
+            ..
         } = arrival;
+        let origin = if leg.is_sip() {
+            Origin::Telephone
+        } else {
+            Origin::Page
+        };
         media.start(now);
         media.hold_back(false);
         media.set_media_timeout_ms(match media {
             LegAudio::Carrier(_) => PERSON_SILENT_MS_MAX,
-            LegAudio::Rtp(_) | LegAudio::Page(_) => u32::MAX,
+            LegAudio::Rtp(_) => silent_ms,
+            LegAudio::Page(_) => u32::MAX,
         });
         Self {
             target: person.name,
@@ -75,8 +89,11 @@ impl SecondLeg {
             ended: None,
             end: None,
             offer: Offer::Never,
-            came: true,
-            last_seen: true,
+            origin,
+            code: CodeKeys::default(),
+            leaves_at: None,
+            admitted,
+            last_seen: origin == Origin::Page,
             is_spent: false,
         }
     }
@@ -88,6 +105,13 @@ impl CallTask {
         match command {
             PersonCommand::MayCome(seat, reply) => {
                 let _ = reply.send(self.may_come(seat));
+            }
+            PersonCommand::MayRetrieve(reply) => {
+                let _ = reply.send(self.may_retrieve());
+            }
+            PersonCommand::Parks(wish, reply) => {
+                let parked = self.park(now, *wish);
+                let _ = reply.send(parked);
             }
             PersonCommand::Comes(arrival) => self.person_comes(now, *arrival),
             PersonCommand::Moves(seat, reply) => {
@@ -102,7 +126,7 @@ impl CallTask {
                 let may = if stay {
                     self.may_move(Seat::Beside)
                 } else {
-                    self.on_the_line(self.session.may_hand_back())
+                    self.may_hand_back()
                 };
                 if may.is_ok() {
                     let input = PersonInput::HandsBack { note, stay };
@@ -110,15 +134,12 @@ impl CallTask {
                 }
                 let _ = reply.send(may);
             }
-            PersonCommand::Invites(target, reply) => {
-                let may = self.may_invite(&target);
-                if may.is_ok() {
-                    self.show_calling(&target.name, seat_of(target.mode));
-                    let target = *target;
-                    self.session
-                        .handle(now, Input::TransferRequested { target });
-                }
-                let _ = reply.send(may);
+            PersonCommand::Invites(target, reply) => self.invites(now, *target, reply),
+            PersonCommand::Retrieves(target, reply) if self.is_parked() => {
+                self.invites(now, *target, reply);
+            }
+            PersonCommand::Retrieves(_, reply) => {
+                let _ = reply.send(Err(PersonError::NotParked));
             }
             PersonCommand::CallsOff(reply) => {
                 let may = self.session.may_call_off();
@@ -131,18 +152,27 @@ impl CallTask {
         }
     }
 
-    fn has_seat(&self, seat: Seat) -> Result<(), PersonError> {
+    fn invites(&mut self, now: Instant, target: TransferTarget, reply: Reply) {
+        let may = self.may_invite(&target);
+        if may.is_ok() {
+            self.show_calling(&target.name, seat_of(target.mode));
+            self.session
+                .handle(now, Input::TransferRequested { target });
+        }
+        let _ = reply.send(may);
+    }
+
+    fn has_room(&self, seat: Seat) -> Result<(), PersonError> {
         if self.second.is_taken() {
             return Err(PersonError::Somebody);
         }
-        self.session.has_place()?;
-        self.may_sit(seat)
+        self.session.has_place(seat).map_err(PersonError::from)
     }
 
     fn may_invite(&self, target: &TransferTarget) -> Result<(), PersonError> {
-        self.has_seat(seat_of(target.mode))?;
-        let (line, domain) = (&self.desk.line, self.transfer_domain());
-        match address(line, target.address.reveal(), Some(&domain)) {
+        self.has_room(seat_of(target.mode))?;
+        let (line, domain) = (&self.desk.line, self.calling_domain());
+        match address(line, target.address.reveal(), domain.as_deref()) {
             Err(PlaceCallError::Premium) => Err(PersonError::Premium),
             Err(_) => Err(PersonError::BadAddress),
             Ok(_) if self.second.called >= SECOND_LEGS_MAX => Err(PersonError::TooMany),
@@ -151,7 +181,7 @@ impl CallTask {
     }
 
     fn may_come(&self, seat: Seat) -> Result<(), PersonError> {
-        self.has_seat(seat)?;
+        self.has_room(seat)?;
         if self.second.came < PEOPLE_MAX {
             Ok(())
         } else {
@@ -159,20 +189,27 @@ impl CallTask {
         }
     }
 
-    fn may_sit(&self, seat: Seat) -> Result<(), PersonError> {
-        if seat == Seat::Instead || self.media.takes_company() {
-            Ok(())
+    /// Somebody takes the caller out of their place.
+    fn may_retrieve(&self) -> Result<(), PersonError> {
+        if self.is_parked() {
+            self.may_come(Seat::Instead)
         } else {
-            Err(PersonError::NoConference)
+            Err(PersonError::NotParked)
         }
     }
 
-    fn may_move(&self, seat: Seat) -> Result<(), PersonError> {
-        self.on_the_line(self.session.may_move(seat))?;
-        self.may_sit(seat)
+    fn may_hand_back(&self) -> Result<(), PersonError> {
+        if self.is_parked() {
+            return Ok(());
+        }
+        self.on_the_line(self.session.may_hand_back())
     }
 
-    fn on_the_line(&self, may: bool) -> Result<(), PersonError> {
+    fn may_move(&self, seat: Seat) -> Result<(), PersonError> {
+        self.on_the_line(self.session.may_move(seat))
+    }
+
+    pub(super) fn on_the_line(&self, may: bool) -> Result<(), PersonError> {
         if self.second.seat().is_none() {
             Err(PersonError::Nobody)
         } else if may {
@@ -182,16 +219,27 @@ impl CallTask {
         }
     }
 
-    fn person_comes(&mut self, now: Instant, arrival: Arrival) {
+    fn person_comes(&mut self, now: Instant, mut arrival: Arrival) {
         let Arrival { person, .. } = &arrival;
         let (name, seat) = (person.name.clone(), person.seat);
-        if self.may_come(seat).is_err() {
-            // It was asked before, and things have changed: the page sees that its connection is closed.
-            tokio::spawn(arrival.media.close());
+        let may = if person.from_parking {
+            self.may_retrieve()
+        } else {
+            self.may_come(seat)
+        };
+        if may.is_err() {
+            // It was asked before, and things have changed: they see that their connection is closed.
+            let Arrival { mut leg, media, .. } = arrival;
+            leg.hang_up(EndReason::NotParked);
+            tokio::spawn(media.close());
             return;
         }
-        self.second
-            .begin(now, SecondLeg::of_person(now, arrival), &self.desk.journal);
+        let told = std::mem::take(&mut arrival.told);
+        let mut second = SecondLeg::of_person(now, arrival, self.silent_ms());
+        for event in told {
+            second.told_before(event, &self.desk.journal);
+        }
+        self.second.begin(now, second, &self.desk.journal);
         self.session
             .handle(now, Input::Person(PersonInput::Comes { name, seat }));
     }

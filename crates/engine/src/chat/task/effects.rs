@@ -9,6 +9,13 @@ use wire::realtime::ResponseRequest;
 use super::ChatTask;
 use crate::engine_link::Which;
 
+/// Nothing is ever played in a chat.
+const NOTHING_CLEARED: Input = Input::PlayoutCleared {
+    item: None,
+    played_ms: 0,
+    finished: false,
+};
+
 impl ChatTask {
     pub(super) fn effect(&mut self, now: Instant, effect: Effect) {
         match effect {
@@ -36,14 +43,7 @@ impl ChatTask {
                 self.tell_engine(|engine| engine.submit_tool_output(id.as_str(), &output));
             }
             Effect::AddMessage { role, text } => self.add_message(role, &text),
-            Effect::ClearPlayout => {
-                let cleared = Input::PlayoutCleared {
-                    item: None,
-                    played_ms: 0,
-                    finished: false,
-                };
-                self.session(now, cleared);
-            }
+            Effect::ClearPlayout => self.session(now, NOTHING_CLEARED),
             Effect::PlayLocal { sound } => self.play_local(now, sound),
             Effect::Transfer { target } => {
                 let reason = crate::chat::nobody_in_writing(&target.name);
@@ -69,6 +69,8 @@ impl ChatTask {
             | Effect::HandOver
             | Effect::Join
             | Effect::Confer
+            | Effect::Park { .. }
+            | Effect::Unpark
             | Effect::TruncateItem { .. }
             | Effect::FinishItem { .. }
             | Effect::ReleasePlayout

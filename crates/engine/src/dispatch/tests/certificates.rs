@@ -115,19 +115,26 @@ fn no_line_is_reached_with_the_certificate_of_another_tenant() {
     assert_eq!(decide("1", &ours), "accept ours");
     assert_eq!(decide("2", &ours), "404 unknown_number");
     assert_eq!(decide("2", &theirs), "accept theirs");
-    // Two that list the same one, by statements of hand: it is nobody's.
+    // Two that list the same one, by statements of hand: each has its own numbers, and what none names is nobody's, whoever takes any.
     let mut house = dispatcher(vec![
         trunk(("ours", "a"), &[], &["1"], listing(&[&ours])),
         trunk(("theirs", "b"), &[], &["2"], listing(&[&ours])),
+        trunk(("any", "b"), &[], &[], listing(&[&ours])),
+        trunk(("strict", "c"), &[], &["3"], listing(&[&theirs])),
     ]);
-    for number in ["1", "2"] {
-        let decided = called(&mut house, STRANGER, number, Some(&shown(&ours)));
-        assert_eq!(decided, "403 certificate");
+    for (number, decided) in [
+        ("1", "accept ours"),
+        ("2", "accept theirs"),
+        ("3", "403 certificate"),
+        ("4", "403 certificate"),
+    ] {
+        let found = called(&mut house, STRANGER, number, Some(&shown(&ours)));
+        assert_eq!(found, decided, "{number}");
     }
 }
 
 #[test]
-fn the_very_certificate_says_more_than_its_name() {
+fn whoever_names_the_number_has_the_call_by_whatever_it_knows_the_peer() {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -146,11 +153,19 @@ fn the_very_certificate_says_more_than_its_name() {
         trunk(("named", "b"), &[], &["2"], named),
         trunk(("listed", "a"), &[], &["1"], certificates),
     ]);
-    let shown = shown(signed.der());
-    let mut decide = |number| called(&mut house, STRANGER, number, Some(&shown));
+    let carrier = shown(signed.der());
+    let mut decide = |number| called(&mut house, STRANGER, number, Some(&carrier));
     assert_eq!(decide("1"), "accept listed");
-    // The name is another tenant's line's, which the certificate itself is not.
-    assert_eq!(decide("2"), "404 unknown_number");
+    // Anybody can fetch the certificate that a carrier shows: listing it takes nothing from who knows the carrier by its name.
+    assert_eq!(decide("2"), "accept named");
+    // Nor from who knows it by its address, even for lines that take any number.
+    let own = certificate(2100);
+    let mut house = dispatcher(vec![
+        trunk(("address", "a"), &["192.0.2.1/32"], &["1"], listing(&[])),
+        trunk(("greedy", "b"), &[], &[], listing(&[&own])),
+    ]);
+    let decided = called(&mut house, LISTED, "1", Some(&shown(&own)));
+    assert_eq!(decided, "accept address");
 }
 
 #[test]

@@ -337,5 +337,6 @@ fn agreement(remote: Option<&str>, rtcp_mux: bool) -> Negotiated {
         crypto: None,
         dtls: None,
         ice: None,
+        is_found_by_checks: false,
     }
 }

@@ -44,6 +44,7 @@ fn sides(ports: &RtpPorts, has_ice: bool) -> (RtpPair, LocalMedia) {
             channels: 1,
             parameters: None,
             static_payload: Some(0),
+            last_resort: false,
         }],
         telephone_event: false,
         comfort_noise: false,
@@ -51,6 +52,7 @@ fn sides(ports: &RtpPorts, has_ice: bool) -> (RtpPair, LocalMedia) {
         crypto: Vec::new(),
         dtls: None,
         ice: has_ice.then(|| local_ice(addresses(pair.port), Some(addresses(pair.port + 1)))),
+        for_browsers: false,
         ptime_ms: 20,
         session_id: 1,
         session_version: 1,
@@ -116,6 +118,19 @@ async fn the_audio_goes_where_the_checks_or_the_latest_description_say() {
     meet(&mut caller, &mut called).await;
 
     // The same description again, as after a hold: the way that was found is kept, the credentials are too.
+    let (again, _) = called.answer_again(now, &offer).expect("an answer");
+    assert_eq!(
+        (ufrag(&again), remote(&called)),
+        (ufrag(&first), host(&caller))
+    );
+
+    // A refused offer of somebody else changes nothing.
+    let (pair, local) = sides(&ports, true);
+    let (_stranger, foreign) = MediaLeg::offer(now, pair, local, &identity());
+    let foreign = String::from_utf8(foreign).expect("text");
+    let foreign = foreign.replace("RTP/AVP 0", "RTP/AVP 18");
+    let foreign = foreign.replace("rtpmap:0 PCMU", "rtpmap:18 G729");
+    assert!(called.answer_again(now, foreign.as_bytes()).is_err());
     let (again, _) = called.answer_again(now, &offer).expect("an answer");
     assert_eq!(
         (ufrag(&again), remote(&called)),

@@ -347,7 +347,7 @@ fn connection(now: Instant, audio: &Audio) -> Rtc {
     let mut config = match audio.codec {
         Codec::Opus => config.enable_opus(true, false),
         Codec::Pcma => config.enable_pcma(true, false),
-        Codec::Pcmu | Codec::G722 => config.enable_pcmu(true, false),
+        Codec::Pcmu | Codec::G722 | Codec::G729 | Codec::AmrWb => config.enable_pcmu(true, false),
     };
     if let (Some(number), Some(clock)) = (audio.telephone_event, Frequency::new(audio.clock_hz())) {
         config.codec_config().add_config(

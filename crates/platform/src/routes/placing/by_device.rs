@@ -59,7 +59,7 @@ pub(super) async fn place(
     let request = PlaceCall {
         line: way.line.clone(),
         to: way.to.clone(),
-        ring_ms: Some(body.ring_ms()),
+        ring_ms: Some(super::ring_ms(body.timeout_sec)),
         placement: Some(body.placement()),
     };
     let call = dial(api, &way, request).await?;

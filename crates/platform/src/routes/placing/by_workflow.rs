@@ -25,7 +25,7 @@ pub(super) async fn place(
         tenant: scope.tenant().clone(),
         workflow: workflow.id.clone(),
         to: to.clone(),
-        ring_ms: Some(body.ring_ms()),
+        ring_ms: Some(super::ring_ms(body.timeout_sec)),
         placement: Some(body.placement()),
         may_call,
     };

@@ -6,6 +6,7 @@ use crate::problem::Problem;
 use crate::support::{Faults, object};
 use agent::{TollFigures, TollRefusal, TollRules};
 use axum::http::StatusCode;
+use engine::{CalledState, LiveCall};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::hash_map::DefaultHasher;
@@ -98,8 +99,10 @@ async fn figures(
     };
     if rules.calls_max.is_some() {
         let calls = api.engine.calls().into_iter();
-        let running = calls.filter(|call| !call.inbound && call.tenant == *scope.tenant());
-        figures.calls_now = u64::try_from(running.count()).unwrap_or(u64::MAX);
+        let own = calls.filter(|call| call.tenant == *scope.tenant());
+        // Who was called into a call, or for a transfer, is on a line as well.
+        let legs = own.map(|call| u64::from(!call.inbound) + u64::from(is_called(&call)));
+        figures.calls_now = legs.sum();
     }
     if rules.calls_per_hour.is_some() {
         figures.calls_in_hour = placed(1).await?.calls;
@@ -108,6 +111,12 @@ async fn figures(
         figures.spent_in_day_micro = placed(24).await?.cost_micro;
     }
     Ok(figures)
+}
+
+/// Somebody is being called for this call's caller, or is with them.
+fn is_called(call: &LiveCall) -> bool {
+    let called = call.called.as_ref();
+    called.is_some_and(|called| !matches!(called.state, CalledState::Over { .. }))
 }
 
 /// The refusal as an error of the API.
@@ -133,16 +142,19 @@ fn problem(refusal: &TollRefusal) -> Problem {
 /// The short name of a refusal by a rule about whom may be called; none of another error.
 pub(super) fn label(code: &str, to: &str) -> Option<&'static str> {
     let international = to.strip_prefix('+').or_else(|| to.strip_prefix("00"));
-    Some(match code {
-        "api_call_not_allowed" | "api_invite_not_allowed"
-            if international.is_some_and(agent::is_premium) =>
-        {
-            "premium"
+    match code {
+        "api_call_not_allowed" | "api_invite_not_allowed" => {
+            let banned = international.is_some_and(agent::is_premium);
+            Some(if banned { "premium" } else { "not_allowed" })
         }
-        "api_call_not_allowed" | "api_invite_not_allowed" => "not_allowed",
-        "api_call_premium" => "premium",
-        _ => return None,
-    })
+        "api_call_premium" => Some("premium"),
+        _ => None,
+    }
+}
+
+/// What the audit log may know of a number.
+pub(super) fn beginning(to: &str) -> String {
+    to.chars().take(6).chain(['…']).collect()
 }
 
 /// Writes a refusal down, and counts it. The number stays out of the audit log but for its beginning.
@@ -154,12 +166,11 @@ pub(super) async fn refused(
     why: &'static str,
 ) {
     api.engine.count_refused_call(why);
-    let beginning: String = to.chars().take(6).collect();
     let line = AuditNote {
         action: "call_refused".to_owned(),
         entity: "call".to_owned(),
         entity_id: String::new(),
-        detail: Some(json!({ "why": why, "to": format!("{beginning}…") }).to_string()),
+        detail: Some(json!({ "why": why, "to": beginning(to) }).to_string()),
     };
     let realm = scope.map_or(Realm::Node, Realm::Tenant);
     let store = caller.store(api, None, None);

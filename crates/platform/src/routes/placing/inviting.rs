@@ -1,13 +1,12 @@
 //! Calling somebody into a running call: whom its line may call, and nobody else.
 
-use super::{guard, own_rules, rules};
+use super::{check_ring, guard, is_plain, own_rules, ring_ms, rules};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::body::{Json, Path};
 use crate::caller::Caller;
-use crate::limits::{RING_SECONDS, RING_SECONDS_DEFAULT};
 use crate::problem::Problem;
-use crate::routes::calls::find;
+use crate::routes::calls::{find, running};
 use crate::routes::live::done;
 use crate::routes::people::{NAME_CHARACTERS_MAX, SOMEBODY, SeatName, taken};
 use crate::support::Faults;
@@ -73,21 +72,34 @@ impl From<&engine::LiveCalled> for CalledView {
 }
 
 impl Invite {
-    fn check(&self) -> Result<(), Problem> {
+    /// Somebody who shall have the caller without the agent.
+    pub(in crate::routes) fn instead(
+        to: String,
+        name: Option<String>,
+        announcement: Option<String>,
+        timeout_sec: Option<u32>,
+    ) -> Self {
+        Self {
+            to,
+            seat: Some(SeatName::Instead),
+            name,
+            announcement,
+            timeout_sec,
+        }
+    }
+
+    /// What of the number may be written down.
+    pub(in crate::routes) fn beginning(&self) -> String {
+        guard::beginning(&self.to)
+    }
+
+    pub(in crate::routes) fn check(&self) -> Result<(), Problem> {
         let mut faults = Faults::default();
-        // Numbers and SIP addresses only: no header, no parameter comes in by a number.
-        let plain = (1..=128).contains(&self.to.len())
-            && self
-                .to
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+:@.-_*#".contains(&byte));
-        faults.unless(plain, "to", "characters", "+33123456789");
+        faults.unless(is_plain(&self.to), "to", "characters", "+33123456789");
         faults.maybe("name", self.name.as_deref(), NAME_CHARACTERS_MAX);
         let announcement = self.announcement.as_deref();
         faults.maybe("announcement", announcement, ANNOUNCEMENT_CHARACTERS_MAX);
-        let ring = self.timeout_sec.unwrap_or(RING_SECONDS_DEFAULT);
-        let fine = RING_SECONDS.contains(&ring);
-        faults.unless(fine, "timeoutSec", "range", "5..120");
+        check_ring(self.timeout_sec, &mut faults);
         faults.done()
     }
 
@@ -99,12 +111,11 @@ impl Invite {
                 .filter(|text| !text.is_empty());
             text.map(str::to_owned)
         };
-        let ring_s = self.timeout_sec.unwrap_or(RING_SECONDS_DEFAULT);
         Invitation {
             name: text(&self.name).unwrap_or_else(|| SOMEBODY.to_owned()),
             address: Redacted::new(to),
             seat: Seat::from(self.seat.unwrap_or_default()),
-            ring_ms: ring_s.saturating_mul(1_000),
+            ring_ms: ring_ms(self.timeout_sec),
             announcement: text(&self.announcement),
         }
     }
@@ -120,21 +131,18 @@ async fn allowed(
     let account = api.store.tenant(scope).await?;
     let shared = account.map_or_else(|| "{}".to_owned(), |account| account.settings.clone());
     let line = record.line.as_str();
-    let (own, by_carrier) = if let Some(line) = api.store.phone_line(scope, line).await? {
-        (Some(line.settings.clone()), line.provider != "sip")
+    let own = if let Some(line) = api.store.phone_line(scope, line).await? {
+        Some(line.settings.clone())
     } else if let Some(device) = api.store.device(scope, line).await? {
-        (Some(device.settings.clone()), false)
+        Some(device.settings.clone())
+    } else if caller.is_node() && own_rules(&shared).is_none() && api.engine.is_of_settings(line) {
+        // A line of the settings is the operator's own.
+        return Ok(to.to_owned());
     } else {
-        let stored = api.store.sip_account(scope, line).await?.is_some();
-        if !stored && caller.is_node() && own_rules(&shared).is_none() {
-            // A line of the settings is the operator's own.
-            return Ok(to.to_owned());
-        }
-        (None, false)
+        None
     };
     let rules = rules(own.as_deref().unwrap_or("{}"), &shared);
     agent::outbound(to, &rules)
-        .filter(|to| !by_carrier || !to.starts_with("sip"))
         .ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "api_invite_not_allowed"))
 }
 
@@ -153,23 +161,28 @@ pub(crate) async fn invite(
 ) -> Result<Answer, Problem> {
     let (scope, record, id) = find(&api, &caller, &id).await?;
     body.check()?;
-    if record.end.is_some() {
-        return Err(Problem::conflict("api_call_ended").with("id", id.as_str()));
+    running(&record, &id)?;
+    let asked = judged(&api, &caller, &scope, (&record, &id), (&body, false)).await?;
+    let seat = body.seat.unwrap_or_default();
+    let detail = json!({ "to": body.beginning(), "seat": seat });
+    done(asked, false, &scope, &id, "invite", Some(detail))
+}
+
+/// Calls them where the rules allow it, into the call or for its parked caller; false where the call runs elsewhere.
+pub(in crate::routes) async fn judged(
+    api: &Api,
+    caller: &Caller,
+    scope: &TenantScope,
+    of_call: (&CallRecord, &CallId),
+    (body, parked): (&Invite, bool),
+) -> Result<bool, Problem> {
+    let asked = called(api, caller, scope, of_call, (body, parked)).await;
+    if let Err(problem) = &asked
+        && let Some(why) = guard::label(problem.code(), &body.to)
+    {
+        guard::refused(api, caller, Some(scope), &body.to, why).await;
     }
-    match called(&api, &caller, &scope, (&record, &id), &body).await {
-        Ok(asked) => {
-            let beginning: String = body.to.chars().take(6).collect();
-            let seat = body.seat.unwrap_or_default();
-            let detail = json!({ "to": format!("{beginning}…"), "seat": seat });
-            done(asked, false, &scope, &id, "invite", Some(detail))
-        }
-        Err(problem) => {
-            if let Some(why) = guard::label(problem.code(), &body.to) {
-                guard::refused(&api, &caller, Some(&scope), &body.to, why).await;
-            }
-            Err(problem)
-        }
-    }
+    asked
 }
 
 /// False where the call runs elsewhere.
@@ -178,11 +191,16 @@ async fn called(
     caller: &Caller,
     scope: &TenantScope,
     (record, id): (&CallRecord, &CallId),
-    body: &Invite,
+    (body, parked): (&Invite, bool),
 ) -> Result<bool, Problem> {
     let to = allowed(api, caller, scope, (record, &body.to)).await?;
     let _leave = guard::leave(api, caller, scope, &to).await?;
-    let asked = api.engine.invite(id, body.invitation(to)).await;
+    let whom = body.invitation(to);
+    let asked = if parked {
+        api.engine.retrieve(id, whom).await
+    } else {
+        api.engine.invite(id, whom).await
+    };
     taken(asked, id)
 }
 

@@ -7,6 +7,8 @@ use crate::sdp::{Connection, IceLines, IcePassword, Media, SessionDescription};
 
 /// RTP's component (RFC 8839 section 5.1).
 const RTP: u16 = 1;
+/// The port of a section whose side has no address to tell (RFC 8840 section 4.1.1).
+const NO_PORT_YET: u16 = 9;
 
 /// What one line of the peer's agrees to.
 pub(super) enum Ice {
@@ -29,6 +31,16 @@ fn credentials<'a>(
     Some((ufrag?, password?))
 }
 
+/// Whether the peer has no address to tell: none yet, or only names of the local network in their place, as browsers do that hide their addresses.
+pub(super) fn has_no_address_yet(description: &SessionDescription, media: &Media) -> bool {
+    let connection = media.connection.as_ref();
+    match connection.or(description.connection.as_ref()) {
+        Some(Connection::Address(address)) => address.is_unspecified() && media.port == NO_PORT_YET,
+        Some(Connection::Name(_)) => true,
+        None => false,
+    }
+}
+
 pub(super) fn negotiate(
     description: &SessionDescription,
     media: &Media,
@@ -37,7 +49,8 @@ pub(super) fn negotiate(
     let Some((ufrag, password)) = credentials(description, media) else {
         return Ice::No;
     };
-    if local.ice.is_none() || media.ice.candidates.is_empty() {
+    let has_candidates = !media.ice.candidates.is_empty();
+    if local.ice.is_none() || !has_candidates && !has_no_address_yet(description, media) {
         return Ice::No;
     }
     if media.ice.mismatch || description.ice.mismatch {

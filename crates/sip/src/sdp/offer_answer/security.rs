@@ -8,6 +8,8 @@ pub const FINGERPRINT_HASHES: &[(&str, usize)] =
     &[("sha-256", 32), ("sha-384", 48), ("sha-512", 64)];
 /// The transport of our offers that demand DTLS (RFC 5764 section 8).
 pub(super) const DTLS_PROTOCOL: &str = "UDP/TLS/RTP/SAVP";
+/// The same with feedback: the one that browsers take in each version (RFC 8829 section 5.1.2).
+pub(super) const BROWSERS_PROTOCOL: &str = "UDP/TLS/RTP/SAVPF";
 
 /// Whose description is read.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -97,6 +97,8 @@ pub struct CodecOffer {
     pub parameters: Option<&'static str>,
     /// The payload type of RFC 3551, if it has one.
     pub static_payload: Option<u8>,
+    /// It is not offered, and taken only where the peer has none of the others.
+    pub last_resort: bool,
 }
 
 /// One `a=crypto` line: a suite and its master key followed by its master salt.
@@ -136,6 +138,8 @@ pub struct LocalMedia {
     pub dtls: Option<LocalDtls>,
     /// What ICE needs; `None`: we do none.
     pub ice: Option<LocalIce>,
+    /// What we offer is written for browsers (RFC 8829 section 5.2): `UDP/TLS/RTP/SAVPF` where DTLS is demanded, and a bundle of one.
+    pub for_browsers: bool,
     /// 10..=60.
     pub ptime_ms: u32,
     pub session_id: u64,
@@ -152,8 +156,8 @@ pub struct CodecChoice {
     pub payload_type: u8,
     /// The peer's `a=fmtp`: what it asks of what we send.
     pub parameters: Option<String>,
-    /// Ours.
-    pub our_parameters: Option<&'static str>,
+    /// Ours, as this peer is told them.
+    pub our_parameters: Option<String>,
 }
 
 /// Both keys of an agreed suite.
@@ -197,6 +201,8 @@ pub struct Negotiated {
     pub dtls: Option<DtlsTerms>,
     /// Both sides do ICE.
     pub ice: Option<IceTerms>,
+    /// `remote` is `None` because the peer has no address to tell yet, and not because it holds: checks find it.
+    pub is_found_by_checks: bool,
 }
 
 /// Why a description cannot be answered or accepted. All but `BadSdp` (400) call for 488.

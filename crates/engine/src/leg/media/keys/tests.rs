@@ -47,6 +47,7 @@ fn agreement(fingerprint: Fingerprint, mux: bool) -> Negotiated {
         direction: sip::sdp::Direction::SendRecv,
         crypto: None,
         ice: None,
+        is_found_by_checks: false,
         dtls: Some(DtlsTerms {
             fingerprints: vec![fingerprint],
             active: false,
