@@ -88,6 +88,17 @@ def house(tmp_path_factory):
     made.close()
 
 
+def understood(page, sentence, later, answered):
+    """What was said is answered. Who is not understood says it again: on a machine that is busy this microphone comes late, and what came late was not heard whole."""
+    for attempt in range(4):
+        try:
+            return wait_for(f"an answer to {sentence!r}", answered, 7)
+        except AssertionError:
+            if attempt == 3:
+                raise
+        page.say(speak(sentence), later)
+
+
 def test_pages_talk_to_the_agent(house):
     """In Opus and in G.711, at the same time."""
     codecs = {"opus": "audio/opus", "pcmu": "audio/PCMU"}
@@ -103,20 +114,20 @@ def test_pages_talk_to_the_agent(house):
             assert 3_000 < page.level() < 12_000, page.level()
             page.say(speak(sentences[0]), later[codec])
         for codec, page in pages.items():
-            wait_for("the story", lambda page=page: page.hears(700, 1_000), 20)
+            understood(page, sentences[0], later[codec], lambda page=page: page.hears(700, 1_000))
             page.say(speak(sentences[1]), later[codec])
         for codec, page in pages.items():
-            wait_for("the answer in the middle of it", lambda page=page: page.hears(800, 300), 20)
+            understood(page, sentences[1], later[codec], lambda page=page: page.hears(800, 300))
             page.say(speak(SAID), later[codec])
-        for page in pages.values():
-            wait_for("the end", lambda page=page: page.over, 30)
+        for codec, page in pages.items():
+            understood(page, SAID, later[codec], lambda page=page: page.over)
     finally:
         for page in pages.values():
             page.vanish()
     for codec, page in pages.items():
         call, said = house.ended(page.id), house.said(page.id)
         assert (call["endReason"], call["agentId"]) == ("agent_hung_up", house.agent), call
-        assert [words for role, words in said if role == "user"] == list(sentences), said
+        assert list(dict.fromkeys(words for role, words in said if role == "user" and words in sentences)) == list(sentences), said
         events = house.events(page.id)
         agreed = next(event for event in events if event["type"] == "sdp_decision")
         assert (agreed["codec"].lower(), agreed["srtp"]) == (codec, "DTLS-SRTP"), agreed
