@@ -127,9 +127,8 @@ pub(crate) async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
                 heard = Instant::now();
                 match message {
                     Some(Ok(message)) => received(connection, &mut socket, message, events).await,
-                    // The library has its closing words ready for who broke the rules.
-                    Some(Err(_)) => {
-                        let _ = tokio::time::timeout(CLOSE_WITHIN, socket.flush()).await;
+                    Some(Err(error)) => {
+                        let _ = tokio::time::timeout(CLOSE_WITHIN, last_words(&mut socket, &error)).await;
                         leave(socket.get_mut()).await;
                         false
                     }
@@ -153,6 +152,19 @@ pub(crate) async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     let _ = events.send(StreamEvent::Closed { connection }).await;
+}
+
+/// Says why it ends to who broke the rules. The library has its closing words ready, but for a message that grew too long in pieces.
+async fn last_words<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+    error: &tokio_websockets::Error,
+) {
+    if matches!(error, tokio_websockets::Error::PayloadTooLong { .. }) {
+        // Refused where it was said already.
+        let goodbye = Message::close(Some(CloseCode::MESSAGE_TOO_BIG), "");
+        let _ = socket.feed(goodbye).await;
+    }
+    let _ = socket.flush().await;
 }
 
 /// Hands on what came; false where it was the last.
