@@ -127,7 +127,7 @@ fn destination(kind: Kind, seed: u64) -> Line {
     line
 }
 
-/// The table of docs/testing.md: `cargo test --workspace --test answering -- --nocapture` prints it.
+/// The table of docs/testing.md: `cargo test -p media --test all answering -- --nocapture` prints it.
 #[test]
 fn two_hundred_destinations() {
     let mix = [

@@ -1,9 +1,7 @@
 //! Others beside the agent: heard with it by the peer and in the recording, while the agent's items stay what they are.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
-use common::{Bench, address, config, samples, tone};
+use crate::common::{Bench, address, config, samples, tone};
 use media::rtp::HEADER_BYTES;
 use media::tone::purity_at;
 use media::{Codec, Direction, ItemKey, PlayoutEvent, StreamEvent};

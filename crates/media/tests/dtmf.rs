@@ -1,8 +1,6 @@
 //! RFC 4733 both ways: each digit once, whatever the network does.
 
-mod common;
-
-use common::{Bench, Network, Pair, Random, config, rtp_of};
+use crate::common::{Bench, Network, Pair, Random, config, rtp_of};
 use media::dtmf::EventPayload;
 use media::{Codec, DtmfError, ItemKey, Keypad, StreamEvent};
 
@@ -325,7 +323,7 @@ fn an_event_is_sent_as_the_rfc_says() {
 
 #[test]
 fn what_cannot_be_sent_is_said() {
-    let mut without = config(Codec::Pcmu, Some(common::address(9, 6_000)));
+    let mut without = config(Codec::Pcmu, Some(crate::common::address(9, 6_000)));
     without.telephone_event = None;
     without.keypad = Keypad::Events;
     let mut bench = Bench::with(without);

@@ -10,11 +10,10 @@
     reason = "samples of a few seconds; figures that are to be seen"
 )]
 
-mod common;
 #[path = "echo/line.rs"]
 mod line;
 
-use common::Random;
+use crate::common::Random;
 use line::{Call, FRAME, Line, SECOND, agent, run, unit, voice};
 use media::{EchoTail, Heard, Treatment};
 

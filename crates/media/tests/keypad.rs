@@ -1,9 +1,7 @@
 //! Keys in the audio and by SIP INFO: every key is found, no voice is taken for one, no press counts twice.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
-use common::{Bench, config};
+use crate::common::{Bench, config};
 use media::keypad_tones::{KeyDetector, KeyTones};
 use media::resample::Rate;
 use media::tone::Sine;
@@ -150,7 +148,7 @@ fn with(codec: Codec, keypad: Keypad, events: bool) -> StreamConfig {
     StreamConfig {
         keypad,
         telephone_event: events.then_some(101),
-        ..config(codec, Some(common::address(9, 6_000)))
+        ..config(codec, Some(crate::common::address(9, 6_000)))
     }
 }
 

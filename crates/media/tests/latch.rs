@@ -1,8 +1,6 @@
 //! Where media is believed to come from: pattern 35 of the reliability page in all its forms.
 
-mod common;
-
-use common::{Bench, address, config, ms, rtp};
+use crate::common::{Bench, address, config, ms, rtp};
 use media::srtp::{SrtpContext, SrtpSuite};
 use media::{Codec, Direction, LatchPolicy, SrtpConfig, StreamEvent};
 

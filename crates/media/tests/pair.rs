@@ -1,8 +1,6 @@
 //! Two streams back to back: tone in is tone out, playout is exact, reports say what happened.
 
-mod common;
-
-use common::{Network, Pair, tone};
+use crate::common::{Network, Pair, tone};
 use media::tone::purity;
 use media::{Codec, ItemKey, PlayoutEvent, StreamEvent};
 

@@ -6,9 +6,7 @@
     reason = "indexes and samples of a test are small"
 )]
 
-mod common;
-
-use common::{Bench, Network, Pair, Random, config, ms, tone};
+use crate::common::{Bench, Network, Pair, Random, config, ms, tone};
 use media::playout::{ITEMS_MAX, PLAYOUT_MS_MAX};
 use media::{
     Background, Codec, Direction, ItemKey, Law, Played, PlayoutEvent, PlayoutFull, StreamEvent,
@@ -123,7 +121,7 @@ fn items_follow_each_other_without_a_seam_and_the_last_frame_is_padded() {
 
 #[test]
 fn held_back_audio_waits_and_then_plays_from_its_beginning() {
-    let mut bench = Bench::with(config(Codec::Pcma, Some(common::address(9, 6_000))));
+    let mut bench = Bench::with(config(Codec::Pcma, Some(crate::common::address(9, 6_000))));
     let greeting = ItemKey::from("greeting");
     bench.stream.playout().hold_back(true);
     bench
@@ -324,7 +322,7 @@ fn packets_of_40_and_60_ms_are_sent_when_asked_for() {
         (60, 480, 17),
         (200, 480, 17),
     ] {
-        let mut asked = config(Codec::Pcmu, Some(common::address(9, 6_000)));
+        let mut asked = config(Codec::Pcmu, Some(crate::common::address(9, 6_000)));
         asked.ptime_ms = ptime_ms;
         let mut bench = Bench::with(asked);
         bench.start();

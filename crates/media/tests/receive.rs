@@ -6,9 +6,7 @@
     reason = "indexes and samples of a test are small"
 )]
 
-mod common;
-
-use common::{Bench, Network, Pair, Random, config, epoch, ms, rtp, rtp_of, snr_db, tone};
+use crate::common::{Bench, Network, Pair, Random, config, epoch, ms, rtp, rtp_of, snr_db, tone};
 use media::jitter::JitterBuffer;
 use media::tone::purity;
 use media::{Codec, Direction, ItemKey, Stream, StreamEvent, g711, level};
@@ -568,7 +566,7 @@ fn the_other_law_is_understood() {
 fn an_hour_with_clocks_one_per_cent_apart_does_not_drift() {
     for period_us in [19_800_u64, 20_200] {
         let now = epoch();
-        let peer = common::address(9, 6_000);
+        let peer = crate::common::address(9, 6_000);
         let mut stream = Stream::new(now, config(Codec::Pcmu, Some(peer)), 3);
         stream.set_recording(true);
         stream.start(now);

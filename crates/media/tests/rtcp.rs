@@ -1,10 +1,8 @@
 //! Reports on the wire, what they teach, and bytes of any kind.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Bench, Network, Pair, Random, address, config, ms, rtp};
+use crate::common::{Bench, Network, Pair, Random, address, config, ms, rtp};
 use media::rtcp::{Packet, packets};
 use media::{Codec, PathReport, StreamEvent};
 

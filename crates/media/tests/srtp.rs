@@ -1,8 +1,6 @@
 //! SRTP on whole streams.
 
-mod common;
-
-use common::{Bench, Network, Pair, address, config, rtp, tone};
+use crate::common::{Bench, Network, Pair, address, config, rtp, tone};
 use media::tone::purity;
 use media::{Codec, ItemKey, SrtpConfig, SrtpSuite, StreamConfig, StreamEvent};
 

@@ -2,21 +2,19 @@
 //! packets are those of RFC 3551 and RFC 4867. Packets of AMR-WB are judged and made by the packing of the crate that codes it, which is not ours.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
+use crate::common::{Bench, OPUS as DYNAMIC, config, rtp_of, samples, tone};
 use codec_core::codecs::amr::wb::enc::encoder::{Rate as Mode, WbEncoder};
 use codec_core::codecs::amr::{
     AmrFrameType, AmrMode, AmrPacket, AmrPayloadCodec, AmrPayloadConfig, AmrPayloadFrame,
     AmrVariant,
 };
-use common::{Bench, OPUS as DYNAMIC, config, rtp_of, samples, tone};
 use media::tone::{goertzel_at, purity_at};
 use media::{AmrTerms, Codec, ItemKey, StreamConfig, StreamEvent};
 
 const BOTH: [Codec; 2] = [Codec::G729, Codec::AmrWb];
 
 fn of(codec: Codec) -> StreamConfig {
-    config(codec, Some(common::address(9, 6_000)))
+    config(codec, Some(crate::common::address(9, 6_000)))
 }
 
 /// The packets in which a stream of ours sends this audio.
@@ -44,7 +42,7 @@ fn heard<'a>(config: StreamConfig, packets: impl Iterator<Item = Option<&'a Vec<
             bench.receive(data);
         }
     }
-    let end = bench.now + common::ms(100);
+    let end = bench.now + crate::common::ms(100);
     bench.go_until(end);
     bench
 }
@@ -281,7 +279,7 @@ fn silence_that_g729_describes_is_heard_as_noise() {
             sequence += 1;
         }
     }
-    let end = bench.now + common::ms(200);
+    let end = bench.now + crate::common::ms(200);
     bench.go_until(end);
     assert!(described > 0 && unsent > 100, "{described} {unsent}");
     let statistics = bench.stream.statistics(bench.now);
@@ -319,7 +317,7 @@ fn several_frames_a_packet_and_a_description_at_its_end_are_taken() {
         let timestamp = u32::from(index) * 480;
         bench.receive(&packet(Codec::G729, index, timestamp, &payload));
     }
-    let end = bench.now + common::ms(40);
+    let end = bench.now + crate::common::ms(40);
     bench.go_until(end);
     let sound = sound(&bench, Codec::G729);
     assert!(sound.len() >= 9_600, "{}", sound.len());
@@ -443,7 +441,7 @@ fn silence_that_amr_describes_is_heard_as_noise_and_damage_is_made_up() {
         bench.receive(&packet(Codec::AmrWb, sequence, index * 320, &payload));
         sequence += 1;
     }
-    let end = bench.now + common::ms(200);
+    let end = bench.now + crate::common::ms(200);
     bench.go_until(end);
     assert!(described > 30, "{described}");
     let statistics = bench.stream.statistics(bench.now);

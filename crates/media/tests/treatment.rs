@@ -1,9 +1,7 @@
 //! Noise suppression and automatic gain: what they do to a voice of sorts, and that a leg without them is untouched.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
-use common::{Bench, config, rtp};
+use crate::common::{Bench, config, rtp};
 use media::resample::Rate;
 use media::treatment::{AutomaticGain, NoiseSuppressor, Treatment};
 use media::{Codec, g711, level};
@@ -117,7 +115,7 @@ fn steady_noise_is_taken_out_and_the_voice_stays() {
 #[test]
 fn a_leg_is_treated_only_where_that_is_set() {
     for automatic_gain in [false, true] {
-        let mut set = config(Codec::Pcmu, Some(common::address(9, 6_000)));
+        let mut set = config(Codec::Pcmu, Some(crate::common::address(9, 6_000)));
         set.treatment = Treatment {
             automatic_gain,
             ..Treatment::default()

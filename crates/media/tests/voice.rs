@@ -8,11 +8,9 @@
     reason = "samples of a second; figures that are to be seen"
 )]
 
-mod common;
-
 use std::f32::consts::TAU;
 
-use common::{Bench, Random, rtp};
+use crate::common::{Bench, Random, rtp};
 use media::{Feed, Heard, Law, g711};
 
 const FRAME: usize = 160;
@@ -172,7 +170,7 @@ fn a_voice_is_known_for_one_and_a_noise_is_not() {
 #[test]
 fn a_carriers_audio_is_judged_the_same() {
     let judged = |samples: &[i16]| {
-        let start = common::epoch();
+        let start = crate::common::epoch();
         let mut feed = Feed::new(start, Law::Pcmu);
         feed.start(start);
         let mut now = start;

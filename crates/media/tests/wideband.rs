@@ -1,9 +1,7 @@
 //! G.722 and Opus through streams: what is above 4 kHz arrives, losses are made up, clocks are those of RFC 3551 and RFC 7587.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
-use common::{Bench, OPUS, config, samples, snr_db, tone};
+use crate::common::{Bench, OPUS, config, samples, snr_db, tone};
 use media::resample::Rate;
 use media::tone::{goertzel_at, purity_at};
 use media::{Codec, ItemKey, OpusTerms, StreamConfig, StreamEvent};
@@ -11,7 +9,7 @@ use media::{Codec, ItemKey, OpusTerms, StreamConfig, StreamEvent};
 const WIDE: [Codec; 2] = [Codec::G722, Codec::Opus];
 
 fn of(codec: Codec) -> StreamConfig {
-    config(codec, Some(common::address(9, 6_000)))
+    config(codec, Some(crate::common::address(9, 6_000)))
 }
 
 /// The packets in which a stream of ours sends this audio.
@@ -36,7 +34,7 @@ fn heard<'a>(config: StreamConfig, packets: impl Iterator<Item = Option<&'a Vec<
             bench.receive(data);
         }
     }
-    let end = bench.now + common::ms(100);
+    let end = bench.now + crate::common::ms(100);
     bench.go_until(end);
     bench
 }

@@ -5,7 +5,6 @@
     reason = "counts of a test are far below 2^52"
 )]
 
-mod common;
 #[path = "common/world.rs"]
 mod world;
 

@@ -9,9 +9,7 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
-use common::{Net, Side, sdp};
+use crate::common::{Net, Side, sdp};
 use sip::{EndCause, Event, Protocol};
 
 #[test]

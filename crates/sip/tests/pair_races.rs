@@ -10,11 +10,9 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Net, Side, sdp};
+use crate::common::{Net, Side, sdp};
 use sip::message::{CSeq, Message, Method, name};
 use sip::{EndCause, Event, InviteId, OutgoingInvite, Protocol, Target};
 

@@ -9,14 +9,12 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::registrar::{Registrar, account, states};
-use common::{Net, Side, sdp};
+use crate::common::registrar::{Registrar, account, states};
+use crate::common::{Net, Side, sdp};
 use sip::digest::Algorithm;
 use sip::message::{Message, Method, Request, Response, name};
 use sip::{AccountId, EndCause, Event, OutgoingInvite, RegistrationFailure, RegistrationState};

@@ -10,11 +10,9 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Net, Side, sdp};
+use crate::common::{Net, Side, sdp};
 use sip::message::{Message, Replaces, Uri, name};
 use sip::{CommandError, EndCause, Event, InviteId, OutgoingInvite, Protocol, Rejection, Replaced};
 

@@ -9,12 +9,10 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Net, Side, sdp};
+use crate::common::{Net, Side, sdp};
 use sip::message::{Message, Response, name};
 use sip::{DropReason, EndCause, Event, Rejection, TableSizes};
 
@@ -477,7 +475,7 @@ fn a_challenged_invite_comes_back_authenticated() {
 #[test]
 fn pattern_28_nobody_is_identified_by_our_own_address() {
     let mut net = with_password(12);
-    let mut config = common::registrar::account();
+    let mut config = crate::common::registrar::account();
     config.register = false;
     net.act(Side::A, |agent, now| {
         agent.set_account(now, sip::AccountId(1), config)

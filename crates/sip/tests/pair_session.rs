@@ -9,11 +9,9 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Net, Side, sdp};
+use crate::common::{Net, Side, sdp};
 use sip::message::{Message, Method, NameAddr, Request, Response, name};
 use sip::{EndCause, Event, OutgoingInvite, Protocol, Target};
 
@@ -85,7 +83,7 @@ fn a_422_raises_the_session_interval() {
 }
 
 /// A callee at an address of its own that never knows UPDATE nor session timers.
-fn old_phone(refresher: Option<&'static str>) -> common::net::Script {
+fn old_phone(refresher: Option<&'static str>) -> crate::common::net::Script {
     Box::new(move |_: Instant, message: &Message| match message {
         Message::Request(request) if request.method == Method::Invite => {
             let mut response = answer_to(request, "old");
@@ -803,9 +801,10 @@ fn commands_in_the_wrong_state_are_refused() {
 #[test]
 fn secrets_stay_out_of_traces() {
     let mut net = Net::new(20);
-    let registrar = common::registrar::Registrar::install(&mut net, "198.51.100.1:5060", "secret");
+    let registrar =
+        crate::common::registrar::Registrar::install(&mut net, "198.51.100.1:5060", "secret");
     net.act(Side::A, |agent, now| {
-        agent.set_account(now, sip::AccountId(1), common::registrar::account())
+        agent.set_account(now, sip::AccountId(1), crate::common::registrar::account())
     });
     net.run_for(Duration::from_secs(1));
     let sent = registrar
@@ -834,5 +833,5 @@ fn secrets_stay_out_of_traces() {
         }
     }
     assert!(traces >= 4);
-    assert!(!format!("{:?}", common::registrar::account()).contains("secret"));
+    assert!(!format!("{:?}", crate::common::registrar::account()).contains("secret"));
 }

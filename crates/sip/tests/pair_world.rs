@@ -11,8 +11,6 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 /// Seeds of the ordinary run; `ALLO_SEEDS` asks for another number, or for a range `FROM..TO` (see `scripts/prove`).
 const SEEDS: u64 = 2_000;
 
@@ -30,7 +28,7 @@ fn seeds() -> std::ops::Range<u64> {
 fn random_worlds_keep_every_promise() {
     let seeds = seeds();
     let is_many = seeds.end - seeds.start >= SEEDS;
-    let kinds = common::world::run_worlds(seeds);
+    let kinds = crate::common::world::run_worlds(seeds);
     // The worlds are worth something only if every kind of end comes up.
     for expected in [
         "RemoteBye",

@@ -9,12 +9,10 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Net, Side, sdp};
+use crate::common::{Net, Side, sdp};
 use sip::digest::{Algorithm, Credentials, DigestClient};
 use sip::message::{AuthField, Message, Method, Request, Response, name};
 use sip::{

@@ -10,13 +10,11 @@
     reason = "a test stops where it fails, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use common::{Net, Side};
+use crate::common::{Net, Side};
 use sip::{DropReason, Event};
 
 /// What must become of a message.

@@ -10,12 +10,10 @@
     reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Net, Side, sdp};
+use crate::common::{Net, Side, sdp};
 use sip::message::{Message, Method, NameAddr, Request, name};
 use sip::{EndCause, Event, InviteId, OutgoingInvite, Protocol, Target};
 

@@ -10,12 +10,10 @@
     reason = "a test may fail loudly, pick outputs, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::sdp;
+use crate::common::sdp;
 use sip::message::{Message, name};
 use sip::{
     Config, Event, Input, Listener, ListenerId, OutgoingInvite, Output, Protocol, QueryId, Target,

@@ -10,12 +10,10 @@
     reason = "a test may fail loudly, pick outputs, and needs an origin of its virtual time"
 )]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::sdp;
+use crate::common::sdp;
 use sip::digest::{Credentials, DigestClient};
 use sip::message::{Message, Request, Response, name};
 use sip::{

@@ -1,6 +1,15 @@
 //! User agents on a simulated network at virtual time: seeded loss, duplication, delay, reordering, clocks that differ.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may fail loudly, pick events, and needs an origin of its virtual time"
+)]
 
 pub(crate) mod exchange;
 pub(crate) mod model;
