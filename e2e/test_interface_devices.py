@@ -97,10 +97,13 @@ def test_a_telephone_is_made_registers_and_is_rung(house, browse, folder):
         expect(form.get_by_text("Enregistré, jamais montré.")).to_be_visible()
         form.get_by_label("Nom", exact=False).first.fill("Salle du fond")
         form.get_by_label("Numéro présenté").fill("+33140506070")
+        assert devices(house)[0]["joins_calls"] is False
+        form.get_by_role("switch", name="Peut entrer dans les appels en cours").click()
         form.get_by_role("button", name="Enregistrer").click()
         expect(row).to_contain_text("Salle du fond")
         kept = devices(house)[0]
         assert (kept["label"], kept["caller_id"], kept["agent_id"], len(kept["bindings"])) == ("Salle du fond", "+33140506070", house.agent, 1), kept
+        assert kept["joins_calls"] is True, kept
     finally:
         telephone.stop()
     expect(row).to_contain_text("Non enregistré", timeout=30_000)

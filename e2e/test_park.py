@@ -39,8 +39,8 @@ def house(tmp_path_factory):
 browse = browsing("house", "operator")
 
 
-def device_of(house, username, account=None, agent=None):
-    body = {"account_id": account or house.account, "label": f"Poste {username}", "username": username, "password": PASSWORD, "agent_id": agent or house.agent}
+def device_of(house, username, account=None, agent=None, **more):
+    body = {"account_id": account or house.account, "label": f"Poste {username}", "username": username, "password": PASSWORD, "agent_id": agent or house.agent} | more
     made = house.platform.good("POST", "/api/admin/devices", body)["id"]
     known = lambda: "not registered" in str(house.platform.ask("POST", "/api/calls", {"device": made})[2])  # noqa: E731
     wait_for("the device on the telephone side", known, 20)
@@ -48,9 +48,9 @@ def device_of(house, username, account=None, agent=None):
 
 
 @contextlib.contextmanager
-def telephone_of(house, folder, username):
+def telephone_of(house, folder, username, **more):
     """A registered baresip of the account."""
-    device = device_of(house, username)
+    device = device_of(house, username, **more)
     account = f"<sip:{username}@127.0.0.1:{house.allo.udp}>;auth_pass={PASSWORD};regint=60"
     telephone = Baresip(folder, f"telephone-{username}", account=account)
     try:

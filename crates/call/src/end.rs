@@ -160,6 +160,8 @@ end_reasons! {
     UnknownNumber: "unknown_number", System, 404, 1, Warning, false;
     /// A person wanted a parked caller, and there is nobody in that place.
     NotParked: "not_parked", System, 404, 1, Notice, true;
+    /// A person wanted to come into a running call, and there is none, or not one alone, that is meant.
+    NoSuchCall: "no_such_call", System, 404, 1, Notice, true;
     /// The connection that carries the signalling is gone.
     TransportLost: "transport_lost", Network, 503, 38, Warning, true;
     /// The answer was never acknowledged.

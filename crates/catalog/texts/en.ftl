@@ -80,6 +80,8 @@ end_unknown_number = Call refused: { $to ->
     .remedy = Connect the number to an agent.
 end_not_parked = Call refused: nobody is parked in the place that was dialled.
     .remedy = A parked caller is dialled as *85 and the number of the place; without a number where one caller alone waits. Places belong to the account of the telephone.
+end_no_such_call = Call refused: no running call is the one that was dialled.
+    .remedy = Dial *86, *87 or *88 and the last digits (four at most) of the caller's number; without digits where one call alone runs. A telephone comes into calls of its own account only.
 end_transport_lost = The connection that carried the signalling was lost.
 end_ack_missing = Our answer was never acknowledged: the call was released.
     .remedy = A firewall or router probably loses the messages; try TCP or set the public address.
@@ -589,6 +591,9 @@ call_refused_because = call refused: { $cause ->
     [line_busy] the line has all its calls
     [nobody_parked] nobody is parked in that place of the account
     [several_parked] several callers are parked: the number of the place is missing behind *85
+    [no_such_call] no running call of this account has a caller whose number ends like that
+    [several_calls] more than one running call is meant: digits of the caller's number are missing
+    [may_not_join] this telephone may not come into running calls
    *[other] { $cause }
  }{ $source ->
     [none] {""}

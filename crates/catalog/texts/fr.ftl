@@ -80,6 +80,8 @@ end_unknown_number = Appel refusé : { $to ->
     .remedy = Reliez le numéro à un agent.
 end_not_parked = Appel refusé : personne n'attend à la place composée.
     .remedy = Un appelant en attente se reprend en composant *85 suivi du numéro de la place ; sans numéro si un seul attend. Les places sont celles du compte du téléphone.
+end_no_such_call = Appel refusé : aucun appel en cours ne correspond à ce qui a été composé.
+    .remedy = Composez *86, *87 ou *88 suivi des derniers chiffres (quatre au plus) du numéro de l'appelant ; sans chiffres si un seul appel est en cours. Un téléphone n'entre que dans les appels de son compte.
 end_transport_lost = La connexion qui portait la signalisation a été perdue.
 end_ack_missing = Notre réponse n'a jamais été confirmée : l'appel a été libéré.
     .remedy = Un pare-feu ou un routeur perd sans doute les messages ; essayez TCP ou réglez l'adresse publique.
@@ -588,6 +590,9 @@ call_refused_because = appel refusé : { $cause ->
     [too_many_calls] trop d'appels en même temps
     [nobody_parked] personne n'attend à cette place du compte
     [several_parked] plusieurs appelants attendent : il manque le numéro de la place après *85
+    [no_such_call] aucun appel en cours de ce compte n'a un appelant dont le numéro finit ainsi
+    [several_calls] plusieurs appels en cours correspondent : il manque des chiffres du numéro de l'appelant
+    [may_not_join] ce téléphone n'a pas le droit d'entrer dans les appels en cours
     [line_busy] la ligne a tous ses appels
    *[other] { $cause }
  }{ $source ->

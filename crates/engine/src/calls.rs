@@ -1,10 +1,11 @@
 //! The calls that run, and what they share: ports, journal, recorder, metrics, watchers.
 
+mod coming;
 mod news;
+mod overhearing;
 mod pages;
 mod patched;
 pub(crate) mod placing;
-mod retrieving;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -47,6 +48,7 @@ use crate::stir::{Asked, Judge};
 use crate::stream_socket::StreamSocket;
 use crate::switchboard::Switchboard;
 use crate::traces::Traces;
+pub(crate) use coming::Wish;
 pub(crate) use placing::{Dialled, Placing};
 
 /// What a call can be told from outside.

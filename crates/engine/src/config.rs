@@ -275,6 +275,8 @@ pub struct DeviceLine {
     pub sip: sip::DeviceConfig,
     /// The number that its calls show; `None`: what it says itself.
     pub caller_id: Option<String>,
+    /// Whether it may come into running calls of its account: beside the agent, in its place, or to listen.
+    pub joins_calls: bool,
 }
 
 /// What the selection of accounts, and the numbers of an account's calls, need of a stored one.

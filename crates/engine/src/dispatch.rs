@@ -31,6 +31,7 @@ use crate::config::{
 };
 use crate::engine::StartError;
 use crate::engine_choice::EngineChoice;
+use crate::house_codes::Dialled;
 use crate::journal::CallJournal;
 use crate::load::Load;
 use crate::log::say;
@@ -135,11 +136,11 @@ pub(crate) enum MayReplace {
 pub(crate) enum Decision {
     /// A call begins.
     Accept { line: Arc<Line>, admitted: Admitted },
-    /// A telephone of the house takes a caller out of their parking place; without a number the only one who waits.
-    Retrieve {
+    /// A telephone of the house comes into a running call.
+    Come {
         line: Arc<Line>,
         admitted: Admitted,
-        place: Option<u16>,
+        dialled: Dialled,
     },
     /// Refused for a reason that is stored.
     Refuse {

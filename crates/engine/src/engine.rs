@@ -31,7 +31,7 @@ use crate::calls::{CallCommand, Calls};
 use crate::chat::Chats;
 use crate::config::{AgentConfig, Authorities, Config, LineConfig, SipConfig, WorkflowConfig};
 use crate::dispatch::{Dispatcher, Gate};
-use crate::limits::{CHATS_PARK_WITHIN, LISTEN_WITHIN};
+use crate::limits::CHATS_PARK_WITHIN;
 use crate::line_test::LineTest;
 use crate::listening::{ListenError, Listener};
 use crate::live::{LiveCall, LiveEvent};
@@ -267,14 +267,7 @@ impl Engine {
     /// # Errors
     /// [`ListenError`] when there is nothing to hear, or when too many listen.
     pub async fn listen(&self, call: &CallId) -> Result<Listener, ListenError> {
-        let (reply, answered) = oneshot::channel();
-        if !self.inner.calls.tell(call, CallCommand::Listen(reply)) {
-            return Err(ListenError::Unknown);
-        }
-        let answered = tokio::time::timeout(LISTEN_WITHIN, answered).await;
-        answered
-            .unwrap_or(Ok(Err(ListenError::NotNow)))
-            .unwrap_or(Err(ListenError::NotNow))
+        self.inner.calls.listen(call).await
     }
 
     /// The text chats.

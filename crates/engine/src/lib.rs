@@ -26,6 +26,7 @@ mod engine_link;
 pub mod engine_test;
 mod greetings;
 mod hep;
+mod house_codes;
 mod journal;
 mod leg;
 pub mod limits;
@@ -81,7 +82,6 @@ pub use live::{LIVE_EVENTS_MAX, LiveCall, LiveEvent, LiveEventKind, LiveState, T
 pub use log::set_language as set_log_language;
 pub use media::AnsweringTerms;
 pub use media::rtcp::VoipMetrics;
-pub use parking::PARKING_KEYS;
 pub use person::{
     CalledState, HandBack, Invitation, LiveCalled, LiveParked, LivePerson, ParkWish, Person,
     PersonError,

@@ -109,10 +109,14 @@ pub const PARKING_PLACES_MAX: u16 = 99;
 pub const KEYS_OF_CODE_WITHIN: Duration = Duration::from_secs(2);
 /// Whoever parked by telephone is told the place, and leaves this long after it at the latest.
 pub const PLACE_TOLD_WITHIN: Duration = Duration::from_secs(10);
-/// A telephone that takes a parked caller is connected within this time, or is let go.
-pub const RETRIEVED_WITHIN: Duration = Duration::from_secs(35);
+/// A telephone of the house that comes into a running call is connected within this time, or is let go.
+pub const CONNECTED_WITHIN: Duration = Duration::from_secs(35);
 /// Messages of such a telephone that are kept for the journal of the call.
-pub const RETRIEVAL_MESSAGES_MAX: usize = 64;
+pub const COMING_MESSAGES_MAX: usize = 64;
+/// Sound that may wait towards a telephone that listens, ms; what would wait longer is left out.
+pub const OVERHEARD_MS_MAX: u32 = 400;
+/// How long the side of a telephone that listened is given to end its leg.
+pub const LEFT_WITHIN: Duration = Duration::from_secs(1);
 /// Times that people of the house may come into one call by themselves.
 pub const PEOPLE_MAX: usize = 64;
 /// A person's page by WebSocket that sends no sound for this long is gone, ms; one by WebRTC says so itself.

@@ -8,10 +8,6 @@ use call::{CallId, TenantId};
 
 use crate::limits::PARKING_PLACES_MAX;
 
-/// What a person dials on a telephone of the house for a parked caller, with the number of the place behind it where more than one
-/// waits; and what whoever has a caller by telephone presses to park them. `*85` is the retrieval of several makers of telephones.
-pub const PARKING_KEYS: &str = "*85";
-
 /// The places that are taken, of all accounts. A place belongs to the call that took it until it is dropped.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ParkingPlaces(Arc<Mutex<BTreeMap<(TenantId, u16), CallId>>>);
@@ -24,12 +20,12 @@ pub(crate) struct ParkingPlace {
     places: ParkingPlaces,
 }
 
-/// Why nobody is found who is parked.
+/// Why the caller is not found whom a telephone means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotParked {
-    /// Nobody waits there, or nowhere.
+pub(crate) enum NotFound {
+    /// There is none.
     Nobody,
-    /// No place was named, and more than one waits.
+    /// There is more than one, and what was dialled does not say which.
     Several,
 }
 
@@ -53,17 +49,17 @@ impl ParkingPlaces {
     }
 
     /// The call that waits in a place of an account; without a place the only one that waits.
-    pub(crate) fn find(&self, tenant: &TenantId, place: Option<u16>) -> Result<CallId, NotParked> {
+    pub(crate) fn find(&self, tenant: &TenantId, place: Option<u16>) -> Result<CallId, NotFound> {
         let taken = self.taken();
         if let Some(number) = place {
             let call = taken.get(&(tenant.clone(), number));
-            return call.cloned().ok_or(NotParked::Nobody);
+            return call.cloned().ok_or(NotFound::Nobody);
         }
         let mut own = taken.range((tenant.clone(), 0)..=(tenant.clone(), u16::MAX));
         match (own.next(), own.next()) {
             (Some((_, call)), None) => Ok(call.clone()),
-            (None, _) => Err(NotParked::Nobody),
-            (Some(_), Some(_)) => Err(NotParked::Several),
+            (None, _) => Err(NotFound::Nobody),
+            (Some(_), Some(_)) => Err(NotFound::Several),
         }
     }
 }
@@ -79,21 +75,6 @@ impl Drop for ParkingPlace {
         let key = (self.tenant.clone(), self.number);
         self.places.taken().remove(&key);
     }
-}
-
-/// The place that a dialled number means: `*85` any, `*8512` the twelfth. `None` where it is no retrieval.
-pub(crate) fn dialled(number: &str) -> Option<Option<u16>> {
-    let escaped = number.strip_prefix("%2A");
-    let escaped = escaped.or_else(|| number.strip_prefix("%2a"));
-    let keys = PARKING_KEYS.trim_start_matches('*');
-    let place = escaped
-        .or_else(|| number.strip_prefix('*'))?
-        .strip_prefix(keys)?;
-    if place.is_empty() {
-        return Some(None);
-    }
-    let is_number = place.len() <= 4 && place.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| place.parse().ok())
 }
 
 #[cfg(test)]
@@ -117,7 +98,7 @@ mod tests {
         let three = places.take(&house, &call("c")).expect("a place");
         assert_eq!((one.number(), two.number(), three.number()), (1, 2, 3));
         drop(two);
-        assert_eq!(places.find(&house, Some(2)), Err(NotParked::Nobody));
+        assert_eq!(places.find(&house, Some(2)), Err(NotFound::Nobody));
         let again = places.take(&house, &call("d")).expect("a place");
         assert_eq!(again.number(), 2);
         assert_eq!(places.find(&house, Some(2)), Ok(call("d")));
@@ -149,35 +130,13 @@ mod tests {
             .map(|name| places.take(&tenant(name), &call(name)).expect("a place"))
             .collect();
         let house = tenant("house");
-        assert_eq!(places.find(&house, None), Err(NotParked::Nobody));
-        assert_eq!(places.find(&house, Some(1)), Err(NotParked::Nobody));
+        assert_eq!(places.find(&house, None), Err(NotFound::Nobody));
+        assert_eq!(places.find(&house, Some(1)), Err(NotFound::Nobody));
         let _own = places.take(&house, &call("own")).expect("a place");
         assert_eq!(places.find(&house, None), Ok(call("own")));
         let _more = places.take(&house, &call("more")).expect("a place");
-        assert_eq!(places.find(&house, None), Err(NotParked::Several));
+        assert_eq!(places.find(&house, None), Err(NotFound::Several));
         assert_eq!(places.find(&house, Some(2)), Ok(call("more")));
-        assert_eq!(places.find(&tenant("a"), Some(2)), Err(NotParked::Nobody));
-    }
-
-    #[test]
-    fn what_is_dialled() {
-        for (number, meant) in [
-            ("*85", Some(None)),
-            ("%2A85", Some(None)),
-            ("%2a857", Some(Some(7))),
-            ("*851", Some(Some(1))),
-            ("*8599", Some(Some(99))),
-            ("*85100", Some(Some(100))),
-            ("*8512345", None),
-            ("*85x", None),
-            ("*85+1", None),
-            ("*84", None),
-            ("85", None),
-            ("8512", None),
-            ("+33140506072", None),
-            ("", None),
-        ] {
-            assert_eq!(dialled(number), meant, "{number}");
-        }
+        assert_eq!(places.find(&tenant("a"), Some(2)), Err(NotFound::Nobody));
     }
 }

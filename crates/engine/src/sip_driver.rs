@@ -3,11 +3,11 @@
 //! It feeds datagrams, streams, resolver answers and commands into the user agent and carries out what it asks for. It never
 //! waits for a call: events go into the call's bounded channel, and a full channel ends that call with `EndReason::Overload`.
 
+mod coming;
 mod devices;
 mod events;
 mod legs;
 mod replacing;
-mod retrieving;
 mod routes;
 mod streams;
 mod tables;

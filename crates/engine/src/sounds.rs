@@ -1,6 +1,7 @@
 //! Sounds of the product itself, so that a caller hears something sensible when no engine speaks.
 
 use call::{Language, LocalSound};
+use media::tone::Sine;
 use media::{Form, Law, reform};
 
 /// G.711 µ-law, 8 kHz.
@@ -28,6 +29,28 @@ pub(crate) fn press_a_key(language: Language, form: Form) -> Vec<u8> {
         Language::En => include_bytes!("../../../assets/sounds/en/press-a-key.ulaw"),
     };
     reform::whole(Form::G711(Law::Pcmu), form, audio.to_vec())
+}
+
+/// The playout item of [`not_now`].
+pub(crate) const NOT_NOW: &str = "local:not_now";
+/// Frequency and peak of its two tones, and the length of each and of the silence behind it, ms: the busy tone of most of Europe
+/// (ITU-T E.180 supplement 2), cut short.
+const NOT_NOW_HZ: f32 = 425.0;
+const NOT_NOW_PEAK: f32 = 4_000.0;
+const NOT_NOW_MS: usize = 200;
+
+/// What a person asked for by keys cannot be done, in the form of their leg.
+pub(crate) fn not_now(form: Form) -> Vec<u8> {
+    let form_made = Form::G711(Law::Pcmu);
+    let bytes = NOT_NOW_MS * form_made.bytes_per_ms();
+    let mut audio = Vec::with_capacity(4 * bytes);
+    for _ in 0..2 {
+        let mut tone = vec![0; bytes];
+        Sine::new(NOT_NOW_HZ, NOT_NOW_PEAK).fill_coded(Law::Pcmu, &mut tone);
+        audio.extend_from_slice(&tone);
+        audio.resize(audio.len() + bytes, form_made.silence());
+    }
+    reform::whole(form_made, form, audio)
 }
 
 /// The digits, spoken.

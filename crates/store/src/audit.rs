@@ -17,7 +17,7 @@ use crate::sql::Sql;
 /// Who asks for changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// `user`, `api_key`, `agent_token`, `admin_token`, `share_link` or `system`.
+    /// `user`, `api_key`, `agent_token`, `admin_token`, `share_link`, `device` or `system`.
     pub kind: &'static str,
     /// Id of the user or key; empty when there is none.
     pub id: String,
@@ -77,7 +77,7 @@ pub struct AuditLine {
     pub tenant: Option<String>,
     /// When.
     pub at: Timestamp,
-    /// `user`, `api_key`, `agent_token`, `admin_token` or `system`.
+    /// `user`, `api_key`, `agent_token`, `admin_token`, `share_link`, `device` or `system`.
     pub actor_kind: String,
     /// Id of the user or key.
     pub actor_id: String,

@@ -48,6 +48,7 @@ super::table! { End:
     Notice end_caller_unproven();
     Warning end_unknown_number(to: Phone optional);
     Notice end_not_parked();
+    Notice end_no_such_call();
     Warning end_transport_lost();
     Warning end_ack_missing();
     Warning end_missing_answer();

@@ -6,7 +6,6 @@
 
 mod announcing;
 mod called;
-mod code_keys;
 mod conference;
 mod events;
 mod parking;
@@ -22,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::calls::Dialled;
 use crate::dispatch::Admitted;
+use crate::house_codes::keys::CodeKeys;
 use crate::journal::CallJournal;
 use crate::leg::Leg;
 use crate::leg::audio::LegAudio;
@@ -30,7 +30,6 @@ use crate::person::LiveCalled;
 use crate::quality::{LegQuality, Meter};
 use crate::sip_driver::LegEvent;
 use announcing::Announcement;
-use code_keys::CodeKeys;
 use conference::Conference;
 pub(super) use parking::Waiting;
 use relay::Relay;
@@ -84,7 +83,7 @@ enum Origin {
     Called,
     /// A person came by themselves, from a page.
     Page,
-    /// A person came by themselves, from a telephone that dialled a parking place.
+    /// A person came by themselves, from a telephone that dialled a parking place or the call.
     Telephone,
 }
 

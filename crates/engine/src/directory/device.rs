@@ -111,6 +111,7 @@ fn line(
         device: Some(DeviceLine {
             sip: own,
             caller_id: device.caller_id.clone(),
+            joins_calls: settings.get("joins_calls").and_then(Value::as_bool) == Some(true),
         }),
     }
 }

@@ -4,15 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use call::EndReason;
 use catalog::Message;
 use sip::IncomingInvite;
 
 use super::{Decision, Dispatcher, Line, MayReplace, allows, called_number, proves};
 use crate::admission::Ban;
 use crate::client_certificate::Shown;
+use crate::house_codes::{self, Dialled};
 use crate::limits::BANNED_FOR;
 use crate::log::say;
-use crate::parking;
 
 impl Dispatcher {
     /// What becomes of the call of a device; `None` where it is of none. A password says more than an address: a device that stands
@@ -26,9 +27,9 @@ impl Dispatcher {
             let realm = invite.realm.as_deref();
             let is_device = |line: &&Arc<Line>| line.device.is_some() && proves(line, user, realm);
             let line = Arc::clone(self.lines.iter().find(is_device)?);
-            let dialled = parking::dialled(called_number(&invite.request_uri));
-            if let Some(place) = dialled.filter(|_| !self.names_another(invite, user)) {
-                return Some(self.retrieval(now, &line, place));
+            let dialled = house_codes::dialled(called_number(&invite.request_uri));
+            if let Some(dialled) = dialled.filter(|_| !self.names_another(invite, user)) {
+                return Some(self.comes(now, &line, dialled));
             }
             return Some(self.decide_by_password(now, invite, user));
         }
@@ -40,15 +41,29 @@ impl Dispatcher {
         })
     }
 
-    /// A parking place that a device has dialled. Whose agent the device calls otherwise, and whether that one takes calls, is no matter.
-    fn retrieval(&mut self, now: Instant, line: &Arc<Line>, place: Option<u16>) -> Decision {
+    /// A code that a device has dialled. Whose agent the device calls otherwise, and whether that one takes calls, is no matter. Parked
+    /// callers wait for whoever of the house comes; into any other call comes only whom the account trusts with it.
+    fn comes(&mut self, now: Instant, line: &Arc<Line>, dialled: Dialled) -> Decision {
+        let device = line.config.device.as_ref();
+        let is_trusted = device.is_some_and(|device| device.joins_calls);
+        if matches!(dialled, Dialled::Running { .. }) && !is_trusted {
+            return Decision::Refuse {
+                line: Some(Arc::clone(line)),
+                reason: EndReason::Rejected,
+                status: 403,
+                retry_after_s: None,
+                code: "may_not_join",
+                limit: None,
+                note: None,
+            };
+        }
         match self.admit_person(now, line) {
-            Decision::Accept { line, admitted } => Decision::Retrieve {
+            Decision::Accept { line, admitted } => Decision::Come {
                 line,
                 admitted,
-                place,
+                dialled,
             },
-            refused @ (Decision::Retrieve { .. }
+            refused @ (Decision::Come { .. }
             | Decision::Refuse { .. }
             | Decision::Challenge { .. }
             | Decision::Drop) => refused,

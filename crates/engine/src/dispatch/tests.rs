@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{CallRates, LineCredentials, LineProvider, Secret, SrtpPolicy};
+use crate::config::{CallRates, DeviceLine, LineCredentials, LineProvider, Secret, SrtpPolicy};
 use crate::limits::BANNED_FOR;
 use crate::load::Strain;
 
@@ -101,10 +101,15 @@ fn invite(source: [u8; 4], from: &str, proof: Option<(&str, &str)>) -> IncomingI
 fn word(decision: &Decision) -> String {
     match decision {
         Decision::Accept { line, .. } => format!("accept {}", line.config.name),
-        Decision::Retrieve { line, place, .. } => {
-            let place = place.map_or_else(|| "any".to_owned(), |place| place.to_string());
-            format!("retrieve {} {place}", line.config.name)
-        }
+        Decision::Come { line, dialled, .. } => match dialled {
+            Dialled::Parked(place) => {
+                let place = place.map_or_else(|| "any".to_owned(), |place| place.to_string());
+                format!("retrieve {} {place}", line.config.name)
+            }
+            Dialled::Running { way, caller } => {
+                format!("{} {} {caller}", way.action(), line.config.name)
+            }
+        },
         Decision::Refuse { status, code, .. } => format!("{status} {code}"),
         Decision::Challenge { .. } => "challenge".to_owned(),
         Decision::Drop => "drop".to_owned(),

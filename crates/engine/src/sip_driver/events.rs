@@ -179,11 +179,11 @@ impl SipDriver {
                     .begin_incoming(now, invite, &line, admitted, queue);
                 self.replay_early(id);
             }
-            Decision::Retrieve {
+            Decision::Come {
                 line,
                 admitted,
-                place,
-            } => self.retrieving(now, invite, (line, admitted), place),
+                dialled,
+            } => self.coming(now, invite, (line, admitted), &dialled),
             Decision::Refuse {
                 line,
                 reason,

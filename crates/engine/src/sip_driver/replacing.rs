@@ -46,10 +46,7 @@ impl SipDriver {
             Replaced::Refused { status } => status,
         };
         let decision = lock(&self.dispatcher).decide(now, invite, shown.as_deref());
-        let may_call = matches!(
-            decision,
-            Decision::Accept { .. } | Decision::Retrieve { .. }
-        );
+        let may_call = matches!(decision, Decision::Accept { .. } | Decision::Come { .. });
         if !may_call {
             return self.decided(now, invite, decision);
         }

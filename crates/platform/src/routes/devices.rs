@@ -62,6 +62,9 @@ pub(crate) struct DeviceFields {
     /// Algorithms of its challenge in the order of preference: `md5`, `sha-256`, `sha-512-256`; null: `md5`. Several make several
     /// challenges, which telephones in use do not all take.
     digest: Option<Vec<String>>,
+    /// Whether it may come into running calls of its account by dialling `*86` (beside the agent), `*87` (in its place) or `*88` (to
+    /// listen, unheard) and the last digits of the caller's number.
+    joins_calls: bool,
     /// What may be dialled through it (`POST /api/calls` with `device` and `to`): null or empty nothing.
     #[serde(rename = "outboundPrefixes")]
     outbound_prefixes: Option<Vec<String>>,
@@ -92,6 +95,8 @@ pub(crate) struct DeviceCreate {
     bindings_max: Option<i64>,
     /// Calls at the same time.
     calls_max: Option<i64>,
+    /// Whether it may come into running calls of its account by dialling.
+    joins_calls: Option<bool>,
 }
 
 /// Where a device is registered.
@@ -172,6 +177,7 @@ fn fields(device: &Device) -> DeviceFields {
             .and_then(Value::as_str)
             .map(str::to_owned),
         digest: settings.get("digest").and_then(texts),
+        joins_calls: settings.get("joins_calls").and_then(Value::as_bool) == Some(true),
         outbound_prefixes: settings.get(RULES).and_then(texts),
     }
 }
@@ -225,6 +231,8 @@ fn changed(
     put(&mut settings, "calls_per_s_max", rate);
     put(&mut settings, "srtp", json!(trimmed(fields.srtp)));
     put(&mut settings, "digest", json!(fields.digest));
+    let joins_calls = fields.joins_calls.then_some(true);
+    put(&mut settings, "joins_calls", json!(joins_calls));
     put(&mut settings, RULES, json!(fields.outbound_prefixes));
     let device = Device {
         label: fields.label.trim().to_owned(),

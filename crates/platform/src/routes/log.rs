@@ -24,7 +24,7 @@ pub(crate) struct AuditView {
     id: String,
     /// ISO-8601.
     at: String,
-    /// `user`, `api_key`, `agent_token`, `admin_token`, `unauthenticated`, `share_link` or `system`.
+    /// `user`, `api_key`, `agent_token`, `admin_token`, `unauthenticated`, `share_link`, `device` or `system`.
     actor_kind: String,
     /// Id of the user or key.
     actor_id: String,

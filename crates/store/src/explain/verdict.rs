@@ -87,6 +87,7 @@ fn refined(facts: &Facts<'_>, end: &StoredEnd) -> Option<Message> {
         | EndReason::CallerUnproven
         | EndReason::CertificateRefused
         | EndReason::NotParked
+        | EndReason::NoSuchCall
         | EndReason::TransportLost
         | EndReason::AckMissing
         | EndReason::MissingAnswer

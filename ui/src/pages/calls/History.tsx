@@ -24,7 +24,7 @@ const VIEWS = 'allo.views.calls';
 const REASONS = [
   'caller_hung_up', 'agent_hung_up', 'operator_hung_up', 'transferred', 'transfer_failed', 'caller_cancelled', 'busy', 'no_answer', 'idle_timeout', 'max_duration',
   'engine_unavailable', 'engine_lost', 'engine_refused', 'media_lost', 'rejected', 'rejected_blocked', 'agent_stopped', 'closed', 'no_balance', 'concurrency', 'rate_limited',
-  'no_common_codec', 'unknown_number', 'unauthorized', 'certificate_refused', 'caller_unproven', 'not_parked', 'overload', 'process_lost', 'internal',
+  'no_common_codec', 'unknown_number', 'unauthorized', 'certificate_refused', 'caller_unproven', 'not_parked', 'no_such_call', 'overload', 'process_lost', 'internal',
 ] as const;
 const OUTCOMES = ['order_placed', 'reservation_placed', 'message_left', 'info_only', 'completed', 'transferred', 'abandoned', 'error', 'no_balance'] as const;
 

@@ -37,6 +37,7 @@ interface Values {
   calls_max: number | '';
   calls_per_s_max: number | '';
   is_active: boolean;
+  joins_calls: boolean;
   keep_alive_s: number | '';
   srtp: string;
   digest: string[];
@@ -63,6 +64,7 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
       calls_max: device?.calls_max ?? 0,
       calls_per_s_max: device?.calls_per_s_max ?? '',
       is_active: device?.is_active ?? true,
+      joins_calls: device?.joins_calls ?? false,
       keep_alive_s: device?.keep_alive_s ?? '',
       srtp: device?.srtp ?? '',
       digest: device?.digest ?? [],
@@ -159,6 +161,7 @@ export function DeviceForm({ device, done }: { device: Device | null; done: () =
         />
         <TextInput label={t('telephony.device.callerId')} description={t('telephony.device.callerIdHint')} placeholder="+33491234567" inputMode="tel" {...form.getInputProps('caller_id')} />
         <Switch label={t('telephony.device.isActive')} description={t('telephony.device.isActiveHint')} {...form.getInputProps('is_active', { type: 'checkbox' })} />
+        <Switch label={t('telephony.device.joinsCalls')} description={t('telephony.device.joinsCallsHint')} {...form.getInputProps('joins_calls', { type: 'checkbox' })} />
         <Accordion variant="contained">
           <Accordion.Item value="more">
             <Accordion.Control>

@@ -8,7 +8,6 @@ use media::StreamEvent;
 use sip::EndCause;
 use store::Event;
 
-use super::code_keys::CodeKeys;
 use super::parking::PARKED;
 use super::{Offer, Origin, SecondLeg, SecondWake, Stage};
 use crate::call_task::CallTask;
@@ -18,6 +17,7 @@ use crate::call_task::failover::NextAccount;
 use crate::call_task::second_leg::relay::Relay;
 use crate::call_task::takeover::{noted, take_over};
 use crate::calls::{Calls, Dialled};
+use crate::house_codes::keys::CodeKeys;
 use crate::journal::CallJournal;
 use crate::leg::audio::LegAudio;
 use crate::leg::{Leg, key_info, said, unreached};
@@ -195,18 +195,19 @@ impl CallTask {
 
     /// Keys of the second leg, and those that it is to be sent by message; true when there was one.
     pub(in crate::call_task) fn drain_second(&mut self, now: Instant) -> bool {
+        let codes = self.codes();
         let Some(second) = self.second.open() else {
             return false;
         };
-        let may_park = self.session.may_park();
         self.desk.journal.packets_if_crowded(second.media.tap());
-        let (mut busy, mut gone, mut parks) = (false, false, false);
-        let (mut keys, mut heard) = (Vec::new(), None);
+        let (mut busy, mut gone) = (false, false);
+        let (mut keys, mut heard, mut code) = (Vec::new(), None, None);
         while let Some(event) = second.media.poll_event() {
             busy = true;
             match event {
                 StreamEvent::Dtmf { digit, .. } if second.talks() => {
-                    parks |= second.key(now, digit, may_park, &mut self.media);
+                    let asked = second.key(now, digit, codes, &mut self.media);
+                    code = code.or(asked);
                 }
                 StreamEvent::Dtmf { digit, .. } if keys.len() < KEYS_AT_ONCE_MAX => {
                     keys.push(digit)
@@ -237,8 +238,8 @@ impl CallTask {
         if let Some(heard) = heard {
             self.announcement_over(now, heard);
         }
-        if parks {
-            self.park_by_keys(now);
+        if let Some(code) = code {
+            self.by_keys(now, code);
         }
         for digit in keys {
             self.session.handle(now, Input::TargetPressed { digit });

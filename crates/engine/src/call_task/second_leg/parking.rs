@@ -8,9 +8,9 @@ use call::{EndReason, Input, Language, Parking, PersonInput, Phase, SessionEvent
 use media::{Background, ItemKey, PlayoutEvent};
 use serde_json::{Value, json};
 
-use super::code_keys::Pressed;
 use super::{KEY_MS, Origin, SecondLeg, SecondLegs, Stage};
 use crate::call_task::CallTask;
+use crate::house_codes::keys::{Code, Codes, Pressed};
 use crate::limits::PLACE_TOLD_WITHIN;
 use crate::parking::ParkingPlace;
 use crate::person::{LiveParked, ParkWish, PersonError};
@@ -74,26 +74,41 @@ impl SecondLeg {
         }
     }
 
-    /// A key of a person who has the caller; true where it completes the code that parks. `caller`: what takes the other keys.
+    /// What cannot be done at this moment sounds like it to a person who has the caller.
+    fn tell_not_now(&mut self, now: Instant) {
+        if self.stage != Stage::Joined {
+            return;
+        }
+        let item: ItemKey = Arc::from(sounds::NOT_NOW);
+        let _ = self.media.clear(now);
+        if self
+            .media
+            .push(&item, &sounds::not_now(self.media.form()))
+            .is_ok()
+        {
+            self.media.finish(&item);
+        }
+        self.relay.rest();
+    }
+
+    /// A key of a person who has the caller; the code that it completes, of those that can be done now. `caller`: what takes the other
+    /// keys.
     pub(super) fn key(
         &mut self,
         now: Instant,
         digit: char,
-        may_park: bool,
+        codes: Codes,
         caller: &mut crate::leg::audio::LegAudio,
-    ) -> bool {
-        let pressed = if may_park {
-            self.code.press(now, digit)
-        } else {
-            Pressed::Passed(digit.to_string())
-        };
-        if let Pressed::Passed(keys) = &pressed
-            && self.stage == Stage::Joined
-        {
-            // A caller whose side takes no keys has lost nothing that they could have had.
-            let _ = caller.send_dtmf(keys, KEY_MS);
+    ) -> Option<Code> {
+        match self.code.press(now, digit, codes) {
+            Pressed::Code(code) => return Some(code),
+            Pressed::Passed(keys) if self.stage == Stage::Joined => {
+                // A caller whose side takes no keys has lost nothing that they could have had.
+                let _ = caller.send_dtmf(&keys, KEY_MS);
+            }
+            Pressed::Passed(_) | Pressed::Kept => {}
         }
-        pressed == Pressed::Parks
+        None
     }
 }
 
@@ -145,8 +160,30 @@ impl CallTask {
         Ok(number)
     }
 
-    /// The person who has the caller pressed the code. Where every place is taken they go on, and hear it from the caller.
-    pub(super) fn park_by_keys(&mut self, now: Instant) {
+    /// What whoever is on the line can ask for by keys now.
+    pub(super) fn codes(&self) -> Codes {
+        if self.second.seat().is_none() {
+            return Codes::default();
+        }
+        Codes::those(|code| match code {
+            Code::Parks => self.session.may_park(),
+            Code::Moves(seat) => self.may_move(seat).is_ok(),
+        })
+    }
+
+    /// The person who is on the line pressed a code.
+    pub(super) fn by_keys(&mut self, now: Instant, code: Code) {
+        match code {
+            Code::Parks => self.park_by_keys(now),
+            Code::Moves(seat) => {
+                let input = Input::Person(PersonInput::Moves { seat });
+                self.session.handle(now, input);
+            }
+        }
+    }
+
+    /// The person who has the caller parks them. Where every place is taken they go on, and hear that it was not done.
+    fn park_by_keys(&mut self, now: Instant) {
         let by = self.second.current.as_ref().map(|one| one.target.clone());
         let wish = ParkWish {
             by: by.unwrap_or_default(),
@@ -156,6 +193,9 @@ impl CallTask {
             let message = catalog::Message::new("not_parked");
             let message = message.with("cause", error.to_string());
             self.desk.journal.note(now, message);
+            if let Some(second) = self.second.open() {
+                second.tell_not_now(now);
+            }
         }
     }
 

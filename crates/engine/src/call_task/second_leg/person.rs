@@ -5,13 +5,13 @@ use std::time::Instant;
 use call::{EndReason, Input, PersonInput, Seat, TransferTarget};
 
 use super::announcing::Announcement;
-use super::code_keys::CodeKeys;
 use super::relay::Relay;
 use super::{Offer, Origin, SecondLeg, SecondLegs, Stage};
 use crate::call_task::CallTask;
 use crate::calls::Dialled;
 use crate::calls::placing::address;
 use crate::engine::PlaceCallError;
+use crate::house_codes::keys::CodeKeys;
 use crate::leg::audio::LegAudio;
 use crate::limits::{PEOPLE_MAX, PERSON_SILENT_MS_MAX, SECOND_LEGS_MAX};
 use crate::person::{Arrival, HandBack, LivePerson, PersonCommand, PersonError, Reply, seat_of};
@@ -31,7 +31,7 @@ impl SecondLegs {
     }
 
     /// Where whoever talks is.
-    fn seat(&self) -> Option<Seat> {
+    pub(super) fn seat(&self) -> Option<Seat> {
         match self.current.as_ref()?.stage {
             Stage::Conferring => Some(Seat::Beside),
             Stage::Joined => Some(Seat::Instead),
@@ -205,7 +205,7 @@ impl CallTask {
         self.on_the_line(self.session.may_hand_back())
     }
 
-    fn may_move(&self, seat: Seat) -> Result<(), PersonError> {
+    pub(super) fn may_move(&self, seat: Seat) -> Result<(), PersonError> {
         self.on_the_line(self.session.may_move(seat))
     }
 
@@ -230,7 +230,7 @@ impl CallTask {
         if may.is_err() {
             // It was asked before, and things have changed: they see that their connection is closed.
             let Arrival { mut leg, media, .. } = arrival;
-            leg.hang_up(EndReason::NotParked);
+            leg.hang_up(EndReason::Busy);
             tokio::spawn(media.close());
             return;
         }

@@ -1,4 +1,5 @@
-//! What is dialled to take a parked caller: by devices alone, each for its own account.
+//! What is dialled to come into a running call: by devices alone, each for its own account, and into one that is not parked by those
+//! that the account trusts with it.
 
 use super::*;
 
@@ -17,6 +18,11 @@ fn devices() -> Dispatcher {
     for (number, line) in (1..).zip(dispatcher.lines.iter_mut().take(2)) {
         let line = Arc::get_mut(line).expect("nobody else has it");
         line.device = Some(DeviceId(number));
+        line.config.device = Some(DeviceLine {
+            sip: sip::DeviceConfig::new("allo.test", &line.config.name, "password"),
+            caller_id: None,
+            joins_calls: number == 1,
+        });
     }
     dispatcher
 }
@@ -76,4 +82,25 @@ fn a_process_that_goes_down_and_a_full_line_retrieve_nobody() {
         dials(&mut dispatcher, "one", "allo.test", "*851"),
         "503 draining"
     );
+}
+
+#[test]
+fn only_a_trusted_device_comes_into_a_call_that_is_not_parked() {
+    let mut dispatcher = devices();
+    for (number, action, digits) in [
+        ("*86", "join", ""),
+        ("*8742", "take_over", "42"),
+        ("%2A880607", "listen", "0607"),
+    ] {
+        let decided = dials(&mut dispatcher, "one", "allo.test", number);
+        assert_eq!(decided, format!("{action} one {digits}"));
+        let decided = dials(&mut dispatcher, "two", "allo.test", number);
+        assert_eq!(decided, "403 may_not_join");
+        // What has the password of a trunk is no telephone of the house.
+        let decided = dials(&mut dispatcher, "trunk", "trunk.test", number);
+        assert_eq!(decided, "accept trunk");
+    }
+    dispatcher.draining.set(true);
+    let decided = dials(&mut dispatcher, "one", "allo.test", "*88");
+    assert_eq!(decided, "503 draining");
 }
