@@ -74,9 +74,10 @@ pub(crate) fn dialled(number: &str) -> Option<Dialled> {
     }
 }
 
-/// Whether a party's number ends with these digits.
+/// Whether a party's number, or the user part of its address, ends with these digits.
 pub(crate) fn ends_with(party: &str, digits: &str) -> bool {
-    let own: String = party.chars().filter(char::is_ascii_digit).collect();
+    let user = party.split_once('@').map_or(party, |(user, _)| user);
+    let own: String = user.chars().filter(char::is_ascii_digit).collect();
     own.ends_with(digits)
 }
 
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn how_a_number_ends() {
         assert!(ends_with("+33 1 55 50 90 06", "9006"));
-        assert!(ends_with("sip:0155509006@127.0.0.1", "") && ends_with("anonymous", ""));
+        assert!(ends_with("sip:0155509006@192.0.2.1:5060", "06") && ends_with("anonymous", ""));
         assert!(!ends_with("+33155509006", "907") && !ends_with("anonymous", "6"));
     }
 }

@@ -21,6 +21,7 @@ use crate::dispatch::Dispatcher;
 use crate::greetings::Greetings;
 use crate::hep::Hep;
 use crate::journal::Journal;
+use crate::leg::dtls;
 use crate::leg::way::Servers;
 use crate::limits::{
     DRIVER_COMMANDS_MAX, REGISTRATION_CHANGES_MAX, RESOLUTIONS_MAX, STREAM_EVENTS_MAX,
@@ -101,8 +102,8 @@ pub(super) async fn start(
     let driver = SipDriver::new(parts, answers).run(command_queue, stream_queue, answer_queue);
     let driver = tokio::spawn(driver);
     let pulse = start_pulse(&calls, &dispatcher, config);
-    let tasks = Tasks::new(driver, acceptors, pulse);
     tell_listeners(&sockets.listeners);
+    tokio::task::spawn_blocking(dtls::make_ready);
     Ok(Inner {
         chats: Chats::start(&calls, &dispatcher, &draining),
         calls,
@@ -111,7 +112,7 @@ pub(super) async fn start(
         driver: commands,
         addresses: sockets.addresses,
         sip: config.sip.clone(),
-        tasks: Mutex::new(Some(tasks)),
+        tasks: Mutex::new(Some(Tasks::new(driver, acceptors, pulse))),
     })
 }
 

@@ -24,8 +24,8 @@ use rtc_shared::error::Error;
 use sip::sdp::Fingerprint;
 use sip::sdp::offer_answer::DtlsTerms;
 
-pub(crate) use self::identity::fingerprint;
 use self::identity::identity;
+pub(crate) use self::identity::{fingerprint, make_ready};
 use self::repeats::Seen;
 
 /// A handshake that takes longer has failed: seven repetitions a second apart, and a little.

@@ -164,7 +164,9 @@ fn start_allo(
         .env("ALLO_LINE_ALLOW_LOOPBACK", "true")
         .env("ALLO_ENGINE_URL", engine)
         .env("ALLO_LIMITS_CALLS", "2000")
-        .env("ALLO_RECORDING_ENABLED", switch("recording"));
+        .env("ALLO_RECORDING_ENABLED", switch("recording"))
+        // What is announced first holds the caller's sound back, which an echo never catches up.
+        .env("ALLO_RECORDING_ANNOUNCE", "false");
     if !options.contains_key("greeting") {
         command.env("ALLO_AGENT_GREETING", "none");
     }

@@ -233,10 +233,8 @@ async fn answered(
     refused: &mut bool,
 ) -> Option<Figures> {
     let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-    let (sip, rtp) = (
-        UdpSocket::bind(local).await.ok()?,
-        UdpSocket::bind(local).await.ok()?,
-    );
+    let sip = UdpSocket::bind(local).await.ok()?;
+    let (rtp, _rtcp) = media_sockets().await?;
     let sip_port = sip.local_addr().ok()?.port();
     let key = Voice::key();
     let body = voice.sdp(rtp.local_addr().ok()?.port(), &key);
@@ -300,6 +298,20 @@ async fn answered(
     sip.send_to(bye.as_bytes(), target).await.ok()?;
     let _ = timeout(Duration::from_secs(2), sip.recv_from(&mut buffer)).await;
     Some(figures)
+}
+
+/// Two sockets on neighbouring ports: the reports that come to the second are no other caller's sound, and no other caller's message.
+async fn media_sockets() -> Option<(UdpSocket, UdpSocket)> {
+    for _ in 0..64 {
+        let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let rtp = UdpSocket::bind(local).await.ok()?;
+        let mut next = rtp.local_addr().ok()?;
+        next.set_port(next.port().checked_add(1)?);
+        if let Ok(rtcp) = UdpSocket::bind(next).await {
+            return Some((rtp, rtcp));
+        }
+    }
+    None
 }
 
 /// What a caller answers while it talks.

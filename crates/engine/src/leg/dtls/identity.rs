@@ -1,4 +1,5 @@
-//! Who we are in DTLS: one certificate for the life of the process, made when it is first needed (a key on P-256: less than a millisecond).
+//! Who we are in DTLS: one certificate for the life of the process. The key on P-256 is a matter of a millisecond; that the library
+//! gathers its randomness for the first time takes some 40, so that it is made ready when the process starts.
 //!
 //! RFC 5763 lets a side use one for all its calls; who wants to be linked by nobody makes one for each, which calls of one operator need not.
 
@@ -20,6 +21,11 @@ pub(super) struct Identity {
 pub(super) fn identity() -> Option<&'static Identity> {
     static IDENTITY: OnceLock<Option<Identity>> = OnceLock::new();
     IDENTITY.get_or_init(Identity::make).as_ref()
+}
+
+/// Makes it, where nobody has: the first call shall not wait for it.
+pub(crate) fn make_ready() {
+    let _ = identity();
 }
 
 /// What our certificate hashes to.
